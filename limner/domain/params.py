@@ -1,0 +1,69 @@
+"""What to draw: the frozen ``Generation`` and the limits of the engine.
+
+The limits here are the engine's; each surface of ``web/`` narrows them to its own contract.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from limner.domain.schedulers import SchedulerName
+
+STEPS_MAX = 150
+SAMPLES_MAX = 16
+SEED_MAX = 2**64 - 1
+SIDE_MIN, SIDE_MAX = 64, 2048
+SIDE_MULTIPLE = 8
+PROMPT_LENGTH_MAX = 10_000
+CHUNKS_MAX = 8
+BRANCHES_MAX = 8
+
+NoiseSource = Literal["philox", "torch-cpu"]
+ResizeMode = Literal["crop", "fill", "stretch"]
+
+
+class Source(BaseModel):
+    """The picture an img2img or inpainting request starts from.
+
+    Pixels are named by the SHA-256 of their RGB (or mask) bytes and travel beside the
+    ``Generation``, so that the canonical record stays small and can find them again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    strength: float = Field(0.75, ge=0.0, le=1.0)
+    resize_mode: ResizeMode = "crop"
+    mask_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    mask_blur: int = Field(0, ge=0, le=64)
+
+
+class Generation(BaseModel):
+    """One request for pictures, after defaults, coercion and the choice of a seed.
+
+    Image ``i`` of the request is drawn with ``seed + i`` (modulo 2**64).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str = Field(max_length=PROMPT_LENGTH_MAX)
+    negative_prompt: str = Field("", max_length=PROMPT_LENGTH_MAX)
+    scheduler: SchedulerName = "UniPC"
+    steps: int = Field(20, ge=1, le=STEPS_MAX)
+    guidance: float = Field(7.5, ge=0.0, le=100.0)
+    samples: int = Field(1, ge=1, le=SAMPLES_MAX)
+    seed: int = Field(ge=0, le=SEED_MAX)
+    width: int = Field(512, ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_MULTIPLE)
+    height: int = Field(512, ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_MULTIPLE)
+    clip_skip: int = Field(1, ge=1, le=12)
+    subseed: int = Field(0, ge=0, le=SEED_MAX)
+    subseed_strength: float = Field(0.0, ge=0.0, le=1.0)
+    noise_source: NoiseSource = "philox"
+    exact: bool = False
+    source: Source | None = None
+
+    def seed_of(self, index: int) -> int:
+        """Seed of image ``index``."""
+        return (self.seed + index) % (SEED_MAX + 1)

@@ -1,0 +1,149 @@
+"""The contract's twelve scheduler names, their aliases, and how often each evaluates the UNet.
+
+The constructor arguments are for SD 1.5's noise schedule (scaled-linear betas 0.00085..0.012,
+1000 training steps); ``engine/samplers.py`` builds the diffusers objects from this table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+SchedulerName = Literal[
+    "DDIM",
+    "DPM Multi",
+    "DPM Single",
+    "Euler a",
+    "Euler",
+    "Heun",
+    "DPM2 a Karras",
+    "DPM2 Karras",
+    "LMS",
+    "PNDM",
+    "DDPM",
+    "UniPC",
+]
+SCHEDULER_NAMES: tuple[SchedulerName, ...] = get_args(SchedulerName)
+
+BETAS: Mapping[str, Any] = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "num_train_timesteps": 1000,
+}
+
+
+@dataclass(frozen=True)
+class SchedulerSpec:
+    """A diffusers scheduler class by name and the arguments beside ``BETAS``.
+
+    ``order`` is the number of UNet evaluations in one user's step (the last step of a
+    two-evaluation method takes one).
+    """
+
+    class_name: str
+    arguments: Mapping[str, Any]
+    order: int = 1
+    good_for: str = ""
+
+
+SPECS: Mapping[SchedulerName, SchedulerSpec] = {
+    "DDIM": SchedulerSpec(
+        "DDIMScheduler",
+        {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1},
+        good_for="the classic; img2img and exact repeats",
+    ),
+    "DPM Multi": SchedulerSpec(
+        "DPMSolverMultistepScheduler", {}, good_for="sharp pictures in 20 to 25 steps"
+    ),
+    "DPM Single": SchedulerSpec(
+        "DPMSolverSinglestepScheduler", {}, good_for="like DPM Multi, steadier at high guidance"
+    ),
+    "Euler a": SchedulerSpec(
+        "EulerAncestralDiscreteScheduler",
+        {"steps_offset": 1},
+        good_for="variety; every step count gives another picture",
+    ),
+    "Euler": SchedulerSpec(
+        "EulerDiscreteScheduler", {"steps_offset": 1}, good_for="soft and predictable"
+    ),
+    "Heun": SchedulerSpec(
+        "HeunDiscreteScheduler", {"steps_offset": 1}, 2, "careful detail at twice the cost"
+    ),
+    "DPM2 a Karras": SchedulerSpec(
+        "KDPM2AncestralDiscreteScheduler",
+        {"use_karras_sigmas": True, "steps_offset": 1},
+        2,
+        "rich texture at twice the cost",
+    ),
+    "DPM2 Karras": SchedulerSpec(
+        "KDPM2DiscreteScheduler",
+        {"use_karras_sigmas": True, "steps_offset": 1},
+        2,
+        "fine detail at twice the cost",
+    ),
+    "LMS": SchedulerSpec(
+        "LMSDiscreteScheduler", {"steps_offset": 1}, good_for="smooth; wants 30 steps or more"
+    ),
+    "PNDM": SchedulerSpec(
+        "PNDMScheduler",
+        {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1},
+        good_for="the first Stable Diffusion's default",
+    ),
+    "DDPM": SchedulerSpec(
+        "DDPMScheduler", {"clip_sample": False}, good_for="the original method; wants 50 or more"
+    ),
+    "UniPC": SchedulerSpec(
+        "UniPCMultistepScheduler", {}, good_for="the default: good pictures in 20 steps"
+    ),
+}
+
+_ALIASES: Mapping[str, SchedulerName] = {
+    "dpmpp2m": "DPM Multi",
+    "dmpp2m": "DPM Multi",
+    "dpm++2m": "DPM Multi",
+    "dpmppsdeancestral": "DPM Single",
+    "eulera": "Euler a",
+    "dpmancestral": "DPM2 a Karras",
+    "dpmdiscrete": "DPM2 Karras",
+}
+
+
+def fold(name: str) -> str:
+    """Case, spaces, ``_`` and ``-`` do not distinguish scheduler names."""
+    return re.sub(r"[\s_\-]+", "", name).lower()
+
+
+_BY_FOLDED: Mapping[str, SchedulerName] = {
+    **{fold(name): name for name in SCHEDULER_NAMES},
+    **_ALIASES,
+}
+
+
+def find(name: str) -> SchedulerName | None:
+    """The contract's name for what a client sent, or None when nobody knows it."""
+    return _BY_FOLDED.get(fold(name))
+
+
+def steps_run(scheduler: SchedulerName, steps: int, strength: float | None = None) -> int:
+    """User's steps that really run: all, or ``int(steps * strength)`` for img2img.
+
+    ``strength`` None means from pure noise. May be 0, which the caller must refuse.
+    """
+    return steps if strength is None else min(int(steps * strength), steps)
+
+
+def evaluations(scheduler: SchedulerName, steps: int, strength: float | None = None) -> int:
+    """UNet evaluations of one picture, for each branch of its guidance.
+
+    A two-evaluation method runs its last step with one. PNDM's second step is evaluated twice
+    (Liu et al. 2022, the Runge-Kutta-free start). Agreement with the traced matrices is tested.
+    """
+    ran = steps_run(scheduler, steps, strength)
+    if ran == 0:
+        return 0
+    if scheduler == "PNDM":
+        return ran + 1
+    return ran * SPECS[scheduler].order - (SPECS[scheduler].order - 1)

@@ -1,0 +1,157 @@
+"""Every exception Limner raises on purpose.
+
+    LimnerError
+    ├── InvalidInput            a field is missing, malformed or out of range
+    ├── MalformedBody           the body is not what its content type says
+    ├── Unauthenticated         no key
+    │   └── InvalidKey          a key nobody issued, revoked or expired
+    ├── Forbidden               a key without the right
+    │   └── LicenceNotAccepted  the checkpoint's licence has not been accepted
+    ├── NotFound                no such path, model, request or picture
+    ├── NotAllowed              right path, wrong verb
+    ├── WrongContentType
+    ├── InsufficientCredits
+    ├── Gone                    it was here; its keeping time is over
+    ├── BodyTooLarge
+    ├── IdempotencyMismatch     an Idempotency-Key used before with another body
+    ├── LimitExceeded           the key's rate or concurrency limit (retry_after)
+    ├── Unavailable             the whole server cannot take this now (retry_after)
+    │   ├── QueueFull
+    │   ├── ModelLoading
+    │   └── WaitedTooLong
+    ├── Aborted                 the caller went away or cancelled
+    ├── EngineFault             drawing failed; nothing is billed
+    │   └── NotFinite           latents or pixels that are not numbers
+    ├── CheckpointError         a file that cannot be loaded, and why
+    ├── LedgerError             a rule of the ledger was broken by its caller
+    └── SettingsError           an unknown or impossible setting; stops the start
+
+Domain code raises these; ``web/app.py`` maps each class to a status in one table.
+Messages are sentences for the person who can act on them.
+"""
+
+from __future__ import annotations
+
+
+class LimnerError(Exception):
+    """Base of all; ``str(error)`` is a sentence fit to show the caller."""
+
+
+class InvalidInput(LimnerError):
+    """A field the caller can correct.
+
+    ``field`` is the name the caller used, so that a page can put the sentence beside it.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class MalformedBody(LimnerError):
+    """The body cannot be read as JSON or multipart."""
+
+
+class Unauthenticated(LimnerError):
+    """No key was sent."""
+
+
+class InvalidKey(Unauthenticated):
+    """The key is unknown, revoked or expired; which of these is not told."""
+
+
+class Forbidden(LimnerError):
+    """The key is good, but may not do this."""
+
+
+class LicenceNotAccepted(Forbidden):
+    """The loaded checkpoint's licence asks for an acceptance this key has not given."""
+
+
+class NotFound(LimnerError):
+    """Nothing is there, or nothing this key may see."""
+
+
+class NotAllowed(LimnerError):
+    """The path exists, not with this verb; ``allow`` lists those that work."""
+
+    def __init__(self, message: str, allow: str = "") -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class WrongContentType(LimnerError):
+    """A content type other than the surface takes."""
+
+
+class InsufficientCredits(LimnerError):
+    """The account's available balance is below the price; both in micro-credits."""
+
+    def __init__(self, message: str, *, available_micro: int, price_micro: int) -> None:
+        super().__init__(message)
+        self.available_micro = available_micro
+        self.price_micro = price_micro
+
+
+class Gone(LimnerError):
+    """A result that existed and has expired."""
+
+
+class BodyTooLarge(LimnerError):
+    """The body is longer than the server reads."""
+
+
+class IdempotencyMismatch(LimnerError):
+    """The key was used within its time with a different body."""
+
+
+class LimitExceeded(LimnerError):
+    """A limit of this key; ``retry_after_s`` seconds until trying again makes sense."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = max(1, retry_after_s)
+
+
+class Unavailable(LimnerError):
+    """The server as a whole cannot take this now."""
+
+    def __init__(self, message: str, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = max(1, retry_after_s)
+
+
+class QueueFull(Unavailable):
+    """The bounded queue has no place."""
+
+
+class ModelLoading(Unavailable):
+    """The port answers; the model is still loading."""
+
+
+class WaitedTooLong(Unavailable):
+    """The picture did not come within the waiting time; it was stopped and not billed."""
+
+
+class Aborted(LimnerError):
+    """The request was cancelled before it was finished."""
+
+
+class EngineFault(LimnerError):
+    """Drawing failed for a reason of ours."""
+
+
+class NotFinite(EngineFault):
+    """The model produced values that are not numbers."""
+
+
+class CheckpointError(LimnerError):
+    """A checkpoint that cannot be loaded; the sentence names the file and the reason."""
+
+
+class LedgerError(LimnerError):
+    """A transfer the rules forbid, such as resolving a hold twice with different outcomes."""
+
+
+class SettingsError(LimnerError):
+    """A setting that is unknown, malformed or contradictory."""
