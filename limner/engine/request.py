@@ -1,0 +1,128 @@
+"""What passes between the callers and the engine: requests in, events out.
+
+A ``Request`` is one call. It becomes one ``Image`` for each sample; an image owns *branches*
+(UNet rows): the unconditional one and one for each ``AND``-composed prompt. No torch here:
+tensors live in ``Image.state``, which only the runner opens.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limner.domain.params import Generation
+from limner.errors import LimnerError
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the engine knows about how a picture came to be; part of its receipt."""
+
+    seed: int
+    evaluations: int
+    rows: int
+    dtype: str
+    batch_mode: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The first evaluation of image ``index`` is about to run."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``evaluation`` of ``evaluations`` of image ``index`` is done (user's step ``step``).
+
+    ``preview`` is a small RGB picture of the denoised estimate, uint8 (h, w, 3), or None.
+    """
+
+    index: int
+    step: int
+    evaluation: int
+    evaluations: int
+    preview: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Image ``index`` is finished: RGB pixels, uint8 (height, width, 3)."""
+
+    index: int
+    pixels: Pixels
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Image ``index`` will not come."""
+
+    index: int
+    error: LimnerError
+
+
+Event = Started | Progress | Drawn | Failed
+Sink = Callable[[Event], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One call to the engine.
+
+    ``owner`` is what fairness is measured over (an API key's id). ``pixels`` holds the RGB
+    source and the mask of img2img by their SHA-256. ``sink`` is called on the engine's threads
+    and must not block. ``preview_every`` evaluations a preview is made; 0 means never.
+    """
+
+    id: str
+    generation: Generation
+    owner: str
+    sink: Sink
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)
+    preview_every: int = 0
+    aborted: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(eq=False)
+class Image:
+    """One picture on its way; the scheduler reads it, the runner alone writes ``state``.
+
+    ``key`` is what must be equal in one forward pass: (latent height, latent width, bucket of
+    context chunks). ``evaluation`` counts finished UNet evaluations.
+    """
+
+    request: Request
+    index: int
+    rows: int = 0
+    bytes: int = 0
+    key: tuple[int, int, int] = (0, 0, 0)
+    evaluation: int = 0
+    evaluations: int = 0
+    state: Any = None
+
+    @property
+    def seed(self) -> int:
+        return self.request.generation.seed_of(self.index)
+
+    @property
+    def exact(self) -> bool:
+        return self.request.generation.exact
+
+    @property
+    def finished(self) -> bool:
+        return self.evaluation >= self.evaluations > 0
+
+    @property
+    def cost(self) -> int:
+        """Relative cost of one evaluation: UNet rows times latent pixels."""
+        height, width, _ = self.key
+        return max(1, self.rows * height * width)
