@@ -40,13 +40,14 @@ class SchedulerSpec:
     """A diffusers scheduler class by name and the arguments beside ``BETAS``.
 
     ``order`` is the number of UNet evaluations in one user's step (the last step of a
-    two-evaluation method takes one).
+    two-evaluation method takes one). ``draws_noise``: fresh noise enters at its evaluations.
     """
 
     class_name: str
     arguments: Mapping[str, Any]
     order: int = 1
     good_for: str = ""
+    draws_noise: bool = False
 
 
 SPECS: Mapping[SchedulerName, SchedulerSpec] = {
@@ -65,6 +66,7 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
         "EulerAncestralDiscreteScheduler",
         {"steps_offset": 1},
         good_for="variety; every step count gives another picture",
+        draws_noise=True,
     ),
     "Euler": SchedulerSpec(
         "EulerDiscreteScheduler", {"steps_offset": 1}, good_for="soft and predictable"
@@ -77,6 +79,7 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
         {"use_karras_sigmas": True, "steps_offset": 1},
         2,
         "rich texture at twice the cost",
+        draws_noise=True,
     ),
     "DPM2 Karras": SchedulerSpec(
         "KDPM2DiscreteScheduler",
@@ -93,7 +96,7 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
         good_for="the first Stable Diffusion's default",
     ),
     "DDPM": SchedulerSpec(
-        "DDPMScheduler", {"clip_sample": False}, good_for="the original method; wants 50 or more"
+        "DDPMScheduler", {"clip_sample": False}, 1, "the original method; wants 50 or more", True
     ),
     "UniPC": SchedulerSpec(
         "UniPCMultistepScheduler", {}, good_for="the default: good pictures in 20 steps"
@@ -138,12 +141,19 @@ def steps_run(scheduler: SchedulerName, steps: int, strength: float | None = Non
 def evaluations(scheduler: SchedulerName, steps: int, strength: float | None = None) -> int:
     """UNet evaluations of one picture, for each branch of its guidance.
 
-    A two-evaluation method runs its last step with one. PNDM's second step is evaluated twice
-    (Liu et al. 2022, the Runge-Kutta-free start). Agreement with the traced matrices is tested.
+    A two-evaluation method runs its last step with one. PNDM's first step is evaluated twice
+    (Liu et al. 2022, the Runge-Kutta-free start), unless there is only one. Agreement with the
+    traced matrices is tested.
     """
     ran = steps_run(scheduler, steps, strength)
     if ran == 0:
         return 0
     if scheduler == "PNDM":
-        return ran + 1
+        return ran + (steps > 1)
     return ran * SPECS[scheduler].order - (SPECS[scheduler].order - 1)
+
+
+def history(scheduler: SchedulerName, steps: int, strength: float | None = None) -> int:
+    """Latents one picture keeps at most: source, start noise, outputs and fresh noise."""
+    count = evaluations(scheduler, steps, strength)
+    return 2 + count * (2 if SPECS[scheduler].draws_noise else 1)
