@@ -88,8 +88,7 @@ class Request:
     owner: str
     sink: Sink
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
-    preview_every: int = 0
-    aborted: threading.Event = field(default_factory=threading.Event)
+    watched: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(eq=False)

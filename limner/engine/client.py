@@ -1,0 +1,53 @@
+"""The seam between Limner and whatever draws: today a thread, tomorrow replicas elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from limner.domain.model import ModelInfo
+from limner.engine.request import Request
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """Running totals since the start; seconds are wall clock on the engine's thread."""
+
+    steps: int = 0
+    rows: int = 0
+    images: int = 0
+    unet_s: float = 0.0
+    vae_s: float = 0.0
+    busy_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """What the engine is doing; ``message`` says in words what it loads or why it failed."""
+
+    ready: bool
+    message: str = ""
+    model: ModelInfo | None = None
+    waiting: int = 0
+    running: int = 0
+    stats: EngineStats = field(default_factory=EngineStats)
+
+
+class EngineClient(Protocol):
+    """Draws requests. Implementations: ``loop.ThreadEngine``, ``fake.FakeEngine``."""
+
+    def submit(self, request: Request) -> None:
+        """Take a request; its events reach ``request.sink`` from another thread.
+
+        Every image ends in exactly one ``Drawn`` or ``Failed``. Raises ``InvalidInput`` for what
+        this model cannot draw, ``QueueFull``, and ``ModelLoading`` while there is no model.
+        """
+
+    def abort(self, request_id: str) -> None:
+        """Stop a request before its next step; its open images end in ``Failed(Aborted)``."""
+
+    def status(self) -> EngineStatus:
+        """A snapshot, at no cost to the engine."""
+
+    def close(self, drain_s: float = 0.0) -> None:
+        """Take no more, let what runs finish for ``drain_s`` seconds, then abort the rest."""

@@ -1,0 +1,278 @@
+"""The engine: one thread that alternates between deciding (scheduler) and computing (runner).
+
+A step is: read the inbox (aborts and arrivals), admit, schedule, run, hand out what finished.
+Nothing else touches the state of an image; callers speak to the thread only through its inbox,
+and preparation (tracing samplers, encoding prompts, drawing noise) happens on a second thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from limner.domain.model import ModelInfo
+from limner.engine.client import EngineStats, EngineStatus
+from limner.engine.request import Drawn, Facts, Failed, Image, Pixels, Progress, Request, Started
+from limner.engine.scheduler import Scheduler
+from limner.errors import Aborted, EngineFault, LimnerError, ModelLoading, QueueFull, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """The model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn."""
+
+    model: ModelInfo
+    max_rows: int
+    native_area: int
+    unet_s: float
+    vae_s: float
+
+    def plan(self, request: Request) -> list[Image]:
+        """Cheap: the request's images with key, rows, evaluations and bytes; may refuse."""
+
+    def prepare(self, image: Image) -> None:
+        """Everything an image needs before its first evaluation."""
+
+    def step(self, images: list[Image]) -> None:
+        """One evaluation of each image, in one forward pass."""
+
+    def preview(self, image: Image) -> Pixels:
+        """The denoised estimate as a small RGB picture, uint8 (h, w, 3)."""
+
+    def step_of(self, image: Image) -> int:
+        """The user's step (from 1) that the last evaluation belonged to."""
+
+    def decode(self, image: Image) -> Pixels:
+        """The finished picture, uint8 (height, width, 3); raises ``NotFinite``."""
+
+    def facts(self, image: Image) -> Facts:
+        """What the receipt says about how the image was computed."""
+
+
+class ThreadEngine:
+    """``EngineClient`` over a runner in this process.
+
+    ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
+    doing; until it returns every submit is answered with ``ModelLoading``. At most ``max_queue``
+    images are known at once, and their histories stay under ``max_bytes``.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Callable[[str], None]], Runner],
+        *,
+        max_queue: int = 256,
+        max_bytes: int = 2 << 30,
+    ) -> None:
+        self._load = load
+        self._max_queue = max_queue
+        self._max_bytes = max_bytes
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._open_images = 0
+        self._closing = False
+        self._stopped = False
+        self._message = "the model has not begun to load"
+        self._steps = self._rows = self._images = 0
+        self._busy_s = 0.0
+        self._runner: Runner | None = None
+        self._scheduler: Scheduler | None = None
+        self._preparer = ThreadPoolExecutor(1, "limner-prepare")
+        self._thread = threading.Thread(target=self._main, name="limner-engine", daemon=True)
+        self._thread.start()
+
+    # What callers use, from any thread.
+
+    def submit(self, request: Request) -> None:
+        runner = self._runner
+        if runner is None:
+            raise ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
+        images = runner.plan(request)
+        if images and images[0].bytes > self._max_bytes:
+            raise Unavailable(
+                f"One picture of this request needs {images[0].bytes >> 20} MiB while it is drawn; "
+                f"the limit is {self._max_bytes >> 20} MiB. Fewer steps or a smaller size fit.",
+            )
+        with self._lock:
+            if self._closing:
+                raise Unavailable("The server is shutting down.", retry_after_s=30)
+            if self._open_images + len(images) > self._max_queue:
+                raise QueueFull(
+                    f"The queue is full: {self._open_images} of {self._max_queue} pictures.",
+                    retry_after_s=5,
+                )
+            self._open_images += len(images)
+        self._inbox.put(lambda: self._arrive(images))
+
+    def abort(self, request_id: str) -> None:
+        self._inbox.put(lambda: self._abort(request_id))
+
+    def status(self) -> EngineStatus:
+        runner, scheduler = self._runner, self._scheduler
+        if runner is None or scheduler is None:
+            return EngineStatus(ready=False, message=self._message)
+        stats = EngineStats(
+            self._steps, self._rows, self._images, runner.unet_s, runner.vae_s, self._busy_s
+        )
+        running = scheduler.in_flight
+        waiting = max(0, self._open_images - running)
+        return EngineStatus(not self._closing, "ready", runner.model, waiting, running, stats)
+
+    def close(self, drain_s: float = 0.0) -> None:
+        with self._lock:
+            self._closing = True
+        deadline = time.monotonic() + drain_s
+        while self._open_images and self._thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._inbox.put(self._stop)
+        self._thread.join(timeout=30)
+        self._preparer.shutdown(wait=False, cancel_futures=True)
+
+    # The engine's thread.
+
+    def _main(self) -> None:
+        try:
+            runner = self._load(self._say)
+        except Exception as error:
+            self._message = str(error) if isinstance(error, LimnerError) else repr(error)
+            log.exception("the model could not be loaded")
+            return
+        self._scheduler = Scheduler(
+            max_rows=runner.max_rows, native_area=runner.native_area, max_bytes=self._max_bytes
+        )
+        self._runner = runner
+        self._say("ready")
+        while not self._stopped:
+            self._read_inbox(wait=not self.step())
+
+    def step(self) -> bool:
+        """Admit, schedule and run once; False when there was nothing to run."""
+        assert self._scheduler is not None
+        began = time.perf_counter()
+        for image in self._scheduler.admit():
+            self._preparer.submit(self._prepare, image)
+        batch = self._scheduler.schedule()
+        if not batch:
+            return False
+        for image in batch:
+            if image.evaluation == 0:
+                image.request.sink(Started(image.index))
+        for image in self._run(batch):
+            self._hand_out(image)
+        self._busy_s += time.perf_counter() - began
+        return True
+
+    def _run(self, batch: list[Image]) -> list[Image]:
+        """Run a step; when it fails, run each image alone so that only the culprit is lost."""
+        assert self._runner is not None
+        try:
+            self._runner.step(batch)
+        except Exception as error:
+            if len(batch) > 1:
+                log.exception("a step of %d images failed; running them one by one", len(batch))
+                return [image for one in batch for image in self._run([one])]
+            self._fail(batch[0], error)
+            return []
+        self._steps += 1
+        self._rows += sum(image.rows for image in batch)
+        return batch
+
+    def _hand_out(self, image: Image) -> None:
+        assert self._runner is not None
+        assert self._scheduler is not None
+        try:
+            self._report(image)
+            if not image.finished:
+                return
+            pixels = self._runner.decode(image)
+            event = Drawn(image.index, pixels, self._runner.facts(image))
+        except Exception as error:
+            self._fail(image, error)
+            return
+        self._scheduler.remove(image)
+        self._images += 1
+        self._end(image, event)
+
+    def _report(self, image: Image) -> None:
+        assert self._runner is not None
+        watched = image.request.watched.is_set() and not image.finished
+        image.request.sink(
+            Progress(
+                image.index,
+                self._runner.step_of(image),
+                image.evaluation,
+                image.evaluations,
+                self._runner.preview(image) if watched else None,
+            )
+        )
+
+    def _fail(self, image: Image, error: Exception) -> None:
+        assert self._scheduler is not None
+        if not isinstance(error, LimnerError):
+            log.error("image %d of %s failed", image.index, image.request.id, exc_info=error)
+            error = EngineFault("Drawing failed inside the engine.")
+        self._scheduler.remove(image)
+        self._end(image, Failed(image.index, error))
+
+    def _end(self, image: Image, event: Drawn | Failed) -> None:
+        image.state = None
+        with self._lock:
+            self._open_images -= 1
+        image.request.sink(event)
+
+    # The inbox: messages are functions run between steps.
+
+    def _read_inbox(self, *, wait: bool) -> None:
+        try:
+            message = self._inbox.get(block=wait)
+            while True:
+                message()
+                message = self._inbox.get_nowait()
+        except Empty:
+            return
+
+    def _arrive(self, images: list[Image]) -> None:
+        assert self._scheduler is not None
+        for image in images:
+            self._scheduler.add(image)
+
+    def _prepare(self, image: Image) -> None:
+        """On the preparer's thread; the outcome comes back through the inbox."""
+        assert self._runner is not None
+        try:
+            self._runner.prepare(image)
+        except Exception as error:
+            failure = error
+            self._inbox.put(lambda: self._prepared(image, failure))
+        else:
+            self._inbox.put(lambda: self._prepared(image, None))
+
+    def _prepared(self, image: Image, error: Exception | None) -> None:
+        assert self._scheduler is not None
+        if image not in self._scheduler.all():
+            image.state = None  # aborted while it was being prepared
+        elif error is not None:
+            self._fail(image, error)
+        else:
+            self._scheduler.start(image)
+
+    def _abort(self, request_id: str) -> None:
+        assert self._scheduler is not None
+        for image in self._scheduler.drop(request_id):
+            self._end(image, Failed(image.index, Aborted("The request was cancelled.")))
+
+    def _stop(self) -> None:
+        assert self._scheduler is not None
+        for request_id in {image.request.id for image in self._scheduler.all()}:
+            self._abort(request_id)
+        self._stopped = True
+
+    def _say(self, message: str) -> None:
+        self._message = message
+        log.info("%s", message)

@@ -1,0 +1,56 @@
+"""Requests and images with every knob defaulted."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+from limner.domain.params import Generation
+from limner.engine.request import Drawn, Event, Failed, Image, Request
+
+_ids = itertools.count()
+
+
+class Collector:
+    """A sink that remembers events and can be waited for."""
+
+    def __init__(self, images: int = 1) -> None:
+        self.events: list[Event] = []
+        self._open = images
+        self._done = threading.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, Drawn | Failed):
+            self._open -= 1
+            if self._open == 0:
+                self._done.set()
+
+    def wait(self, timeout_s: float = 60.0) -> list[Drawn | Failed]:
+        assert self._done.wait(timeout_s), "the engine did not finish in time"
+        ends = [e for e in self.events if isinstance(e, Drawn | Failed)]
+        return sorted(ends, key=lambda e: e.index)
+
+
+def make_generation(prompt: str = "a knight", **fields: Any) -> Generation:
+    return Generation(prompt=prompt, **{"seed": 7, **fields})
+
+
+def make_request(
+    prompt: str = "a knight", *, owner: str = "a", sink: Any = None, **fields: Any
+) -> Request:
+    generation = make_generation(prompt, **fields)
+    sink = Collector(generation.samples) if sink is None else sink
+    return Request(f"req_{next(_ids)}", generation, owner, sink)
+
+
+def make_image(
+    *,
+    owner: str = "a",
+    key: tuple[int, int, int] = (64, 64, 1),
+    rows: int = 2,
+    evaluations: int = 20,
+    size: int = 1,
+) -> Image:
+    return Image(make_request(owner=owner), 0, rows, size, key, 0, evaluations)
