@@ -1,0 +1,43 @@
+# make serve: the server on 127.0.0.1:8420. make test: the fast tests. The first run sets up.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PYTHON ?= python3
+
+.PHONY: serve test test-all lint format bench squire-data squire-train squire-eval clean
+
+serve: $(VENV)/.installed
+	@$(BIN)/limner serve $(ARGS)
+
+test: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m bench.mixed16
+
+squire-data squire-train squire-eval: squire-%: $(VENV)/.installed-training
+	$(BIN)/python -m training.$* $(ARGS)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@scripts/install.sh $(VENV)
+	@touch $@
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt
+	@scripts/install.sh $(VENV) $*
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Make the environment: install.sh VENV EXTRAS. Safe to run again; does only what is missing.
+#
+# PyTorch is by far the largest part, so one that fits is kept: in VENV itself, or in the Python
+# that makes it. Otherwise the tested version is installed, from TORCH_INDEX where that is set.
+set -eu
+
+venv=$1
+extras=${2:+[$2]}
+python=${PYTHON:-python3}
+fits='import torch; v = tuple(map(int, torch.__version__.split("+")[0].split(".")[:2])); exit(not (2, 6) <= v < (3,))'
+
+"$python" -c 'import sys; exit(sys.version_info < (3, 11))' || {
+    echo "Limner needs Python 3.11 or newer; $python is $("$python" --version)." >&2
+    exit 1
+}
+if [ ! -x "$venv/bin/python" ]; then
+    site=
+    "$python" -c "$fits" 2>/dev/null && site=--system-site-packages
+    echo "Making $venv ${site:+(with the PyTorch that is already installed)}"
+    "$python" -m venv $site "$venv"
+fi
+
+constraints=$venv/constraints.txt
+if "$venv/bin/python" -c "$fits" 2>/dev/null; then
+    grep -v '^torch==' constraints.txt >"$constraints"
+else
+    cp constraints.txt "$constraints"
+    echo "Installing PyTorch (the largest part; docs/install.md says how to take the CPU-only build)"
+    "$venv/bin/python" -m pip install --quiet "$(grep '^torch==' constraints.txt)" \
+        ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
+fi
+echo "Installing Limner and what it needs"
+"$venv/bin/python" -m pip install --quiet -c "$constraints" -e ".$extras"
