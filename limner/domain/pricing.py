@@ -1,0 +1,79 @@
+"""What a picture costs: the one place where work becomes micro-credits.
+
+The unit is one micro-credit for one UNet row over one tile of 64 x 64 pixels. A row is one
+evaluation of one branch of the guidance, so a scheduler that evaluates twice a step costs
+twice, and guidance 1 (no unconditional branch) costs half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
+
+from limner.domain import schedulers
+from limner.domain.params import Generation
+
+TILE = 64
+MICRO = 1_000_000
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A price: ``rows`` UNet rows over ``tiles`` tiles, ``samples`` times."""
+
+    rows: int
+    tiles: int
+    samples: int
+
+    @property
+    def each_micro(self) -> int:
+        """Micro-credits for one picture."""
+        return self.rows * self.tiles
+
+    @property
+    def total_micro(self) -> int:
+        """Micro-credits for all pictures of the request."""
+        return self.each_micro * self.samples
+
+
+def branch_count(weights: Sequence[float], guidance: float) -> int:
+    """UNet rows of one evaluation: the ``AND`` branches and, unless unused, the unconditional.
+
+    Guidance is ``uncond + sum(w_i * g * (cond_i - uncond))``; the unconditional branch is
+    skipped exactly when its coefficient ``1 - g * sum(w_i)`` is 0.
+    """
+    return len(weights) + (1.0 - guidance * sum(weights) != 0.0)
+
+
+def quote(generation: Generation, branches: int) -> Quote:
+    """Price of ``generation`` with ``branches`` UNet rows in each evaluation."""
+    strength = generation.source.strength if generation.source else None
+    evaluations = schedulers.evaluations(generation.scheduler, generation.steps, strength)
+    tiles = -(-generation.width // TILE) * -(-generation.height // TILE)
+    return Quote(rows=evaluations * branches, tiles=tiles, samples=generation.samples)
+
+
+def as_credits(micro: int) -> Decimal:
+    """Micro-credits as credits, exactly: 2600 is ``Decimal("0.0026")``."""
+    value = Decimal(micro) / MICRO
+    return value.quantize(Decimal(1)) if value == value.to_integral() else value.normalize()
+
+
+def as_text(micro: int) -> str:
+    """Micro-credits as a plain decimal of credits, never in scientific notation."""
+    return f"{as_credits(micro):f}"
+
+
+def as_micro(credits: str | int | Decimal) -> int:
+    """Credits as written by a person ("10", "0.5") in micro-credits, rounded down.
+
+    Raises ``ValueError`` for what is not a finite decimal number.
+    """
+    try:
+        amount = Decimal(credits)
+    except InvalidOperation as error:
+        raise ValueError(f"{credits!r} is not an amount of credits such as 10 or 0.5") from error
+    if not amount.is_finite():
+        raise ValueError(f"{credits!r} is not an amount of credits such as 10 or 0.5")
+    return int((amount * MICRO).to_integral_value(ROUND_DOWN))

@@ -1,0 +1,139 @@
+"""The canonical record of one picture, from which it can be drawn again.
+
+A receipt holds no ids, times or durations: equal pictures have equal receipts. Its own id is
+the SHA-256 of its canonical JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from limner.domain.model import ModelInfo
+from limner.domain.params import Generation
+from limner.errors import InvalidInput
+
+SCHEMA = 1
+
+
+class Drawing(Protocol):
+    """What the engine tells about a finished picture (``engine.request.Facts``)."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def batch_mode(self) -> str: ...
+
+
+def receipt(
+    generation: Generation,
+    facts: Drawing,
+    model: ModelInfo,
+    versions: Mapping[str, str],
+    prompts: tuple[str, str],
+    rgb_sha256: str,
+) -> dict[str, Any]:
+    """The record of one picture of ``generation``.
+
+    ``prompts`` are the expanded prompt and negative prompt; ``versions`` name the software
+    that drew; ``rgb_sha256`` is over the rows of 8-bit RGB. The parameters are those of a
+    request for this picture alone: one sample, its own seed.
+    """
+    alone = generation.model_copy(update={"samples": 1, "seed": facts.seed})
+    return {
+        "receipt": SCHEMA,
+        "parameters": alone.model_dump(mode="json"),
+        "prompts": {"positive": prompts[0], "negative": prompts[1]},
+        "model": {
+            "name": model.name,
+            "sha256": model.sha256,
+            "vae_sha256": model.vae_sha256,
+            "licence": model.licence,
+            "attribution": list(model.attribution),
+        },
+        "drawing": {
+            "evaluations": facts.evaluations,
+            "rows": facts.rows,
+            "dtype": facts.dtype,
+            "batch_mode": facts.batch_mode,
+        },
+        "versions": dict(versions),
+        "rgb_sha256": rgb_sha256,
+    }
+
+
+def canonical(record: Mapping[str, Any]) -> str:
+    """The one JSON text of a receipt: sorted keys, no spaces, ASCII only."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def receipt_id(record: Mapping[str, Any]) -> str:
+    """``sha256:`` and the hex digest of the canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical(record).encode()).hexdigest()
+
+
+def from_receipt(record: Mapping[str, Any]) -> Generation:
+    """The ``Generation`` that draws the picture of ``record`` again.
+
+    Raises ``InvalidInput`` when ``record`` is no receipt, or one of a later schema.
+    """
+    if record.get("receipt") != SCHEMA:
+        raise InvalidInput(
+            "receipt",
+            f"receipt: schema {record.get('receipt')!r} is unknown; this server reads {SCHEMA}",
+        )
+    try:
+        return Generation.model_validate(record.get("parameters"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["parameters", *map(str, first["loc"])])
+        raise InvalidInput("receipt", f"receipt: {where}: {first['msg']}") from error
+
+
+def parameters_text(record: Mapping[str, Any]) -> str:
+    """The text block that AUTOMATIC1111 writes into pictures, made from a receipt.
+
+    Prompt, negative prompt, then one line of ``Name: value`` pairs.
+    """
+    generation = from_receipt(record)
+    lines = [record["prompts"]["positive"]]
+    if record["prompts"]["negative"]:
+        lines.append(f"Negative prompt: {record['prompts']['negative']}")
+    pairs = _pairs(generation, record)
+    lines.append(", ".join(f"{name}: {value}" for name, value in pairs.items()))
+    return "\n".join(lines)
+
+
+def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
+    pairs: dict[str, Any] = {
+        "Steps": generation.steps,
+        "Sampler": generation.scheduler,
+        "CFG scale": f"{generation.guidance:g}",
+        "Seed": generation.seed,
+        "Size": f"{generation.width}x{generation.height}",
+        "Model hash": record["model"]["sha256"][:10],
+        "Model": _quoted(record["model"]["name"]),
+    }
+    if generation.clip_skip > 1:
+        pairs["Clip skip"] = generation.clip_skip
+    if generation.subseed_strength:
+        pairs["Variation seed"] = generation.subseed
+        pairs["Variation seed strength"] = f"{generation.subseed_strength:g}"
+    if generation.source:
+        pairs["Denoising strength"] = f"{generation.source.strength:g}"
+    pairs["Version"] = f"limner {record['versions'].get('limner', '')}".strip()
+    return pairs
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if set(value) & set(',:\n"') else value

@@ -1,0 +1,271 @@
+"""One frozen ``Settings`` from flags, ``LIMNER_*`` variables and a TOML file, in this order.
+
+A name nobody knows stops the start, with the nearest known one in the sentence. Every limit
+has a setting, its unit last in the name. ``docs/settings.md`` is made by ``table``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from limner.errors import SettingsError
+
+PREFIX = "LIMNER_"
+CONFIG_VARIABLE = "LIMNER_CONFIG"
+MIB = 2**20
+_SLUG = r"^[a-z0-9][a-z0-9._-]*$"
+
+
+def _home(variable: str, fallback: str, environ: Mapping[str, str] = os.environ) -> Path:
+    return Path(environ.get(variable) or Path.home() / fallback) / "limner"
+
+
+def _database_url(known: dict[str, Any]) -> str:
+    return f"sqlite:///{Path(known.get('data_dir', '.')) / 'limner.db'}"
+
+
+def _public_url(known: dict[str, Any]) -> str:
+    host = str(known.get("host", "127.0.0.1"))
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{known.get('port', 8420)}"
+
+
+class Settings(BaseModel):
+    """Everything an operator can choose. Frozen: it does not change while the server runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: str = Field(
+        default_factory=_public_url,
+        pattern=r"^https?://[^\s]+$",
+        description="Where clients reach this server; absolute URLs in answers begin with it. "
+        "Default: `http://HOST:PORT`.",
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
+        description="Folder of the database and the pictures. "
+        "Default: `$XDG_DATA_HOME/limner`, usually `~/.local/share/limner`.",
+    )
+    database_url: str = Field(
+        default_factory=_database_url,
+        repr=False,
+        pattern=r"^(sqlite|postgresql)(\+\w+)?://",
+        description="Database of keys, ledger and requests: SQLite or "
+        "`postgresql+psycopg://USER:PASSWORD@HOST/NAME`. Default: SQLite in `data_dir`.",
+    )
+    database_pool_size: int = Field(
+        8, ge=1, le=128, description="Connections kept to the database; also its worker threads."
+    )
+
+    model: Path | None = Field(
+        None,
+        description="Checkpoint to serve: a `.safetensors` file or a folder in diffusers layout. "
+        "Default: the embedded model.",
+    )
+    vae: Path | None = Field(None, description="VAE to use in place of the checkpoint's own.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Number type of the UNet; `auto` probes which is fast and sound."
+    )
+    accept_license: bool = Field(
+        False,
+        description="Keys made by this start accept the loaded checkpoint's licence.",
+    )
+
+    slug: str = Field("sd1.5-rpg", pattern=_SLUG, description="Name the model is served under.")
+    aliases: tuple[str, ...] = Field((), description="More names for it, separated by commas.")
+    strict: bool = Field(
+        False, description="Refuse an unknown scheduler (406) where otherwise UniPC is used."
+    )
+    base64_default: bool = Field(
+        False, description="What an absent `base64` means: a JSON answer in place of the picture."
+    )
+    embed_metadata: bool = Field(
+        True, description="Write parameters and receipt into pictures, unless a request says no."
+    )
+
+    body_max_bytes: int = Field(
+        32 * MIB, ge=1024, description="Longest request body; longer ones get 413."
+    )
+    body_max_s: float = Field(
+        30.0, gt=0, le=3600, description="Longest time a body may take to arrive."
+    )
+    wait_max_s: float = Field(
+        1800.0, gt=0, le=86400, description="Longest wait for a picture, queue included."
+    )
+    queue_max_requests: int = Field(
+        1024, ge=1, le=100_000, description="Requests that may wait; further ones get 503."
+    )
+    connections_max: int = Field(
+        2048, ge=1, le=100_000, description="Open connections; further ones get 503."
+    )
+    memory_max_mib: int | None = Field(
+        None,
+        ge=64,
+        description="Memory for pictures in flight. Default: chosen from what is free.",
+    )
+    prompt_cache_max_mib: int = Field(
+        128, ge=0, le=65536, description="Memory for encoded prompts."
+    )
+    key_max_requests_per_minute: int = Field(
+        6000, ge=1, description="Requests of one key in a minute; further ones get 429."
+    )
+    key_max_concurrent: int = Field(
+        512, ge=1, description="Requests of one key at the same time; further ones get 429."
+    )
+    wrong_keys_max_per_minute: int = Field(
+        60, ge=1, description="Wrong keys from one address in a minute, then 429."
+    )
+    idempotency_keep_hours: int = Field(
+        24, ge=1, le=24 * 30, description="How long an `Idempotency-Key` is remembered."
+    )
+    keep_days: int = Field(30, ge=1, le=36500, description="How long stored pictures are kept.")
+    keep_max_mib: int = Field(
+        20_480, ge=16, description="Room for stored pictures; the oldest go first."
+    )
+    lease_s: float = Field(
+        15.0, ge=1, le=600, description="A process silent for this long loses its holds."
+    )
+    drain_s: float = Field(
+        30.0, ge=0, le=3600, description="Time that running pictures get at a shutdown."
+    )
+
+    @field_validator("aliases", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("data_dir", "model", "vae")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else None
+
+    @property
+    def pictures_dir(self) -> Path:
+        """Folder of the stored pictures."""
+        return self.data_dir / "pictures"
+
+    def shown(self) -> dict[str, Any]:
+        """All values as plain JSON, without the database's password."""
+        return self.model_dump(mode="json") | {"database_url": without_password(self.database_url)}
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Settings from ``flags`` (None means not given), then ``environ``, then the TOML ``file``.
+
+    Without ``file``, the one named by ``LIMNER_CONFIG``, else
+    ``$XDG_CONFIG_HOME/limner/limner.toml`` where it exists. Raises ``SettingsError``.
+    """
+    environ = os.environ if environ is None else environ
+    given: dict[str, tuple[str, Any]] = {}
+    for name, value in _from_file(file, environ).items():
+        given[name] = (f"{name} in the settings file", value)
+    for name, value in _from_environ(environ).items():
+        given[name] = (PREFIX + name.upper(), value)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            given[_known(name, f"--{name.replace('_', '-')}")] = (
+                f"--{name.replace('_', '-')}",
+                value,
+            )
+    try:
+        return Settings.model_validate({name: value for name, (_, value) in given.items()})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, given)) from error
+
+
+def without_password(url: str) -> str:
+    """``url`` with ``***`` in place of its password."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url
+    address = parts.netloc.replace(f":{parts.password}@", ":***@")
+    return urlunsplit(parts._replace(netloc=address))
+
+
+def table() -> str:
+    """The settings as a Markdown table, from the fields above."""
+    lines = ["| setting | flag | variable | default | meaning |", "|---|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory else f"`{_default(field.default)}`"
+        flag, variable = f"`--{name.replace('_', '-')}`", f"`{PREFIX}{name.upper()}`"
+        lines.append(f"| `{name}` | {flag} | {variable} | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or value == ():
+        return "none"
+    return str(value)
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        _known(variable.removeprefix(PREFIX).lower(), variable): value
+        for variable, value in environ.items()
+        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE
+    }
+
+
+def _from_file(file: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    if file is None and environ.get(CONFIG_VARIABLE):
+        file = Path(environ[CONFIG_VARIABLE])
+    if file is None:
+        file = _home("XDG_CONFIG_HOME", ".config", environ) / "limner.toml"
+        if not file.is_file():
+            return {}
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {file} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"The settings file {file} is not TOML: {error}") from error
+    return {_known(name, f"{name} in {file}"): value for name, value in values.items()}
+
+
+def _known(name: str, shown: str) -> str:
+    if name in Settings.model_fields:
+        return name
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.4)
+    hint = f" Did you mean {_alike(shown, near[0])}?" if near else ""
+    raise SettingsError(f"{shown} is not a setting.{hint} `limner serve --help` lists them all.")
+
+
+def _alike(shown: str, name: str) -> str:
+    if shown.startswith(PREFIX):
+        return PREFIX + name.upper()
+    return f"--{name.replace('_', '-')}" if shown.startswith("--") else name
+
+
+def _sentence(error: ValidationError, given: Mapping[str, tuple[str, Any]]) -> str:
+    """One line for each wrong setting: where it came from, its value, what is wrong."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        name = str(fault["loc"][0])
+        shown, value = given.get(name, (name, None))
+        value = without_password(str(value)) if name == "database_url" else value
+        lines.append(f"{shown} = {value!r}: {fault['msg']}")
+    return "; ".join(lines)

@@ -1,0 +1,87 @@
+"""Prices: the stated formula, and credits as plain decimals."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limner.domain import pricing
+from limner.domain.params import Generation, Source
+from limner.domain.schedulers import SCHEDULER_NAMES
+
+
+def made(**fields) -> Generation:
+    return Generation(**{"prompt": "a knight", "seed": 1, **fields})
+
+
+def test_the_published_example():
+    # 25 DDIM steps, two branches, 8 x 12 tiles of 64 pixels.
+    generation = made(scheduler="DDIM", steps=25, guidance=9, width=512, height=768)
+    assert pricing.quote(generation, 2).total_micro == 25 * 2 * 8 * 12
+
+
+@pytest.mark.parametrize(
+    ("fields", "branches", "rows"),
+    [
+        ({"scheduler": "Heun", "steps": 20}, 2, 39 * 2),
+        ({"scheduler": "PNDM", "steps": 20}, 2, 21 * 2),
+        ({"scheduler": "UniPC", "steps": 20}, 1, 20),
+        ({"steps": 40, "source": Source(sha256="0" * 64, strength=0.5)}, 2, 20 * 2),
+    ],
+)
+def test_rows(fields, branches, rows):
+    assert pricing.quote(made(**fields), branches).rows == rows
+
+
+@pytest.mark.parametrize(
+    ("weights", "guidance", "branches"),
+    [([1.0], 7.5, 2), ([1.0], 1.0, 1), ([1.0, 1.0], 7.5, 3), ([0.5, 0.5], 1.0, 2), ([2.0], 0.5, 1)],
+)
+def test_branches(weights, guidance, branches):
+    assert pricing.branch_count(weights, guidance) == branches
+
+
+@given(
+    st.sampled_from(SCHEDULER_NAMES),
+    st.integers(1, 150),
+    st.integers(1, 4),
+    st.sampled_from(range(64, 2049, 8)),
+    st.sampled_from(range(64, 2049, 8)),
+)
+def test_more_never_costs_less(scheduler, steps, samples, width, height):
+    one = pricing.quote(
+        made(scheduler=scheduler, steps=steps, samples=samples, width=width, height=height), 2
+    )
+    more = pricing.quote(
+        made(scheduler=scheduler, steps=steps, samples=samples + 1, width=width, height=2048), 3
+    )
+    assert 0 < one.each_micro * samples == one.total_micro < more.total_micro
+    assert one.tiles * 64 * 64 >= width * height
+
+
+@pytest.mark.parametrize(
+    ("micro", "text"),
+    [(0, "0"), (1, "0.000001"), (2600, "0.0026"), (10_000_000, "10"), (12_500_000, "12.5"),
+     (-1, "-0.000001"), (10**15, "1000000000")],
+)  # fmt: skip
+def test_plain_decimals(micro, text):
+    assert pricing.as_text(micro) == text
+    assert pricing.as_micro(text) == micro
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_credits_are_exact(micro):
+    assert pricing.as_credits(micro) * 1_000_000 == micro
+    assert pricing.as_micro(pricing.as_text(micro)) == micro
+    assert "E" not in pricing.as_text(micro).upper()
+
+
+@pytest.mark.parametrize("text", ["", "ten", "NaN", "Infinity", "1,5"])
+def test_no_amount(text):
+    with pytest.raises(ValueError, match="not an amount"):
+        pricing.as_micro(text)
+
+
+def test_less_than_a_micro_credit_is_dropped():
+    assert pricing.as_micro(Decimal("0.0000019")) == 1

@@ -1,0 +1,114 @@
+"""Receipts: what they hold, what they leave out, and the way back."""
+
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limner.domain import receipt as receipts
+from limner.domain.model import ModelInfo
+from limner.domain.params import Generation, Source
+from limner.errors import InvalidInput
+
+MODEL = ModelInfo(
+    name="RPG V4", kind="sd1", path="/models/rpg.safetensors", sha256="ab" * 32, vae="built in",
+    vae_sha256=None, dtype="float32", device="cpu",
+    parameters={"unet": 1, "vae": 1, "text_encoder": 1}, licence="creativeml-openrail-m",
+    licence_needs_acceptance=True, attribution=("RPG V4 by Anashel",), source="", conversions=(),
+)  # fmt: skip
+VERSIONS = {"limner": "0.1.0", "torch": "2.13.0"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    seed: int = 7
+    evaluations: int = 20
+    rows: int = 40
+    dtype: str = "float32"
+    batch_mode: str = "shared"
+
+
+def record(generation: Generation, facts: Facts = Facts(), prompts=("a knight", "")):
+    return receipts.receipt(generation, facts, MODEL, VERSIONS, prompts, "cd" * 32)
+
+
+generations = st.builds(
+    Generation,
+    prompt=st.text(max_size=40),
+    negative_prompt=st.text(max_size=40),
+    steps=st.integers(1, 150),
+    guidance=st.floats(0, 100),
+    samples=st.integers(1, 4),
+    seed=st.integers(0, 2**64 - 1),
+    exact=st.booleans(),
+    source=st.none() | st.builds(Source, sha256=st.just("0" * 64), strength=st.floats(0, 1)),
+)
+
+
+@given(generations)
+def test_round_trip_through_json(generation):
+    facts = Facts(seed=generation.seed)
+    text = receipts.canonical(record(generation, facts))
+    again = receipts.from_receipt(json.loads(text))
+    assert again == generation.model_copy(update={"samples": 1})
+    assert text.isascii()
+
+
+def test_image_three_of_four_is_the_picture_drawn_alone():
+    four = record(Generation(prompt="x", seed=7, samples=4), Facts(seed=10))
+    alone = record(Generation(prompt="x", seed=10, samples=1), Facts(seed=10))
+    assert four == alone
+    assert receipts.receipt_id(four) == receipts.receipt_id(alone)
+
+
+def test_no_paths_ids_or_times():
+    names = set()
+
+    def walk(value):
+        if isinstance(value, dict):
+            names.update(value)
+            for inner in value.values():
+                walk(inner)
+
+    text = receipts.canonical(record(Generation(prompt="x", seed=7)))
+    walk(json.loads(text))
+    assert not [n for n in names if "time" in n or "created" in n or n == "id" or n.endswith("_id")]
+    assert MODEL.path not in text
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{}, {"receipt": 2}, {"receipt": 1}, {"receipt": 1, "parameters": {"prompt": 3}},
+     {"receipt": 1, "parameters": {"prompt": "x", "seed": -1}}],
+)  # fmt: skip
+def test_what_is_no_receipt(broken):
+    with pytest.raises(InvalidInput, match="receipt:"):
+        receipts.from_receipt(broken)
+
+
+def test_parameters_text():
+    generation = Generation(
+        prompt="raw", negative_prompt="n", seed=7, scheduler="Euler a", clip_skip=2, height=768,
+        subseed=9, subseed_strength=0.25, source=Source(sha256="0" * 64, strength=0.5),
+    )  # fmt: skip
+    made = record(generation, prompts=("a knight\nin red", "blurry"))
+    assert receipts.parameters_text(made) == (
+        "a knight\nin red\nNegative prompt: blurry\n"
+        "Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 7, Size: 512x768, "
+        "Model hash: ababababab, Model: RPG V4, Clip skip: 2, Variation seed: 9, "
+        "Variation seed strength: 0.25, Denoising strength: 0.5, Version: limner 0.1.0"
+    )
+
+
+def test_a_name_with_a_comma_is_quoted():
+    made = receipts.receipt(
+        Generation(prompt="x", seed=7),
+        Facts(),
+        replace(MODEL, name="a, b"),
+        VERSIONS,
+        ("x", ""),
+        "",
+    )
+    assert 'Model: "a, b",' in receipts.parameters_text(made)
