@@ -1,0 +1,278 @@
+"""Where the parts of a checkpoint lie: one file in latent-diffusion's names, or a folder.
+
+A *part* is the UNet, the VAE or the text encoder: its config and the files with its tensors. A
+single file carries no configs: SD 1.5's are taken, with the widths its tensors really have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.engine.inspection import (
+    DESCRIPTIONS,
+    SUPPORTED,
+    TEXT,
+    UNET,
+    VAE,
+    Header,
+    kind_of,
+    read_header,
+    require_sd1,
+)
+from limner.errors import CheckpointError
+
+ASSETS = Path(__file__).parent.parent / "assets"
+EMBEDDED = ASSETS / "squire"
+TOKENIZER = ASSETS / "clip"
+SD15 = ASSETS / "sd15"
+PARTS = ("unet", "vae", "text_encoder")
+_STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """``names`` says in whose key names the tensors are: ``ldm`` or ``diffusers``."""
+
+    config: Mapping[str, Any]
+    files: tuple[Path, ...]
+    names: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A checkpoint on disk: its parts, its noise schedule, its tokenizer, its own licence."""
+
+    path: Path
+    parts: Mapping[str, Part]
+    scheduler: Mapping[str, Any]
+    tokenizer: Path
+    licence: str | None
+    precision: str
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file whose bytes decide what is drawn, for the sum of a folder."""
+        files = {file for part in self.parts.values() for file in part.files}
+        configs = [self.path / name / "config.json" for name in self.parts]
+        configs.append(self.path / "scheduler" / "scheduler_config.json")
+        return sorted(files | {file for file in configs if file.is_file()})
+
+
+def read_layout(path: Path) -> Layout:
+    """What lies at a path given as a model.
+
+    Raises:
+        CheckpointError: it is not an SD 1.x checkpoint; the sentence says what it seems to be.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist.")
+    return _folder(path) if path.is_dir() else _single_file(path)
+
+
+def read_vae(path: Path) -> Part:
+    """The VAE in a file (of either naming), a VAE's folder or a whole diffusers folder."""
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist.")
+    if path.is_dir():
+        folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
+        if not (folder / "config.json").is_file():
+            raise CheckpointError(f"{path} holds no VAE: neither config.json nor vae/config.json.")
+        return _folder_part(folder, "vae")
+    header = read_header(path)
+    if header.any("decoder.up_blocks."):
+        beside = path.parent / "config.json"
+        return Part(read_json(beside if beside.is_file() else _sd15("vae")), (path,), "diffusers")
+    if not header.any(f"{VAE}decoder.", "decoder.conv_in."):
+        what = DESCRIPTIONS[kind_of(header)]
+        raise CheckpointError(f"{path.name} holds no VAE; it seems to be {what}.")
+    return Part(_vae_config(header), (path,), "ldm")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; CheckpointError when it cannot be read or is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not valid JSON.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds no JSON object.")
+    return value
+
+
+def _sd15(part: str) -> Path:
+    return SD15 / part / "config.json"
+
+
+def _single_file(path: Path) -> Layout:
+    header = read_header(path)
+    require_sd1(header)
+    parts = {"unet": Part(_unet_config(header), (path,), "ldm")}
+    if header.any(VAE):
+        parts["vae"] = Part(_vae_config(header), (path,), "ldm")
+    if not header.any(TEXT):
+        raise CheckpointError(f"{path.name} holds no text encoder; a whole checkpoint is needed.")
+    parts["text_encoder"] = Part(_text_config(header), (path,), "ldm")
+    provenance = path.with_suffix(".json")
+    licence = read_json(provenance).get("licence") if provenance.is_file() else None
+    scheduler = read_json(SD15 / "scheduler" / "scheduler_config.json")
+    return Layout(path, parts, scheduler, TOKENIZER, licence, header.precision)
+
+
+def _unet_config(header: Header) -> dict[str, Any]:
+    config = read_json(_sd15("unet"))
+    widths = [
+        header.shape(f"{UNET}input_blocks.{block}.0.out_layers.3.weight") for block in (1, 4, 7, 10)
+    ]
+    context = header.shape(f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight")
+    if None in widths or context is None:
+        raise CheckpointError(
+            f"{header.path.name} has a UNet unlike Stable Diffusion 1.x's four levels; {SUPPORTED}."
+        )
+    config["block_out_channels"] = [shape[0] for shape in widths if shape]
+    config["cross_attention_dim"] = context[1]
+    return config
+
+
+def _vae_config(header: Header) -> dict[str, Any]:
+    config = read_json(_sd15("vae"))
+    prefix = VAE if header.any(VAE) else ""
+    widths: list[int] = []
+    while shape := header.shape(f"{prefix}encoder.down.{len(widths)}.block.0.conv1.weight"):
+        widths.append(shape[0])
+    latent = header.shape(f"{prefix}post_quant_conv.weight")
+    if not widths or latent is None:
+        raise CheckpointError(f"{header.path.name} has a VAE unlike Stable Diffusion 1.x's.")
+    if latent[0] != 4:
+        raise CheckpointError(
+            f"{header.path.name} has a VAE with {latent[0]} latent channels; 4 are needed."
+        )
+    config["block_out_channels"] = widths
+    config["down_block_types"] = ["DownEncoderBlock2D"] * len(widths)
+    config["up_block_types"] = ["UpDecoderBlock2D"] * len(widths)
+    return config
+
+
+def _text_config(header: Header) -> dict[str, Any]:
+    config = read_json(_sd15("text_encoder"))
+    # Some merging tools write the text encoder without its ``text_model.`` level.
+    prefix = f"{TEXT}text_model." if header.any(f"{TEXT}text_model.") else TEXT
+    tokens = header.shape(f"{prefix}embeddings.token_embedding.weight")
+    inner = header.shape(f"{prefix}encoder.layers.0.mlp.fc1.weight")
+    positions = header.shape(f"{prefix}embeddings.position_embedding.weight")
+    if tokens is None or inner is None or positions is None:
+        raise CheckpointError(f"{header.path.name} holds no whole CLIP text encoder.")
+    layers = {
+        name.split(".layers.")[1].split(".")[0]
+        for name in header.tensors
+        if name.startswith(f"{prefix}encoder.layers.")
+    }
+    config |= {
+        "vocab_size": tokens[0],
+        "hidden_size": tokens[1],
+        "projection_dim": tokens[1],
+        "intermediate_size": inner[0],
+        "max_position_embeddings": positions[0],
+        "num_hidden_layers": len(layers),
+        # Tensors do not tell the heads. SD 1.5 has 12; a narrow relative that 12 does not
+        # divide is taken to have 4, as small CLIP models commonly do.
+        "num_attention_heads": 12 if tokens[1] % 12 == 0 else 4,
+    }
+    return config
+
+
+def _folder(path: Path) -> Layout:
+    index = path / "model_index.json"
+    if not index.is_file():
+        raise CheckpointError(
+            f"{path} is a folder without model_index.json; a folder in diffusers layout is needed."
+        )
+    _refuse_other_pipelines(path, str(read_json(index).get("_class_name", "")))
+    parts = {name: _folder_part(path / name, name) for name in PARTS if (path / name).is_dir()}
+    if missing := [name for name in ("unet", "text_encoder") if name not in parts]:
+        raise CheckpointError(f"{path} has no folder {missing[0]!r}.")
+    _refuse_other_shapes(path, parts)
+    scheduler_file = path / "scheduler" / "scheduler_config.json"
+    scheduler = read_json(
+        scheduler_file if scheduler_file.is_file() else SD15 / "scheduler" / "scheduler_config.json"
+    )
+    own = path / "tokenizer"
+    tokenizer = own if (own / "tokenizer_config.json").is_file() else TOKENIZER
+    precision = read_header(parts["unet"].files[0]).precision
+    return Layout(path, parts, scheduler, tokenizer, _card_licence(path), precision)
+
+
+def _folder_part(folder: Path, name: str) -> Part:
+    return Part(read_json(folder / "config.json"), _folder_files(folder, name), "diffusers")
+
+
+def _folder_files(folder: Path, name: str) -> tuple[Path, ...]:
+    """The weights of one part: one file, the shards of an index, or a variant (``.fp16``)."""
+    stem = _STEMS.get(name, "model")
+    whole = folder / f"{stem}.safetensors"
+    if whole.is_file():
+        return (whole,)
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+        return tuple(folder / Path(shard).name for shard in shards)
+    if variants := sorted(folder.glob(f"{stem}.*.safetensors")):
+        return (variants[0],)
+    if list(folder.glob("*.bin")):
+        raise CheckpointError(
+            f"{folder} holds pickled weights (.bin) only, which can run code when opened; "
+            "save the folder with safe serialization."
+        )
+    raise CheckpointError(f"{folder} holds no {stem}.safetensors.")
+
+
+def _refuse_other_pipelines(path: Path, pipeline: str) -> None:
+    what = {
+        "StableDiffusionXL": DESCRIPTIONS["sdxl"],
+        "StableDiffusion3": DESCRIPTIONS["sd3"],
+        "Flux": DESCRIPTIONS["flux"],
+        "StableDiffusionInpaint": DESCRIPTIONS["sd1-inpainting"],
+        "StableDiffusionInstructPix2Pix": DESCRIPTIONS["instruct-pix2pix"],
+    }
+    for start, words in what.items():
+        if pipeline.startswith(start):
+            raise CheckpointError(f"{path} seems to be {words}; {SUPPORTED}.")
+    if not pipeline.startswith(("StableDiffusionPipeline", "StableDiffusionImg2Img")):
+        raise CheckpointError(f"{path} is made for {pipeline or 'no pipeline'}; {SUPPORTED}.")
+
+
+def _refuse_other_shapes(path: Path, parts: Mapping[str, Part]) -> None:
+    unet, text = parts["unet"].config, parts["text_encoder"].config
+    channels = unet.get("in_channels", 4)
+    if unet.get("addition_embed_type") or (path / "text_encoder_2").is_dir():
+        what = DESCRIPTIONS["sdxl"]
+    elif channels == 9:
+        what = DESCRIPTIONS["sd1-inpainting"]
+    elif channels != 4:
+        what = f"a checkpoint with a {channels}-channel UNet"
+    elif text.get("hidden_act", "quick_gelu") != "quick_gelu":
+        what = DESCRIPTIONS["sd2"]
+    else:
+        return
+    raise CheckpointError(f"{path} seems to be {what}; {SUPPORTED}.")
+
+
+def _card_licence(folder: Path) -> str | None:
+    """``license:`` from the front matter of the folder's README.md, if it has one."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    lines = card.read_text(encoding="utf-8", errors="replace").splitlines()[:60]
+    if not lines or lines[0].strip() != "---":
+        return None
+    for line in lines[1:]:
+        if line.strip() == "---":
+            break
+        if line.startswith("license:"):
+            return line.split(":", 1)[1].strip().strip("\"'")
+    return None
