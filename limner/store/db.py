@@ -1,0 +1,149 @@
+"""One database: opened, migrated, and handed out as connections inside transactions.
+
+SQLite by default, PostgreSQL by URL (``postgresql+psycopg://``). Every function of the store
+takes a ``Connection``, so that a use case composes one transaction out of several of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from limner.errors import SettingsError
+from limner.store.schema import is_sqlite
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_S = 30
+POOL_SIZE = 10
+# Any number that nobody else on the same PostgreSQL server uses.
+MIGRATION_LOCK = 0x11A4E2
+WRITES = "limner_writes"
+
+
+class Database:
+    """A pool of connections to one migrated database; safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(**{WRITES: True})
+        # SQLite takes one writer at a time and makes the others poll. Threads of this process
+        # queue here instead, where they are woken at once.
+        self._turn = threading.Lock() if is_sqlite(engine) else None
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = POOL_SIZE) -> Database:
+        """Connect to ``url`` and bring its tables up to date.
+
+        Raises ``SettingsError`` for a URL that is malformed or names another kind of database,
+        and for a database written by a newer Limner.
+        """
+        engine = _engine(_parse(url), pool_size)
+        database = cls(engine)
+        try:
+            _migrate(database)
+        except BaseException:
+            engine.dispose()
+            raise
+        return database
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A writing transaction: committed at the end of the block, rolled back by an exception."""
+        if self._turn is None:
+            with self._writer.begin() as connection:
+                yield connection
+            return
+        with self._turn, self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads; it never waits for writers."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError):
+        # The URL may hold a password: it is not repeated.
+        raise SettingsError(
+            "The database URL cannot be read; use sqlite:///FILE or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME."
+        ) from None
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise SettingsError(
+        f"The database URL begins with {parsed.drivername!r}; allowed are sqlite:///FILE "
+        "(a file, not memory) and postgresql+psycopg://."
+    )
+
+
+def _engine(url: URL, pool_size: int) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    assert url.database is not None
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets readers pass a writer; FULL makes a commit outlive a power cut, for money's sake."""
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Who will write says so first: a later upgrade fails when another wrote meanwhile."""
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(database: Database) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    with database.begin() as connection:
+        if not is_sqlite(database.engine):
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        found = _revision(connection)
+        if found is not None and found not in known:
+            raise SettingsError(
+                f"The database has revision {found}, which this Limner does not know: "
+                "it was written by a newer one. Upgrade Limner, or use another database."
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,0 +1,254 @@
+"""Stored requests: every call is one, whether its caller waits for it or not.
+
+    QUEUED -> PROCESSING -> COMPLETED | FAILED | CANCELLED
+
+A synchronous request begins in PROCESSING. An asynchronous one waits in QUEUED until a process
+claims it, and returns there when that process is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+
+from limner.store.ledger import carry
+from limner.store.schema import keys, requests
+from limner.store.sql import clock, insert_once
+
+OPEN = ("QUEUED", "PROCESSING")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stored request. ``generation`` is None once its results have expired.
+
+    Amounts in micro-credits, times in seconds since the epoch.
+    """
+
+    id: str
+    key_id: str
+    account_id: str
+    slug: str
+    surface: str
+    idempotency_key: str | None
+    body_sha256: str
+    generation: dict[str, Any] | None
+    adjustments: tuple[str, ...]
+    samples: int
+    asynchronous: bool
+    status: str
+    tries: int
+    hold_id: str
+    price_micro: int
+    cost_micro: int
+    infer_seconds: float | None
+    error_kind: str | None
+    error: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    expired_at: float | None
+
+    @property
+    def open(self) -> bool:
+        """Still to be finished."""
+        return self.status in OPEN
+
+
+def insert(conn: Connection, **fields: Any) -> bool:
+    """Store a request that is QUEUED or PROCESSING; False when its idempotency key is taken.
+
+    Another transaction that is storing the same idempotency key is waited for.
+    """
+    running = fields["status"] == "PROCESSING"
+    moment = clock(conn)
+    times = {"created_at": moment, "started_at": moment if running else None}
+    defaults = {"tries": int(running), "cost_micro": 0, **times}
+    return insert_once(conn, requests, {**defaults, **fields})
+
+
+def find(conn: Connection, request_id: str, *, lock: bool = False) -> Job | None:
+    """A request by its id."""
+    return _one(conn, requests.c.id == request_id, lock=lock)
+
+
+def find_by_hold(conn: Connection, hold_id: str, *, lock: bool = False) -> Job | None:
+    """The request that a hold pays for."""
+    return _one(conn, requests.c.hold_id == hold_id, lock=lock)
+
+
+def find_by_idempotency_key(conn: Connection, key_id: str, idempotency_key: str) -> Job | None:
+    """The request that owns an idempotency key."""
+    mine = (requests.c.key_id == key_id) & (requests.c.idempotency_key == idempotency_key)
+    return _one(conn, mine)
+
+
+def forget_idempotency_key(conn: Connection, request_id: str) -> None:
+    """Let the request's idempotency key be used anew."""
+    change = update(requests).where(requests.c.id == request_id)
+    conn.execute(change.values(idempotency_key=None))
+
+
+def claim(conn: Connection, lease_id: str) -> Job | None:
+    """Take the next QUEUED request for this process, fairly between keys.
+
+    First comes the key with the fewest requests running, then the one served longest ago; within
+    a key, the oldest. Several processes may claim at once: each gets another.
+    """
+    request_id = conn.execute(_next()).scalar()
+    if request_id is None:
+        return None
+    moment = clock(conn)
+    change = update(requests).where(requests.c.id == request_id, requests.c.status == "QUEUED")
+    values = {"status": "PROCESSING", "started_at": moment, "tries": requests.c.tries + 1}
+    conn.execute(change.values(**values))
+    job = find(conn, request_id)
+    assert job is not None
+    carry(conn, job.hold_id, lease_id)
+    conn.execute(update(keys).where(keys.c.id == job.key_id).values(served_at=moment))
+    return job
+
+
+def requeue(conn: Connection, job: Job) -> None:
+    """Give a PROCESSING request and its hold back to the queue."""
+    change = update(requests).where(requests.c.id == job.id, requests.c.status == "PROCESSING")
+    conn.execute(change.values(status="QUEUED", started_at=None))
+    carry(conn, job.hold_id, None)
+
+
+def finish(
+    conn: Connection,
+    request_id: str,
+    status: str,
+    *,
+    cost_micro: int = 0,
+    infer_seconds: float | None = None,
+    error: Exception | None = None,
+) -> None:
+    """Write how an open request ended; an unsuccessful one gives up its idempotency key."""
+    values: dict[str, Any] = {
+        "status": status,
+        "cost_micro": cost_micro,
+        "infer_seconds": infer_seconds,
+        "finished_at": clock(conn),
+    }
+    if status != "COMPLETED":
+        values["idempotency_key"] = None
+    if error is not None:
+        values |= {"error_kind": type(error).__name__, "error": str(error)}
+    mine = (requests.c.id == request_id, requests.c.status.in_(OPEN))
+    conn.execute(update(requests).where(*mine).values(**values))
+
+
+def cancelled(conn: Connection, request_ids: Collection[str]) -> set[str]:
+    """Which of these requests have been cancelled."""
+    mine = (requests.c.id.in_(request_ids), requests.c.status == "CANCELLED")
+    return set(conn.execute(select(requests.c.id).where(*mine)).scalars())
+
+
+def count(conn: Connection, status: str, *, key_id: str | None = None) -> int:
+    """How many requests (of one key) are in a status."""
+    query = select(func.count()).select_from(requests).where(requests.c.status == status)
+    if key_id is not None:
+        query = query.where(requests.c.key_id == key_id)
+    return int(conn.execute(query).scalar_one())
+
+
+def recent(conn: Connection, key_id: str, since: float) -> tuple[int, float | None]:
+    """How many requests a key stored after ``since``, and when the first of these was."""
+    query = select(func.count(), func.min(requests.c.created_at)).where(
+        requests.c.key_id == key_id, requests.c.created_at > since
+    )
+    number, first = conn.execute(query).one()
+    return int(number), first
+
+
+def ahead(conn: Connection, job: Job) -> tuple[int, int]:
+    """About how many QUEUED requests go first, and their micro-credits.
+
+    Keys take turns: before a key's n-th request go its own earlier ones and at most n of each
+    other key.
+    """
+    turn = func.row_number().over(
+        partition_by=requests.c.key_id, order_by=(requests.c.created_at, requests.c.id)
+    )
+    columns = (requests.c.id, requests.c.key_id, requests.c.price_micro, turn.label("turn"))
+    line = select(*columns).where(requests.c.status == "QUEUED").subquery()
+    mine = select(line.c.turn).where(line.c.id == job.id).scalar_subquery()
+    first = (line.c.turn < mine) | ((line.c.turn == mine) & (line.c.key_id != job.key_id))
+    sums = select(func.count(), func.coalesce(func.sum(line.c.price_micro), 0)).where(first)
+    number, micro = conn.execute(sums).one()
+    return int(number), int(micro)
+
+
+def speed(conn: Connection, since: float) -> float | None:
+    """Micro-credits drawn in a second, from the requests finished after ``since``."""
+    query = select(
+        func.sum(requests.c.cost_micro),
+        func.max(requests.c.finished_at) - func.min(requests.c.started_at),
+    ).where(requests.c.status == "COMPLETED", requests.c.finished_at > since)
+    micro, seconds = conn.execute(query).one()
+    return float(micro) / seconds if micro and seconds else None
+
+
+def listing(conn: Connection, account_id: str, *, before: float, number: int) -> list[Job]:
+    """An account's requests stored before a moment, newest first."""
+    mine = (requests.c.account_id == account_id, requests.c.created_at < before)
+    query = select(requests).where(*mine).order_by(requests.c.created_at.desc()).limit(number)
+    return [_job(row) for row in conn.execute(query)]
+
+
+def expire(conn: Connection, request_ids: Iterable[str]) -> None:
+    """The results of these are gone: forget what was asked for as well."""
+    mine = (requests.c.id.in_(list(request_ids)), requests.c.expired_at.is_(None))
+    values: dict[str, Any] = {"expired_at": clock(conn), "generation": None, "adjustments": []}
+    conn.execute(update(requests).where(*mine).values(**values))
+
+
+def finished_before(conn: Connection, moment: float, *, number: int) -> list[str]:
+    """Ids of requests that ended before a moment and have not expired, oldest first."""
+    query = select(requests.c.id).where(
+        requests.c.finished_at < moment, requests.c.expired_at.is_(None)
+    )
+    query = query.order_by(requests.c.finished_at).limit(number)
+    return list(conn.execute(query).scalars())
+
+
+def _next() -> Any:
+    other, earlier = requests.alias(), requests.alias()
+    running = select(func.count()).where(
+        other.c.key_id == requests.c.key_id, other.c.status == "PROCESSING"
+    )
+    first = ~(
+        select(earlier.c.id)
+        .where(
+            earlier.c.key_id == requests.c.key_id,
+            earlier.c.status == "QUEUED",
+            (earlier.c.created_at < requests.c.created_at)
+            | ((earlier.c.created_at == requests.c.created_at) & (earlier.c.id < requests.c.id)),
+        )
+        .exists()
+    )
+    order = (running.scalar_subquery(), func.coalesce(keys.c.served_at, 0), requests.c.created_at)
+    return (
+        select(requests.c.id)
+        .join(keys, keys.c.id == requests.c.key_id)
+        .where(requests.c.status == "QUEUED", first)
+        .order_by(*order, requests.c.id)
+        .limit(1)
+        .with_for_update(of=requests, skip_locked=True)
+    )
+
+
+def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Job | None:
+    query = select(requests).where(condition)
+    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else _job(row)
+
+
+def _job(row: Row[Any]) -> Job:
+    fields = dict(row._mapping)
+    return Job(**{**fields, "adjustments": tuple(fields["adjustments"])})

@@ -1,0 +1,33 @@
+"""Small helpers over SQLAlchemy Core that both databases understand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Double, Table, cast, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def clock(conn: Connection) -> float | ColumnElement[float]:
+    """Seconds since the epoch by the clock all processes of a database share, as a SQL value."""
+    if conn.dialect.name == "sqlite":
+        return time.time()
+    return cast(func.extract("epoch", func.clock_timestamp()), Double)
+
+
+def now(conn: Connection) -> float:
+    """``clock`` as a number."""
+    value = clock(conn)
+    return value if isinstance(value, float) else float(conn.execute(select(value)).scalar_one())
+
+
+def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row unless one of the table's unique keys is taken; True when it was inserted.
+
+    A concurrent transaction that is inserting the same key is waited for.
+    """
+    dialect = sqlite if conn.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
+    return conn.execute(statement).rowcount == 1

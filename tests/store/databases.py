@@ -1,0 +1,84 @@
+"""Fixtures: an empty migrated database for each test, on SQLite and on PostgreSQL."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from limner.store import keys
+from limner.store.db import Database
+from limner.store.schema import metadata
+
+SERVER = os.environ.get(
+    "LIMNER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+)
+SYSTEM = (
+    "INSERT INTO accounts (id, name, kind, created_at) "
+    "VALUES ('issued', 'issued', 'system', 0), ('income', 'income', 'system', 0)"
+)
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sqlite") / "empty.db"
+    Database.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    """A database of its own for this session, dropped afterwards."""
+    server = create_engine(
+        SERVER, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3}
+    )
+    name = f"limner_test_{secrets.token_hex(6)}"
+    try:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError:
+        pytest.skip(f"no PostgreSQL answers at {server.url.host}:{server.url.port}")
+    url = server.url.set(database=name).render_as_string(hide_password=False)
+    Database.open(url).close()
+    yield url
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """The URL of an empty database; the test runs once for each kind."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "limner.db")
+        return f"sqlite:///{tmp_path / 'limner.db'}"
+    found = request.getfixturevalue("postgres_url")
+    empty(found)
+    return found
+
+
+@pytest.fixture
+def database(url) -> Iterator[Database]:
+    opened = Database.open(url, pool_size=16)
+    yield opened
+    opened.close()
+
+
+def empty(url: str) -> None:
+    """Take everything out, past the triggers that forbid it."""
+    engine = create_engine(url)
+    tables = ", ".join(f'"{table}"' for table in metadata.tables)
+    with engine.begin() as connection:
+        connection.execute(text("SET session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {tables}"))
+        connection.execute(text(SYSTEM))
+    engine.dispose()
+
+
+def customer(database: Database, micro: int = 1_000_000, **limits) -> keys.Key:
+    """A key with an account of its own that holds ``micro`` micro-credits."""
+    with database.begin() as conn:
+        return keys.create(conn, name="customer", credits_micro=micro, **limits)[1]

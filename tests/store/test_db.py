@@ -1,0 +1,154 @@
+"""The database: migrations, isolation, and URLs that cannot be used."""
+
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, select, text
+
+from limner.errors import SettingsError
+from limner.store import schema
+from limner.store.db import Database
+from limner.store.schema import accounts
+
+ROW = {"name": "n", "kind": "customer", "available_micro": 1, "held_micro": 0, "created_at": 0}
+
+
+def test_migrations_make_the_tables_of_the_schema(database):
+    with database.begin() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_every_check_of_the_schema_is_in_the_database(database):
+    wanted = {
+        constraint.name
+        for table in schema.metadata.tables.values()
+        for constraint in table.constraints
+        if constraint.name and constraint.name.startswith(("ck_", "fk_"))
+    }
+    with database.read() as conn:
+        if conn.dialect.name == "sqlite":
+            found = " ".join(
+                conn.execute(text("SELECT coalesce(sql, '') FROM sqlite_master")).scalars()
+            )
+        else:
+            found = " ".join(conn.execute(text("SELECT conname FROM pg_constraint")).scalars())
+    assert len(wanted) > 20
+    assert [name for name in wanted if name not in found] == []
+
+
+def test_opening_again_changes_nothing(url):
+    first = Database.open(url)
+    with first.begin() as conn:
+        conn.execute(insert(accounts).values(id="acc_1", **ROW))
+    first.close()
+    second = Database.open(url)
+    with second.read() as conn:
+        assert conn.execute(select(accounts.c.id)).scalars().all().count("acc_1") == 1
+    second.close()
+
+
+def test_many_open_a_new_database_at_once(tmp_path):
+    faults = []
+
+    def opener():
+        try:
+            Database.open(f"sqlite:///{tmp_path / 'new' / 'limner.db'}").close()
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=opener) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+
+
+def test_a_database_of_a_newer_limner_is_refused(url):
+    database = Database.open(url)
+    with database.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    try:
+        with pytest.raises(SettingsError, match="revision 9999"):
+            Database.open(url)
+    finally:
+        with database.begin() as conn:
+            conn.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        database.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "mysql://u:hunter2@h/d",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "oracle://x:hunter2@y",
+    ],
+)
+def test_a_url_of_another_kind_is_refused_without_its_password(url):
+    with pytest.raises(SettingsError) as caught:
+        Database.open(url)
+    assert "hunter2" not in str(caught.value)
+    assert "postgresql+psycopg://" in str(caught.value)
+
+
+def test_an_exception_rolls_back(database):
+    with pytest.raises(ZeroDivisionError), database.begin() as conn:  # noqa: PT012
+        conn.execute(insert(accounts).values(id="acc_1", **ROW))
+        1 / 0  # noqa: B018
+    with database.read() as conn:
+        assert conn.execute(select(accounts.c.id).where(accounts.c.id == "acc_1")).all() == []
+
+
+def test_readers_do_not_wait_for_a_writer(database):
+    with database.begin() as writer:
+        writer.execute(insert(accounts).values(id="acc_1", **ROW))
+        with database.read() as reader:
+            assert len(reader.execute(select(accounts)).all()) == 2
+
+
+def test_writers_in_two_pools_on_one_file_wait_for_each_other(tmp_path):
+    url = f"sqlite:///{tmp_path / 'limner.db'}"
+    pools = [Database.open(url), Database.open(url)]
+    with pools[0].begin() as conn:
+        conn.execute(insert(accounts).values(id="acc_1", **ROW))
+
+    def add(database):
+        for _ in range(50):
+            with database.begin() as conn:
+                found = conn.execute(
+                    select(accounts.c.available_micro).where(accounts.c.id == "acc_1")
+                )
+                more = found.scalar_one() + 1
+                conn.execute(
+                    accounts.update().where(accounts.c.id == "acc_1").values(available_micro=more)
+                )
+
+    threads = [threading.Thread(target=add, args=[database]) for database in pools * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with pools[0].read() as conn:
+        query = select(accounts.c.available_micro).where(accounts.c.id == "acc_1")
+        assert conn.execute(query).scalar_one() == 201
+    for database in pools:
+        database.close()
+
+
+def test_sqlite_commits_survive_a_power_cut(tmp_path):
+    database = Database.open(f"sqlite:///{tmp_path / 'limner.db'}")
+    with database.begin() as conn:
+        assert conn.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert conn.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    database.close()
+    with closing(sqlite3.connect(tmp_path / "limner.db")) as plain:
+        assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
