@@ -7,7 +7,8 @@ knows. One 3x3 convolution and one matrix product of SD 1.5's middle sizes are t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +66,12 @@ def choose_dtype(wish: str, device: str) -> str:
 def probe(device: str) -> Probe:
     """Time every type on the device (0.1 s on a CPU) and choose."""
     place = torch.device(device)
+    with _one_thread():
+        seconds = _times(place)
+    return Probe(device, fastest(seconds), seconds)
+
+
+def _times(place: torch.device) -> dict[str, float]:
     work = {name: _work(dtype, place) for name, dtype in DTYPES.items()}
     seconds = {name: _clock(run, place) for name, run in work.items()}
     for round_ in range(ROUNDS):
@@ -73,7 +80,7 @@ def probe(device: str) -> Probe:
                 again = _clock(run, place)
                 # The very first call of each type chose kernels and allocated; forget it.
                 seconds[name] = again if round_ == 0 else min(seconds[name], again)
-    return Probe(device, fastest(seconds), seconds)
+    return seconds
 
 
 def fastest(seconds: Mapping[str, float]) -> str:
@@ -102,11 +109,23 @@ def _work(dtype: torch.dtype, device: torch.device) -> Callable[[], object]:
 
 
 def _clock(run: Callable[[], object], device: torch.device) -> float:
-    start = time.perf_counter()
+    # On a CPU this thread's own time is counted, so that a busy machine chooses alike.
+    now = time.perf_counter if device.type == "cuda" else time.thread_time
+    start = now()
     try:
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     except RuntimeError:  # no kernel for this type here
         return float("inf")
-    return time.perf_counter() - start
+    return now() - start
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
