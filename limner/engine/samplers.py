@@ -37,7 +37,8 @@ _CACHE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One sampler at one step count from one start, as coefficients. Read-only arrays.
+    """One sampler at one step count from one start, as coefficients. Shared: never to be
+    written to.
 
     Columns of every row: [z0, n0, noise draws 1..M, eps 1..K], where z0 is the source's latent
     (scaled), n0 the start noise, and eps k the model's guided output of evaluation k (M = draws,
@@ -165,6 +166,11 @@ class _Cache:
                 self._bytes -= self._held.popitem(last=False)[1].nbytes
         return value
 
+    def clear(self) -> None:
+        with self._lock:
+            self._held.clear()
+            self._bytes = 0
+
 
 _cache = _Cache(_CACHE_BYTES)
 _tracing = threading.Lock()  # the stand-in for randn_tensor below is a global of diffusers'
@@ -266,7 +272,7 @@ def _trimmed(
     draws = int(np.flatnonzero(noise).max(initial=-1)) + 1
     columns = np.r_[: SOURCES + draws, SOURCES + count : rows.shape[1]]
     twice = np.arange(ran) < count - ran  # the steps that take a second evaluation
-    made = Trace(
+    return Trace(
         inputs=rows[:-1, columns],
         final=rows[-1, columns],
         denoised=denoised[:, columns],
@@ -275,7 +281,3 @@ def _trimmed(
         keep=keep[:, :SOURCES].copy(),
         draws=draws,
     )
-    for array in vars(made).values():
-        if isinstance(array, np.ndarray):
-            array.setflags(write=False)
-    return made
