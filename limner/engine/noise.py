@@ -29,6 +29,7 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)  # the golden ratio and sqrt(3) - 1, as 32-bit fractions
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_NOT_QUITE_ONE = 1.0 - 1e-12  # keeps the angle of parallel vectors away from 0 / 0
 
 
 def philox(counter: Sequence[Words], key: int) -> tuple[Words, Words, Words, Words]:
@@ -117,7 +118,6 @@ def slerp(start: Floats, end: Floats, amount: float) -> Floats:
     cosine = (a * b).sum(axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)
     if cosine.mean() > 0.9995:
         return (a + amount * (b - a)).astype(np.float32)
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))[:, None]
-    sine = np.maximum(np.sin(angle), np.finfo(np.float64).tiny)
-    mixed = (np.sin((1.0 - amount) * angle) * a + np.sin(amount * angle) * b) / sine
-    return mixed.astype(np.float32)
+    angle = np.arccos(np.clip(cosine, -_NOT_QUITE_ONE, _NOT_QUITE_ONE))[:, None]
+    mixed = np.sin((1.0 - amount) * angle) * a + np.sin(amount * angle) * b
+    return (mixed / np.sin(angle)).astype(np.float32)
