@@ -99,12 +99,11 @@ def prepare(g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditio
     rows: list[Rows] = []
     span_of = []
     for step in steps:
-        at = (positive.index_at(int(step)), negative.index_at(int(step)))
+        entry, uncond = positive.at(int(step)), negative.at(int(step))
+        at = (entry.until_step, uncond.until_step)
         if at not in spans:
             spans[at] = len(rows)
-            branches = positive.entries[at[0]].branches
-            uncond = negative.entries[at[1]].branches[0]
-            rows.append(_rows(g, branches, uncond, bucket, conditioner))
+            rows.append(_rows(g, entry.branches, uncond.branches[0], bucket, conditioner))
         span_of.append(spans[at])
     return Guidance(tuple(rows), tuple(span_of))
 

@@ -35,7 +35,6 @@ from limner.engine.previews import PreviewMap
 from limner.engine.request import Facts, Image, Pixels, Request
 from limner.engine.samplers import SOURCES, Trace
 from limner.engine.weights import Checkpoint
-from limner.errors import NotFinite
 
 
 @dataclass(eq=False)
@@ -108,7 +107,8 @@ class Runner:
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
         g = image.request.generation
-        trace = samplers.trace(g.scheduler, g.steps, **_start_of(g))
+        betas = self.checkpoint.scheduler_betas
+        trace = samplers.trace(g.scheduler, g.steps, **_start_of(g), betas=betas)
         guidance = prepare_guidance(g, trace.steps, image.key[2], self.conditioner)
         shape = (self.checkpoint.latent_channels, *image.key[:2])
         H = torch.zeros(trace.columns, int(np.prod(shape)), device=self.device)
@@ -179,12 +179,10 @@ class Runner:
     def decode(self, image: Image) -> Pixels:
         began = time.perf_counter()
         latent = self._latent(image, image.state.at(image.evaluations))
-        if not torch.isfinite(latent).all():
-            raise NotFinite("The model's latents are not finite numbers; nothing was billed.")
         pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
         self.previews.learn(latent, pixels)
         self.vae_s += time.perf_counter() - began
-        return latents.compose(image.request, pixels, self.checkpoint)
+        return latents.compose(image.request, pixels)
 
     @torch.inference_mode()
     def preview(self, image: Image) -> Pixels:
@@ -210,7 +208,7 @@ class Runner:
         return flat.view(-1, height, width)
 
     def _tensor(self, values: object) -> Tensor:
-        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+        return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device)
 
 
 def _start_of(g: Generation) -> dict[str, object]:

@@ -79,7 +79,8 @@ class Scheduler:
         if not self._running:
             return []
         lead = min(self._running, key=self._turn)
-        batch, rows = [], 0
+        batch: list[Image] = []
+        rows = 0
         for image in self._mates(lead):
             if batch and rows + image.rows > self._rows_at(lead.key):
                 break
