@@ -1,0 +1,1 @@
+"""Squire, the model inside Limner: its painter, its training and its evaluation."""

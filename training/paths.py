@@ -1,0 +1,16 @@
+"""Where training keeps what does not belong in the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ASSET = Path(__file__).resolve().parents[1] / "limner" / "assets" / "squire"
+"""The model that ships: written by `training.export` only."""
+
+
+def work_dir() -> Path:
+    """`$LIMNER_TRAINING_DIR`, by default `~/.cache/limner/training`; made when missing."""
+    folder = Path(os.environ.get("LIMNER_TRAINING_DIR", "~/.cache/limner/training")).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
