@@ -1,0 +1,238 @@
+"""The prompt language: text -> a schedule of composed, weighted spans.
+
+Order of reading: ``<name:args>`` tags are taken out, ``AND`` splits the rest into branches with
+weights, editing and alternation become a schedule over the steps (``editing``), then each text
+is weighed (``attention``). The behaviour is AUTOMATIC1111's; where that one raises, the part it
+cannot read is text here, and ``adjustments`` say so. Nothing in this room raises on any text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from limner.domain.attention import Span, limited, weigh
+from limner.domain.editing import schedule
+
+__all__ = ["Adapter", "Branch", "Entry", "Prompt", "Span", "parse", "unparse"]
+
+ADJUSTMENTS_MAX = 20
+
+_TAG = re.compile(r"<(\w+):([^>]+)>")
+_AND = re.compile(r"\bAND\b")
+_BRANCH_WEIGHT = re.compile(r":\s*([-+]?(?:\d+\.?|\d*\.\d+))\Z")
+_ADAPTER_KINDS = ("lora", "lyco")
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One composed prompt: ``weight`` times guidance pulls towards its ``spans``.
+
+    ``text`` is what the spans were read from, brackets and all.
+    """
+
+    weight: float
+    spans: tuple[Span, ...]
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The branches that hold up to and including ``until_step`` (counted from 1)."""
+
+    until_step: int
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """``<lora:name:text_encoder:unet>``: an adapter and its two strengths."""
+
+    name: str
+    text_encoder: float
+    unet: float
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A parsed prompt. Every entry has the same branches with the same weights.
+
+    The last entry's ``until_step`` is the number of steps.
+    """
+
+    entries: tuple[Entry, ...]
+    adjustments: tuple[str, ...] = field(default=(), compare=False)
+    adapters: tuple[Adapter, ...] = ()
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weight of each branch."""
+        return tuple(branch.weight for branch in self.entries[0].branches)
+
+    def at(self, step: int) -> Entry:
+        """The entry that holds at ``step`` (1..steps)."""
+        return next(entry for entry in self.entries if step <= entry.until_step)
+
+
+def parse(text: str, steps: int, *, negative: bool = False) -> Prompt:
+    """Read ``text`` for a picture of ``steps`` steps.
+
+    A negative prompt has no branches and no tags: both are text in it.
+    """
+    notes: list[str] = []
+    adapters: list[Adapter] = []
+    if negative:
+        parts = [(text, 1.0)]
+        if _AND.search(text) or _TAG.search(text):
+            notes.append("AND and <name:...> tags are plain text in a negative prompt.")
+    else:
+        text = _take_tags(text, adapters, notes)
+        parts = _split(text, notes)
+    schedules = []
+    for part, _ in parts:
+        entries, more = schedule(part, steps)
+        schedules.append(entries)
+        notes.extend(more)
+    entries = _join(schedules, [weight for _, weight in parts], notes)
+    return Prompt(entries, _told(notes), tuple(adapters))
+
+
+def _take_tags(text: str, adapters: list[Adapter], notes: list[str]) -> str:
+    """``text`` without its ``<name:args>`` tags."""
+
+    def taken(match: re.Match[str]) -> str:
+        adapter = _adapter(match[1], match[2])
+        if adapter is None:
+            notes.append(f"{match[0]!r} was taken out: it is no adapter that Limner knows.")
+        else:
+            adapters.append(adapter)
+            notes.append(f"{match[0]!r} was taken out: adapters are not loaded yet.")
+        return ""
+
+    last = text.rfind(">") + 1
+    return _TAG.sub(taken, text[:last]) + text[last:]
+
+
+def _adapter(kind: str, arguments: str) -> Adapter | None:
+    """``name:text_encoder:unet`` or ``name:te=..:unet=..``; unet defaults to te, te to 1."""
+    named, plain = {}, []
+    for argument in arguments.split(":"):
+        key, equals, value = argument.partition("=")
+        if equals:
+            named[key.strip()] = value
+        else:
+            plain.append(argument)
+    try:
+        text_encoder = limited(float(named.get("te", plain[1] if len(plain) > 1 else "1")))
+        unet = limited(float(named.get("unet", plain[2] if len(plain) > 2 else text_encoder)))
+    except ValueError:
+        return None
+    if kind not in _ADAPTER_KINDS or not plain or not plain[0].strip():
+        return None
+    return Adapter(plain[0].strip(), text_encoder, unet)
+
+
+def _split(text: str, notes: list[str]) -> list[tuple[str, float]]:
+    """The texts between ``AND`` words, each with the weight at its end."""
+    parts = []
+    for part in _AND.split(text):
+        part = part.rstrip()
+        match = _BRANCH_WEIGHT.search(part)
+        if match is None:
+            parts.append((part, 1.0))
+        else:
+            parts.append((part[: match.start()].rstrip(), limited(float(match[1]))))
+    if len(parts) == 1 and parts[0][1] != 1.0:
+        notes.append(f"{parts[0][1]:g} at the end was read as the weight of the whole prompt.")
+    return parts
+
+
+def _join(
+    schedules: list[list[tuple[int, str]]], weights: list[float], notes: list[str]
+) -> tuple[Entry, ...]:
+    """One schedule of all branches, with an entry wherever any of them changes."""
+    weighed = {}
+    for text in dict.fromkeys(text for entries in schedules for _, text in entries):
+        spans, more = weigh(text)
+        weighed[text] = spans
+        notes.extend(more)
+    joined = []
+    places = [0] * len(schedules)
+    for until in sorted({until for entries in schedules for until, _ in entries}):
+        branches = []
+        for index, entries in enumerate(schedules):
+            if entries[places[index]][0] < until:
+                places[index] += 1
+            text = entries[places[index]][1]
+            branches.append(Branch(weights[index], weighed[text], text))
+        joined.append(Entry(until, tuple(branches)))
+    return tuple(joined)
+
+
+def _told(notes: Iterable[str]) -> tuple[str, ...]:
+    """Each sentence once, and not too many of them."""
+    told = list(dict.fromkeys(notes))
+    if len(told) > ADJUSTMENTS_MAX:
+        more = len(told) - ADJUSTMENTS_MAX
+        told[ADJUSTMENTS_MAX:] = [f"{more} more adjustments are not listed."]
+    return tuple(told)
+
+
+def unparse(prompt: Prompt) -> str:
+    """A text that reads as ``prompt``: tags, then the branches, weights and edits spelt out."""
+    tags = [
+        f"<lora:{a.name}:te={_number(a.text_encoder)}:unet={_number(a.unet)}>"
+        for a in prompt.adapters
+    ]
+    branches = [_unparse_branch(prompt, index) for index in range(len(prompt.weights))]
+    # White space after AND belongs to the branch, so a word there needs another separator.
+    branches[1:] = [re.sub(r"\A(?=\w)", r"\\", branch) for branch in branches[1:]]
+    return "".join(tags) + " AND".join(branches)
+
+
+def _unparse_branch(prompt: Prompt, index: int) -> str:
+    """Entries nest from the last: ``[a:[b:c:4]:2]`` is a up to 2, b up to 4, then c."""
+    last = prompt.entries[-1]
+    pieces = [_unparse_spans(last.branches[index].spans)]
+    for entry in prompt.entries[-2::-1]:
+        pieces.insert(0, f"[{_unparse_spans(entry.branches[index].spans)}:")
+        pieces.append(f":{entry.until_step}]")
+    weight = last.branches[index].weight
+    return "".join(pieces) + ("" if weight == 1.0 else f" :{_number(weight)}")
+
+
+def _unparse_spans(spans: tuple[Span, ...]) -> str:
+    return "".join(_unparse_span(span, at, spans) for at, span in enumerate(spans))
+
+
+def _unparse_span(span: Span, at: int, spans: tuple[Span, ...]) -> str:
+    """Bare where that reads back as the same span, else as ``(text:weight)``."""
+    beside = spans[max(0, at - 1) : at] + spans[at + 1 : at + 2]
+    if span == Span.BREAK and [s.weight for s in beside] == [1.0, 1.0]:
+        return " BREAK "
+    edge = at == len(spans) - 1 or Span.BREAK in beside
+    stripped = span.text == span.text.strip() and span.text != ""
+    if span.weight == 1.0 and (stripped or not edge):
+        return _escape(span.text)
+    if span.weight == 1.0 and not span.text and (Span.BREAK in beside or not beside):
+        return ""
+    return f"({_escape(span.text)}:{_number(span.weight)})"
+
+
+def _escape(text: str) -> str:
+    """Literal in every reading: no bracket, weight, edit, tag, ``AND`` or ``BREAK`` is left.
+
+    Nothing at all is a lone backslash, which is dropped.
+    """
+    if not text:
+        return "\\"
+    text = re.sub(r"[\\()\[\]:|]", r"\\\g<0>", text)
+    text = re.sub(r"(?<=:)(\s*)(?=[-+.\d])", r"\1\\", text)
+    return re.sub(r"\b(AN)(D)\b|\b(BREA)(K)\b", r"\1\3\\\2\4", text)
+
+
+def _number(value: float) -> str:
+    """A decimal without exponent that reads back as exactly ``value``."""
+    return format(Decimal(repr(value)), "f")
