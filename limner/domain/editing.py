@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 _SPECIAL = re.compile(r"\\.|[\\()\[\]:|]")
 _WHEN = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
@@ -87,7 +88,7 @@ class _Open:
                 return False, None
             when = number.group(1)
         edges = [self.start, *self.colons, *self.bars] + ([] if self.colons else [at])
-        parts = tuple((a + 1, b) for a, b in zip(edges, edges[1:], strict=False))
+        parts = tuple((a + 1, b) for a, b in pairwise(edges))
         return True, Choice(self.start, at + 1, parts, when)
 
 

@@ -92,8 +92,8 @@ def parse(text: str, steps: int, *, negative: bool = False) -> Prompt:
         parts = _split(text, notes)
     schedules = []
     for part, _ in parts:
-        entries, more = schedule(part, steps)
-        schedules.append(entries)
+        texts, more = schedule(part, steps)
+        schedules.append(texts)
         notes.extend(more)
     entries = _join(schedules, [weight for _, weight in parts], notes)
     return Prompt(entries, _told(notes), tuple(adapters))
