@@ -70,7 +70,8 @@ def cut(spans: Sequence[Span], tokenize: Tokenize) -> tuple[Chunk, ...]:
     token that no longer fits is not itself a comma.
     """
     cutter = _Cutter()
-    encoded = tokenize([span.text for span in spans])
+    # A lone surrogate is in no vocabulary and stops the tokenizer; "?" stands for it.
+    encoded = tokenize([span.text.encode("utf-8", "replace").decode() for span in spans])
     for span, tokens in zip(spans, encoded, strict=True):
         if span == Span.BREAK:
             cutter.cut(CHUNK_LENGTH)

@@ -23,6 +23,7 @@ ADJUSTMENTS_MAX = 20
 _TAG = re.compile(r"<(\w+):([^>]+)>")
 _AND = re.compile(r"\bAND\b")
 _BRANCH_WEIGHT = re.compile(r":\s*([-+]?(?:\d+\.?|\d*\.\d+))\Z")
+_NOTHING = "\\"  # a backslash before any other character is dropped
 _ADAPTER_KINDS = ("lora", "lyco")
 
 
@@ -209,25 +210,20 @@ def _unparse_spans(spans: tuple[Span, ...]) -> str:
 
 def _unparse_span(span: Span, at: int, spans: tuple[Span, ...]) -> str:
     """Bare where that reads back as the same span, else as ``(text:weight)``."""
-    beside = spans[max(0, at - 1) : at] + spans[at + 1 : at + 2]
-    if span == Span.BREAK and [s.weight for s in beside] == [1.0, 1.0]:
+    before, after = spans[max(0, at - 1) : at], spans[at + 1 : at + 2]
+    if span == Span.BREAK and [s.weight for s in (*before, *after)] == [1.0, 1.0]:
         return " BREAK "
-    edge = at == len(spans) - 1 or Span.BREAK in beside
-    stripped = span.text == span.text.strip() and span.text != ""
-    if span.weight == 1.0 and (stripped or not edge):
-        return _escape(span.text)
-    if span.weight == 1.0 and not span.text and (Span.BREAK in beside or not beside):
-        return ""
-    return f"({_escape(span.text)}:{_number(span.weight)})"
+    if span.weight == 1.0:
+        # BREAK and the end of a branch swallow white space; only BREAK leaves an empty span.
+        left = Span.BREAK not in before or span.text == span.text.lstrip()
+        right = after not in ((), (Span.BREAK,)) or span.text == span.text.rstrip()
+        if left and right and (span.text or Span.BREAK in (*before, *after) or len(spans) == 1):
+            return _escape(span.text)
+    return f"({_escape(span.text) or _NOTHING}:{_number(span.weight)})"
 
 
 def _escape(text: str) -> str:
-    """Literal in every reading: no bracket, weight, edit, tag, ``AND`` or ``BREAK`` is left.
-
-    Nothing at all is a lone backslash, which is dropped.
-    """
-    if not text:
-        return "\\"
+    """Literal in every reading: no bracket, weight, edit, tag, ``AND`` or ``BREAK`` is left."""
     text = re.sub(r"[\\()\[\]:|]", r"\\\g<0>", text)
     text = re.sub(r"(?<=:)(\s*)(?=[-+.\d])", r"\1\\", text)
     return re.sub(r"\b(AN)(D)\b|\b(BREA)(K)\b", r"\1\3\\\2\4", text)
