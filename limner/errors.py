@@ -2,6 +2,7 @@
 
     LimnerError
     ├── InvalidInput            a field is missing, malformed or out of range
+    │   └── UnknownScheduler    strict servers only; others replace it and say so
     ├── MalformedBody           the body is not what its content type says
     ├── Unauthenticated         no key
     │   └── InvalidKey          a key nobody issued, revoked or expired
@@ -46,6 +47,10 @@ class InvalidInput(LimnerError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class UnknownScheduler(InvalidInput):
+    """A scheduler name nobody knows, on a server set to be strict."""
 
 
 class MalformedBody(LimnerError):

@@ -124,7 +124,7 @@ class Settings(BaseModel):
         512, ge=1, description="Requests of one key at the same time; further ones get 429."
     )
     wrong_keys_max_per_minute: int = Field(
-        60, ge=1, description="Wrong keys from one address in a minute, then 429."
+        600, ge=1, description="Wrong keys from one address in a minute, then 429."
     )
     idempotency_keep_hours: int = Field(
         24, ge=1, le=24 * 30, description="How long an `Idempotency-Key` is remembered."

@@ -1,0 +1,74 @@
+"""What a key may do and what its account holds, for callers on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from limner.domain import licences
+from limner.settings import Settings
+from limner.store import jobs, keys, ledger
+from limner.store.db import Database
+from limner.store.keys import Key
+from limner.store.sql import now
+
+WINDOW = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An account's balance in micro-credits, and what its key may still send in this minute.
+
+    ``reset_at`` (UTC) is when the oldest request of the minute stops counting.
+    """
+
+    available_micro: int
+    requests_left: int
+    reset_at: datetime
+
+
+class Accounts:
+    """Keys, balances and licence acceptances."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+
+    async def authenticate(self, plain: str) -> Key:
+        """The key whose plain text this is; raises ``InvalidKey``."""
+        return await asyncio.to_thread(self._authenticate, plain)
+
+    async def standing(self, caller: Key) -> Standing:
+        """Balance and rate of a key."""
+        return await asyncio.to_thread(self._standing, caller)
+
+    async def has_accepted(self, caller: Key, licence: str) -> bool:
+        """Whether the key accepted ``licence`` in its present version."""
+        return await asyncio.to_thread(self._has_accepted, caller, licence)
+
+    async def accept(self, caller: Key, licence: str) -> None:
+        """Record that the key accepts ``licence`` in its present version."""
+        await asyncio.to_thread(self._accept, caller, licence)
+
+    def _authenticate(self, plain: str) -> Key:
+        with self._database.read() as conn:
+            return keys.authenticate(conn, plain)
+
+    def _standing(self, caller: Key) -> Standing:
+        rate = caller.requests_per_minute or self._settings.key_max_requests_per_minute
+        with self._database.read() as conn:
+            moment = now(conn)
+            used, first = jobs.recent(conn, caller.id, moment - WINDOW.total_seconds())
+            available_micro = ledger.balance(conn, caller.account_id).available_micro
+        oldest = datetime.fromtimestamp(moment if first is None else first, UTC)
+        return Standing(available_micro, max(0, rate - used), oldest + WINDOW)
+
+    def _has_accepted(self, caller: Key, licence: str) -> bool:
+        version = licences.find(licence).version
+        with self._database.read() as conn:
+            return keys.has_accepted(conn, caller.id, licence, version)
+
+    def _accept(self, caller: Key, licence: str) -> None:
+        with self._database.begin() as conn:
+            keys.accept_licence(conn, caller.id, licence, licences.find(licence).version)

@@ -1,0 +1,67 @@
+"""The application, built from its arguments: what surrounds the routes of all surfaces.
+
+From outside in: CORS, errors as JSON, the gate (route, key, scope), the router.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from limner.settings import Settings
+from limner.web import docs, native, segmind
+from limner.web.answers import EXPOSED_HEADERS, Errors
+from limner.web.desk import Desk
+from limner.web.gate import Gate
+from limner.web.services import Services
+
+DESCRIPTION = (
+    "A self-hosted image server for RPG V4 and every other Stable Diffusion 1.5 checkpoint. "
+    "Send your key as x-api-key, or as a bearer token."
+)
+
+
+def create_app(settings: Settings, services: Services) -> FastAPI:
+    """The ASGI application. It opens nothing: ``services`` are running, or starting."""
+    app = _Application(
+        title="Limner",
+        version=version("limner"),
+        description=DESCRIPTION,
+        servers=[{"url": settings.public_url}],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    desk = Desk(settings, services)
+    segmind.install(app, desk)
+    native.install(app, desk)
+    docs.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
+    app.add_middleware(Errors)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+        max_age=86400,
+    )
+    return app
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document, with the two ways to send a key."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document.setdefault("components", {})["securitySchemes"] = {
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            }
+            document["security"] = [{"key": []}, {"bearer": []}]
+        return self.openapi_schema or {}

@@ -1,0 +1,197 @@
+"""Reading one field of the wire: lenient in form, strict in value, and its JSON schema.
+
+Clients send numbers as strings and booleans as words; these are coerced. What is out of range
+is refused with the field, the value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from limner.errors import InvalidInput
+
+SHOWN_MAX = 60
+NOTES_MAX = 50
+_WHOLE = re.compile(r"[+-]?\d{1,40}(\.0*)?")
+_TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+
+
+class Reader(Protocol):
+    """Turns a JSON value, or text of a form, into a typed one."""
+
+    def read(self, field: str, value: Any) -> Any:
+        """The typed value; raises ``InvalidInput``."""
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the typed value."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text of ``low`` to ``high`` characters."""
+
+    low: int
+    high: int
+
+    def read(self, field: str, value: Any) -> str:
+        allowed = f"it must be text of {self.low:,} to {self.high:,} characters"
+        if not isinstance(value, str):
+            raise InvalidInput(field, f"{field} is {shown(value)}; {allowed}")
+        if not self.low <= len(value) <= self.high:
+            raise InvalidInput(field, f"{field} has {len(value):,} characters; {allowed}")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": self.low, "maxLength": self.high}
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from ``low`` to ``high``, a multiple of ``step``; 2.0 and "2" are 2."""
+
+    low: int
+    high: int
+    step: int = 1
+
+    def read(self, field: str, value: Any) -> int:
+        number = _whole(value)
+        if number is None or not self.low <= number <= self.high or number % self.step:
+            kind = "whole number" if self.step == 1 else f"multiple of {self.step}"
+            raise InvalidInput(
+                field, f"{field} is {shown(value)}; it must be a {kind} {self.low} to {self.high}"
+            )
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        made: dict[str, Any] = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        return made if self.step == 1 else made | {"multipleOf": self.step}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    def read(self, field: str, value: Any) -> float:
+        number = _number(value)
+        if number is None or not self.low <= number <= self.high:
+            raise InvalidInput(
+                field,
+                f"{field} is {shown(value)}; it must be a number {self.low:g} to {self.high:g}",
+            )
+        return number
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A boolean; also 0 and 1, and the words true, false, yes, no, on, off."""
+
+    def read(self, field: str, value: Any) -> bool:
+        word = str(value).strip().lower() if isinstance(value, str | int | float) else ""
+        if word in _TRUE or word in _FALSE:
+            return word in _TRUE
+        raise InvalidInput(field, f"{field} is {shown(value)}; it must be true or false")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some words; case does not matter."""
+
+    names: tuple[str, ...]
+
+    def read(self, field: str, value: Any) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if word not in self.names:
+            allowed = ", ".join(self.names)
+            raise InvalidInput(field, f"{field} is {shown(value)}; it must be one of {allowed}")
+        return word
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.names)}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A picture: base64 or a data URI, or the bytes of a form's file."""
+
+    def read(self, field: str, value: Any) -> str | bytes:
+        if isinstance(value, str | bytes) and value:
+            return value
+        raise InvalidInput(
+            field, f"{field} is {shown(value)}; it must be a picture as base64 or a data URI"
+        )
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "description": "Base64, or a data URI."}
+
+
+def read(
+    readers: Mapping[str, Reader], aliases: Mapping[str, str], body: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Typed values of the fields present in ``body``, and a note for each field ignored.
+
+    A field that is null, or empty where text is not asked for, counts as absent. A field's own
+    name wins over its alias.
+    """
+    values: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in body.items():
+        own = aliases.get(name, name)
+        if own not in readers or (own != name and own in body):
+            ignored.append(f"{cut(name)} was ignored")
+        elif value is not None and (value != "" or isinstance(readers[own], Text)):
+            values[own] = readers[own].read(name, value)
+    return values, bounded(ignored)
+
+
+def bounded(notes: Sequence[str], limit: int = NOTES_MAX) -> list[str]:
+    """At most ``limit`` notes, then how many more there are."""
+    if len(notes) <= limit:
+        return list(notes)
+    return [*notes[:limit], f"and {len(notes) - limit} more"]
+
+
+def shown(value: Any) -> str:
+    """A value as the caller wrote it, cut to a readable length."""
+    if isinstance(value, bytes):
+        return "a file"
+    try:
+        return cut(json.dumps(value, ensure_ascii=False))
+    except (TypeError, ValueError):
+        return cut(repr(value))
+
+
+def cut(text: str) -> str:
+    """``text``, or its beginning and three dots."""
+    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value.strip().partition(".")[0])
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,199 @@
+"""The OpenAPI document's parts that cannot be read off the handlers: bodies, answers, headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from limner.domain.schedulers import SCHEDULER_NAMES
+from limner.web import wire
+
+Schema = dict[str, Any]
+
+_ABOUT: Mapping[str, str] = {
+    "prompt": "What to draw, in AUTOMATIC1111's prompt language.",
+    "negative_prompt": "What to keep out of the picture.",
+    "scheduler": "Sampling method: " + ", ".join(SCHEDULER_NAMES) + ". Case, spaces, `_` and `-` "
+    "do not matter. An unknown name is replaced by UniPC and reported.",
+    "num_inference_steps": "Steps of the sampler. Alias: `steps`.",
+    "guidance_scale": "How closely the picture follows the prompt.",
+    "samples": "Number of pictures; all come with `base64`, `output` grid or "
+    "`Accept: multipart/mixed`.",
+    "seed": "Start of the noise; -1 takes a random one. Picture i has seed + i.",
+    "img_width": "Pixels. Alias: `width`.",
+    "img_height": "Pixels. Alias: `height`.",
+    "base64": "Answer in JSON, with the picture as base64.",
+    "image": "Picture to start from.",
+    "mask": "White is repainted, black is kept. Acts with `image`.",
+    "strength": "How far to go from `image`: 0 keeps it, 1 forgets it.",
+    "resize_mode": "How `image` is brought to size.",
+    "mask_blur": "Pixels by which the mask's edge is softened when composing.",
+    "output": "`grid` puts all samples into one picture.",
+    "output_format": "File format of the pictures.",
+    "metadata": "Write parameters and receipt into the file.",
+    "exact": "Draw in a forward pass of its own: bit-identical whatever else the server does.",
+    "noise_source": "`philox` is the same on every device; `torch-cpu` matches diffusers.",
+    "clip_skip": "Layers of the text encoder to leave out, plus one.",
+    "subseed": "Seed of the variation noise; -1 takes a random one.",
+    "subseed_strength": "How much of the variation noise to mix in.",
+}
+_DEFAULTS: Mapping[str, Any] = {
+    "negative_prompt": "",
+    "scheduler": "UniPC",
+    "num_inference_steps": 20,
+    "guidance_scale": 7.5,
+    "samples": 1,
+    "seed": -1,
+    "img_width": 512,
+    "img_height": 512,
+    "base64": False,
+    "strength": 0.75,
+    "resize_mode": "crop",
+    "mask_blur": 0,
+    "output": "single",
+    "output_format": "jpeg",
+    "metadata": True,
+    "exact": False,
+    "noise_source": "philox",
+    "clip_skip": 1,
+    "subseed": 0,
+    "subseed_strength": 0.0,
+}
+ERROR: Schema = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}},
+    "required": ["error"],
+}
+_CREDITS: Schema = {"type": "number", "description": "Credits, a plain decimal."}
+_ERRORS: Mapping[int, str] = {
+    400: "A field is missing, malformed or out of range.",
+    401: "No key, or not a good one.",
+    403: "The key may not do this, or has not accepted the model's licence.",
+    406: "Wrong content type, or too little credit.",
+    413: "The body is too large.",
+    422: "The idempotency key was used with another body.",
+    429: "A limit of the key is reached; see `Retry-After`.",
+    500: "A fault of the server; nothing is billed.",
+    503: "The queue is full or the model is loading; see `Retry-After`.",
+}
+_DRAW_HEADERS: Mapping[str, str] = {
+    "x-remaining-credits": "Balance after the call.",
+    "x-request-id": "Id of the call.",
+    "x-generation-time": "Seconds.",
+    "x-cost": "Credits charged.",
+    "x-seed-value": "Seed of the first picture.",
+    "x-output-metadata": "JSON: height, width, samples, seeds, format.",
+    "x-adjustments": "JSON list of what was done differently from the letter of the request.",
+    "x-rate-limit-remaining": "Requests the key may still send in this minute.",
+    "x-rate-limit-reset-at-utc": "When the oldest request of the minute stops counting.",
+}
+
+
+def generation_schema() -> Schema:
+    """JSON schema of a drawing request, from the readers of ``wire``."""
+    properties = {
+        name: reader.schema()
+        | {"description": _ABOUT[name]}
+        | ({"default": _DEFAULTS[name]} if name in _DEFAULTS else {})
+        for name, reader in wire.READERS.items()
+    }
+    return {"type": "object", "properties": properties, "required": ["prompt"]}
+
+
+def body(schema: Schema, *, form: bool = True) -> Schema:
+    """A request body of ``schema``, as JSON and, with ``form``, as multipart text fields."""
+    content = {"application/json": {"schema": schema}}
+    if form:
+        content["multipart/form-data"] = {"schema": schema}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def operation(
+    id: str, summary: str, answer: Schema, *, errors: tuple[int, ...] = (), **rest: Any
+) -> Schema:
+    """Arguments of ``add_api_route``: one answer in JSON, and the errors it may give."""
+    return {
+        "operation_id": id,
+        "summary": summary,
+        "response_model": None,
+        "responses": {200: answer} | {code: _error(code) for code in errors},
+        "openapi_extra": rest,
+    }
+
+
+def json_answer(description: str, properties: Mapping[str, Any]) -> Schema:
+    """An answer that is an object with these properties, all of them present."""
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def draw_operation(slug: str) -> Schema:
+    """``POST /v1/{slug}``."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    answer = json_answer(
+        "The picture: raw, or in JSON with `base64`.",
+        {
+            "image": {
+                "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+            },
+            "status": {"type": "string", "enum": ["Success"]},
+            "infer_time": {"type": "number"},
+        },
+    )
+    for media_type in ("image/jpeg", "image/png", "image/webp", "multipart/mixed"):
+        answer["content"][media_type] = binary
+    answer["headers"] = {
+        name: {"description": text, "schema": {"type": "string"}}
+        for name, text in _DRAW_HEADERS.items()
+    }
+    return operation(
+        f"draw-{slug}",
+        f"Draw pictures with {slug}.",
+        answer,
+        errors=tuple(_ERRORS),
+        parameters=[_IDEMPOTENCY_KEY],
+        **body(generation_schema()),
+    )
+
+
+def quote_operation() -> Schema:
+    """``POST /api/quote``."""
+    whole = {"type": "integer"}
+    answer = json_answer(
+        "The price; nothing is charged.",
+        {
+            "credits": _CREDITS,
+            "micro_credits": whole,
+            "each_micro_credits": whole,
+            "rows": {**whole, "description": "UNet rows of one picture."},
+            "tiles": {**whole, "description": "Tiles of 64 x 64 pixels of one picture."},
+            "samples": whole,
+            "adjustments": {"type": "array", "items": {"type": "string"}},
+        },
+    )
+    return operation(
+        "quote",
+        "What a drawing request would cost.",
+        answer,
+        errors=(400, 401, 403, 406, 413, 500),
+        **body(generation_schema()),
+    )
+
+
+def credits_operation() -> Schema:
+    """``GET /v1/get-user-credits``."""
+    answer = json_answer("The balance.", {"credits": _CREDITS, "free-credits": _CREDITS})
+    return operation("get-user-credits", "Credits left.", answer, errors=(401, 403, 500))
+
+
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A retry with the same key and body gets the first answer, billed once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
+def _error(code: int) -> Schema:
+    return {"description": _ERRORS[code], "content": {"application/json": {"schema": ERROR}}}

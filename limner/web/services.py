@@ -1,0 +1,60 @@
+"""What the surfaces need from the rest: small protocols, so that the web knows no store.
+
+``usecases`` implements them; the tests have fakes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from limner.domain.params import Generation
+from limner.domain.pricing import Quote
+from limner.engine.client import EngineStatus
+from limner.usecases.accounts import Standing
+from limner.usecases.orders import Order, Outcome
+
+# An authenticated API key. The surfaces read its ``scopes`` and hand it on.
+Caller = Any
+
+
+class Accounts(Protocol):
+    """Keys, balances and licence acceptances: ``usecases.accounts.Accounts``."""
+
+    async def authenticate(self, plain: str) -> Caller:
+        """The key whose plain text this is; raises ``InvalidKey``."""
+
+    async def standing(self, caller: Caller) -> Standing:
+        """Balance and rate of a key."""
+
+    async def has_accepted(self, caller: Caller, licence: str) -> bool:
+        """Whether the key accepted ``licence`` (an id of ``domain.licences``)."""
+
+    async def accept(self, caller: Caller, licence: str) -> None:
+        """Record that the key accepts ``licence`` in its present version."""
+
+
+class Generate(Protocol):
+    """``usecases.generate.Generate``."""
+
+    async def quote(self, generation: Generation) -> Quote:
+        """The price, before anything is charged."""
+
+    async def run(self, caller: Caller, order: Order) -> Outcome:
+        """Draw, store and bill. Cancelling the awaiting task means that the client left."""
+
+
+class Engine(Protocol):
+    """The part of ``engine.client.EngineClient`` that surfaces look at."""
+
+    def status(self) -> EngineStatus:
+        """A snapshot."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything ``create_app`` needs beside the settings."""
+
+    generate: Generate
+    accounts: Accounts
+    engine: Engine

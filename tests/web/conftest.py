@@ -1,0 +1,78 @@
+"""An application over fakes, and clients for it: in the process, and over a real socket."""
+
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from limner.settings import Settings
+from limner.web.app import create_app
+from tests.web import fakes
+
+PATH = "/v1/sd1.5-rpg"
+
+
+@pytest.fixture
+def settings():
+    return Settings(data_dir="/nonexistent", public_url="http://limner.test", aliases=("rpg",))
+
+
+@pytest.fixture
+def services():
+    return fakes.services()
+
+
+@pytest.fixture
+def app(settings, services):
+    return create_app(settings, services)
+
+
+@pytest.fixture
+def client(app):
+    """Sends the good key with every request; a fault of the server is raised, not answered."""
+    return TestClient(app, headers={"x-api-key": fakes.KEY})
+
+
+@pytest.fixture
+def stranger(app):
+    return TestClient(app)
+
+
+@pytest.fixture
+def draw(client):
+    """Posts a body to the model and returns the answer."""
+
+    def post(body=None, **options):
+        body = {"prompt": "a knight"} if body is None else body
+        return client.post(PATH, json=body, **options)
+
+    return post
+
+
+@pytest.fixture
+def server(app):
+    """The application behind uvicorn on a free port; yields its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def http(server):
+    with httpx.Client(base_url=server, headers={"x-api-key": fakes.KEY}, timeout=20) as client:
+        yield client

@@ -1,0 +1,140 @@
+"""The services behind the web, in memory: keys, balances, and pictures made of arithmetic."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from limner import imaging
+from limner.domain import pricing
+from limner.domain.receipt import parameters_text, receipt
+from limner.engine.client import EngineStatus
+from limner.engine.fake import FAKE_MODEL, fake_pixels
+from limner.engine.request import Facts
+from limner.errors import IdempotencyMismatch, InsufficientCredits, InvalidKey
+from limner.usecases.accounts import Standing
+from limner.usecases.orders import Order, Outcome, StoredPicture
+from limner.web.services import Services
+
+KEY = "SG_" + "0123456789abcdef" * 2
+READER = "SG_" + "f" * 32
+RAIL_MODEL = replace(
+    FAKE_MODEL,
+    name="RPG V4",
+    path="/srv/secret/RPG-v4.safetensors",
+    licence="creativeml-openrail-m",
+    licence_needs_acceptance=True,
+    attribution=("RPG V4 by Anashel",),
+    conversions=("float16 read as float32",),
+)
+
+
+@dataclass
+class FakeKey:
+    id: str
+    scopes: frozenset[str]
+    micro: int = 10_000_000
+
+
+@dataclass
+class FakeAccounts:
+    keys: dict[str, FakeKey] = field(
+        default_factory=lambda: {
+            KEY: FakeKey("key_1", frozenset({"draw", "read"})),
+            READER: FakeKey("key_2", frozenset({"read"})),
+        }
+    )
+    accepted: set[tuple[str, str]] = field(default_factory=set)
+
+    async def authenticate(self, plain):
+        if plain not in self.keys:
+            raise InvalidKey("bad")
+        return self.keys[plain]
+
+    async def standing(self, caller):
+        return Standing(caller.micro, 59, datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC))
+
+    async def has_accepted(self, caller, licence):
+        return (caller.id, licence) in self.accepted
+
+    async def accept(self, caller, licence):
+        self.accepted.add((caller.id, licence))
+
+
+@dataclass
+class FakeGenerate:
+    """Draws at once, bills, remembers; ``error`` is raised, ``wait`` waited for."""
+
+    orders: list[Order] = field(default_factory=list)
+    stored: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
+    adjustments: tuple[str, ...] = ()
+    error: Exception | None = None
+    wait: asyncio.Event | None = None
+    cancelled: int = 0
+
+    async def quote(self, generation):
+        return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))
+
+    async def run(self, caller, order):
+        if order.idempotency_key in self.stored:
+            digest, outcome = self.stored[order.idempotency_key]
+            if digest != order.body_sha256:
+                raise IdempotencyMismatch("used with another body")
+            return replace(outcome, replayed=True)
+        self.orders.append(order)
+        if self.error:
+            raise self.error
+        try:
+            if self.wait:
+                await self.wait.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        outcome = self._draw(caller, order, (await self.quote(order.generation)).total_micro)
+        if order.idempotency_key:
+            self.stored[order.idempotency_key] = (order.body_sha256, outcome)
+        return outcome
+
+    def _draw(self, caller, order, price):
+        if caller.micro < price:
+            raise InsufficientCredits(
+                f"Insufficient credits: balance {pricing.as_text(caller.micro)}, "
+                f"price {pricing.as_text(price)}",
+                available_micro=caller.micro,
+                price_micro=price,
+            )
+        caller.micro -= price
+        pictures = tuple(_picture(order, index) for index in range(order.generation.samples))
+        return Outcome(
+            "req_stored", pictures, price, caller.micro, 1.25, self.adjustments, replayed=False
+        )
+
+
+def _picture(order: Order, index: int) -> StoredPicture:
+    g = order.generation
+    seed = g.seed_of(index)
+    pixels = fake_pixels(g.prompt, seed, g.width, g.height)
+    record = receipt(
+        g,
+        Facts(seed, 20, 40, "float32", "shared"),
+        RAIL_MODEL,
+        {"limner": "0"},
+        (g.prompt, g.negative_prompt),
+        hashlib.sha256(pixels.tobytes()).hexdigest(),
+    )
+    png = imaging.to_png(pixels, imaging.Metadata(parameters_text(record), record))
+    return StoredPicture(f"pic_{index}", index, seed, g.width, g.height, png, record)
+
+
+@dataclass
+class FakeEngineClient:
+    current: EngineStatus = field(default_factory=lambda: EngineStatus(True, "", FAKE_MODEL))
+
+    def status(self):
+        return self.current
+
+
+def services() -> Services:
+    return Services(FakeGenerate(), FakeAccounts(), FakeEngineClient())
