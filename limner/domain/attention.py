@@ -100,7 +100,7 @@ class _Reader:
     def close_weighted(self, token: str, weight: str) -> None:
         start = self.opened["("].pop()
         try:
-            self.multiply(start, limited(float(weight)))
+            self.multiply(start, float(weight))
         except ValueError:
             self.texts[start - 1] = "("
             self.add(token)

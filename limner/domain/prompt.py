@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from limner.domain.attention import Span, limited, weigh
+from limner.domain.attention import WEIGHT_MAX, Span, limited, weigh
 from limner.domain.editing import schedule
 
 __all__ = ["Adapter", "Branch", "Entry", "Prompt", "Span", "parse", "unparse"]
@@ -144,7 +144,10 @@ def _split(text: str, notes: list[str]) -> list[tuple[str, float]]:
         if match is None:
             parts.append((part, 1.0))
         else:
-            parts.append((part[: match.start()].rstrip(), limited(float(match[1]))))
+            weight = limited(float(match[1]))
+            parts.append((part[: match.start()].rstrip(), weight))
+            if weight != float(match[1]):
+                notes.append(f"Weights were limited to {WEIGHT_MAX:.0f}.")
     if len(parts) == 1 and parts[0][1] != 1.0:
         notes.append(f"{parts[0][1]:g} at the end was read as the weight of the whole prompt.")
     return parts
