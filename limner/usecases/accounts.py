@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from limner.domain import licences
 from limner.settings import Settings
@@ -14,6 +17,8 @@ from limner.store.keys import Key
 from limner.store.sql import now
 
 WINDOW = timedelta(minutes=1)
+THREADS = 4
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,31 @@ class Standing:
 
 
 class Accounts:
-    """Keys, balances and licence acceptances."""
+    """Keys, balances and licence acceptances, on a few threads of their own."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._threads = ThreadPoolExecutor(THREADS, "limner-accounts")
 
     async def authenticate(self, plain: str) -> Key:
         """The key whose plain text this is; raises ``InvalidKey``."""
-        return await asyncio.to_thread(self._authenticate, plain)
+        return await self._in_thread(self._authenticate, plain)
 
     async def standing(self, caller: Key) -> Standing:
         """Balance and rate of a key."""
-        return await asyncio.to_thread(self._standing, caller)
+        return await self._in_thread(self._standing, caller)
 
     async def has_accepted(self, caller: Key, licence: str) -> bool:
         """Whether the key accepted ``licence`` in its present version."""
-        return await asyncio.to_thread(self._has_accepted, caller, licence)
+        return await self._in_thread(self._has_accepted, caller, licence)
 
     async def accept(self, caller: Key, licence: str) -> None:
         """Record that the key accepts ``licence`` in its present version."""
-        await asyncio.to_thread(self._accept, caller, licence)
+        await self._in_thread(self._accept, caller, licence)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _authenticate(self, plain: str) -> Key:
         with self._database.read() as conn:

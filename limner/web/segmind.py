@@ -101,7 +101,7 @@ def _answer(call: wire.Call, outcome: Outcome, files: Sequence[bytes]) -> Respon
     media_type = imaging.MEDIA_TYPES[call.format]
     if call.base64:
         texts = [base64.b64encode(data).decode() for data in files]
-        image = texts[0] if len(texts) == 1 else texts
+        image = texts[0] if call.grid or call.generation.samples == 1 else texts
         seconds = round(outcome.infer_seconds, 3)
         return Json({"image": image, "status": "Success", "infer_time": seconds})
     if call.mixed and len(files) > 1:
