@@ -29,6 +29,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 EMBEDDED = ASSETS / "squire"
 TOKENIZER = ASSETS / "clip"
 SD15 = ASSETS / "sd15"
+PROVENANCE = "provenance.json"
 PARTS = ("unet", "vae", "text_encoder")
 _STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
 
@@ -44,7 +45,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """A checkpoint on disk: its parts, its noise schedule, its tokenizer, its own licence."""
+    """A checkpoint on disk.
+
+    ``scheduler`` is its noise schedule, ``licence`` the one its card or provenance names, and
+    ``changes`` lists what an import did to the author's file.
+    """
 
     path: Path
     parts: Mapping[str, Part]
@@ -52,6 +57,7 @@ class Layout:
     tokenizer: Path
     licence: str | None
     precision: str
+    changes: tuple[str, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -118,10 +124,23 @@ def _single_file(path: Path) -> Layout:
     if not header.any(TEXT):
         raise CheckpointError(f"{path.name} holds no text encoder; a whole checkpoint is needed.")
     parts["text_encoder"] = Part(_text_config(header), (path,), "ldm")
-    provenance = path.with_suffix(".json")
-    licence = read_json(provenance).get("licence") if provenance.is_file() else None
-    scheduler = read_json(SD15 / "scheduler" / "scheduler_config.json")
-    return Layout(path, parts, scheduler, TOKENIZER, licence, header.precision)
+    known = provenance(path)
+    return Layout(
+        path,
+        parts,
+        scheduler=read_json(SD15 / "scheduler" / "scheduler_config.json"),
+        tokenizer=TOKENIZER,
+        licence=known.get("licence"),
+        precision=header.precision,
+        changes=tuple(str(change) for change in known.get("changes", ())),
+    )
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What ``limner models import`` wrote beside this file; empty where it did not make it."""
+    beside = path.parent / PROVENANCE
+    known = read_json(beside) if beside.is_file() else {}
+    return known if known.get("file") == path.name else {}
 
 
 def _unet_config(header: Header) -> dict[str, Any]:

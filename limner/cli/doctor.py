@@ -1,0 +1,177 @@
+"""``limner doctor``: is everything here that drawing needs, and how fast is it?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limner import settings
+from limner.cli.models import AsJson, sentences
+from limner.errors import LimnerError
+from limner.settings import Settings
+
+PACKAGES = ("limner", "torch", "diffusers", "transformers", "safetensors", "sqlalchemy", "fastapi")
+LOW_DISK = 2 * 2**30  # bytes; a full-size checkpoint and a day of pictures
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: ``state`` is ``ok``, ``warning`` or ``failed``; ``facts`` are for scripts."""
+
+    check: str
+    state: str
+    detail: str
+    facts: dict[str, Any]
+
+
+def doctor(
+    model: Annotated[Path | None, typer.Option(help="Checkpoint to try.")] = None,
+    vae: Annotated[Path | None, typer.Option(help="VAE to use in place of its own.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of database and pictures.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="Database to reach.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check versions, device, number types, data folder, disk, database and model.
+
+    Leaves with status 1 when something failed. Changes nothing.
+    """
+    flags = {
+        "model": model,
+        "vae": vae,
+        "device": device,
+        "data_dir": data_dir,
+        "database_url": database_url,
+    }
+    with sentences():
+        chosen = settings.load(flags)
+    findings = []
+    for finding in examine(chosen):
+        findings.append(finding)
+        if not as_json:
+            typer.echo(f"{finding.state:<8} {finding.check:<12} {finding.detail}")
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    if any(finding.state == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(chosen: Settings) -> Iterator[Finding]:
+    """Every check in turn; a check that raises has failed and does not stop the others."""
+    checks: dict[str, Callable[[Settings], Finding]] = {
+        "versions": _versions,
+        "device": _device,
+        "number type": _number_type,
+        "data folder": _data_folder,
+        "disk": _disk,
+        "database": _database,
+        "model": _model,
+    }
+    for name, check in checks.items():
+        try:
+            yield check(chosen)
+        except (LimnerError, OSError, ImportError, RuntimeError) as error:
+            yield Finding(name, "failed", " ".join(str(error).split()), {})
+
+
+def _versions(_: Settings) -> Finding:
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    found["python"] = platform.python_version()
+    return Finding("versions", "ok", ", ".join(f"{k} {v}" for k, v in found.items()), found)
+
+
+def _device(chosen: Settings) -> Finding:
+    import torch
+
+    from limner.engine.probe import choose_device
+
+    device = choose_device(chosen.device)
+    threads = torch.get_num_threads()
+    facts: dict[str, Any] = {"device": device, "threads": threads, "cores": os.cpu_count()}
+    if device == "cpu":
+        return Finding("device", "ok", f"cpu, {threads} threads of {os.cpu_count()} cores", facts)
+    card = torch.cuda.get_device_properties(0)
+    facts |= {"card": card.name, "memory_bytes": card.total_memory}
+    return Finding("device", "ok", f"{card.name}, {card.total_memory / 2**30:.0f} GiB", facts)
+
+
+def _number_type(chosen: Settings) -> Finding:
+    from limner.engine.probe import choose_device, probe
+
+    found = probe(choose_device(chosen.device))
+    times = ", ".join(f"{name} {1000 * s:.3g} ms" for name, s in found.seconds.items())
+    picked = found.dtype if chosen.dtype == "auto" else chosen.dtype
+    facts = {"dtype": picked, "probed": found.dtype, "seconds": dict(found.seconds)}
+    return Finding("number type", "ok", f"{picked} ({times} for the same work)", facts)
+
+
+def _data_folder(chosen: Settings) -> Finding:
+    place = _nearest(chosen.data_dir)
+    with tempfile.TemporaryFile(dir=place):
+        pass
+    detail = str(chosen.data_dir)
+    if place != chosen.data_dir:
+        detail += " (will be made by the first start)"
+    return Finding("data folder", "ok", detail, {"path": str(chosen.data_dir)})
+
+
+def _disk(chosen: Settings) -> Finding:
+    free = shutil.disk_usage(_nearest(chosen.data_dir)).free
+    state = "ok" if free >= LOW_DISK else "warning"
+    facts = {"free_bytes": free, "keep_max_bytes": chosen.keep_max_mib * 2**20}
+    return Finding("disk", state, f"{free / 2**30:.1f} GiB free for pictures", facts)
+
+
+def _database(chosen: Settings) -> Finding:
+    from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    shown = settings.without_password(chosen.database_url)
+    url = make_url(chosen.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return Finding("database", "ok", f"{shown} (will be made by the first start)", {})
+    engine = create_engine(url)
+    start = time.perf_counter()
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        # The driver's own words may repeat the password; its class never does.
+        return Finding("database", "failed", f"{shown}: {type(error).__name__}", {})
+    finally:
+        engine.dispose()
+    seconds = time.perf_counter() - start
+    return Finding("database", "ok", f"{shown}, {1000 * seconds:.0f} ms", {"seconds": seconds})
+
+
+def _model(chosen: Settings) -> Finding:
+    from limner.engine import weights
+
+    start = time.perf_counter()
+    checkpoint = weights.load(
+        chosen.model, vae=chosen.vae, device=chosen.device, dtype=chosen.dtype
+    )
+    seconds = time.perf_counter() - start
+    info = checkpoint.info
+    millions = sum(info.parameters.values()) / 1e6
+    detail = (
+        f"{info.name}, {millions:,.1f} M parameters as {info.dtype} on {info.device}, "
+        f"loaded in {seconds:.1f} s, licence {info.licence}"
+    )
+    return Finding("model", "ok", detail, info.as_dict() | {"seconds": seconds})
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the closest folder above it that exists."""
+    return next(place for place in (path, *path.absolute().parents) if place.is_dir())

@@ -1,0 +1,214 @@
+"""``limner models list | inspect | import``: the checkpoints at hand and what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limner.errors import LimnerError
+
+app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=True)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder whose models/ holds imported checkpoints.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Show one of our errors as its sentence on standard error and leave with status 1."""
+    try:
+        yield
+    except LimnerError as error:
+        typer.echo(f"limner: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command("list")
+def list_models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the embedded model and the imported ones."""
+    with sentences():
+        entries = [_embedded(), *_imported(models_dir(data_dir))]
+    if as_json:
+        typer.echo(json.dumps(entries, indent=2))
+        return
+    for entry in entries:
+        size = f"{entry['bytes'] / 1e6:,.0f} MB"
+        typer.echo(f"{entry['name']:<24} {size:>10}  {entry['licence']:<24} {entry['path']}")
+
+
+@app.command("inspect")
+def inspect_model(
+    file: Annotated[Path, typer.Argument(help="A .safetensors file or a diffusers folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what a file is: kind, precision, SHA-256, parameters, licence; nothing is loaded."""
+    with sentences():
+        facts = inspect(file)
+    typer.echo(json.dumps(facts, indent=2) if as_json else _as_lines(facts))
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A .ckpt or .safetensors checkpoint or VAE.")],
+    name: Annotated[str | None, typer.Option(help="New name. Default: the file's own.")] = None,
+    precision: Annotated[
+        str, typer.Option(help="keep, or float16 to store half the bytes of float32.")
+    ] = "keep",
+    licence: Annotated[
+        str | None,
+        typer.Option("--license", help="Licence id. Default: creativeml-openrail-m, SD 1.5's own."),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Convert a checkpoint to safetensors, with SHA-256, provenance and licence beside it.
+
+    A pickle (.ckpt) is read without running any of its code; one that needs code is refused.
+    """
+    with sentences():
+        from limner.engine.importing import import_checkpoint
+
+        made = import_checkpoint(
+            file, models_dir(data_dir), name=name, precision=precision, licence=licence
+        )
+    if as_json:
+        typer.echo(json.dumps({"path": str(made.path), **made.provenance}, indent=2))
+        return
+    for change in made.provenance["changes"]:
+        typer.echo(f"  {change}")
+    flag = "--vae" if made.provenance["kind"] == "vae" else "--model"
+    typer.echo(f"sha256 {made.provenance['sha256']}")
+    typer.echo(f"Use it with: limner serve {flag} {made.path}")
+
+
+def models_dir(data_dir: Path | None) -> Path:
+    """The folder of imported models."""
+    from limner import settings
+
+    return settings.load({"data_dir": data_dir}).data_dir / "models"
+
+
+def inspect(path: Path) -> dict[str, Any]:
+    """The facts of a file or folder as plain JSON types.
+
+    Raises:
+        CheckpointError: it cannot be read at all; a LoRA or an SDXL file is described, not raised.
+    """
+    from limner.engine.inspection import DESCRIPTIONS, SD15_PARAMETERS, kind_of, read_header
+    from limner.engine.layouts import read_layout
+
+    if path.is_dir():
+        return _folder_facts(path)
+    header = read_header(path)
+    kind = kind_of(header)
+    facts: dict[str, Any] = {
+        "path": str(path),
+        "kind": kind,
+        "description": DESCRIPTIONS[kind],
+        "loadable": kind == "sd1",
+        "precision": header.precision,
+        "bytes": path.stat().st_size,
+        "sha256": _sha256(path),
+        "tensors": len(header.tensors),
+        "parameters": {"all": header.parameters("")},
+    }
+    if kind != "sd1":
+        return facts
+    from limner.engine.inspection import TEXT, UNET, VAE
+
+    prefixes = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
+    counts = {part: header.parameters(prefix) for part, prefix in prefixes.items()}
+    facts["parameters"] = counts
+    facts["size_of_sd15"] = counts == SD15_PARAMETERS
+    return facts | _licence_facts(path, read_layout(path).licence)
+
+
+def _folder_facts(path: Path) -> dict[str, Any]:
+    from limner.engine.digests import folder_sha256
+    from limner.engine.inspection import DESCRIPTIONS, SD15_PARAMETERS, read_header
+    from limner.engine.layouts import read_layout
+
+    layout = read_layout(path)
+    headers = {name: [read_header(f) for f in part.files] for name, part in layout.parts.items()}
+    counts = {name: sum(h.parameters("") for h in found) for name, found in headers.items()}
+    return {
+        "path": str(path),
+        "kind": "sd1",
+        "description": DESCRIPTIONS["sd1"],
+        "loadable": True,
+        "precision": layout.precision,
+        "bytes": sum(file.stat().st_size for file in layout.files),
+        "sha256": folder_sha256(path, layout.files),
+        "tensors": sum(len(h.tensors) for found in headers.values() for h in found),
+        "parameters": counts,
+        "size_of_sd15": counts == SD15_PARAMETERS,
+    } | _licence_facts(path, layout.licence)
+
+
+def _sha256(path: Path) -> str:
+    from limner.engine.digests import sha256
+
+    return sha256(path)
+
+
+def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:
+    from limner.domain import licences
+    from limner.engine.layouts import EMBEDDED
+
+    licence = licences.find(named)
+    _, attribution, source = licences.origin(path, licence, embedded=path.resolve() == EMBEDDED)
+    return {
+        "licence": licence.id,
+        "licence_needs_acceptance": licence.needs_acceptance,
+        "attribution": list(attribution),
+        "source": source,
+    }
+
+
+def _embedded() -> dict[str, Any]:
+    from limner.engine.layouts import EMBEDDED, read_layout
+
+    layout = read_layout(EMBEDDED)
+    size = sum(file.stat().st_size for file in layout.files)
+    return _entry("Squire (embedded)", "sd1", EMBEDDED, size, str(layout.licence))
+
+
+def _imported(models: Path) -> Iterator[dict[str, Any]]:
+    from limner.engine.layouts import PROVENANCE, read_json
+
+    for papers in sorted(models.glob(f"*/{PROVENANCE}")):
+        if papers.parent.name.startswith("."):
+            continue
+        known = read_json(papers)
+        file = papers.parent / str(known.get("file", ""))
+        if file.is_file():
+            size = file.stat().st_size
+            kind, licence = str(known.get("kind")), str(known.get("licence"))
+            yield _entry(papers.parent.name, kind, file, size, licence)
+
+
+def _entry(name: str, kind: str, path: Path, size: int, licence: str) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "path": str(path), "bytes": size, "licence": licence}
+
+
+def _as_lines(facts: dict[str, Any]) -> str:
+    """The facts as aligned lines for a terminal."""
+    shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
+    if "attribution" in facts:
+        shown["attribution"] = "; ".join(facts["attribution"]) or "none named"
+    words = {True: "yes", False: "no"}
+    return "\n".join(
+        f"{name.replace('_', ' '):<26}{words[value] if isinstance(value, bool) else value}"
+        for name, value in shown.items()
+    )
+
+
+def _counts(parameters: dict[str, int]) -> str:
+    return ", ".join(f"{part} {count:,}" for part, count in parameters.items())

@@ -1,0 +1,64 @@
+"""SHA-256 of checkpoint files, remembered, so that a start does not read 2 GB once more.
+
+The memory is a JSON file in the user's cache folder. An entry holds as long as the file's size
+and modification time do; where nothing can be written, the sum is just computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+
+def cache_file() -> Path:
+    """Where sums are remembered: ``$XDG_CACHE_HOME/limner/sha256.json`` (``~/.cache``)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "limner" / "sha256.json"
+
+
+def sha256(path: Path, cache: Path | None = None) -> str:
+    """The file's SHA-256 in hexadecimal, from memory when the file has not changed."""
+    cache = cache or cache_file()
+    stat = path.stat()
+    key = str(path.resolve())
+    stamp = f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
+    known = _read(cache)
+    if (entry := known.get(key)) and entry[0] == stamp:
+        return entry[1]
+    digest = compute(path)
+    _write(cache, {**_read(cache), key: (stamp, digest)})
+    return digest
+
+
+def compute(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal, read anew."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path, files: list[Path], cache: Path | None = None) -> str:
+    """One sum for several files of a folder: that of ``sha256sum``'s lines, sorted by path."""
+    names = sorted((file.relative_to(folder).as_posix(), file) for file in files)
+    lines = "".join(f"{sha256(file, cache)}  {name}\n" for name, file in names)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _read(cache: Path) -> dict[str, tuple[str, str]]:
+    try:
+        entries = json.loads(cache.read_text(encoding="utf-8"))
+        return {key: (str(stamp), str(digest)) for key, (stamp, digest) in entries.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _write(cache: Path, entries: dict[str, tuple[str, str]]) -> None:
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=cache.parent, prefix=".sha256-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(entries, file, indent=1)
+        Path(temporary).replace(cache)
