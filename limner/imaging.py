@@ -105,6 +105,19 @@ def grid(pictures: Sequence[Pixels]) -> Pixels:
     return sheet
 
 
+def sprite(pixels: Pixels, sprite_pixels: int | None) -> Pixels:
+    """The small picture of which each pixel fills ``sprite_pixels`` x ``sprite_pixels`` here.
+
+    Raises ``InvalidInput`` when the model paints none.
+    """
+    if sprite_pixels is None:
+        raise InvalidInput(
+            "sprite", "sprite: the loaded model paints no sprites; only the embedded one does"
+        )
+    middle = sprite_pixels // 2
+    return np.ascontiguousarray(pixels[middle::sprite_pixels, middle::sprite_pixels])
+
+
 def read_metadata(data: bytes) -> Metadata:
     """What ``to_png``, ``to_jpeg`` or ``to_webp`` wrote; empty for pictures of others."""
     image = _open(data, "image")

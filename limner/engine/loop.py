@@ -59,7 +59,8 @@ class ThreadEngine:
     """``EngineClient`` over a runner in this process.
 
     ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
-    doing; until it returns every submit is answered with ``ModelLoading``. At most ``max_queue``
+    doing; until it returns every submit is answered with ``ModelLoading``, and when it raises,
+    ``failure`` holds the error. At most ``max_queue``
     images are known at once, and their histories stay under ``max_bytes``.
     """
 
@@ -79,6 +80,7 @@ class ThreadEngine:
         self._closing = False
         self._stopped = False
         self._message = "the model has not begun to load"
+        self.failure: Exception | None = None
         self._steps = self._rows = self._images = 0
         self._busy_s = 0.0
         self._runner: Runner | None = None
@@ -141,6 +143,7 @@ class ThreadEngine:
             runner = self._load(self._say)
         except Exception as error:
             self._message = str(error) if isinstance(error, LimnerError) else repr(error)
+            self.failure = error
             log.exception("the model could not be loaded")
             return
         self._scheduler = Scheduler(

@@ -19,11 +19,15 @@ _NAMED = ("limner", "torch", "diffusers", "transformers")
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture: RGB uint8 (height, width, 3), the receipt, and its text block."""
+    """A finished picture: RGB uint8 (height, width, 3) and its receipt.
+
+    ``sprite_pixels`` as in ``ModelInfo``.
+    """
 
     index: int
     pixels: Pixels
     receipt: dict[str, Any]
+    sprite_pixels: int | None = None
 
     @property
     def metadata(self) -> imaging.Metadata:
@@ -33,6 +37,10 @@ class Picture:
     def encode(self, format: imaging.Format, *, embed: bool = True) -> bytes:
         """The file's bytes; ``embed`` False leaves the metadata out."""
         return imaging.encode(self.pixels, format, self.metadata if embed else None)
+
+    def sprite(self) -> bytes:
+        """The true small pixels as PNG. Raises ``InvalidInput`` for a model without sprites."""
+        return imaging.to_png(imaging.sprite(self.pixels, self.sprite_pixels), self.metadata)
 
 
 def develop(generation: Generation, drawn: Drawn, model: ModelInfo) -> Picture:
@@ -45,7 +53,7 @@ def develop(generation: Generation, drawn: Drawn, model: ModelInfo) -> Picture:
         (generation.prompt, generation.negative_prompt),
         hashlib.sha256(drawn.pixels.tobytes()).hexdigest(),
     )
-    return Picture(drawn.index, drawn.pixels, record)
+    return Picture(drawn.index, drawn.pixels, record, model.sprite_pixels)
 
 
 @cache

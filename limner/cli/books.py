@@ -1,0 +1,42 @@
+"""How the terminal reaches the books: the database of the settings, for one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from limner.cli import options
+from limner.errors import InvalidInput, NotFound
+from limner.store import keys
+from limner.store.db import Database
+from limner.store.keys import Key
+
+
+@contextmanager
+def opened(data_dir: Path | None, database_url: str | None) -> Iterator[Database]:
+    """The database, migrated and ready; closed at the end."""
+    settings = options.settings(data_dir=data_dir, database_url=database_url)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database.open(settings.database_url, pool_size=1)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def find(database: Database, named: str) -> Key:
+    """The key with this id, name or beginning (as ``keys list`` shows it).
+
+    Raises ``NotFound``, and ``InvalidInput`` when several answer to it.
+    """
+    with database.read() as conn:
+        found = [
+            key for key in keys.listing(conn) if named in (key.id, key.name) or key.hint == named
+        ]
+    if not found:
+        raise NotFound(f"No key is called {named}; `limner keys list` shows them all.")
+    if len(found) > 1:
+        ids = ", ".join(key.id for key in found)
+        raise InvalidInput("key", f"{len(found)} keys are called {named}; name one by id: {ids}.")
+    return found[0]

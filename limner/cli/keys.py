@@ -1,0 +1,194 @@
+"""``limner keys``: who may draw."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from limner.cli import options
+from limner.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from limner.store.keys import Key
+
+keys_app = typer.Typer(help="Create, list, limit, rotate and revoke keys.", no_args_is_help=True)
+
+DAY_S = 86_400
+Named = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, name or beginning.")]
+Scopes = Annotated[str, typer.Option(help="Of draw, read, admin; separated by commas.")]
+Cap = Annotated[str | None, typer.Option(help="Credits the key may ever spend.")]
+Days = Annotated[float | None, typer.Option(help="Days until the key expires.")]
+Rate = Annotated[int | None, typer.Option(help="Requests in a minute.")]
+Concurrency = Annotated[int | None, typer.Option(help="Requests at the same time.")]
+
+
+@keys_app.command("create")
+def create(
+    name: Annotated[str, typer.Option(help="What to call it.")],
+    credits: Annotated[str, typer.Option(help="Credits to grant, such as 10 or 0.5.")] = "0",
+    accept_license: Annotated[
+        bool, typer.Option(help="Its holder accepts the CreativeML Open RAIL-M.")
+    ] = False,
+    account: Annotated[
+        str | None, typer.Option(help="Share the account of this key in place of a new one.")
+    ] = None,
+    scopes: Scopes = "draw,read",
+    spend_cap: Cap = None,
+    expires_days: Days = None,
+    requests_per_minute: Rate = None,
+    concurrency: Concurrency = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Create a key and print it, alone, on standard output; it is never shown again."""
+    from limner.cli import books
+    from limner.domain.licences import RAIL_M
+    from limner.store import keys
+
+    granted = micro("credits", credits)
+    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
+    with books.opened(data_dir, database_url) as database:
+        account_id = books.find(database, account).account_id if account else None
+        with database.begin() as conn:
+            plain, key = keys.create(
+                conn,
+                name=name,
+                credits_micro=granted,
+                account_id=account_id,
+                scopes=[scope.strip() for scope in scopes.split(",") if scope.strip()],
+                **limits,
+            )
+            if accept_license:
+                keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)
+    print(plain)
+
+
+@keys_app.command("list")
+def list_keys(
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the keys, without their secrets."""
+    from limner.cli import books
+    from limner.domain.pricing import as_text
+    from limner.store import keys, ledger
+
+    with books.opened(data_dir, database_url) as database, database.read() as conn:
+        found = keys.listing(conn)
+        left = {key.id: ledger.balance(conn, key.account_id).available_micro for key in found}
+    if as_json:
+        print(json.dumps([_plain(key) | {"available_micro": left[key.id]} for key in found]))
+        return
+    table = Table("id", "name", "begins", "scopes", "credits", "state")
+    for key in found:
+        scopes = ",".join(sorted(key.scopes))
+        table.add_row(key.id, key.name, key.hint, scopes, as_text(left[key.id]), _state(key))
+    Console().print(table)
+
+
+@keys_app.command("revoke")
+def revoke(
+    key: Named, data_dir: options.DataDir = None, database_url: options.DatabaseUrl = None
+) -> None:
+    """Refuse a key from now on."""
+    from limner.cli import books
+    from limner.store import keys
+
+    with books.opened(data_dir, database_url) as database:
+        found = books.find(database, key)
+        with database.begin() as conn:
+            keys.revoke(conn, found.id)
+    print(f"{found.id} ({found.name}) is revoked.")
+
+
+@keys_app.command("rotate")
+def rotate(
+    key: Named,
+    grace_hours: Annotated[float, typer.Option(help="How long the former one still works.")] = 0,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Give a key a new secret and print it, alone, on standard output."""
+    from limner.cli import books
+    from limner.store import keys
+
+    with books.opened(data_dir, database_url) as database:
+        found = books.find(database, key)
+        with database.begin() as conn:
+            plain, _ = keys.rotate(conn, found.id, grace_s=grace_hours * 3600)
+    print(plain)
+
+
+@keys_app.command("limit")
+def limit(
+    key: Named,
+    spend_cap: Cap = None,
+    expires_days: Days = None,
+    requests_per_minute: Rate = None,
+    concurrency: Concurrency = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Change a key's limits; those not named stay."""
+    from limner.cli import books
+    from limner.store import keys
+
+    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
+    with books.opened(data_dir, database_url) as database:
+        found = books.find(database, key)
+        with database.begin() as conn:
+            keys.limit(conn, found.id, **limits)
+    print(f"{found.id} ({found.name}): {', '.join(limits) or 'nothing'} changed.")
+
+
+def micro(option: str, credits: str) -> int:
+    """Micro-credits of an amount as typed; raises ``InvalidInput`` naming the option."""
+    from limner.domain.pricing import as_micro
+
+    try:
+        amount = as_micro(credits)
+    except ValueError as error:
+        raise InvalidInput(option, f"--{option}: {error}.") from error
+    if amount < 0:
+        raise InvalidInput(option, f"--{option} is {credits}; it must not be below 0.")
+    return amount
+
+
+def _limits(
+    spend_cap: str | None, expires_days: float | None, rate: int | None, concurrency: int | None
+) -> dict[str, Any]:
+    for option, value in (
+        ("expires-days", expires_days),
+        ("requests-per-minute", rate),
+        ("concurrency", concurrency),
+    ):
+        if value is not None and value <= 0:
+            raise InvalidInput(option, f"--{option} is {value}; it must be above 0.")
+    limits = {
+        "spend_cap_micro": None if spend_cap is None else micro("spend-cap", spend_cap),
+        "expires_at": None if expires_days is None else time.time() + expires_days * DAY_S,
+        "requests_per_minute": rate,
+        "concurrency": concurrency,
+    }
+    return {name: value for name, value in limits.items() if value is not None}
+
+
+def _plain(key: Key) -> dict[str, Any]:
+    return asdict(key) | {"scopes": sorted(key.scopes), "state": _state(key)}
+
+
+def _state(key: Key) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is None:
+        return "good"
+    until = datetime.fromtimestamp(key.expires_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return ("expired " if key.expires_at <= time.time() else "good until ") + until

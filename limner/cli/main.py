@@ -1,0 +1,45 @@
+"""``limner``: the terminal's way in. Heavy imports live inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+# The terminal draws from files on this machine; nothing asks a model hub for anything.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+from limner.cli.credits import credits_app
+from limner.cli.doctor import doctor
+from limner.cli.draw import draw
+from limner.cli.explain import explain
+from limner.cli.keys import keys_app
+from limner.cli.models import app as models_app
+from limner.cli.serve import serve
+from limner.errors import LimnerError
+
+typer_app = typer.Typer(
+    name="limner",
+    help="A self-hosted image server for RPG V4 and every other Stable Diffusion 1.5 checkpoint.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+typer_app.command()(serve)
+typer_app.command()(draw)
+typer_app.command()(explain)
+typer_app.add_typer(keys_app, name="keys")
+typer_app.add_typer(credits_app, name="credits")
+typer_app.add_typer(models_app, name="models")
+typer_app.command()(doctor)
+
+
+def app() -> None:
+    """Run a command; an error of ours is one sentence on standard error and exit status 1."""
+    try:
+        typer_app()
+    except LimnerError as error:
+        print(f"limner: {error}", file=sys.stderr)
+        raise SystemExit(1) from error

@@ -1,0 +1,137 @@
+"""What ``limner serve`` does: open the books, start the engine, serve, and say what happens."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from rich.console import Console
+
+from limner.domain.licences import RAIL_M
+from limner.domain.pricing import MICRO
+from limner.engine.loop import ThreadEngine
+from limner.engine.starting import loader
+from limner.settings import Settings
+from limner.store import keys
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.usecases.accounts import Accounts
+from limner.usecases.generate import Generate
+from limner.web.app import create_app
+from limner.web.services import Services
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+FIRST_CREDITS = 100
+EXAMPLE = '{"prompt": "a knight in red armor, desert background", "img_height": 768}'
+_console = Console(highlight=False, soft_wrap=True)
+
+
+def run(settings: Settings) -> None:
+    """Serve until stopped; SIGTERM and Ctrl+C let running pictures finish (``drain_s``)."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
+    first_key = _first_key(settings, database)
+    engine = make_engine(settings)
+    app = make_app(settings, database, engine)
+    threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        limit_concurrency=settings.connections_max,
+        timeout_graceful_shutdown=int(settings.drain_s) + 1,
+        log_level="warning",
+        server_header=False,
+        # A request line or header longer than this is nobody's prompt.
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        engine.close()
+        database.close()
+
+
+def make_engine(settings: Settings) -> ThreadEngine:
+    """The engine of this process; it loads on its own thread."""
+    memory = {} if settings.memory_max_mib is None else {"max_bytes": settings.memory_max_mib << 20}
+    return ThreadEngine(
+        loader(
+            settings.model,
+            vae=settings.vae,
+            device=settings.device,
+            dtype=settings.dtype,
+            knee_file=settings.data_dir / "throughput.json",
+            prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
+        ),
+        max_queue=settings.queue_max_requests,
+        **memory,
+    )
+
+
+def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> FastAPI:
+    """The application with its use cases, which start and stop with it."""
+    generate = Generate(settings, database, PictureFiles(settings.pictures_dir), engine)
+    app = create_app(settings, Services(generate, Accounts(settings, database), engine))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await generate.start()
+        yield
+        await generate.close(settings.drain_s)
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _first_key(settings: Settings, database: Database) -> str | None:
+    """On the first start a key with credits; its plain text, or None when there are keys."""
+    with database.begin() as conn:
+        if keys.listing(conn):
+            return None
+        plain, key = keys.create(conn, name="first", credits_micro=FIRST_CREDITS * MICRO)
+        if settings.accept_license:
+            keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)
+    return plain
+
+
+def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> None:
+    """What a person at the terminal wants to know, as it becomes true."""
+    began, message = time.monotonic(), ""
+    _console.print(f"Limner on {settings.public_url} (data in {settings.data_dir})")
+    if first_key:
+        _console.print(f"A first key with {FIRST_CREDITS} credits, shown only now: {first_key}")
+    while not engine.status().ready:
+        if engine.failure is not None:
+            _console.print(f"The model could not be loaded: {engine.failure}", style="red")
+            return
+        if engine.status().message != message:
+            message = engine.status().message
+            _console.print(f"  {message} ...", style="dim")
+        time.sleep(0.05)
+    model = engine.status().model
+    assert model is not None
+    _console.print(
+        f"Ready after {time.monotonic() - began:.1f} s: {model.name} on {model.device}, "
+        f"{model.dtype}. Draw:"
+    )
+    _console.print("\n" + curl(settings, first_key or "YOUR_KEY") + "\n", style="bold")
+    if not first_key:
+        _console.print("(`limner keys create --name me --credits 10` makes another key.)")
+
+
+def curl(settings: Settings, key: str) -> str:
+    """A command that draws a picture when pasted into a shell."""
+    parts = (
+        f"curl -o knight.jpg {settings.public_url}/v1/{settings.slug}",
+        f"-H 'x-api-key: {key}' -H 'content-type: application/json'",
+        f"-d {shlex.quote(EXAMPLE)}",
+    )
+    return " \\\n  ".join(parts)
