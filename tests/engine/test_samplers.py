@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,25 @@ def test_the_trace_leaves_diffusers_noise_alone():
     samplers._cache.clear()
     trace("Euler a", 7)
     assert module.randn_tensor is before
+
+
+def test_a_warmed_sampler_is_not_traced_again(monkeypatch):
+    samplers.warm(["DDIM", "Euler"], [6])
+    monkeypatch.setattr(samplers, "_run", None)
+    assert trace("DDIM", 6).evaluations == 6
+    assert trace("Euler", 6) is trace("Euler", 6)
+
+
+def test_threads_do_not_mix_their_traces():
+    names = ("Euler a", "DDPM", "DPM2 a Karras") * 4
+    alone = {name: trace(name, 11) for name in names}
+    samplers._cache.clear()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda name: trace(name, 11), names))
+    for name, matrix in zip(names, together, strict=True):
+        assert np.array_equal(matrix.inputs, alone[name].inputs)
+        assert np.array_equal(matrix.final, alone[name].final)
+        assert matrix is trace(name, 11), "traced once, whoever asked first"
 
 
 def test_the_cache_forgets_the_least_recently_used_first():
