@@ -1,0 +1,41 @@
+"""What is known about a loaded checkpoint; shown at ``/api/model`` and named on every receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The facts of one checkpoint as it was loaded.
+
+    ``sha256`` is of the file; of a folder it is the SHA-256 of what ``sha256sum`` prints for its
+    weights and configs, sorted by path. ``vae`` says where the VAE came from (``"built in"`` or
+    a file's name) and ``vae_sha256`` is set only for a replaced one. ``parameters`` counts the
+    numbers of ``unet``, ``vae`` and ``text_encoder``. ``conversions`` lists, in words, whatever
+    was changed between the file and memory: a licence may ask that changes be told.
+    ``sprite_pixels`` is set for a model that paints sprites: picture pixels, across, of one
+    sprite pixel.
+    """
+
+    name: str
+    kind: str
+    path: str
+    sha256: str
+    vae: str
+    vae_sha256: str | None
+    dtype: str
+    device: str
+    parameters: Mapping[str, int]
+    licence: str
+    licence_needs_acceptance: bool
+    attribution: tuple[str, ...]
+    source: str
+    conversions: tuple[str, ...]
+    sprite_pixels: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, in the order of the fields."""
+        return {**asdict(self), "parameters": dict(self.parameters)}
