@@ -51,7 +51,9 @@ def timesteps(count: int, own: np.random.Generator) -> torch.Tensor:
     share = (np.arange(count) + own.random(count)) / count
     share = own.permutation((share + own.random()) % 1.0)
     low, knee = 0.06, 150
-    value = np.where(share < low, share / low * knee, knee + (share - low) / (1 - low) * (1000 - knee))
+    value = np.where(
+        share < low, share / low * knee, knee + (share - low) / (1 - low) * (1000 - knee)
+    )
     return torch.from_numpy(np.minimum(value, 999).astype(np.int64))
 
 

@@ -11,6 +11,10 @@ import numpy as np
 from training import words
 from training.scene import INDOORS, Scene
 
+_BEHIND = (
+    "{}", "{} background", "in the {}", "{} in the background", "{} landscape background",
+)  # fmt: skip
+
 Told = dict[str, str]
 """Attribute -> its value, for the attributes that a caption mentions."""
 
@@ -79,11 +83,10 @@ def _character(writer: Writer) -> None:
     scene = writer.scene
     who = writer.one(words.ROLES[scene.subject])
     known = ["subject"]
-    if scene.race != "human" or writer.often(0.12):
-        if writer.often(0.85):
-            known.append("race")
-            who = f"{writer.one(words.RACES[scene.race])} {who}"
-    if scene.female and writer.often(0.7) or writer.often(0.1):
+    if writer.often(0.85 if scene.race != "human" else 0.10):
+        known.append("race")
+        who = f"{writer.one(words.RACES[scene.race])} {who}"
+    if (scene.female and writer.often(0.7)) or writer.often(0.1):
         known.append("female")
         who = f"{writer.one(words.FEMALE if scene.female else words.MALE)} {who}"
     parts = [_clothes(writer)] if writer.often(0.9) else []
@@ -180,7 +183,7 @@ def _place(writer: Writer) -> None:
     if not writer.often(0.97 if writer.scene.kind == "landscape" else 0.88):
         return
     name = writer.one(words.PLACES[writer.scene.place])
-    form = writer.one(("{}", "{} background", "in the {}", "{} in the background"))
+    form = writer.one(_BEHIND)
     if writer.scene.kind == "landscape":
         form = writer.one(("{} landscape", "{}", "{} scenery"))
     writer.add(form.format(name) if writer.scene.place != "plain" else name, "place")

@@ -27,7 +27,7 @@ DECODE = np.linalg.pinv(ENCODE)
 
 
 def to_latents(sprites: np.ndarray) -> torch.Tensor:
-    """Latents (n, 4, height, width), scaled as the UNet sees them, of uint8 (n, height, width, 3)."""
+    """Latents (n, 4, height, width), as the UNet sees them, of uint8 (n, height, width, 3)."""
     colours = torch.from_numpy(sprites).float() / 127.5 - 1
     latents = colours @ torch.from_numpy(ENCODE.T).float() + torch.from_numpy(BIAS).float()
     return latents.permute(0, 3, 1, 2)

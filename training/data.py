@@ -67,7 +67,9 @@ class Pictures:
                 for name in (key[8:] for key in shard if key.startswith("sprites-")):
                     size = tuple(int(side) for side in name.split("x"))
                     sprites[size].append(shard[f"sprites-{name}"])
-                    scenes[size] += [Scene(**facts) for facts in json.loads(str(shard[f"scenes-{name}"]))]
+                    scenes[size] += [
+                        Scene(**facts) for facts in json.loads(str(shard[f"scenes-{name}"]))
+                    ]
         if not sprites:
             raise SystemExit(f"no pictures in {folder}: run python -m training.data first")
         self.sprites = {size: np.concatenate(parts) for size, parts in sprites.items()}
@@ -88,10 +90,10 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     work = partial(build_shard, seed=options.seed, folder=folder)
     numbers = range(-(-options.pictures // SHARD))
-    with ProcessPoolExecutor(options.processes) as pool:
-        with tqdm(total=len(numbers) * SHARD, unit="picture") as bar:
-            for done in pool.map(work, numbers):
-                bar.update(done)
+    bar = tqdm(total=len(numbers) * SHARD, unit="picture")
+    with ProcessPoolExecutor(options.processes) as pool, bar:
+        for done in pool.map(work, numbers):
+            bar.update(done)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class Trainer:
 def averaged_state(path: Path) -> tuple[dict, dict, int]:
     """The averaged UNet and encoder states of a checkpoint, and its number of samples."""
     state = torch.load(path, weights_only=False)
-    unet_names = [name for name in state["unet"]]
+    unet_names = list(state["unet"])
     encoder_names = [name for name in state["encoder"] if "position_ids" not in name]
     average = state["average"]
     unet = dict(zip(unet_names, average, strict=False))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ASSET = Path(__file__).resolve().parents[1] / "limner" / "assets" / "squire"
-"""The model that ships: written by `training.export` only."""
+ASSETS = Path(__file__).resolve().parents[1] / "limner" / "assets"
+SQUIRE = ASSETS / "squire"
+"""The model that ships."""
+TOKENIZER = ASSETS / "clip"
 
 
 def work_dir() -> Path:

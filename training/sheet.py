@@ -32,7 +32,9 @@ PROMPTS = (
 SIZES = ((32, 32), (48, 32))
 
 
-def load_average(path: Path, tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, TextEncoder, int]:
+def load_average(
+    path: Path, tokenizer: CLIPTokenizer
+) -> tuple[UNet2DConditionModel, TextEncoder, int]:
     """The averaged model of a checkpoint, and the samples that it has seen."""
     unet_state, encoder_state, samples = averaged_state(path)
     unet, encoder = build_unet(), TextEncoder(tokenizer)

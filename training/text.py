@@ -6,13 +6,12 @@ their own; all others share one "unknown" row, which filler words teach the mode
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training import words
+from training.paths import TOKENIZER
 
 LENGTH = 77
 """Tokens of a prompt, start, end and padding included."""
@@ -21,7 +20,7 @@ WIDTH = 128
 
 def known_ids(tokenizer: CLIPTokenizer) -> list[int]:
     """The ids of all tokens in `words.KNOWN`, and those of start and end, sorted."""
-    texts = [text for table in words.KNOWN for options in table.values() for text in options]
+    texts = words.known_texts()
     ids = {i for text in texts for i in tokenizer(text).input_ids}
     return sorted(ids | set(tokenizer(",").input_ids))
 
@@ -109,6 +108,6 @@ def shuffle_padding(hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor
     return torch.where(behind[..., None], hidden[other], hidden)
 
 
-def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """CLIP's tokenizer from a model folder, offline."""
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+def load_tokenizer() -> CLIPTokenizer:
+    """CLIP's tokenizer as Limner ships it."""
+    return CLIPTokenizer.from_pretrained(TOKENIZER, local_files_only=True)

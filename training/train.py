@@ -26,7 +26,7 @@ from training.batches import Batches
 from training.data import Pictures
 from training.loop import Trainer
 from training.model import build_unet, for_training
-from training.paths import ASSET, work_dir
+from training.paths import work_dir
 from training.reading import SLOTS, teach
 from training.sheet import write_sheet
 from training.text import TextEncoder, load_tokenizer
@@ -50,8 +50,10 @@ def prepare_text(options: argparse.Namespace) -> None:
 
 def _encoder(options: argparse.Namespace) -> TextEncoder:
     warm = options.warm_start
-    full = CLIPTextModel.from_pretrained(warm / "text_encoder", dtype=torch.float32) if warm else None
-    return TextEncoder(load_tokenizer(options.tokenizer), full)
+    full = (
+        CLIPTextModel.from_pretrained(warm / "text_encoder", dtype=torch.float32) if warm else None
+    )
+    return TextEncoder(load_tokenizer(), full)
 
 
 def _unet(options: argparse.Namespace) -> UNet2DConditionModel:
@@ -70,7 +72,9 @@ def work(rank: int, options: argparse.Namespace) -> None:
     encoder = _encoder(options)
     encoder.load_state_dict(torch.load(work_dir() / "text.pt"))
     batches = Batches(Pictures(options.data_seed), encoder, AREA)
-    trainer = Trainer(for_training(_unet(options)), encoder, batches, options.seed, options.bfloat16)
+    trainer = Trainer(
+        for_training(_unet(options)), encoder, batches, options.seed, options.bfloat16
+    )
     path = _resume(trainer, options)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: setattr(trainer, "stopping", True))
@@ -95,10 +99,16 @@ def _train(trainer: Trainer, options: argparse.Namespace, path: Path) -> None:
     """Step until the time, the samples or the cooldown are up, or somebody says stop."""
     began = saved = time.time()
     mark = time.time(), trainer.samples
-    bar = tqdm(desc=path.stem, unit="sample", initial=trainer.samples, disable=trainer.rank > 0)
+    bar = tqdm(
+        desc=path.stem,
+        unit="sample",
+        initial=trainer.samples,
+        mininterval=5,
+        disable=trainer.rank > 0,
+    )
     going = True
     while going:
-        _wait_while_paused()
+        _wait_while_paused(trainer)
         going = trainer.run_step()
         bar.update(trainer.samples - bar.n)
         if options.samples and trainer.samples >= options.samples:
@@ -107,17 +117,19 @@ def _train(trainer: Trainer, options: argparse.Namespace, path: Path) -> None:
             trainer.stopping = True
         if trainer.step % 200 == 0:
             if trainer.rank == 0:
-                bar.set_postfix(error=trainer.report(work_dir() / "log.jsonl", mark)["error_by_fifth"])
+                bar.set_postfix(
+                    error=trainer.report(work_dir() / "log.jsonl", mark)["error_by_fifth"]
+                )
             mark = time.time(), trainer.samples
         if trainer.step % 25 == 0 and _all_agree(time.time() - saved > options.every * 60):
             saved = time.time()
             trainer.save(path)
             if trainer.rank == 0:
-                write_sheet(path, work_dir() / "sheets", load_tokenizer(options.tokenizer))
+                write_sheet(path, work_dir() / "sheets", load_tokenizer())
             dist.barrier()
     trainer.save(path)
     if trainer.rank == 0 and options.cooldown:
-        write_sheet(path, work_dir() / "sheets", load_tokenizer(options.tokenizer))
+        write_sheet(path, work_dir() / "sheets", load_tokenizer())
 
 
 def _all_agree(wish: bool) -> bool:
@@ -127,8 +139,8 @@ def _all_agree(wish: bool) -> bool:
     return bool(flag)
 
 
-def _wait_while_paused() -> None:
-    while (work_dir() / "pause").exists():
+def _wait_while_paused(trainer: Trainer) -> None:
+    while (work_dir() / "pause").exists() and not trainer.stopping:
         time.sleep(2)
 
 
@@ -146,7 +158,6 @@ def main() -> None:
     parser.add_argument("--reading-steps", type=int, default=1500)
     parser.add_argument("--reading-rate", type=float, default=1e-3)
     parser.add_argument("--warm-start", type=Path, help="begin from this model folder's weights")
-    parser.add_argument("--tokenizer", type=Path, default=ASSET, help="a folder with tokenizer/")
     parser.add_argument("--bfloat16", action="store_true", help="for CPUs with bfloat16 units")
     options = parser.parse_args()
     prepare_text(options)

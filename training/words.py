@@ -17,7 +17,16 @@ COLOURS = {
     "silver": ("silver", "gray", "grey", "steel"),
 }
 ROLES = {
-    "knight": ("knight", "paladin", "soldier", "guard", "armored warrior", "armoured figure"),
+    "knight": (
+        "knight",
+        "paladin",
+        "warrior",
+        "soldier",
+        "guard",
+        "armored warrior",
+        "armoured figure",
+        "space marine",
+    ),
     "mage": ("mage", "wizard", "sorcerer", "witch", "warlock"),
     "archer": ("archer", "ranger", "hunter"),
     "rogue": ("rogue", "thief", "assassin", "ninja"),
@@ -122,14 +131,25 @@ MOODS = {
 PORTRAIT = ("portrait", "close-up", "face portrait", "close up portrait")
 FULL_BODY = ("full body", "full figure", "standing")
 
-KNOWN = (
+_TABLES = (
     COLOURS, ROLES, RACES, GARMENTS, HEADGEAR, WEAPONS, OFFHANDS, ORNAMENTS, HAIRS, CREATURES,
     OBJECTS, PLACES, TIMES, MOODS,
-    {"": FEMALE + MALE + ANY_GARMENT + SECOND + BEAST + ITEM + EMPTY + PORTRAIT + FULL_BODY},
-    {"": ("a with wearing in holding wielding dressed the background at, of on no",)},
-    {"": ("short long hair bald beard bearded cloak cape", "pixel art rpg sprite character warrior")},
 )  # fmt: skip
-"""Every text whose tokens get an embedding of their own."""
+_LISTS = (FEMALE, MALE, ANY_GARMENT, SECOND, BEAST, ITEM, EMPTY, PORTRAIT, FULL_BODY)
+_SMALL_WORDS = (
+    "a with wearing in holding wielding dressed the background at, of on no",
+    "short long hair bald beard bearded cloak cape",
+    "pixel art rpg sprite character warrior",
+)
+_NOT_KNOWN = ("space marine",)
+
+
+def known_texts() -> list[str]:
+    """Every text whose tokens get an embedding of their own."""
+    told = [text for table in _TABLES for options in table.values() for text in options]
+    listed = [text for texts in _LISTS for text in texts]
+    return [text for text in told + listed if text not in _NOT_KNOWN] + list(_SMALL_WORDS)
+
 
 FILLER = (
     "masterpiece", "best quality", "highly detailed", "pixel art", "rpg", "warhammer 40k",

@@ -45,8 +45,12 @@ def legs(canvas: Canvas, doll: Doll) -> None:
             canvas.put(canvas.bar(2.3 * side, -6, 2.5 * side, -1, 1.6), doll.skin, shine=0.4)
             continue
         bare = doll.scene.subject == "barbarian"
-        ramp = doll.skin if bare else RAMPS["steel"] if doll.scene.material == "plate" else doll.second
-        canvas.put(canvas.taper(-7, -1, 2.2, 1.9, 2.3 * side), ramp, shine=SHINE[doll.scene.material])
+        ramp = (
+            doll.skin if bare else RAMPS["steel"] if doll.scene.material == "plate" else doll.second
+        )
+        canvas.put(
+            canvas.taper(-7, -1, 2.2, 1.9, 2.3 * side), ramp, shine=SHINE[doll.scene.material]
+        )
     _shoes(canvas, doll, -3.2)
 
 
@@ -99,12 +103,12 @@ def _breastplate(canvas: Canvas, doll: Doll) -> None:
     canvas.dot(canvas.bar(0, -13, 0, -9.4, 0.4), doll.main[4])
 
 
-def _stars(canvas: Canvas, doll: Doll) -> None:
+def _stars(canvas: Canvas, _doll: Doll) -> None:
     for x, y in ((-2.2, -4.6), (2.4, -3.6), (0.2, -10.4), (-1.6, -11.8)):
         canvas.spot(x, y, RAMPS["yellow"][3], 0.9)
 
 
-def _strap(canvas: Canvas, doll: Doll) -> None:
+def _strap(canvas: Canvas, _doll: Doll) -> None:
     canvas.put(canvas.bar(-3.4, -13.2, 3.2, -8.4, 1.4), RAMPS["leather"], shine=0.2)
 
 
@@ -129,7 +133,7 @@ def _bare_chest(canvas: Canvas, doll: Doll) -> None:
         canvas.put(canvas.ellipse(4.2 * side, -13.4, 2.6, 1.6), RAMPS["leather"], shine=0.1)
 
 
-def _ermine(canvas: Canvas, doll: Doll) -> None:
+def _ermine(canvas: Canvas, _doll: Doll) -> None:
     white = RAMPS["white"]
     canvas.put(canvas.box(-0.9, -12, 1.0, -1), white, shine=0.1)
     canvas.put(canvas.ellipse(0, -13.2, 5.4, 1.9), white, shine=0.1)

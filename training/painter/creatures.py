@@ -28,7 +28,14 @@ def dragon(canvas: Canvas, ramp: np.ndarray) -> None:
     belly = RAMPS["paper"]
     for tip, low in (((13.6, -24.5), -10.0),):
         wing = canvas.polygon(
-            (2, -13), (5.5, -24), tip, (12.6, -18.5), (13.4, -13.5), (10.6, -13), (9.6, low), (5, -9)
+            (2, -13),
+            (5.5, -24),
+            tip,
+            (12.6, -18.5),
+            (13.4, -13.5),
+            (10.6, -13),
+            (9.6, low),
+            (5, -9),
         )
         canvas.put(wing, ramp * np.array([0.8, 0.72, 0.8]), shine=0.3)
         for x, y in ((12.6, -22.6), (12.2, -14.6), (9.4, -11.0)):

@@ -37,11 +37,11 @@ def weapon(canvas: Canvas, doll: Doll) -> None:
     if not draw:
         return
     x, y = doll.grip
-    draw(canvas, x, y, doll.second)
+    draw(canvas, x, y)
     canvas.put(canvas.ellipse(x - 0.2, y, 1.6, 1.4), doll.skin, shine=0.3)
 
 
-def sword(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def sword(canvas: Canvas, x: float, y: float) -> None:
     """An upright blade with a golden guard."""
     blade = canvas.box(x - 1.2, y - 13.4, x + 1.2, y - 1.4)
     tip = canvas.polygon((x - 1.2, y - 13.4), (x, y - 16.2), (x + 1.2, y - 13.4))
@@ -51,7 +51,7 @@ def sword(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
     canvas.put(canvas.bar(x - 3.0, y - 1.8, x + 3.0, y - 1.8, 1.5), RAMPS["gold"], shine=0.9)
 
 
-def dagger(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def dagger(canvas: Canvas, x: float, y: float) -> None:
     """A short blade."""
     canvas.put(
         canvas.polygon((x - 1.1, y - 1.6), (x, y - 8.4), (x + 1.1, y - 1.6)),
@@ -62,7 +62,7 @@ def dagger(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
     canvas.put(canvas.bar(x - 1.7, y - 1.6, x + 1.7, y - 1.6, 1.1), RAMPS["iron"], shine=0.9)
 
 
-def staff(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def staff(canvas: Canvas, x: float, y: float) -> None:
     """A long pole with a glowing orb."""
     canvas.put(canvas.bar(x, y - 12, x, y + 7, 1.4), RAMPS["wood"], shine=0.4)
     canvas.put(canvas.ellipse(x, y - 14.4, 2.8, 2.8), RAMPS["gold"], shine=0.7)
@@ -70,7 +70,7 @@ def staff(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
     canvas.spot(x - 0.6, y - 15.2, (236.0, 255.0, 250.0), 1.0)
 
 
-def bow(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def bow(canvas: Canvas, x: float, y: float) -> None:
     """A tall bow, its string towards the body."""
     arc = canvas.ellipse(x - 2.4, y - 1, 4.2, 10.2) & ~canvas.ellipse(x - 3.2, y - 1, 3.4, 9.4)
     arc &= canvas.x > x - 2.2
@@ -79,7 +79,7 @@ def bow(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
     canvas.put(canvas.bar(x + 1.3, y - 2.4, x + 1.3, y + 0.4, 1.6), RAMPS["leather"], line=False)
 
 
-def axe(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def axe(canvas: Canvas, x: float, y: float) -> None:
     """A battle axe, its blade turned outwards."""
     canvas.put(canvas.bar(x, y - 14.0, x, y + 5, 1.4), RAMPS["wood"], shine=0.3)
     edge = ((x + 4.6, y - 15.4), (x + 6.0, y - 10.6), (x + 4.4, y - 5.8))
@@ -90,15 +90,23 @@ def axe(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
     canvas.put(canvas.bar(x, y - 12.6, x, y - 8.4, 1.4), RAMPS["gold"], line=False)
 
 
-def mace(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def mace(canvas: Canvas, x: float, y: float) -> None:
     """A round head with spikes on a short handle."""
     canvas.put(canvas.bar(x, y - 8, x, y + 4, 1.5), RAMPS["dark wood"], shine=0.3)
-    for dx, dy in ((-3.4, 0), (3.4, 0), (0, -3.4), (2.4, -2.4), (-2.4, -2.4), (2.4, 2.4), (-2.4, 2.4)):
+    for dx, dy in (
+        (-3.4, 0),
+        (3.4, 0),
+        (0, -3.4),
+        (2.4, -2.4),
+        (-2.4, -2.4),
+        (2.4, 2.4),
+        (-2.4, 2.4),
+    ):
         canvas.put(canvas.bar(x, y - 10.2, x + dx, y - 10.2 + dy, 1.2), RAMPS["iron"], shine=0.5)
     canvas.put(canvas.ellipse(x, y - 10.2, 2.7, 2.7), RAMPS["iron"], shine=1.0)
 
 
-def spear(canvas: Canvas, x: float, y: float, ramp: np.ndarray) -> None:
+def spear(canvas: Canvas, x: float, y: float) -> None:
     """A long shaft with a leaf blade and a ribbon."""
     canvas.put(canvas.bar(x, y - 12.8, x, y + 7, 1.2), RAMPS["wood"], shine=0.3)
     blade = canvas.polygon((x - 1.8, y - 13.2), (x, y - 19.4), (x + 1.8, y - 13.2), (x, y - 11.6))

@@ -38,7 +38,7 @@ def _fill(canvas: Canvas, top: float, *colours: tuple[int, int, int], power: flo
     canvas.rgb[below] = filled[below]
 
 
-def _plain(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _plain(canvas: Canvas, _rng: np.random.Generator, _horizon: int, scene: Scene) -> None:
     tints = ((120, 128, 150), (150, 130, 160), (120, 150, 150), (160, 144, 124))
     tint = np.array(tints[scene.variant % 4], np.float32)
     centre = np.hypot(canvas.x, canvas.rows - canvas.height * 0.45) / (0.75 * canvas.height)
@@ -56,7 +56,7 @@ def _desert(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene
         scenery.cactus(canvas, x, horizon + 4, rng.uniform(6, 9))
 
 
-def _forest(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _forest(canvas: Canvas, rng: np.random.Generator, horizon: int, _scene: Scene) -> None:
     canvas.rgb[canvas.rows < horizon] *= 0.55
     canvas.rgb[canvas.rows < horizon] += np.array((10.0, 50.0, 24.0))
     _fill(canvas, horizon, (62, 118, 50), (48, 98, 44), (36, 78, 40))
@@ -67,7 +67,7 @@ def _forest(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene
     scenery.tufts(canvas, rng, horizon + 2, (98, 158, 66))
 
 
-def _castle(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _castle(canvas: Canvas, _rng: np.random.Generator, _horizon: int, scene: Scene) -> None:
     floor = round(canvas.height * 0.72)
     scenery.bricks(canvas, (128, 124, 138), (100, 96, 114))
     _fill(canvas, floor, (150, 130, 112), (112, 94, 86))
@@ -83,7 +83,7 @@ def _castle(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene
             scenery.window(canvas, share * canvas.width)
 
 
-def _mountains(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _mountains(canvas: Canvas, rng: np.random.Generator, horizon: int, _scene: Scene) -> None:
     for x in rng.permutation([0.1, 0.5, 0.9]):
         place = (x + rng.uniform(-0.08, 0.08)) * canvas.width
         tall = rng.uniform(0.30, 0.46) * canvas.height
@@ -92,7 +92,7 @@ def _mountains(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Sc
     scenery.stones(canvas, rng, horizon + 3, (136, 138, 146))
 
 
-def _cave(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _cave(canvas: Canvas, rng: np.random.Generator, _horizon: int, scene: Scene) -> None:
     centre = np.hypot(canvas.x * 1.1, canvas.rows - canvas.height * 0.5) / (canvas.height * 0.62)
     tones = ((70, 62, 92), (54, 48, 74), (40, 34, 58), (28, 24, 44))
     canvas.rgb[:] = canvas.dithered(np.clip(centre, 0, 1), np.array(tones, np.float32))
@@ -103,7 +103,7 @@ def _cave(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) 
         scenery.crystal(canvas, x, canvas.height * 0.82, rng.uniform(5, 8), colour)
 
 
-def _snow(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _snow(canvas: Canvas, rng: np.random.Generator, horizon: int, _scene: Scene) -> None:
     scenery.hills(canvas, rng, horizon - 2, 2.4, (206, 220, 238))
     for x in (*_sides(canvas, rng), rng.uniform(0.1, 0.9) * canvas.width):
         scenery.pine(canvas, x, horizon + 3, rng.uniform(10, 14), (52, 98, 92))
@@ -112,13 +112,15 @@ def _snow(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) 
         canvas.rgb[rng.integers(canvas.height), rng.integers(canvas.width)] = (252, 254, 255)
 
 
-def _lava(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _lava(canvas: Canvas, rng: np.random.Generator, horizon: int, _scene: Scene) -> None:
     share = np.clip(canvas.rows / horizon, 0, 1)
     tones = ((44, 16, 24), (84, 22, 24), (140, 40, 24), (206, 78, 28))
     canvas.rgb[canvas.rows < horizon] = canvas.dithered(share, np.array(tones, np.float32))[
         canvas.rows < horizon
     ]
-    scenery.peak(canvas, rng.choice([0.15, 0.85]) * canvas.width, horizon + 1, 13, 0.9, volcano=True)
+    scenery.peak(
+        canvas, rng.choice([0.15, 0.85]) * canvas.width, horizon + 1, 13, 0.9, volcano=True
+    )
     _fill(canvas, horizon, (62, 46, 52), (46, 34, 42))
     scenery.rivers(canvas, rng, horizon, ((255, 206, 72), (248, 126, 30), (206, 58, 22)))
 
@@ -146,7 +148,7 @@ def _village(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scen
         scenery.house(canvas, x, horizon + 4, 12, roofs[(scene.variant + k) % 3])
 
 
-def _meadow(canvas: Canvas, rng: np.random.Generator, horizon: int, scene: Scene) -> None:
+def _meadow(canvas: Canvas, rng: np.random.Generator, horizon: int, _scene: Scene) -> None:
     scenery.hills(canvas, rng, horizon - 3, 3.0, (110, 178, 92))
     _fill(canvas, horizon, (128, 200, 82), (106, 180, 70), (86, 154, 62))
     scenery.tufts(canvas, rng, horizon + 2, (150, 216, 96))

@@ -122,7 +122,7 @@ def _eyes(canvas: Canvas):
     return left | canvas.box(1.3, -18.1, 2.5, -16.1)
 
 
-def _horned(canvas: Canvas, doll: Doll) -> None:
+def _horned(canvas: Canvas, _doll: Doll) -> None:
     dome = canvas.ellipse(0, -19.4, 6.4, 5.6) & (canvas.y < -19.2)
     for side in (-1, 1):
         horn = canvas.polygon(
@@ -134,7 +134,7 @@ def _horned(canvas: Canvas, doll: Doll) -> None:
     canvas.put(canvas.box(-6.4, -20.2, 6.4, -18.8), RAMPS["gold"], shine=0.8)
 
 
-def _crown(canvas: Canvas, doll: Doll) -> None:
+def _crown(canvas: Canvas, _doll: Doll) -> None:
     points = [(-5.4, -21.4), (-6.0, -27.2), (-3.2, -24.6), (0.0, -28.2), (3.2, -24.6)]
     canvas.put(canvas.polygon(*points, (6.0, -27.2), (5.4, -21.4)), RAMPS["gold"], shine=1.0)
     canvas.spot(0, -23.2, RAMPS["red"][2], 1.6)

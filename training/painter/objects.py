@@ -1,4 +1,4 @@
-"""Objects: things that lie in chests. Drawn in units of a 24 unit square, standing at the origin."""
+"""Objects: things that lie in chests. A 24 unit square, standing at the origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single things of the scenery: hills, trees, houses, pillars. Positions and sizes are in pixels."""
+"""Single things of the scenery: hills, trees, houses. Positions and sizes are in pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ def _tint(colour: Colour, factor: float) -> np.ndarray:
     return np.clip(np.array(colour, np.float32) * factor, 0, 255)
 
 
-def hills(canvas: Canvas, rng: np.random.Generator, top: float, tall: float, colour: Colour) -> None:
+def hills(
+    canvas: Canvas, rng: np.random.Generator, top: float, tall: float, colour: Colour
+) -> None:
     """A rolling line of hills; everything below it takes the colour."""
     phase = rng.uniform(0, 6.28, 2)
     wave = np.sin(canvas.columns * 0.22 + phase[0]) + 0.5 * np.sin(canvas.columns * 0.45 + phase[1])
@@ -102,7 +104,11 @@ def bricks(canvas: Canvas, colour: Colour, seam: Colour) -> None:
 
 def pillar(canvas: Canvas, x: float, base: float, wide: float) -> None:
     """A stone column with capital and foot."""
-    for half, top, low in ((wide / 2, 0, base), (wide / 2 + 1, 0, 3), (wide / 2 + 1, base - 2, base)):
+    for half, top, low in (
+        (wide / 2, 0, base),
+        (wide / 2 + 1, 0, 3),
+        (wide / 2 + 1, base - 2, base),
+    ):
         gap = canvas.columns - x
         inside = (np.abs(gap) < half) & (canvas.rows >= top) & (canvas.rows < low)
         canvas.rgb[inside] = (186, 182, 190)

@@ -48,7 +48,9 @@ def sky(canvas: Canvas, time: str, rng: np.random.Generator, horizon: int) -> No
     tones = {"day": (255, 244, 190), "night": (236, 236, 214), "sunset": (255, 226, 130)}
     canvas.rgb[disc & above] = tones[time]
     if time == "night":
-        bite = np.hypot(canvas.columns - x - 1.6, canvas.rows - y * canvas.height + 1) < radius - 0.4
+        bite = (
+            np.hypot(canvas.columns - x - 1.6, canvas.rows - y * canvas.height + 1) < radius - 0.4
+        )
         canvas.rgb[disc & bite] = SKIES["night"][1]
     else:
         _clouds(canvas, time, rng, horizon)
@@ -61,7 +63,10 @@ def _stars(canvas: Canvas, rng: np.random.Generator, horizon: int) -> None:
 
 
 def _clouds(canvas: Canvas, time: str, rng: np.random.Generator, horizon: int) -> None:
-    top, base = {"day": ((255, 255, 255), (214, 230, 244)), "sunset": ((255, 170, 130), (206, 96, 112))}[time]
+    top, base = {
+        "day": ((255, 255, 255), (214, 230, 244)),
+        "sunset": ((255, 170, 130), (206, 96, 112)),
+    }[time]
     for _ in range(1 + canvas.width // 24):
         x, y = rng.uniform(0, canvas.width), rng.uniform(0.12, 0.62) * horizon
         wide = rng.uniform(3.4, 6.0)
