@@ -1,4 +1,4 @@
-"""docs/cli.md holds the help of every command, as the terminal prints it.
+"""docs/cli.md holds the help of every command, as the terminal prints it, below its heading.
 
 ``python -m tests.cli.test_docs`` writes it anew.
 """
@@ -15,15 +15,7 @@ from typer.testing import CliRunner
 from limner.cli.main import typer_app
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
-HEAD = """# The terminal
-
-`limner` serves, draws without a server, explains prompts, keeps keys and credits, and looks after checkpoints. Settings that several commands share come from flags, `LIMNER_*` variables or a TOML file ([settings](settings.md)). Results go to standard output, everything else to standard error; a mistake is one sentence and exit status 1, a wrong flag exit status 2.
-
-## A batch
-`limner draw --batch requests.jsonl --out pictures` reads one JSON object a line, in the wire's field names ([API](api.md)); the command's own options are the defaults of every line. All of them share the engine's forward passes. `0001.png` and its receipt `0001.json`, and so on, are written in input order; further samples of a line are `0001-2.png`.
-
-## The commands
-"""
+MARK = "## The commands\n"
 
 
 def commands(path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -48,7 +40,8 @@ def page() -> str:
         f"### limner {' '.join(path)}".rstrip() + f"\n```text\n{help_of(path)}\n```\n"
         for path in commands()
     ]
-    return HEAD + "\n".join(sections)
+    head = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
+    return head + MARK + "\n".join(sections)
 
 
 def test_the_page_holds_every_commands_help() -> None:
