@@ -49,10 +49,6 @@ class Accounts:
         """Balance and rate of a key."""
         return await self._in_thread(self._standing, caller)
 
-    async def has_accepted(self, caller: Key, licence: str) -> bool:
-        """Whether the key accepted ``licence`` in its present version."""
-        return await self._in_thread(self._has_accepted, caller, licence)
-
     async def accept(self, caller: Key, licence: str) -> None:
         """Record that the key accepts ``licence`` in its present version."""
         await self._in_thread(self._accept, caller, licence)
@@ -72,11 +68,6 @@ class Accounts:
             available_micro = ledger.balance(conn, caller.account_id).available_micro
         oldest = datetime.fromtimestamp(moment if first is None else first, UTC)
         return Standing(available_micro, max(0, rate - used), oldest + WINDOW)
-
-    def _has_accepted(self, caller: Key, licence: str) -> bool:
-        version = licences.find(licence).version
-        with self._database.read() as conn:
-            return keys.has_accepted(conn, caller.id, licence, version)
 
     def _accept(self, caller: Key, licence: str) -> None:
         with self._database.begin() as conn:

@@ -1,4 +1,4 @@
-"""Drawing for a caller, the same on every surface: licence, headers, a client that left."""
+"""Drawing for a caller, the same on every surface: headers, and a client that left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from limner.domain.pricing import as_text
-from limner.errors import Aborted, LicenceNotAccepted
+from limner.errors import Aborted
 from limner.settings import Settings
 from limner.usecases.orders import Order, Outcome
 from limner.web.services import Services
@@ -27,23 +27,10 @@ class Desk:
 
     async def draw(self, request: Request, order: Order) -> Outcome:
         """Run ``order`` for the request's caller; stops the work when the client leaves."""
-        await self.check_licence(request)
         run = self.services.generate.run(request.state.caller, order)
         outcome: Outcome = await unless_gone(request, run)
         request.state.headers["x-request-id"] = outcome.request_id
         return outcome
-
-    async def check_licence(self, request: Request) -> None:
-        """Raises ``LicenceNotAccepted`` where the loaded checkpoint asks and the key has not."""
-        model = self.services.engine.status().model
-        if model is None or not model.licence_needs_acceptance:
-            return
-        if not await self.services.accounts.has_accepted(request.state.caller, model.licence):
-            url = self.settings.public_url
-            raise LicenceNotAccepted(
-                f"{model.name} is licensed under {model.licence}, and this key has not accepted "
-                f"it: read {url}/license, then POST {url}/api/license/accept"
-            )
 
     async def show_standing(self, request: Request) -> None:
         """Put balance and what is left of the key's minute on whatever will be answered."""

@@ -28,7 +28,8 @@ _ABOUT: Mapping[str, str] = {
     "strength": "How far to go from `image`: 0 keeps it, 1 forgets it.",
     "resize_mode": "How `image` is brought to size.",
     "mask_blur": "Pixels by which the mask's edge is softened when composing.",
-    "output": "`grid` puts all samples into one picture.",
+    "output": "`grid` puts all samples into one picture; `sprite` gives the small pixels of a "
+    "model that paints sprites, as PNG.",
     "output_format": "File format of the pictures.",
     "metadata": "Write parameters and receipt into the file.",
     "exact": "Draw in a forward pass of its own: bit-identical whatever else the server does.",

@@ -14,14 +14,14 @@ from starlette.responses import Response
 
 from limner import imaging
 from limner.domain.pricing import as_credits, as_text
-from limner.domain.receipt import parameters_text
+from limner.errors import InvalidInput
 from limner.usecases.orders import Order, Outcome
-from limner.web import body, openapi, wire
+from limner.web import body, openapi, pictures, wire
 from limner.web.answers import Json, adjustments
 from limner.web.desk import Desk
+from limner.web.pictures import Files
 
 SURFACE = "segmind"
-_TOO_LONG = "the receipt is too long for a JPEG; its id stands in its place"
 
 
 def install(app: FastAPI, desk: Desk) -> None:
@@ -55,14 +55,22 @@ async def read_call(request: Request, desk: Desk) -> tuple[wire.Call, str]:
 async def _draw(request: Request, desk: Desk) -> Response:
     try:
         call, digest = await read_call(request, desk)
+        sprite_pixels = _sprite_pixels(call, desk)
         outcome = await desk.draw(request, _order(request, desk, call, digest))
     finally:
         await desk.show_standing(request)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
-    files, notes = await asyncio.to_thread(_encode, call, outcome)
-    notes = tuple(dict.fromkeys((*call.notes, *outcome.adjustments, *notes)))
+    files = await asyncio.to_thread(
+        pictures.encode,
+        outcome,
+        call.format,
+        metadata=call.metadata,
+        grid=call.grid,
+        sprite_pixels=sprite_pixels,
+    )
+    notes = tuple(dict.fromkeys((*call.notes, *outcome.adjustments, *files.notes)))
     response = _answer(call, outcome, files)
-    response.headers.update(_headers(call, outcome))
+    response.headers.update(_headers(call, outcome, files))
     if notes:
         response.headers["x-adjustments"] = adjustments(notes)
     return response
@@ -80,33 +88,26 @@ def _order(request: Request, desk: Desk, call: wire.Call, digest: str) -> Order:
     )
 
 
-def _encode(call: wire.Call, outcome: Outcome) -> tuple[list[bytes], tuple[str, ...]]:
-    """The pictures as files of the format asked for, and what has to be said about them."""
-    pictures = [imaging.read_image(picture.png) for picture in outcome.pictures]
-    described = [
-        imaging.Metadata(parameters_text(picture.receipt), picture.receipt)
-        for picture in outcome.pictures
-    ]
-    if call.grid:
-        pictures, described = [imaging.grid(pictures)], described[:1]
-    files, notes = [], []
-    for pixels, metadata in zip(pictures, described, strict=True):
-        files.append(imaging.encode(pixels, call.format, metadata if call.metadata else None))
-        if call.metadata and call.format == "jpeg" and imaging.fit_jpeg(metadata) is not metadata:
-            notes.append(_TOO_LONG)
-    return files, tuple(notes)
+def _sprite_pixels(call: wire.Call, desk: Desk) -> int | None:
+    """Size of a sprite's pixel where sprites are asked for. Raises ``InvalidInput``."""
+    model = desk.services.engine.status().model
+    if not call.sprite or model is None:
+        return None
+    if model.sprite_pixels is None:
+        raise InvalidInput("output", f"output is sprite, but {model.name} paints no sprites")
+    return model.sprite_pixels
 
 
-def _answer(call: wire.Call, outcome: Outcome, files: Sequence[bytes]) -> Response:
+def _answer(call: wire.Call, outcome: Outcome, files: Files) -> Response:
     media_type = imaging.MEDIA_TYPES[call.format]
     if call.base64:
-        texts = [base64.b64encode(data).decode() for data in files]
+        texts = [base64.b64encode(data).decode() for data in files.data]
         image = texts[0] if call.grid or call.generation.samples == 1 else texts
         seconds = round(outcome.infer_seconds, 3)
         return Json({"image": image, "status": "Success", "infer_time": seconds})
-    if call.mixed and len(files) > 1:
-        return _mixed(outcome, files, media_type)
-    return Response(files[0], media_type=media_type)
+    if call.mixed and len(files.data) > 1:
+        return _mixed(outcome, files.data, media_type)
+    return Response(files.data[0], media_type=media_type)
 
 
 def _mixed(outcome: Outcome, files: Sequence[bytes], media_type: str) -> Response:
@@ -122,11 +123,11 @@ def _mixed(outcome: Outcome, files: Sequence[bytes], media_type: str) -> Respons
     return Response(b"".join(parts), media_type=f"multipart/mixed; boundary={boundary}")
 
 
-def _headers(call: wire.Call, outcome: Outcome) -> dict[str, str]:
+def _headers(call: wire.Call, outcome: Outcome, files: Files) -> dict[str, str]:
     seeds = [picture.seed for picture in outcome.pictures]
     shape: dict[str, Any] = {
-        "height": call.generation.height,
-        "width": call.generation.width,
+        "height": files.height,
+        "width": files.width,
         "samples": len(seeds),
         "seeds": seeds,
         "format": call.format,

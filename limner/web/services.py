@@ -27,9 +27,6 @@ class Accounts(Protocol):
     async def standing(self, caller: Caller) -> Standing:
         """Balance and rate of a key."""
 
-    async def has_accepted(self, caller: Caller, licence: str) -> bool:
-        """Whether the key accepted ``licence`` (an id of ``domain.licences``)."""
-
     async def accept(self, caller: Caller, licence: str) -> None:
         """Record that the key accepts ``licence`` in its present version."""
 

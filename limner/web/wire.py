@@ -44,7 +44,7 @@ READERS: Mapping[str, Reader] = {
     "strength": Number(0, 1),
     "resize_mode": Choice(get_args(ResizeMode)),
     "mask_blur": Whole(0, 64),
-    "output": Choice(("single", "grid")),
+    "output": Choice(("single", "grid", "sprite")),
     "output_format": Choice(("jpeg", "png", "webp")),
     "metadata": Flag(),
     "exact": Flag(),
@@ -74,6 +74,7 @@ class Call:
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     base64: bool = False
     grid: bool = False
+    sprite: bool = False
     mixed: bool = False
     metadata: bool = True
     format: imaging.Format = "jpeg"
@@ -100,7 +101,11 @@ async def to_call(
     notes += _drop_without_image(values)
     scheduler = _scheduler(values, settings, notes)
     encoded = values.get("base64", settings.base64_default)
-    grid = values.get("output") == "grid"
+    output = values.get("output", "single")
+    grid = output == "grid"
+    if output == "sprite" and values.setdefault("output_format", "png") != "png":
+        values["output_format"] = "png"
+        notes.append("output_format was ignored: sprites are PNG")
     pixels, source = await _source(values, scheduler)
     return Call(
         generation=Generation(
@@ -124,6 +129,7 @@ async def to_call(
         pixels=pixels,
         base64=encoded,
         grid=grid,
+        sprite=output == "sprite",
         mixed=mixed and not encoded and not grid,
         metadata=values.get("metadata", settings.embed_metadata),
         format=values.get("output_format", "jpeg"),

@@ -56,9 +56,6 @@ class FakeAccounts:
     async def standing(self, caller):
         return Standing(caller.micro, 59, datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC))
 
-    async def has_accepted(self, caller, licence):
-        return (caller.id, licence) in self.accepted
-
     async def accept(self, caller, licence):
         self.accepted.add((caller.id, licence))
 

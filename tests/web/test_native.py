@@ -49,6 +49,14 @@ def test_the_licence_is_served_whole(stranger, services):
         assert part in answer.text
 
 
+def test_accepting_the_licence(client, services):
+    services.engine.current = fakes.EngineStatus(True, "", fakes.RAIL_MODEL)
+    licence = "creativeml-openrail-m"
+    answer = client.post("/api/license/accept")
+    assert answer.json() == {"accepted": True, "licence": licence, "version": "2022-08-22"}
+    assert services.accounts.accepted == {("key_1", licence)}
+
+
 def test_the_model_without_its_path(client, services):
     services.engine.current = fakes.EngineStatus(True, "", fakes.RAIL_MODEL)
     facts = client.get("/api/model").json()

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,6 +120,26 @@ def test_a_grid_holds_all(draw, services):
     assert generation(services).samples == 4
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-cost"] == "0.01024"
+
+
+def test_sprites_of_a_model_that_paints_them(draw, services):
+    painter = replace(fakes.FAKE_MODEL, sprite_pixels=16)
+    services.engine.current = fakes.EngineStatus(True, "", painter)
+    body = {"prompt": "x", "seed": 3, "output": "sprite", "img_height": 768}
+    answer = draw(body | {"output_format": "webp"})
+    assert answer.headers["content-type"] == "image/png"
+    assert notes(answer) == ["output_format was ignored: sprites are PNG"]
+    pixels = imaging.read_image(answer.content)
+    assert np.array_equal(pixels, fake_pixels("x", 3, 512, 768)[8::16, 8::16])
+    assert json.loads(answer.headers["x-output-metadata"])["height"] == 48
+    assert notes(draw(body)) == []
+
+
+def test_no_sprites_of_another_model(draw, services):
+    answer = draw({"prompt": "x", "output": "sprite"})
+    assert answer.status_code == 400
+    assert "paints no sprites" in answer.json()["error"]
+    assert services.generate.orders == []
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
@@ -388,18 +409,10 @@ def test_a_fault_gives_an_id_and_no_traceback(draw, services, caplog):
     assert fakes.KEY not in caplog.text
 
 
-def test_licence_before_drawing(draw, client, services):
-    services.engine.current = fakes.EngineStatus(True, "", fakes.RAIL_MODEL)
+def test_a_licence_not_accepted(draw, services):
+    services.generate.error = errors.LicenceNotAccepted("read it at /license")
     answer = draw()
-    assert answer.status_code == 403
-    assert "/license" in answer.json()["error"]
-    assert services.generate.orders == []
-    assert client.post("/api/license/accept").json() == {
-        "accepted": True,
-        "licence": "creativeml-openrail-m",
-        "version": "2022-08-22",
-    }
-    assert draw().status_code == 200
+    assert (answer.status_code, answer.json()) == (403, {"error": "read it at /license"})
 
 
 def test_aliases_of_the_slug(client):
