@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from limner.store.ledger import carry
-from limner.store.schema import keys, requests
+from limner.store.schema import holds, keys, requests
 from limner.store.sql import clock, insert_once
 
 OPEN = ("QUEUED", "PROCESSING")
@@ -96,7 +96,8 @@ def claim(conn: Connection, lease_id: str) -> Job | None:
     """Take the next QUEUED request for this process, fairly between keys.
 
     First comes the key with the fewest requests running, then the one served longest ago; within
-    a key, the oldest. Several processes may claim at once: each gets another.
+    a key, the oldest. A key never has more running than its ``concurrency``. Several processes
+    may claim at once: each gets another.
     """
     request_id = conn.execute(_next()).scalar()
     if request_id is None:
@@ -112,11 +113,22 @@ def claim(conn: Connection, lease_id: str) -> Job | None:
     return job
 
 
-def requeue(conn: Connection, job: Job) -> None:
-    """Give a PROCESSING request and its hold back to the queue."""
+def requeue(conn: Connection, job: Job, *, blameless: bool = False) -> None:
+    """Give a PROCESSING request and its hold back to the queue; ``blameless``: no try counted."""
     change = update(requests).where(requests.c.id == job.id, requests.c.status == "PROCESSING")
-    conn.execute(change.values(status="QUEUED", started_at=None))
+    tries = job.tries - int(blameless)
+    conn.execute(change.values(status="QUEUED", started_at=None, tries=tries))
     carry(conn, job.hold_id, None)
+
+
+def carried_by(conn: Connection, lease_id: str, before: float) -> list[str]:
+    """Requests that a lease's process has been working on since before a moment."""
+    query = (
+        select(requests.c.id)
+        .join(holds, holds.c.id == requests.c.hold_id)
+        .where(holds.c.lease_id == lease_id, requests.c.started_at < before)
+    )
+    return list(conn.execute(query).scalars())
 
 
 def finish(
@@ -124,21 +136,18 @@ def finish(
     request_id: str,
     status: str,
     *,
-    cost_micro: int = 0,
-    infer_seconds: float | None = None,
     error: Exception | None = None,
+    **fields: Any,
 ) -> None:
-    """Write how an open request ended; an unsuccessful one gives up its idempotency key."""
-    values: dict[str, Any] = {
-        "status": status,
-        "cost_micro": cost_micro,
-        "infer_seconds": infer_seconds,
-        "finished_at": clock(conn),
-    }
+    """Write how an open request ended; an unsuccessful one gives up its idempotency key.
+
+    ``fields`` of a completed one: ``cost_micro``, ``infer_seconds``, ``adjustments``.
+    """
+    values: dict[str, Any] = {**fields, "status": status, "finished_at": clock(conn)}
     if status != "COMPLETED":
         values["idempotency_key"] = None
     if error is not None:
-        values |= {"error_kind": type(error).__name__, "error": str(error)}
+        values |= {"error_kind": type(error).__name__, "error": str(error).replace("\0", "")}
     mine = (requests.c.id == request_id, requests.c.status.in_(OPEN))
     conn.execute(update(requests).where(*mine).values(**values))
 
@@ -237,6 +246,7 @@ def _next() -> Any:
         select(requests.c.id)
         .join(keys, keys.c.id == requests.c.key_id)
         .where(requests.c.status == "QUEUED", first)
+        .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
         .order_by(*order, requests.c.id)
         .limit(1)
         .with_for_update(of=requests, skip_locked=True)

@@ -150,6 +150,11 @@ def limit(conn: Connection, key_id: str, **limits: float | None) -> Key:
     return get(conn, key_id)
 
 
+def lock(conn: Connection, key_id: str) -> None:
+    """Let nobody else count against this key until the transaction ends."""
+    conn.execute(select(keys.c.id).where(keys.c.id == key_id).with_for_update(key_share=True))
+
+
 def reserve(conn: Connection, key_id: str, micro: int) -> None:
     """Count ``micro`` against the key's spending cap and lock its row.
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Double, Table, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Double, Table, cast, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -30,4 +30,5 @@ def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bo
     """
     dialect = sqlite if conn.dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-    return conn.execute(statement).rowcount == 1
+    # Not by ``rowcount``: SQLAlchemy does not promise it for an INSERT.
+    return conn.execute(statement.returning(literal(1))).one_or_none() is not None

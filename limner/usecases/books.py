@@ -1,0 +1,260 @@
+"""What happens to a stored request and its money, one function for one transaction.
+
+Locks are taken in one order everywhere: request, hold, key, account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from limner.domain.params import Generation
+from limner.errors import (
+    Aborted,
+    EngineFault,
+    Gone,
+    IdempotencyMismatch,
+    InvalidInput,
+    LimitExceeded,
+    NotFinite,
+    NotFound,
+    QueueFull,
+    Unavailable,
+)
+from limner.settings import Settings
+from limner.store import ids, images, jobs, keys, leases, ledger
+from limner.store.jobs import Job
+from limner.store.keys import Key
+from limner.store.sql import now
+from limner.usecases.orders import Order
+
+TRIES_MAX = 3
+IDEMPOTENCY_KEY_LENGTH_MAX = 255
+
+
+def check_idempotency_key(value: str | None) -> None:
+    """Raises ``InvalidInput`` for one that is empty, too long, or not printable ASCII."""
+    if value is None or (0 < len(value) <= IDEMPOTENCY_KEY_LENGTH_MAX and _printable(value)):
+        return
+    raise InvalidInput(
+        "Idempotency-Key",
+        f"Idempotency-Key must be 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters; "
+        f"this one has {len(value)}",
+    )
+
+
+def accept(
+    conn: Connection,
+    settings: Settings,
+    caller: Key,
+    order: Order,
+    price_micro: int,
+    lease_id: str | None,
+) -> tuple[Job, bool]:
+    """Store a request and hold its price; True when it is new.
+
+    An idempotency key that was used within its time finds the request of its first use. With
+    ``lease_id`` the request is worked on at once by its process; without, it is QUEUED. Raises
+    ``IdempotencyMismatch``, ``LimitExceeded``, ``InsufficientCredits``, ``QueueFull``.
+    """
+    standing = _standing(conn, settings, caller, order)
+    if standing is not None:
+        return standing, False
+    request_id = ids.new("req")
+    fields = _fields(order, caller, request_id, price_micro, asynchronous=lease_id is None)
+    while not jobs.insert(conn, id=request_id, **fields):
+        # Another call with this idempotency key was quicker.
+        standing = _standing(conn, settings, caller, order)
+        if standing is not None:
+            return standing, False
+    keys.lock(conn, caller.id)
+    _check_limits(conn, settings, caller, waits=lease_id is not None)
+    keys.reserve(conn, caller.id, price_micro)
+    hold_id = fields["hold_id"]
+    ledger.hold(conn, caller.account_id, price_micro, id=hold_id, lease_id=lease_id)
+    return _job(conn, request_id), True
+
+
+def complete(
+    conn: Connection,
+    job: Job,
+    lease_id: str,
+    rows: Collection[dict[str, Any]],
+    infer_seconds: float,
+    adjustments: tuple[str, ...],
+) -> int:
+    """Store the pictures' rows, capture their price and release the rest; returns the balance.
+
+    Raises ``Aborted`` when the request was cancelled meanwhile, and ``LedgerError`` when this
+    process had lost it: nothing is stored then.
+    """
+    _expect_running(conn, job.id)
+    cost = job.price_micro // job.samples * len(rows)
+    ledger.capture(conn, job.hold_id, cost, lease_id=lease_id)
+    for row in rows:
+        images.add(conn, request_id=job.id, **row)
+    keys.give_back(conn, job.key_id, job.price_micro - cost)
+    jobs.finish(
+        conn,
+        job.id,
+        "COMPLETED",
+        cost_micro=cost,
+        infer_seconds=infer_seconds,
+        adjustments=list(adjustments),
+    )
+    return ledger.balance(conn, job.account_id).available_micro
+
+
+def abandon(
+    conn: Connection,
+    request_id: str,
+    status: Literal["FAILED", "CANCELLED"],
+    error: Exception,
+    outcome: Literal["release", "expire"] = "release",
+) -> Job:
+    """End an open request without a picture and give its hold back; a finished one stays."""
+    job = _job(conn, request_id, lock=True)
+    if not job.open:
+        return job
+    ledger.release(conn, job.hold_id, outcome)
+    keys.give_back(conn, job.key_id, job.price_micro)
+    jobs.finish(conn, job.id, status, error=error)
+    return _job(conn, request_id)
+
+
+def expired(request_id: str) -> Gone:
+    """The error for a request whose pictures are no longer kept."""
+    return Gone(f"The pictures of request {request_id} are no longer kept")
+
+
+def settle(conn: Connection, request_id: str, lease_id: str, error: Exception) -> Job:
+    """End a request that was not drawn, or queue it again where that may help.
+
+    One that ``lease_id`` no longer carries is left alone: it was cancelled, or another has it.
+
+    An asynchronous one is tried at most ``TRIES_MAX`` times; a try that the server could not
+    begin or was stopped from finishing does not count, and what cannot succeed is not repeated.
+    """
+    job = _job(conn, request_id, lock=True)
+    if not _carries(conn, lease_id, job):
+        return job
+    blameless = isinstance(error, Unavailable)
+    hopeless = isinstance(error, NotFinite) or not isinstance(error, EngineFault)
+    if job.asynchronous and (blameless or (job.tries < TRIES_MAX and not hopeless)):
+        jobs.requeue(conn, job, blameless=blameless)
+        return _job(conn, request_id)
+    return abandon(conn, request_id, "CANCELLED" if isinstance(error, Aborted) else "FAILED", error)
+
+
+def recover(conn: Connection, hold_id: str) -> None:
+    """Give back a hold whose process is gone; its request is queued again or FAILED."""
+    job = jobs.find_by_hold(conn, hold_id, lock=True)
+    if leases.is_dead(conn, hold_id, now(conn)):
+        _forsake(conn, hold_id, job)
+
+
+def forsake(conn: Connection, request_id: str, lease_id: str) -> None:
+    """The same for a request that this process's lease carries and nobody works on."""
+    job = _job(conn, request_id, lock=True)
+    if _carries(conn, lease_id, job):
+        _forsake(conn, job.hold_id, job)
+
+
+def _carries(conn: Connection, lease_id: str, job: Job) -> bool:
+    hold = ledger.find_hold(conn, job.hold_id, lock=True)
+    return hold is not None and hold.lease_id == lease_id
+
+
+def _forsake(conn: Connection, hold_id: str, job: Job | None) -> None:
+    error = EngineFault(
+        "The server stopped before this was finished; nothing was billed. Send it again."
+    )
+    if job is None:
+        ledger.release(conn, hold_id, "expire")
+    elif job.asynchronous and job.tries < TRIES_MAX:
+        jobs.requeue(conn, job)
+    else:
+        abandon(conn, job.id, "FAILED", error, "expire")
+
+
+def _standing(conn: Connection, settings: Settings, caller: Key, order: Order) -> Job | None:
+    """The request that already owns the order's idempotency key, unless its time is over."""
+    if order.idempotency_key is None:
+        return None
+    job = jobs.find_by_idempotency_key(conn, caller.id, order.idempotency_key)
+    if job is None:
+        return None
+    if not job.open and job.created_at < now(conn) - settings.idempotency_keep_hours * 3600:
+        jobs.forget_idempotency_key(conn, job.id)
+        return None
+    if job.body_sha256 != order.body_sha256:
+        raise IdempotencyMismatch(
+            f"Idempotency-Key {order.idempotency_key!r} was used with another body; "
+            "use a new key for a new request"
+        )
+    return job
+
+
+def _fields(
+    order: Order, caller: Key, request_id: str, price_micro: int, *, asynchronous: bool
+) -> dict[str, Any]:
+    generation: Generation = order.generation
+    return {
+        "key_id": caller.id,
+        "account_id": caller.account_id,
+        "slug": order.slug,
+        "surface": order.surface,
+        "idempotency_key": order.idempotency_key,
+        "body_sha256": order.body_sha256,
+        "generation": generation.model_dump(mode="json"),
+        "adjustments": list(order.adjustments),
+        "samples": generation.samples,
+        "asynchronous": asynchronous,
+        "status": "QUEUED" if asynchronous else "PROCESSING",
+        "hold_id": f"hold_{request_id.removeprefix('req_')}",
+        "price_micro": price_micro,
+    }
+
+
+def _check_limits(conn: Connection, settings: Settings, caller: Key, *, waits: bool) -> None:
+    """Rate and concurrency of the key, this request included; its row is locked."""
+    rate = caller.requests_per_minute or settings.key_max_requests_per_minute
+    moment = now(conn)
+    number, first = jobs.recent(conn, caller.id, moment - 60)
+    if number > rate:
+        wait = 60 - (moment - first) if first else 60
+        raise LimitExceeded(
+            f"This key may send {rate} requests a minute; try again in {wait:.0f} s", int(wait) + 1
+        )
+    if waits:
+        most = caller.concurrency or settings.key_max_concurrent
+        if jobs.count(conn, "PROCESSING", key_id=caller.id) > most:
+            raise LimitExceeded(f"This key may have {most} requests running at the same time", 2)
+        return
+    if jobs.count(conn, "QUEUED", key_id=caller.id) > settings.key_max_concurrent:
+        raise LimitExceeded(
+            f"This key may have {settings.key_max_concurrent} requests waiting in the queue", 5
+        )
+    if jobs.count(conn, "QUEUED") > settings.queue_max_requests:
+        raise QueueFull(
+            f"The queue is full: {settings.queue_max_requests} requests wait already", 5
+        )
+
+
+def _expect_running(conn: Connection, request_id: str) -> None:
+    job = _job(conn, request_id, lock=True)
+    if job.status == "CANCELLED":
+        raise Aborted(f"Request {request_id} was cancelled")
+
+
+def _job(conn: Connection, request_id: str, *, lock: bool = False) -> Job:
+    job = jobs.find(conn, request_id, lock=lock)
+    if job is None:
+        raise NotFound(f"Request {request_id} not found")
+    return job
+
+
+def _printable(value: str) -> bool:
+    return value.isascii() and value.isprintable()

@@ -1,0 +1,222 @@
+"""Draw for a caller who waits: quote, hold, submit, store, capture or release.
+
+A synchronous call is a stored request that begins in PROCESSING and is waited for. Its work
+runs in a task of its own, so that a caller who goes away cannot leave it half settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from limner.domain import licences, pricing, prompt
+from limner.domain.params import Generation
+from limner.domain.pricing import Quote
+from limner.engine.client import EngineClient
+from limner.errors import Aborted, InvalidInput, LicenceNotAccepted, LimnerError, WaitedTooLong
+from limner.settings import Settings
+from limner.store import ids, images, jobs, keys
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.store.jobs import Job
+from limner.store.keys import Key
+from limner.usecases import books, sources
+from limner.usecases.orders import Order, Outcome, StoredPicture
+from limner.usecases.studio import Running, Studio
+
+__all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
+
+POLL_S = 0.05, 0.5
+
+
+class Generate:
+    """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
+
+    def __init__(
+        self, settings: Settings, database: Database, pictures: PictureFiles, engine: EngineClient
+    ) -> None:
+        self.settings = settings
+        self.studio = Studio(settings, database, pictures, engine)
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+
+    async def start(self) -> None:
+        """Open this process's lease; give back what dead processes held."""
+        await self.studio.start()
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Let what runs finish for ``drain_s`` seconds, then stop the rest; nothing is lost."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        self.studio.stop_all()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        await self.studio.close()
+
+    async def quote(self, generation: Generation) -> Quote:
+        """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
+        quoted, _ = await asyncio.to_thread(price, generation)
+        return quoted
+
+    async def run(self, caller: Key, order: Order) -> Outcome:
+        """Draw an order, or find what its idempotency key has drawn.
+
+        When the awaiting task is cancelled (the client left), the work is stopped and its hold
+        released, unless the order has an idempotency key: then it is finished and kept for the
+        retry. Raises every error of ``limner.errors`` that concerns drawing; none is billed.
+        """
+        order, quoted = await self.prepare(order)
+        serving = _Serving()
+        task = self._spawn(self._serve(caller, order, quoted, serving))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if order.idempotency_key is None:
+                serving.leave()
+            raise
+
+    async def prepare(self, order: Order) -> tuple[Order, Quote]:
+        """Check and price an order; its adjustments gain what the prompt's parser changed."""
+        books.check_idempotency_key(order.idempotency_key)
+        quoted, notes = await asyncio.to_thread(price, order.generation)
+        told = tuple(dict.fromkeys((*order.adjustments, *notes)))
+        return replace(order, adjustments=told), quoted
+
+    async def accept(
+        self, caller: Key, order: Order, quoted: Quote, lease_id: str | None
+    ) -> tuple[Job, bool]:
+        """Store the order and hold its price; True when it is new.
+
+        Its source pixels are written first, so that an accepted request can always be drawn.
+        """
+        model = self.studio.model()
+        packed = await asyncio.to_thread(sources.pack, order.pixels) if order.pixels else b""
+        file, size = "", len(packed)
+        if packed:
+            name = f"{ids.new('src')}.npz"
+            file = await self.studio.in_store(self.studio.files.write, name, packed)
+
+        def transaction(conn: Connection) -> tuple[Job, bool]:
+            if model.licence_needs_acceptance:
+                _check_licence(conn, caller, model.licence)
+            price_micro = quoted.total_micro
+            job, new = books.accept(conn, self.settings, caller, order, price_micro, lease_id)
+            if new and file:
+                images.add_sources(conn, job.id, set(order.pixels), file, size)
+            return job, new
+
+        return await self._accepted(transaction, file)
+
+    async def _accepted(self, transaction: Any, file: str) -> tuple[Job, bool]:
+        """Run the accepting transaction; a file it did not take is deleted."""
+        try:
+            job, new = await self.studio.write(transaction)
+        except LimnerError:
+            await self.studio.in_store(self._discard, file)
+            raise
+        if not new:
+            await self.studio.in_store(self._discard, file)
+        return job, new
+
+    def _discard(self, file: str) -> None:
+        if file:
+            self.studio.files.delete(file)
+
+    async def _serve(self, caller: Key, order: Order, quoted: Quote, serving: _Serving) -> Outcome:
+        """Accept and draw; or join the request that has the idempotency key."""
+        deadline = time.monotonic() + self.settings.wait_max_s
+        pause = POLL_S[0]
+        while time.monotonic() < deadline:
+            lease_id = self.studio.keeper.lease_id
+            job, new = await self.accept(caller, order, quoted, lease_id)
+            if new:
+                return await self._draw(job, lease_id, order, serving)
+            if job.status == "COMPLETED":
+                return await self.studio.load(job, replayed=True)
+            running = self.studio.running.get(job.id)
+            if running is not None:
+                return await self._join(running, order)
+            # Another process has it: ask the database until it is done or given up.
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, POLL_S[1])
+        raise WaitedTooLong(
+            f"The request with this idempotency key took over {self.settings.wait_max_s:g} s",
+            retry_after_s=30,
+        )
+
+    async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
+        running = self.studio.take(job, lease_id, order.pixels, order.on_event)
+        serving.join(running)
+        return await self.studio.finish(running, self.settings.wait_max_s)
+
+    async def _join(self, running: Running, order: Order) -> Outcome:
+        """Wait for a request of this process; its outcome is a replay for this caller."""
+        running.listen(order.on_event)
+        await asyncio.wait([running.outcome])
+        outcome = running.outcome.result()
+        job = await self.studio.read(jobs.find, outcome.request_id)
+        assert job is not None
+        return await self.studio.load(job, replayed=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, Outcome]) -> asyncio.Task[Outcome]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_retrieve)
+        return task
+
+
+class _Serving:
+    """Ties a caller who may leave to a drawing that may not have begun."""
+
+    def __init__(self) -> None:
+        self._running: Running | None = None
+        self._left = False
+
+    def join(self, running: Running) -> None:
+        self._running = running
+        if self._left:
+            self.leave()
+
+    def leave(self) -> None:
+        self._left = True
+        if self._running is not None:
+            self._running.stop(Aborted("The client went away before its picture was finished"))
+
+
+def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
+    """The price, and what the prompt's parser had to change.
+
+    Raises ``InvalidInput`` when no step would run.
+    """
+    positive = prompt.parse(generation.prompt, generation.steps)
+    negative = prompt.parse(generation.negative_prompt, generation.steps, negative=True)
+    branches = pricing.branch_count(positive.weights, generation.guidance)
+    quoted = pricing.quote(generation, branches)
+    if quoted.total_micro <= 0:
+        strength = generation.source.strength if generation.source else 0
+        raise InvalidInput(
+            "strength",
+            f"strength {strength:g} of {generation.steps} steps leaves no step to run; "
+            "raise strength or the number of steps",
+        )
+    return quoted, (*positive.adjustments, *negative.adjustments)
+
+
+def _check_licence(conn: Connection, caller: Key, licence: str) -> None:
+    version = licences.find(licence).version
+    if not keys.has_accepted(conn, caller.id, licence, version):
+        raise LicenceNotAccepted(
+            f"The loaded model is under the licence {licence}, which this key has not accepted; "
+            "read it at /license and accept it there"
+        )
+
+
+def _retrieve(task: asyncio.Task[Outcome]) -> None:
+    """A task whose caller has left may fail without complaint."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,71 @@
+"""The pixels that img2img requests start from, kept beside their request."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from sqlalchemy import Connection
+
+from limner.domain.params import Generation
+from limner.engine.request import Pixels
+from limner.errors import Gone
+from limner.store import images
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+
+
+def pack(pixels: Mapping[str, Pixels]) -> bytes:
+    """One compressed file of all arrays, by their SHA-256."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **pixels)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, Pixels]:
+    """What ``pack`` packed."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as packed:
+        return {name: packed[name] for name in packed.files}
+
+
+def wanted(generation: Generation) -> set[str]:
+    """SHA-256s of the pixels that a generation needs."""
+    if generation.source is None:
+        return set()
+    named = (generation.source.sha256, generation.source.mask_sha256)
+    return {sha256 for sha256 in named if sha256 is not None}
+
+
+def of_request(
+    database: Database, files: PictureFiles, request_id: str, generation: Generation
+) -> dict[str, Pixels]:
+    """The stored pixels a request needs. Raises ``Gone`` when they are no longer kept."""
+    return _load(database, files, wanted(generation), request_id=request_id)
+
+
+def of_account(
+    database: Database, files: PictureFiles, account_id: str, generation: Generation
+) -> dict[str, Pixels]:
+    """The same, from any request of an account: to draw a receipt again."""
+    return _load(database, files, wanted(generation), account_id=account_id)
+
+
+def _load(
+    database: Database,
+    files: PictureFiles,
+    sha256s: set[str],
+    *,
+    request_id: str | None = None,
+    account_id: str | None = None,
+) -> dict[str, Pixels]:
+    with database.read() as conn:
+        found = {sha256: _file(conn, sha256, request_id, account_id) for sha256 in sha256s}
+    return {sha256: unpack(files.read(file))[sha256] for sha256, file in found.items()}
+
+
+def _file(conn: Connection, sha256: str, request_id: str | None, account_id: str | None) -> str:
+    file = images.source_file(conn, sha256, request_id=request_id, account_id=account_id)
+    if file is None:
+        raise Gone(f"The picture {sha256[:12]}... that this starts from is no longer kept")
+    return file

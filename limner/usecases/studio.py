@@ -1,0 +1,306 @@
+"""Where stored requests become stored pictures: the part that waiting and queued calls share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from limner.domain.model import ModelInfo
+from limner.domain.params import Generation
+from limner.engine.client import EngineClient
+from limner.engine.request import Drawn, Event, Failed, Pixels, Progress, Request
+from limner.errors import EngineFault, LimnerError, ModelLoading, Unavailable, WaitedTooLong
+from limner.settings import Settings
+from limner.store import images, ledger
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.store.jobs import Job
+from limner.usecases import books
+from limner.usecases.darkroom import Print, make_print
+from limner.usecases.keeper import Keeper
+from limner.usecases.orders import Outcome, StoredPicture
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Progress beyond this many unread events is dropped; pictures never are.
+UNREAD_EVENTS_MAX = 64
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Put among the events to end a drawing early."""
+
+    error: Exception
+
+
+@dataclass(eq=False)
+class Running:
+    """A request that this process is drawing; ``listeners`` get its events on the event loop."""
+
+    job: Job
+    lease_id: str
+    generation: Generation
+    pixels: Mapping[str, Pixels]
+    outcome: asyncio.Future[Outcome]
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    events: asyncio.Queue[Event | _Stop] = field(default_factory=asyncio.Queue)
+    request: Request | None = None
+
+    def listen(self, listener: Callable[[Event], None] | None) -> None:
+        """Call ``listener`` with each event from now on; somebody watches, so previews are made."""
+        if listener is None:
+            return
+        self.listeners.append(listener)
+        if self.request is not None:
+            self.request.watched.set()
+
+    def stop(self, error: Exception) -> None:
+        """Draw no further; the drawing ends with ``error``. On the event loop only."""
+        self.events.put_nowait(_Stop(error))
+
+
+class Studio:
+    """Draws stored requests with one engine; one in each server process.
+
+    Store calls and encoding run in two bounded thread pools, never on the event loop.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, files: PictureFiles, engine: EngineClient
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.files = files
+        self.engine = engine
+        self.running: dict[str, Running] = {}
+        self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
+        self._store = ThreadPoolExecutor(settings.database_pool_size, "limner-store")
+        self._encoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "limner-encode")
+
+    async def start(self) -> None:
+        """Open this process's lease and recover what dead processes left."""
+        self._loop = asyncio.get_running_loop()
+        await self.in_store(self.keeper.start)
+
+    def stop_all(self) -> None:
+        """Draw no further; every running request ends with an error and is not billed."""
+        for running in list(self.running.values()):
+            running.stop(Unavailable("The server is shutting down; nothing was billed."))
+
+    async def close(self) -> None:
+        """End the lease, giving back what it still carries. The database stays open."""
+        await self.in_store(self.keeper.close)
+        self._store.shutdown()
+        self._encoders.shutdown(cancel_futures=True)
+
+    async def in_store(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run a blocking function on a store thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._store, work, *arguments)
+
+    async def write(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run ``work(connection, *arguments)`` in one writing transaction."""
+
+        def transaction() -> T:
+            with self.database.begin() as conn:
+                return work(conn, *arguments)
+
+        return await self.in_store(transaction)
+
+    async def read(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run ``work(connection, *arguments)`` in one reading transaction."""
+
+        def transaction() -> T:
+            with self.database.read() as conn:
+                return work(conn, *arguments)
+
+        return await self.in_store(transaction)
+
+    def model(self) -> ModelInfo:
+        """The loaded checkpoint. Raises ``ModelLoading``."""
+        status = self.engine.status()
+        if status.model is None:
+            raise ModelLoading(f"The model is not ready: {status.message}.", retry_after_s=5)
+        return status.model
+
+    def take(
+        self,
+        job: Job,
+        lease_id: str,
+        pixels: Mapping[str, Pixels],
+        listener: Callable[[Event], None] | None = None,
+    ) -> Running:
+        """Put a PROCESSING request, carried by this process's lease, among the running ones."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_retrieve)
+        generation = Generation.model_validate(job.generation)
+        running = Running(job, lease_id, generation, pixels, future)
+        running.listen(listener)
+        self.running[job.id] = running
+        return running
+
+    async def finish(self, running: Running, wait_s: float | None = None) -> Outcome:
+        """Draw a request and settle it, whatever happens; tells all who wait for it."""
+        try:
+            outcome = await self.draw(running, wait_s)
+        except Exception as error:
+            shown = _shown(running.job.id, error)
+            await self._settle(running, shown)
+            running.outcome.set_exception(shown)
+            if shown is error:
+                raise
+            raise shown from error
+        finally:
+            del self.running[running.job.id]
+        running.outcome.set_result(outcome)
+        return outcome
+
+    async def draw(self, running: Running, wait_s: float | None = None) -> Outcome:
+        """Draw, store and capture; whatever goes wrong is raised and left to be settled.
+
+        Raises ``WaitedTooLong`` after ``wait_s`` seconds, and the first image's error when no
+        image came; when only some came, these are the outcome, and the adjustments say so.
+        """
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(wait_s):
+                made, errors = await self._collect(running)
+        except TimeoutError:
+            self.engine.abort(running.job.id)
+            raise WaitedTooLong(
+                f"The picture did not come within {wait_s:g} s; it was stopped and not billed",
+                retry_after_s=30,
+            ) from None
+        except BaseException:
+            self.engine.abort(running.job.id)
+            raise
+        if not made:
+            raise errors[0]
+        return await self._keep(running, made, errors, time.monotonic() - began)
+
+    async def load(self, job: Job, *, replayed: bool) -> Outcome:
+        """The outcome of a COMPLETED request, from the store. Raises ``Gone``."""
+        rows, balance = await self.read(_find_outcome, job)
+        pictures = [
+            StoredPicture(
+                row.id,
+                row.index,
+                row.seed,
+                row.width,
+                row.height,
+                await self.in_store(self.files.read, row.file),
+                row.receipt,
+            )
+            for row in rows
+        ]
+        return Outcome(
+            job.id,
+            tuple(pictures),
+            job.cost_micro,
+            balance,
+            job.infer_seconds or 0.0,
+            job.adjustments,
+            replayed,
+        )
+
+    async def _settle(self, running: Running, error: LimnerError) -> None:
+        """Give back what was not drawn; when even that fails, the keeper does it later."""
+        try:
+            await self.write(books.settle, running.job.id, running.lease_id, error)
+        except Exception:
+            log.exception("request %s could not be settled yet", running.job.id)
+
+    async def _collect(self, running: Running) -> tuple[list[Print], list[Exception]]:
+        """Submit, and follow the events until every image has ended."""
+        await self.in_store(self.engine.submit, self._request(running))
+        prints: list[asyncio.Future[Print]] = []
+        errors: list[Exception] = []
+        while len(prints) + len(errors) < running.generation.samples:
+            event = await running.events.get()
+            if isinstance(event, _Stop):
+                raise event.error
+            for listener in running.listeners:
+                listener(event)
+            if isinstance(event, Drawn):
+                prints.append(self._print(running.generation, event))
+            elif isinstance(event, Failed):
+                errors.append(event.error)
+        return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
+
+    def _request(self, running: Running) -> Request:
+        loop, events = asyncio.get_running_loop(), running.events
+
+        def receive(event: Event) -> None:
+            if not (isinstance(event, Progress) and events.qsize() >= UNREAD_EVENTS_MAX):
+                events.put_nowait(event)
+
+        def sink(event: Event) -> None:
+            # A loop that is closed has nobody left to tell.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(receive, event)
+
+        job = running.job
+        running.request = Request(job.id, running.generation, job.key_id, sink, running.pixels)
+        if running.listeners:
+            running.request.watched.set()
+        return running.request
+
+    def _print(self, generation: Generation, drawn: Drawn) -> asyncio.Future[Print]:
+        embed, model = self.settings.embed_metadata, self.model()
+        work = partial(make_print, self.files, generation, drawn, model, embed=embed)
+        return asyncio.get_running_loop().run_in_executor(self._encoders, work)
+
+    async def _keep(
+        self,
+        running: Running,
+        made: list[Print],
+        errors: list[Exception],
+        seconds: float,
+    ) -> Outcome:
+        job, rows = running.job, [one.row for one in made]
+        adjustments = job.adjustments
+        if errors:
+            adjustments += (
+                f"{len(made)} of {job.samples} pictures could be drawn, and only these are "
+                f"billed: {errors[0]}",
+            )
+        balance = await self.write(
+            books.complete, job, running.lease_id, rows, seconds, adjustments
+        )
+        cost = job.price_micro // job.samples * len(made)
+        pictures = tuple(one.picture for one in made)
+        return Outcome(job.id, pictures, cost, balance, seconds, adjustments, replayed=False)
+
+    def _lost(self) -> None:
+        self._loop.call_soon_threadsafe(self.stop_all)
+
+    def _running_ids(self) -> list[str]:
+        return list(self.running)
+
+
+def _find_outcome(conn: Any, job: Job) -> tuple[list[images.Picture], int]:
+    rows = images.of_request(conn, job.id)
+    if not rows:
+        raise books.expired(job.id)
+    return rows, ledger.balance(conn, job.account_id).available_micro
+
+
+def _shown(request_id: str, error: Exception) -> LimnerError:
+    """The error as the caller may see it; what nobody foresaw is logged."""
+    if isinstance(error, LimnerError):
+        return error
+    log.error("request %s failed", request_id, exc_info=error)
+    return EngineFault("Drawing failed inside the server; nothing was billed.")
+
+
+def _retrieve(future: asyncio.Future[Outcome]) -> None:
+    """An outcome that nobody waits for any more may be an error without complaint."""
+    if not future.cancelled():
+        future.exception()

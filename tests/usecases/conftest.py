@@ -1,0 +1,3 @@
+from tests.store.databases import database, empty_sqlite, postgres_url, url
+
+__all__ = ["database", "empty_sqlite", "postgres_url", "url"]

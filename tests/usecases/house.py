@@ -1,0 +1,61 @@
+"""A whole server without HTTP: use cases over a real store and the fake engine."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from limner.domain.params import Generation
+from limner.engine.fake import FakeEngine
+from limner.settings import Settings
+from limner.store import audit, ledger
+from limner.store.images import PictureFiles
+from limner.usecases.generate import Generate, Order
+
+SMALL = {"width": 64, "height": 64, "steps": 2, "scheduler": "Euler", "guidance": 2.0}
+
+
+def generation(prompt="a knight", seed=1, **more) -> Generation:
+    return Generation(prompt=prompt, seed=seed, **{**SMALL, **more})
+
+
+def order(prompt="a knight", seed=1, *, key=None, body=None, on_event=None, pixels=None, **more):
+    drawing = generation(prompt, seed, **more)
+    return Order(
+        generation=drawing,
+        surface="test",
+        slug="sd1.5-rpg",
+        body_sha256=body or f"{hash(drawing.model_dump_json()) & (2**64 - 1):064x}",
+        idempotency_key=key,
+        on_event=on_event,
+        pixels=pixels or {},
+    )
+
+
+@asynccontextmanager
+async def house(database, tmp_path, *, engine=None, closes=True, **settings):
+    """A started ``Generate``; closed, and its books checked, at the end."""
+    engine = engine or FakeEngine()
+    await asyncio.to_thread(engine.wait_ready)
+    chosen = Settings(data_dir=tmp_path, **settings)
+    generate = Generate(chosen, database, PictureFiles(tmp_path / "pictures"), engine)
+    await generate.start()
+    try:
+        yield generate
+    finally:
+        if closes:
+            await generate.close()
+        engine.close()
+        with database.read() as conn:
+            assert audit.check(conn) == []
+            assert ledger.totals(conn)["held"] == 0
+
+
+def balance(database, key):
+    with database.read() as conn:
+        return ledger.balance(conn, key.account_id)
+
+
+async def until(condition, timeout_s=5.0):
+    """Wait for something to become true."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)
