@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from limner import settings
-from limner.cli.models import AsJson, sentences
+from limner.cli import options
 from limner.errors import LimnerError
 from limner.settings import Settings
 
@@ -36,26 +36,20 @@ class Finding:
 
 
 def doctor(
-    model: Annotated[Path | None, typer.Option(help="Checkpoint to try.")] = None,
-    vae: Annotated[Path | None, typer.Option(help="VAE to use in place of its own.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of database and pictures.")] = None,
-    database_url: Annotated[str | None, typer.Option(help="Database to reach.")] = None,
-    as_json: AsJson = False,
+    model: options.Model = None,
+    vae: options.Vae = None,
+    device: options.Device = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.Json = False,
 ) -> None:
     """Check versions, device, number types, data folder, disk, database and model.
 
     Leaves with status 1 when something failed. Changes nothing.
     """
-    flags = {
-        "model": model,
-        "vae": vae,
-        "device": device,
-        "data_dir": data_dir,
-        "database_url": database_url,
-    }
-    with sentences():
-        chosen = settings.load(flags)
+    chosen = options.settings(
+        model=model, vae=vae, device=device, data_dir=data_dir, database_url=database_url
+    )
     findings = []
     for finding in examine(chosen):
         findings.append(finding)

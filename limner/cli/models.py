@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from limner.errors import LimnerError
+from limner.cli import options
 
 app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=True)
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder whose models/ holds imported checkpoints.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-
-
-@contextmanager
-def sentences() -> Iterator[None]:
-    """Show one of our errors as its sentence on standard error and leave with status 1."""
-    try:
-        yield
-    except LimnerError as error:
-        typer.echo(f"limner: {error}", err=True)
-        raise typer.Exit(1) from error
-
 
 @app.command("list")
-def list_models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def list_models(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
     """List the embedded model and the imported ones."""
-    with sentences():
-        entries = [_embedded(), *_imported(models_dir(data_dir))]
+    entries = [_embedded(), *_imported(models_dir(data_dir))]
     if as_json:
         typer.echo(json.dumps(entries, indent=2))
         return
@@ -46,11 +29,10 @@ def list_models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @app.command("inspect")
 def inspect_model(
     file: Annotated[Path, typer.Argument(help="A .safetensors file or a diffusers folder.")],
-    as_json: AsJson = False,
+    as_json: options.Json = False,
 ) -> None:
     """Say what a file is: kind, precision, SHA-256, parameters, licence; nothing is loaded."""
-    with sentences():
-        facts = inspect(file)
+    facts = inspect(file)
     typer.echo(json.dumps(facts, indent=2) if as_json else _as_lines(facts))
 
 
@@ -65,19 +47,18 @@ def import_model(
         str | None,
         typer.Option("--license", help="Licence id. Default: creativeml-openrail-m, SD 1.5's own."),
     ] = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
+    data_dir: options.DataDir = None,
+    as_json: options.Json = False,
 ) -> None:
     """Convert a checkpoint to safetensors, with SHA-256, provenance and licence beside it.
 
     A pickle (.ckpt) is read without running any of its code; one that needs code is refused.
     """
-    with sentences():
-        from limner.engine.importing import import_checkpoint
+    from limner.engine.importing import import_checkpoint
 
-        made = import_checkpoint(
-            file, models_dir(data_dir), name=name, precision=precision, licence=licence
-        )
+    made = import_checkpoint(
+        file, models_dir(data_dir), name=name, precision=precision, licence=licence
+    )
     if as_json:
         typer.echo(json.dumps({"path": str(made.path), **made.provenance}, indent=2))
         return
@@ -90,9 +71,7 @@ def import_model(
 
 def models_dir(data_dir: Path | None) -> Path:
     """The folder of imported models."""
-    from limner import settings
-
-    return settings.load({"data_dir": data_dir}).data_dir / "models"
+    return options.settings(data_dir=data_dir).data_dir / "models"
 
 
 def inspect(path: Path) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""``limner models``: lists, inspects and imports; every failure is a sentence and status 1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner, Result
+
+from limner.cli.main import typer_app
+from limner.engine.layouts import EMBEDDED
+from limner.errors import CheckpointError
+from tests.engine import checkpoints
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def limner(*arguments: object) -> Result:
+    return CliRunner().invoke(typer_app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "RPG-v4.safetensors"
+    return checkpoints.write_single_file(path, checkpoints.models())
+
+
+def test_inspect_tells_what_a_file_is(single_file: Path) -> None:
+    facts = json.loads(limner("models", "inspect", single_file, "--json").stdout)
+    assert facts["kind"] == "sd1"
+    assert facts["loadable"] is True
+    assert facts["precision"] == "float16"
+    assert facts["bytes"] == single_file.stat().st_size
+    assert facts["parameters"]["unet"] == sum(
+        value.numel() for value in checkpoints.models()["unet"].parameters()
+    )
+    assert facts["size_of_sd15"] is False
+    assert facts["licence"] == "creativeml-openrail-m"
+    assert facts["licence_needs_acceptance"] is True
+    assert facts["attribution"][0] == "RPG V4 by Anashel"
+    shown = limner("models", "inspect", single_file).stdout
+    assert facts["sha256"] in shown
+    assert "a Stable Diffusion 1.x checkpoint" in shown
+
+
+def test_inspect_reads_the_embedded_folder() -> None:
+    facts = json.loads(limner("models", "inspect", EMBEDDED, "--json").stdout)
+    assert facts["licence"] == "apache-2.0"
+    assert facts["attribution"] == ["Squire by the Limner project"]
+    assert facts["parameters"]["unet"] > 1_000_000
+
+
+def test_inspect_names_what_cannot_be_loaded(tmp_path: Path) -> None:
+    lora = tmp_path / "style.safetensors"
+    save_file({"lora_unet_x.lora_up.weight": torch.ones(2, 2)}, lora)
+    facts = json.loads(limner("models", "inspect", lora, "--json").stdout)
+    assert (facts["kind"], facts["loadable"]) == ("lora", False)
+    lora.write_bytes(b"<html>")
+    assert isinstance(limner("models", "inspect", lora).exception, CheckpointError)
+
+
+def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: Path) -> None:
+    source = tmp_path / "RPG-v4.ckpt"
+    names = checkpoints.original(checkpoints.models(), torch.float32)
+    torch.save({"state_dict": names}, source)
+    done = limner("models", "import", source, "--precision", "float16", "--json")
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert Path(made["path"]).parent.parent == tmp_path / "data" / "limner" / "models"
+
+    entries = json.loads(limner("models", "list", "--json").stdout)
+    assert [entry["name"] for entry in entries] == ["Squire (embedded)", "RPG-v4"]
+    assert entries[1]["path"] == made["path"]
+    facts = json.loads(limner("models", "inspect", made["path"], "--json").stdout)
+    assert facts["sha256"] == made["sha256"]
+    assert "RPG-v4" in limner("models", "list").stdout
+
+    again = limner("models", "import", source)
+    assert isinstance(again.exception, CheckpointError)
+    other = limner("models", "import", single_file, "--name", "other")
+    assert f"limner serve --model {tmp_path}" in other.stdout
+
+
+def test_the_terminal_shows_a_sentence_and_leaves_with_1(tmp_path: Path) -> None:
+    evil = tmp_path / "evil.ckpt"
+    evil.write_bytes(b"\x80\x02cos\nsystem\nU\x04echo\x85R.")
+    done = subprocess.run(
+        [sys.executable, "-c", "from limner.cli.main import app; app()", "models", "inspect", evil],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("limner: evil.ckpt is a pickled checkpoint")
+    assert "limner models import" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_listing_and_inspecting_import_no_torch() -> None:
+    program = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from limner.cli.main import typer_app\n"
+        f"result = CliRunner().invoke(typer_app, ['models', 'inspect', {str(EMBEDDED)!r}])\n"
+        "assert result.exit_code == 0, result.output\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
