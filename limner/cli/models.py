@@ -28,7 +28,9 @@ def list_models(data_dir: options.DataDir = None, as_json: options.Json = False)
 
 @app.command("inspect")
 def inspect_model(
-    file: Annotated[Path, typer.Argument(help="A .safetensors file or a diffusers folder.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .safetensors file or a diffusers folder.")
+    ],
     as_json: options.Json = False,
 ) -> None:
     """Say what a file is: kind, precision, SHA-256, parameters, licence; nothing is loaded."""
@@ -38,7 +40,9 @@ def inspect_model(
 
 @app.command("import")
 def import_model(
-    file: Annotated[Path, typer.Argument(help="A .ckpt or .safetensors checkpoint or VAE.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .ckpt or .safetensors checkpoint or VAE.")
+    ],
     name: Annotated[str | None, typer.Option(help="New name. Default: the file's own.")] = None,
     precision: Annotated[
         str, typer.Option(help="keep, or float16 to store half the bytes of float32.")
