@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import signal
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -52,8 +54,12 @@ def run(settings: Settings) -> None:
         # A request line or header longer than this is nobody's prompt.
         h11_max_incomplete_event_size=64 << 10,
     )
+    # uvicorn finishes what runs, then raises the signal once more: that is the end of the process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.Server(config).run()
+    except KeyboardInterrupt:
+        _console.print("Stopped.")
     finally:
         engine.close()
         database.close()

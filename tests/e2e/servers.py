@@ -1,0 +1,70 @@
+"""A real ``limner serve`` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+
+@dataclass
+class Server:
+    """A running server: where it is, the key it printed, and its process."""
+
+    url: str
+    key: str
+    data_dir: Path
+    process: subprocess.Popen[str]
+    log: Path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-api-key": self.key}
+
+    def stop(self, sig: int = signal.SIGTERM, timeout_s: float = 60) -> int:
+        self.process.send_signal(sig)
+        return self.process.wait(timeout_s)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start(data_dir: Path, *flags: str, ready_s: float = 100) -> Server:
+    """Start a server with the embedded model and wait until it is ready to draw."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    log = data_dir.parent / f"serve-{port}.log"
+    command = [sys.executable, "-c", "from limner.cli.main import app; app()", "serve"]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--data-dir", str(data_dir), *flags],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    deadline = time.monotonic() + ready_s
+    while not _ready(url):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    found = re.search(r"SG_[0-9a-f]{32}", log.read_text())
+    return Server(url, found[0] if found else "", data_dir, process, log)
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
