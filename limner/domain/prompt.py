@@ -16,7 +16,7 @@ from decimal import Decimal
 from limner.domain.attention import WEIGHT_MAX, Span, limited, weigh
 from limner.domain.editing import schedule
 
-__all__ = ["Adapter", "Branch", "Entry", "Prompt", "Span", "parse", "unparse"]
+__all__ = ["Adapter", "Branch", "Entry", "Prompt", "Span", "parse", "split_branches", "unparse"]
 
 ADJUSTMENTS_MAX = 20
 
@@ -135,19 +135,25 @@ def _adapter(kind: str, arguments: str) -> Adapter | None:
     return Adapter(plain[0].strip(), text_encoder, unet)
 
 
-def _split(text: str, notes: list[str]) -> list[tuple[str, float]]:
-    """The texts between ``AND`` words, each with the weight at its end."""
+def split_branches(text: str) -> list[tuple[str, str]]:
+    """The texts between ``AND`` words, each with the ``:weight`` at its end, or none."""
     parts = []
     for part in _AND.split(text):
         part = part.rstrip()
         match = _BRANCH_WEIGHT.search(part)
-        if match is None:
-            parts.append((part, 1.0))
-        else:
-            weight = limited(float(match[1]))
-            parts.append((part[: match.start()].rstrip(), weight))
-            if weight != float(match[1]):
-                notes.append(f"Weights were limited to {WEIGHT_MAX:.0f}.")
+        at = match.start() if match else len(part)
+        parts.append((part[:at].rstrip(), part[at:]))
+    return parts
+
+
+def _split(text: str, notes: list[str]) -> list[tuple[str, float]]:
+    """The branches with their weights as numbers."""
+    parts = []
+    for part, suffix in split_branches(text):
+        given = float(suffix[1:] or 1.0)
+        if limited(given) != given:
+            notes.append(f"Weights were limited to {WEIGHT_MAX:.0f}.")
+        parts.append((part, limited(given)))
     if len(parts) == 1 and parts[0][1] != 1.0:
         notes.append(f"{parts[0][1]:g} at the end was read as the weight of the whole prompt.")
     return parts

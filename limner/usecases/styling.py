@@ -1,0 +1,128 @@
+"""From one request with a style mix or a template to the generations that are drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from limner.domain.params import Generation
+from limner.domain.styles import Catalogue, StyleMix, mix_lines
+from limner.errors import InvalidInput
+from limner.usecases import templates
+
+PICTURES_MAX = 64
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A generation with everything filled in, and the picks of the style mix it came from."""
+
+    generation: Generation
+    picks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def expand(
+    generation: Generation,
+    catalogue: Catalogue,
+    *,
+    style_mix: StyleMix | None = None,
+    template: bool = False,
+) -> tuple[Variant, ...]:
+    """What is really drawn: one variant for each line of a sequence, in order.
+
+    Every line begins at the request's seed, so that lines compare on equal noise; random picks
+    are drawn once, from that seed. A template is drawn anew for each picture, from the picture's
+    seed; a line whose pictures read differently becomes several variants.
+
+    Raises:
+        InvalidInput: a name or wildcard that is not listed, a template that cannot be read, a
+            prompt grown too long, or more than ``PICTURES_MAX`` pictures.
+    """
+    mix = style_mix or StyleMix()
+    lines = max(1, len(mix.sequence)) * max(1, len(mix.subsequence))
+    if lines > 1 and lines * generation.samples > PICTURES_MAX:
+        raise InvalidInput(
+            "style_mix.sequence",
+            f"style_mix.sequence makes {lines} lines of {generation.samples} pictures, "
+            f"{lines * generation.samples} together; at most {PICTURES_MAX} are drawn.",
+        )
+    if not template:
+        return _style(generation, generation.seed, style_mix, catalogue)
+    columns = [
+        _style(picture, generation.seed, mix, catalogue)
+        for picture, mix in _fill_in(generation, style_mix, catalogue)
+    ]
+    return tuple(variant for line in zip(*columns, strict=True) for variant in _join(line))
+
+
+def _fill_in(
+    generation: Generation, style_mix: StyleMix | None, catalogue: Catalogue
+) -> list[tuple[Generation, StyleMix | None]]:
+    """Every picture of ``generation`` with its own reading of the templates."""
+    pictures = []
+    for index in range(generation.samples):
+        seed = generation.seed_of(index)
+        prompts = ("prompt", "negative_prompt")
+        read = {
+            name: templates.expand(name, [getattr(generation, name)], seed, catalogue)[0]
+            for name in prompts
+        }
+        picture = generation.model_copy(update={**read, "samples": 1, "seed": seed})
+        pictures.append((picture, _fill_in_lines(style_mix, seed, catalogue)))
+    return pictures
+
+
+def _fill_in_lines(mix: StyleMix | None, seed: int, catalogue: Catalogue) -> StyleMix | None:
+    if mix is None:
+        return None
+    read = {
+        name: tuple(templates.expand(f"style_mix.{name}", lines, seed, catalogue))
+        for name, lines in (("sequence", mix.sequence), ("subsequence", mix.subsequence))
+    }
+    return mix.model_copy(update=read)
+
+
+def _style(
+    generation: Generation, seed: int, mix: StyleMix | None, catalogue: Catalogue
+) -> tuple[Variant, ...]:
+    if mix is None:
+        return (Variant(generation),)
+    mixed = mix_lines(generation.prompt, generation.negative_prompt, mix, catalogue, seed)
+    return tuple(
+        Variant(
+            generation.model_copy(
+                update={"prompt": line.prompt, "negative_prompt": line.negative_prompt}
+            ),
+            dict(line.picks),
+        )
+        for line in mixed
+    )
+
+
+def _join(pictures: Sequence[Variant]) -> list[Variant]:
+    """Neighbouring pictures that read the same are one variant of several samples."""
+    joined = []
+    for _, run in groupby(
+        pictures, key=lambda v: (v.generation.prompt, v.generation.negative_prompt)
+    ):
+        same = list(run)
+        first = same[0]
+        whole = first.generation.model_copy(update={"samples": len(same)})
+        joined.append(Variant(whole, first.picks))
+    return joined
+
+
+def preview(variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    """The expanded prompts and picks, ready for JSON."""
+    return [
+        {
+            "prompt": variant.generation.prompt,
+            "negative_prompt": variant.generation.negative_prompt,
+            "seed": variant.generation.seed,
+            "samples": variant.generation.samples,
+            "picks": variant.picks,
+        }
+        for variant in variants
+    ]
