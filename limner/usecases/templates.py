@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COMBINATIONS_MAX = 64
 DEPTH_MAX = 10
-BRACES_MAX = 200
+CHOICES_MAX = 100
 
 _WILDCARD = re.compile(r"__(?=\S)([\w/*-]+?)__(?!_)")
 _REFUSED = ("${", "%{", "{!", "{~", "{@", "__!", "__~", "__@")
@@ -109,11 +109,12 @@ def _check(field: str, text: str, catalogue: Catalogue) -> None:
     for letter in text:
         depth += {"{": 1, "}": -1}.get(letter, 0)
         deepest = max(deepest, depth)
-    if deepest > DEPTH_MAX or text.count("{") > BRACES_MAX:
+    choices = text.count("{") + len(_WILDCARD.findall(text))
+    if deepest > DEPTH_MAX or choices > CHOICES_MAX:
         raise InvalidInput(
             field,
-            f"{field} has {text.count('{')} braces, nested {deepest} deep; a template may have "
-            f"{BRACES_MAX}, nested {DEPTH_MAX} deep.",
+            f"{field} has {choices} choices, nested {deepest} deep; a template may have "
+            f"{CHOICES_MAX}, nested {DEPTH_MAX} deep.",
         )
     known = wildcards(catalogue)
     for match in _WILDCARD.finditer(text):
