@@ -30,7 +30,7 @@ from limner.web.fields import Number, Reader, Whole
 
 _SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE)
 # The engine's own limits, where the wire's are narrower.
-READERS: Mapping[str, Reader] = {
+_READERS: Mapping[str, Reader] = {
     **wire.READERS,
     "num_inference_steps": Whole(1, STEPS_MAX),
     "guidance_scale": Number(0, 100),
@@ -39,6 +39,7 @@ READERS: Mapping[str, Reader] = {
     "img_width": _SIDE,
     "img_height": _SIDE,
 }
+FORM = wire.Form(_READERS)
 LINES_MAX = 100_000
 _console = Console(stderr=True)
 
@@ -67,15 +68,15 @@ class Target:
             raise SettingsError("--out goes with --batch; a single picture is named by -o FILE.")
         return cls(out, output, "png" if sprite else format, sprite)  # type: ignore[arg-type]
 
-    def path(self, number: int, picture: Picture, samples: int) -> Path:
+    def path(self, number: int, picture: Picture) -> Path:
         """File of a picture: the batch's line ``number`` from 1, sample ``picture.index``."""
-        more = f"-{picture.index + 1}" if samples > 1 else ""
+        more = f"-{picture.index + 1}" if picture.index else ""
         suffix = {"jpeg": "jpg"}.get(self.format, self.format)
         if self.folder is not None:
             return self.folder / f"{number:04d}{more}.{suffix}"
-        seed = picture.receipt["parameters"]["seed"]
-        file = self.file or Path(f"limner-{seed}.{suffix}")
-        return file.with_name(f"{file.stem}{more}{file.suffix}") if self.file else file
+        if self.file is not None:
+            return self.file.with_name(f"{self.file.stem}{more}{self.file.suffix}")
+        return Path(f"limner-{picture.receipt['parameters']['seed']}.{suffix}")
 
 
 def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any]) -> list[wire.Call]:
@@ -83,13 +84,13 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
     bodies = [dict(given)]
     if batch is not None:
         text = sys.stdin.read() if str(batch) == "-" else batch.read_text(encoding="utf-8")
-        bodies = [{**given, **line} for line in _lines(text)]
+        bodies = [_with_defaults(line, given) for line in _lines(text)]
 
     async def all_calls() -> list[wire.Call]:
         calls = []
         for number, body in enumerate(bodies, 1):
             try:
-                call = await wire.to_call(body, settings, mixed=True, readers=READERS)
+                call = await wire.to_call(body, settings, mixed=True, form=FORM)
             except InvalidInput as error:
                 where = f"line {number}: " if batch is not None else ""
                 raise InvalidInput(error.field, f"{where}{error}") from error
@@ -97,6 +98,12 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
         return calls
 
     return asyncio.run(all_calls())
+
+
+def _with_defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A line, and what it does not say itself under a field's name or its alias."""
+    said = {wire.ALIASES.get(name, name) for name in line}
+    return {**{name: value for name, value in given.items() if name not in said}, **line}
 
 
 def _lines(text: str) -> list[dict[str, Any]]:
@@ -191,7 +198,7 @@ def _write_all(
             elif isinstance(event, Drawn):
                 open_pictures -= 1
                 picture = develop(generation, event, model)
-                path = _write(picture, target, number, generation.samples)
+                path = _write(picture, target, number)
                 _tell(path, picture, calls[number - 1].notes, as_json=as_json)
             elif isinstance(event, Failed):
                 open_pictures -= 1
@@ -199,8 +206,8 @@ def _write_all(
     return failures
 
 
-def _write(picture: Picture, target: Target, number: int, samples: int) -> Path:
-    path = target.path(number, picture, samples)
+def _write(picture: Picture, target: Target, number: int) -> Path:
+    path = target.path(number, picture)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(picture.sprite() if target.sprite else picture.encode(target.format))
     if target.folder is not None:
