@@ -26,7 +26,7 @@ COMBINATIONS_MAX = 64
 DEPTH_MAX = 10
 CHOICES_MAX = 100
 
-_WILDCARD = re.compile(r"__(?=\S)([\w/*-]+?)__(?!_)")
+_WILDCARD = re.compile(r"__(?=\S)([\w/*-]+?)__")
 _REFUSED = ("${", "%{", "{!", "{~", "{@", "__!", "__~", "__@")
 _HASH = "\ue023"  # of the private use area: stands for "#", which would begin a comment
 
