@@ -46,6 +46,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             groups, lr=RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
+        self.gradients = _gradient_views(self.weights)
         self.average = [weight.detach().clone() for weight in self.weights]
         self.step = self.samples = 0
         self.cooldown_start = self.cooldown_samples = 0
@@ -60,12 +61,19 @@ class Trainer:
             rate *= FLOOR + (1 - FLOOR) * (1 - share) ** 1.5
         return rate
 
+    def _decay(self, batch: int) -> float:
+        """Of the moving average: short at the start, and a fifth of a cooldown long in one."""
+        decay = min(EMA, (1 + self.step) / (10 + self.step))
+        if self.cooldown_samples:
+            decay = min(decay, 1 - 5 * batch * self.world / self.cooldown_samples)
+        return max(decay, 0.0)
+
     def run_step(self) -> bool:
         """One optimiser step over all processes; whether to go on."""
         batch = self.batches.draw(self.shared, self.own)
         t = timesteps(len(batch.latents), self.own)
         loss = self._loss(batch, t)
-        self.optimizer.zero_grad()
+        self.gradients.zero_()
         loss.backward()
         asked_to_stop = self._share_gradients()
         nn.utils.clip_grad_norm_(self.weights, 1.0)
@@ -74,9 +82,8 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self.samples += len(batch.latents) * self.world
-        decay = min(EMA, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.weights, 1 - decay)
+            torch._foreach_lerp_(self.average, self.weights, 1 - self._decay(len(batch.latents)))
         cooled = self.cooldown_samples > 0
         done = cooled and self.samples >= self.cooldown_start + self.cooldown_samples
         return not (asked_to_stop or done)
@@ -102,15 +109,10 @@ class Trainer:
 
     def _share_gradients(self) -> bool:
         """Average the gradients over the processes; true when one of them wants to stop."""
-        gradients = [weight.grad for weight in self.weights]
-        stop = torch.tensor([float(self.stopping)])
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients] + [stop])
-        dist.all_reduce(flat)
-        flat /= self.world
-        parts = flat[:-1].split([gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view(gradient.shape))
-        return bool(flat[-1] > 0)
+        self.gradients[-1] = float(self.stopping)
+        dist.all_reduce(self.gradients)
+        self.gradients /= self.world
+        return bool(self.gradients[-1] > 0)
 
     # Checkpoints.
 
@@ -163,6 +165,20 @@ class Trainer:
             log.write(json.dumps(line) + "\n")
         self.means[:] = 0
         return line
+
+
+def _gradient_views(weights: list[nn.Parameter]) -> torch.Tensor:
+    """One vector that holds all gradients, each weight's a view, and a last number to spare.
+
+    So the processes exchange them in one call and without copies.
+    """
+    flat = torch.zeros(sum(weight.numel() for weight in weights) + 1)
+    offset = 0
+    for weight in weights:
+        part = flat[offset : offset + weight.numel()]
+        weight.grad = part.as_strided(weight.shape, weight.stride(), part.storage_offset())
+        offset += weight.numel()
+    return flat
 
 
 def averaged_state(path: Path) -> tuple[dict, dict, int]:

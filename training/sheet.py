@@ -29,7 +29,7 @@ PROMPTS = (
     "sea landscape, sunset",
     "white wolf, snow, masterpiece, best quality, highly detailed",
 )
-SIZES = ((32, 32), (48, 32))
+SQUARE, TALL = (32, 32), (48, 32)
 
 
 def load_average(
@@ -50,15 +50,15 @@ def encode(encoder: TextEncoder, texts: list[str]) -> torch.Tensor:
 
 
 def write_sheet(path: Path, folder: Path, tokenizer: CLIPTokenizer, scale: int = 6) -> None:
-    """Draw the prompts with the averaged model into one PNG, a row for each size."""
+    """Draw the prompts with the averaged model into one PNG, the last third of them tall."""
     unet, encoder, samples = load_average(path, tokenizer)
     context, empty = encode(encoder, list(PROMPTS)), encode(encoder, [""])
-    rows = []
-    for size in SIZES:
-        latents = sample(unet, context, empty, size, list(range(len(PROMPTS))))
-        sprites = to_sprites(latents)
-        rows.append(np.concatenate([np.pad(s, ((1, 1), (1, 1), (0, 0))) for s in sprites], 1))
-    picture = Image.fromarray(np.concatenate(rows))
+    sprites = []
+    for size, part in ((SQUARE, slice(0, 8)), (TALL, slice(8, None))):
+        seeds = list(range(len(PROMPTS)))[part]
+        sprites += list(to_sprites(sample(unet, context[part], empty, size, seeds, steps=16)))
+    rows = [np.pad(s, ((0, TALL[0] - len(s)), (1, 1), (0, 0))) for s in sprites]
+    picture = Image.fromarray(np.concatenate(rows, 1))
     folder.mkdir(exist_ok=True)
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
     picture.save(folder / f"{path.stem}-{samples:08d}.png")

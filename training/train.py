@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after this time")
     parser.add_argument("--samples", type=int, default=0, help="stop at this many samples in all")
     parser.add_argument("--cooldown", type=int, default=0, help="samples with a falling rate")
-    parser.add_argument("--every", type=float, default=5, help="minutes between checkpoints")
+    parser.add_argument("--every", type=float, default=10, help="minutes between checkpoints")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)

@@ -7,7 +7,7 @@ import numpy as np
 from training import cases, judge
 from training import scene as scenes
 from training.drawing import spans
-from training.evaluate import _nearest, as_markdown, redness
+from training.eval import _nearest, as_markdown, redness
 from training.scene import Scene
 
 

@@ -1,4 +1,4 @@
-"""`python -m training.evaluate FOLDER`: measure a model folder, section by section.
+"""`python -m training.eval FOLDER`: measure a model folder, section by section.
 
 Writes `NAME.json`, `NAME.md` and sheets of the pictures into the working folder's `evaluation`.
 Finished sections are kept, so an interrupted evaluation goes on where it stopped; `--again` starts
