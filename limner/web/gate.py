@@ -10,11 +10,10 @@ import base64
 import binascii
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Router
+from starlette.routing import Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import Forbidden, InvalidKey, NotAllowed, NotFound, Unauthenticated
@@ -25,6 +24,7 @@ from limner.web.services import Accounts, Caller
 MISSING = "Missing Authorization or x-api-key in header"
 INVALID = "Unauthorized. API key is invalid or may have expired"
 KNOWN_MAX = 10_000
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 # Everything a stranger may see. A path ending in "/" opens what is below it.
 PUBLIC: frozenset[str] = frozenset(
@@ -52,20 +52,30 @@ class Gate:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        allowed = _methods(self._router.routes, scope)
-        if scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers={"Allow": _allow(allowed)})(
-                scope, receive, send
-            )
-            return
-        head = scope["method"] == "HEAD" and "GET" in allowed
-        if not head and scope["method"] not in allowed:
-            raise NotAllowed(f"{scope['path']} answers {_allow(allowed)}", _allow(allowed))
+        method = scope["method"]
+        head = method == "HEAD" and self._serves(scope, "GET")
+        if not head and not self._serves(scope, method):
+            allow = self._allow(scope)
+            if method == "OPTIONS":
+                await Response(status_code=204, headers={"Allow": allow})(scope, receive, send)
+                return
+            raise NotAllowed(f"{scope['path'][:200]} answers {allow}", allow)
         if not is_public(scope["path"]):
             await self._enter(scope)
         if head:
             scope, send = dict(scope, method="GET"), _without_body(send)
         await self.app(scope, receive, send)
+
+    def _serves(self, scope: Scope, method: str) -> bool:
+        asked = {**scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in self._router.routes)
+
+    def _allow(self, scope: Scope) -> str:
+        """Verbs that work on this path. Raises ``NotFound`` where none does."""
+        found = {method for method in VERBS if self._serves(scope, method)}
+        if not found:
+            raise NotFound(f"Nothing is served at {scope['path'][:200]}; see /docs")
+        return ", ".join(sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set())))
 
     async def _enter(self, scope: Scope) -> None:
         plain = _key(Headers(scope=scope))
@@ -104,21 +114,6 @@ def _scope(scope: Scope) -> str:
     if scope["path"].startswith(ADMIN_PREFIX):
         return "admin"
     return "read" if scope["method"] in ("GET", "HEAD") else "draw"
-
-
-def _methods(routes: Iterable[BaseRoute], scope: Scope) -> frozenset[str]:
-    """Verbs that work on this path. Raises ``NotFound`` where nothing is."""
-    found: set[str] = set()
-    for route in routes:
-        if route.matches(scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or {"GET"}
-    if not found:
-        raise NotFound(f"Nothing is served at {scope['path'][:200]}; see /docs")
-    return frozenset(found)
-
-
-def _allow(methods: frozenset[str]) -> str:
-    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _key(headers: Headers) -> str:

@@ -62,7 +62,10 @@ class FakeAccounts:
 
 @dataclass
 class FakeGenerate:
-    """Draws at once, bills, remembers; ``error`` is raised, ``wait`` waited for."""
+    """Draws at once, bills, remembers; ``error`` is raised, ``wait`` waited for.
+
+    ``side`` replaces the pictures' size where their pixels do not matter.
+    """
 
     orders: list[Order] = field(default_factory=list)
     stored: dict[str, tuple[str, Outcome]] = field(default_factory=dict)
@@ -70,6 +73,7 @@ class FakeGenerate:
     error: Exception | None = None
     wait: asyncio.Event | None = None
     cancelled: int = 0
+    side: int | None = None
 
     async def quote(self, generation):
         return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))
@@ -103,16 +107,17 @@ class FakeGenerate:
                 price_micro=price,
             )
         caller.micro -= price
-        pictures = tuple(_picture(order, index) for index in range(order.generation.samples))
+        number = order.generation.samples
+        pictures = tuple(_picture(order, index, self.side) for index in range(number))
         return Outcome(
             "req_stored", pictures, price, caller.micro, 1.25, self.adjustments, replayed=False
         )
 
 
-def _picture(order: Order, index: int) -> StoredPicture:
+def _picture(order: Order, index: int, side: int | None) -> StoredPicture:
     g = order.generation
     seed = g.seed_of(index)
-    pixels = fake_pixels(g.prompt, seed, g.width, g.height)
+    pixels = fake_pixels(g.prompt, seed, side or g.width, side or g.height)
     record = receipt(
         g,
         Facts(seed, 20, 40, "float32", "shared"),

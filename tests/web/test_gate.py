@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from fastapi import APIRouter
 from starlette.testclient import TestClient
 
 from limner.settings import Settings
@@ -42,6 +43,16 @@ def test_a_route_added_later_is_closed(app, stranger):
     app.mount("/files", lambda *_: None)
     assert stranger.get("/forgotten").status_code == 401
     assert stranger.get("/files/x").status_code == 401
+
+
+def test_a_router_included_later_is_closed(app, client, stranger):
+    router = APIRouter(prefix="/more")
+    router.add_api_route("/{name}", lambda name: name, methods=["POST"])
+    app.include_router(router)
+    assert stranger.post("/more/x").status_code == 401
+    assert client.post("/more/x").json() == "x"
+    assert client.get("/more/x").headers["allow"] == "OPTIONS, POST"
+    assert client.post("/more").status_code == 404
 
 
 def test_no_key(stranger):
