@@ -112,12 +112,17 @@ def trace(
     return found
 
 
-def warm(names: Iterable[SchedulerName], steps: Iterable[int] = (20, 25)) -> None:
-    """Trace txt2img of these samplers ahead of the first request."""
+def warm(
+    names: Iterable[SchedulerName],
+    steps: Iterable[int] = (20, 25),
+    *,
+    betas: Mapping[str, Any] = BETAS,
+) -> None:
+    """Trace txt2img of these samplers ahead of the first request, with the checkpoint's betas."""
     counts = tuple(steps)
     for name in names:
         for count in counts:
-            trace(name, count)
+            trace(name, count, betas=betas)
 
 
 def _start(scheduler: SchedulerName, steps: int, strength: float | None, mode: Mode) -> int | None:

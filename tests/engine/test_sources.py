@@ -61,7 +61,7 @@ def pipeline(kind: Any, squire: Checkpoint, name: SchedulerName) -> Any:
         text_encoder=squire.text_encoder,
         tokenizer=squire.tokenizer,
         unet=squire.unet,
-        scheduler=schedulers.DDIMScheduler(),
+        scheduler=schedulers.DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
