@@ -83,6 +83,8 @@ class _Reader:
             self.multiply(self.opened["["].pop(), SQUARE)
         else:
             self.add_words(token)
+            if token[-1] in ")]":
+                self.notes.append(f"A {token[-1]!r} closes nothing: it was read as text.")
 
     def add(self, text: str | None, weight: float = 1.0) -> None:
         self.weights[len(self.texts)] = weight
