@@ -100,6 +100,17 @@ class Settings(BaseModel):
     body_max_s: float = Field(
         30.0, gt=0, le=3600, description="Longest time a body may take to arrive."
     )
+    fetch_max_bytes: int = Field(
+        16 * MIB, ge=1024, description="Longest picture fetched from a URL that a request names."
+    )
+    fetch_max_s: float = Field(
+        10.0, gt=0, le=600, description="Longest time such a picture may take to arrive."
+    )
+    fetch_private: bool = Field(
+        False,
+        description="Fetch also from private, loopback and link-local addresses: every key can "
+        "then reach what this machine can.",
+    )
     wait_max_s: float = Field(
         1800.0, gt=0, le=86400, description="Longest wait for a picture, queue included."
     )
@@ -107,7 +118,10 @@ class Settings(BaseModel):
         1024, ge=1, le=100_000, description="Requests that may wait; further ones get 503."
     )
     connections_max: int = Field(
-        2048, ge=1, le=100_000, description="Open connections; further ones get 503."
+        2048,
+        ge=1,
+        le=100_000,
+        description="Calls in progress at the same time; further ones get 503.",
     )
     memory_max_mib: int | None = Field(
         None,

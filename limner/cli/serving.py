@@ -47,7 +47,7 @@ def run(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        limit_concurrency=settings.connections_max,
+        limit_concurrency=2 * settings.connections_max,  # a backstop: the web refuses first
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
         log_level="warning",
         server_header=False,

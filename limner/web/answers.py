@@ -113,11 +113,13 @@ class Errors:
     """Outermost of our layers: a request id on every answer, and errors as JSON.
 
     A handler adds headers to whatever will be answered, error or not, through
-    ``request.state.headers``.
+    ``request.state.headers``. More than ``at_once_max`` requests in progress are refused here.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, at_once_max: int) -> None:
         self.app = app
+        self._at_once_max = at_once_max
+        self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -134,13 +136,23 @@ class Errors:
                 MutableHeaders(scope=message).update(extra)
             await send(message)
 
+        self._at_once += 1
         try:
+            self._check_crowd()
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
             if begun:
                 raise
             response = _render(Request(scope), error, extra["x-request-id"])
             await response(scope, receive, send_with_headers)
+        finally:
+            self._at_once -= 1
+
+    def _check_crowd(self) -> None:
+        if self._at_once > self._at_once_max:
+            raise errors.Unavailable(
+                f"The server is busy with {self._at_once_max} requests, its limit", 2
+            )
 
 
 def _render(request: Request, error: Exception, request_id: str) -> Response:

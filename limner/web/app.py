@@ -42,7 +42,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
-    app.add_middleware(Errors)
+    app.add_middleware(Errors, at_once_max=settings.connections_max)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -180,6 +180,21 @@ def test_limits_of_a_key_come_with_retry_after(tmp_path):
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def test_a_crowd_is_refused_with_the_number(tmp_path):
+    async def main():
+        engine = FakeEngine(step_s=0.005)
+        async with Whole(tmp_path, engine=engine, connections_max=3) as server:
+            await server.until_ready()
+            answers = await asyncio.gather(*(server.draw() for _ in range(6)))
+            assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 3
+            refused = next(answer for answer in answers if answer.status_code == 503)
+            assert refused.headers["retry-after"] == "2"
+            assert "busy with 3 requests" in refused.json()["error"]
+            assert (await server.draw()).status_code == 200
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
 def test_the_port_answers_while_the_model_loads(tmp_path):
     hold = threading.Event()
 
