@@ -22,7 +22,8 @@ CHUNK = 16
 class Model:
     """A folder in diffusers layout as the evaluation uses it: prompts in, sprites out."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bfloat16: bool = False) -> None:
+        self.bfloat16 = bfloat16
         self.tokenizer = load_tokenizer()
         self.text = CLIPTextModel.from_pretrained(
             folder / "text_encoder", dtype=torch.float32
@@ -59,7 +60,8 @@ class Model:
         for first in range(0, len(prompts), CHUNK):
             part = slice(first, first + CHUNK)
             context = torch.cat([self.context(prompt) for prompt in prompts[part]])
-            latents = sample(self.unet, context, empty, size, seeds[part], steps, guidance)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                latents = sample(self.unet, context, empty, size, seeds[part], steps, guidance)
             drawn.append(to_sprites(latents))
         return np.concatenate(drawn)
 

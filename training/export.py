@@ -39,6 +39,8 @@ def export(checkpoint: Path, folder: Path) -> int:
     build_autoencoder().half().save_pretrained(folder / "vae")
     DDIMScheduler(**SCHEDULER).save_pretrained(folder / "scheduler")
     (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0o644)
     return samples
 
 

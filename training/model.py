@@ -95,6 +95,6 @@ def sample(
     x = torch.stack(noise)
     both = torch.cat([empty.expand(len(context), -1, -1), context])
     for t in scheduler.timesteps:
-        blank, told = unet(torch.cat([x, x]), t, both).sample.chunk(2)
+        blank, told = unet(torch.cat([x, x]), t, both).sample.float().chunk(2)
         x = scheduler.step(blank + guidance * (told - blank), t, x).prev_sample
     return x
