@@ -47,6 +47,7 @@ class FakeRunner:
         self.model = model
         self.max_rows = max_rows
         self.native_area = 64 * 64
+        self.max_bytes = 1 << 30
         self.unet_s = 0.0
         self.vae_s = 0.0
         self.batches: list[int] = []

@@ -19,7 +19,15 @@ from limner.domain.model import ModelInfo
 from limner.engine.client import EngineStats, EngineStatus
 from limner.engine.request import Drawn, Facts, Failed, Image, Pixels, Progress, Request, Started
 from limner.engine.scheduler import Scheduler
-from limner.errors import Aborted, EngineFault, LimnerError, ModelLoading, QueueFull, Unavailable
+from limner.errors import (
+    Aborted,
+    EngineFault,
+    InvalidInput,
+    LimnerError,
+    ModelLoading,
+    QueueFull,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +38,7 @@ class Runner(Protocol):
     model: ModelInfo
     max_rows: int
     native_area: int
+    max_bytes: int
     unet_s: float
     vae_s: float
 
@@ -60,8 +69,8 @@ class ThreadEngine:
 
     ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
     doing; until it returns every submit is answered with ``ModelLoading``, and when it raises,
-    ``failure`` holds the error. At most ``max_queue``
-    images are known at once, and their histories stay under ``max_bytes``.
+    ``failure`` holds the error. At most ``max_queue`` images are known at once, and the histories
+    of those in flight stay under ``max_bytes`` (None: what the runner finds free).
     """
 
     def __init__(
@@ -69,7 +78,7 @@ class ThreadEngine:
         load: Callable[[Callable[[str], None]], Runner],
         *,
         max_queue: int = 256,
-        max_bytes: int = 2 << 30,
+        max_bytes: int | None = None,
     ) -> None:
         self._load = load
         self._max_queue = max_queue
@@ -96,10 +105,13 @@ class ThreadEngine:
         if runner is None:
             raise ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
         images = runner.plan(request)
-        if images and images[0].bytes > self._max_bytes:
-            raise Unavailable(
-                f"One picture of this request needs {images[0].bytes >> 20} MiB while it is drawn; "
-                f"the limit is {self._max_bytes >> 20} MiB. Fewer steps or a smaller size fit.",
+        limit = self._max_bytes or runner.max_bytes
+        if images and images[0].bytes > limit:
+            raise InvalidInput(
+                "num_inference_steps",
+                f"A picture of {request.generation.steps} steps at this size needs "
+                f"{images[0].bytes >> 20} MiB while it is drawn; the limit is {limit >> 20} MiB. "
+                "Fewer steps or a smaller size fit.",
             )
         with self._lock:
             if self._closing:
@@ -147,7 +159,9 @@ class ThreadEngine:
             log.exception("the model could not be loaded")
             return
         self._scheduler = Scheduler(
-            max_rows=runner.max_rows, native_area=runner.native_area, max_bytes=self._max_bytes
+            max_rows=runner.max_rows,
+            native_area=runner.native_area,
+            max_bytes=self._max_bytes or runner.max_bytes,
         )
         self._runner = runner
         self._say("ready")

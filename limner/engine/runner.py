@@ -34,6 +34,7 @@ from limner.engine.noise import NoiseStream, initial_noise
 from limner.engine.previews import PreviewMap
 from limner.engine.request import Facts, Image, Pixels, Request
 from limner.engine.samplers import SOURCES, Trace
+from limner.engine.throughput import memory_for_histories
 from limner.engine.weights import Checkpoint
 
 
@@ -71,13 +72,15 @@ class State:
 class Runner:
     """Draws with one checkpoint; implements ``loop.Runner``.
 
-    ``max_rows`` is the knee of throughput (``throughput.knee``) at ``native_area`` latent pixels.
+    ``max_rows`` is the knee of throughput (``throughput.knee``) at ``native_area`` latent pixels;
+    ``max_bytes`` is what histories may take on its device.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, max_rows: int, cache_bytes: int = 64 << 20):
         self.checkpoint = checkpoint
         self.model = checkpoint.info
         self.max_rows = max_rows
+        self.max_bytes = memory_for_histories(next(checkpoint.unet.parameters()).device)
         self.native_area = (512 // checkpoint.vae_scale) ** 2
         self.unet_s = 0.0
         self.vae_s = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +20,18 @@ LONGEST_STEP_S = 1.5
 def knee(rows_per_second: Callable[[int], float]) -> int:
     """The smallest number of rows after which doubling gains less than 3 per cent.
 
-    Stops where a step would last over 1.5 s: a newcomer waits for the step under way.
+    Stops where memory ends, and where a step would last over 1.5 s: a newcomer waits for the
+    step under way.
     """
     best = ROWS_TRIED[0]
     rate = rows_per_second(best)
     for rows in ROWS_TRIED[1:]:
         if rows / rate > LONGEST_STEP_S:
             break
-        next_rate = rows_per_second(rows)
+        try:
+            next_rate = rows_per_second(rows)
+        except (torch.OutOfMemoryError, MemoryError):
+            break
         if next_rate < rate * GAIN_NEEDED:
             break
         best, rate = rows, next_rate
@@ -56,6 +61,17 @@ def measure(checkpoint: Checkpoint) -> int:
         return rows / min(times)
 
     return knee(rows_per_second)
+
+
+def memory_for_histories(device: torch.device) -> int:
+    """Bytes that pictures in flight may take: half of what the device has free after loading.
+
+    On a CPU a quarter of the machine's free memory, since others live there too.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // 4
 
 
 def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:

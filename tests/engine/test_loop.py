@@ -11,7 +11,15 @@ import pytest
 
 from limner.engine.fake import FakeEngine, fake_pixels
 from limner.engine.request import Drawn, Failed, Progress, Started
-from limner.errors import Aborted, EngineFault, ModelLoading, NotFinite, QueueFull, Unavailable
+from limner.errors import (
+    Aborted,
+    EngineFault,
+    InvalidInput,
+    ModelLoading,
+    NotFinite,
+    QueueFull,
+    Unavailable,
+)
 from tests.engine.factories import make_request
 
 
@@ -113,6 +121,12 @@ def test_the_queue_is_bounded_and_frees_its_places() -> None:
     engine.submit(second)
     second.sink.wait()
     engine.close()
+
+
+def test_a_picture_larger_than_the_memory_bound_is_refused(engine: FakeEngine) -> None:
+    engine.fake.max_bytes = 1000
+    with pytest.raises(InvalidInput, match="limit is 0 MiB"):
+        engine.submit(make_request())
 
 
 def test_while_the_model_loads() -> None:
