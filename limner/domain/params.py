@@ -43,7 +43,9 @@ class Source(BaseModel):
 class Generation(BaseModel):
     """One request for pictures, after defaults, coercion and the choice of a seed.
 
-    Image ``i`` of the request is drawn with ``seed + i`` (modulo 2**64).
+    Image ``i`` of the request is drawn with ``seed + i`` (modulo 2**64); of a variation
+    (``subseed_strength`` above 0) with the same ``seed`` and ``subseed + i``, as AUTOMATIC1111
+    does it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -66,4 +68,13 @@ class Generation(BaseModel):
 
     def seed_of(self, index: int) -> int:
         """Seed of image ``index``."""
-        return (self.seed + index) % (SEED_MAX + 1)
+        return self.seed if self.subseed_strength else (self.seed + index) % (SEED_MAX + 1)
+
+    def subseed_of(self, index: int) -> int:
+        """Subseed of image ``index``."""
+        return (self.subseed + index) % (SEED_MAX + 1) if self.subseed_strength else self.subseed
+
+    def alone(self, index: int) -> Generation:
+        """The request that draws image ``index`` and no other."""
+        own = {"samples": 1, "seed": self.seed_of(index), "subseed": self.subseed_of(index)}
+        return self.model_copy(update=own)

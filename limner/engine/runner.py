@@ -133,7 +133,8 @@ class Runner:
         if g.source is not None:
             source = latents.prepare_source(g, image.request.pixels, self.checkpoint, stream)
             H[0] = source.latent.flatten()
-        start = initial_noise(stream, shape, subseed=g.subseed, strength=g.subseed_strength)
+        subseed = g.subseed_of(image.index)
+        start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)
         H[1] = self._tensor(start).flatten()
         if g.source is not None and source.mask is not None:
             stream.draw(shape)  # the masked image's posterior: drawn and unused with 4 channels

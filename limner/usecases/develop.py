@@ -46,7 +46,7 @@ class Picture:
 def develop(generation: Generation, drawn: Drawn, model: ModelInfo) -> Picture:
     """The ``Picture`` of one ``Drawn`` event of ``generation``."""
     record = receipt(
-        generation,
+        generation.alone(drawn.index),
         drawn.facts,
         model,
         versions(),
