@@ -8,7 +8,7 @@ Customer accounts have two pockets, ``available`` and ``held``; the system's are
     release, expire                      held -> available
 
 Every write is idempotent by its own id. Balances change by conditional updates, so READ
-COMMITTED suffices. Locks are taken in one order: request, hold, key, account.
+COMMITTED suffices. A transaction locks the account's row last.
 """
 
 from __future__ import annotations

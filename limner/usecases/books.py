@@ -1,6 +1,7 @@
 """What happens to a stored request and its money, one function for one transaction.
 
-Locks are taken in one order everywhere: request, hold, key, account.
+Locks are taken in one order everywhere, so that nobody waits in a circle: request, key,
+account. A hold's row is only touched by who has its request's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from limner.errors import (
     IdempotencyMismatch,
     InvalidInput,
     LimitExceeded,
+    ModelLoading,
     NotFinite,
     NotFound,
     QueueFull,
@@ -32,6 +34,10 @@ from limner.usecases.orders import Order
 
 TRIES_MAX = 3
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
+
+
+class Interrupted(Unavailable):
+    """The server stops, or has lost its lease, before a request is finished."""
 
 
 def check_idempotency_key(value: str | None) -> None:
@@ -52,8 +58,12 @@ def accept(
     order: Order,
     price_micro: int,
     lease_id: str | None,
+    source_file: str = "",
+    source_bytes: int = 0,
 ) -> tuple[Job, bool]:
     """Store a request and hold its price; True when it is new.
+
+    ``source_file`` holds the order's pixels, if it has any.
 
     An idempotency key that was used within its time finds the request of its first use. With
     ``lease_id`` the request is worked on at once by its process; without, it is QUEUED. Raises
@@ -74,6 +84,8 @@ def accept(
     keys.reserve(conn, caller.id, price_micro)
     hold_id = fields["hold_id"]
     ledger.hold(conn, caller.account_id, price_micro, id=hold_id, lease_id=lease_id)
+    if source_file:
+        images.add_sources(conn, request_id, set(order.pixels), source_file, source_bytes)
     return _job(conn, request_id), True
 
 
@@ -92,10 +104,11 @@ def complete(
     """
     _expect_running(conn, job.id)
     cost = job.price_micro // job.samples * len(rows)
+    if cost < job.price_micro:
+        keys.give_back(conn, job.key_id, job.price_micro - cost)
     ledger.capture(conn, job.hold_id, cost, lease_id=lease_id)
     for row in rows:
         images.add(conn, request_id=job.id, **row)
-    keys.give_back(conn, job.key_id, job.price_micro - cost)
     jobs.finish(
         conn,
         job.id,
@@ -118,8 +131,8 @@ def abandon(
     job = _job(conn, request_id, lock=True)
     if not job.open:
         return job
-    ledger.release(conn, job.hold_id, outcome)
     keys.give_back(conn, job.key_id, job.price_micro)
+    ledger.release(conn, job.hold_id, outcome)
     jobs.finish(conn, job.id, status, error=error)
     return _job(conn, request_id)
 
@@ -134,14 +147,14 @@ def settle(conn: Connection, request_id: str, lease_id: str, error: Exception) -
 
     One that ``lease_id`` no longer carries is left alone: it was cancelled, or another has it.
 
-    An asynchronous one is tried at most ``TRIES_MAX`` times; a try that the server could not
-    begin or was stopped from finishing does not count, and what cannot succeed is not repeated.
+    An asynchronous one is tried at most ``TRIES_MAX`` times; a try that could not begin or was
+    stopped by the server's end does not count, and what cannot succeed is not repeated.
     """
     job = _job(conn, request_id, lock=True)
     if not _carries(conn, lease_id, job):
         return job
-    blameless = isinstance(error, Unavailable)
-    hopeless = isinstance(error, NotFinite) or not isinstance(error, EngineFault)
+    blameless = isinstance(error, Interrupted | QueueFull | ModelLoading)
+    hopeless = isinstance(error, NotFinite) or not isinstance(error, EngineFault | Unavailable)
     if job.asynchronous and (blameless or (job.tries < TRIES_MAX and not hopeless)):
         jobs.requeue(conn, job, blameless=blameless)
         return _job(conn, request_id)

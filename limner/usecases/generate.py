@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,16 @@ from limner.domain import licences, pricing, prompt
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineClient
-from limner.errors import Aborted, InvalidInput, LicenceNotAccepted, LimnerError, WaitedTooLong
+from limner.errors import (
+    Aborted,
+    InvalidInput,
+    LicenceNotAccepted,
+    LimnerError,
+    QueueFull,
+    WaitedTooLong,
+)
 from limner.settings import Settings
-from limner.store import ids, images, jobs, keys
+from limner.store import ids, jobs, keys
 from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.jobs import Job
@@ -82,48 +89,51 @@ class Generate:
     async def prepare(self, order: Order) -> tuple[Order, Quote]:
         """Check and price an order; its adjustments gain what the prompt's parser changed."""
         books.check_idempotency_key(order.idempotency_key)
+        if order.generation.samples > self.settings.queue_max_requests:
+            raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
         quoted, notes = await asyncio.to_thread(price, order.generation)
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))
         return replace(order, adjustments=told), quoted
 
     async def accept(
-        self, caller: Key, order: Order, quoted: Quote, lease_id: str | None
-    ) -> tuple[Job, bool]:
-        """Store the order and hold its price; True when it is new.
+        self, caller: Key, orders: Sequence[tuple[Order, Quote]], lease_id: str | None
+    ) -> list[tuple[Job, bool]]:
+        """Store orders and hold their prices, all or none; True with those that are new.
 
-        Its source pixels are written first, so that an accepted request can always be drawn.
+        Source pixels are written first, so that an accepted request can always be drawn.
         """
         model = self.studio.model()
-        packed = await asyncio.to_thread(sources.pack, order.pixels) if order.pixels else b""
-        file, size = "", len(packed)
-        if packed:
-            name = f"{ids.new('src')}.npz"
-            file = await self.studio.in_store(self.studio.files.write, name, packed)
+        packed = [await self._pack(order) for order, _ in orders]
 
-        def transaction(conn: Connection) -> tuple[Job, bool]:
+        def transaction(conn: Connection) -> list[tuple[Job, bool]]:
             if model.licence_needs_acceptance:
                 _check_licence(conn, caller, model.licence)
-            price_micro = quoted.total_micro
-            job, new = books.accept(conn, self.settings, caller, order, price_micro, lease_id)
-            if new and file:
-                images.add_sources(conn, job.id, set(order.pixels), file, size)
-            return job, new
+            return [
+                books.accept(
+                    conn, self.settings, caller, order, quoted.total_micro, lease_id, *file
+                )
+                for (order, quoted), file in zip(orders, packed, strict=True)
+            ]
 
-        return await self._accepted(transaction, file)
-
-    async def _accepted(self, transaction: Any, file: str) -> tuple[Job, bool]:
-        """Run the accepting transaction; a file it did not take is deleted."""
         try:
-            job, new = await self.studio.write(transaction)
+            accepted = await self.studio.write(transaction)
         except LimnerError:
-            await self.studio.in_store(self._discard, file)
+            await self.studio.in_store(self._discard, [file for file, _ in packed])
             raise
-        if not new:
-            await self.studio.in_store(self._discard, file)
-        return job, new
+        unused = [file for (file, _), (_, new) in zip(packed, accepted, strict=True) if not new]
+        await self.studio.in_store(self._discard, unused)
+        return accepted
 
-    def _discard(self, file: str) -> None:
-        if file:
+    async def _pack(self, order: Order) -> tuple[str, int]:
+        """Write the order's source pixels; the file's name and size, or ``("", 0)``."""
+        if not order.pixels:
+            return "", 0
+        data = await asyncio.to_thread(sources.pack, order.pixels)
+        name = f"{ids.new('src')}.npz"
+        return await self.studio.in_store(self.studio.files.write, name, data), len(data)
+
+    def _discard(self, files: list[str]) -> None:
+        for file in filter(None, files):
             self.studio.files.delete(file)
 
     async def _serve(self, caller: Key, order: Order, quoted: Quote, serving: _Serving) -> Outcome:
@@ -132,7 +142,7 @@ class Generate:
         pause = POLL_S[0]
         while time.monotonic() < deadline:
             lease_id = self.studio.keeper.lease_id
-            job, new = await self.accept(caller, order, quoted, lease_id)
+            [(job, new)] = await self.accept(caller, [(order, quoted)], lease_id)
             if new:
                 return await self._draw(job, lease_id, order, serving)
             if job.status == "COMPLETED":

@@ -16,7 +16,7 @@ from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.engine.client import EngineClient
 from limner.engine.request import Drawn, Event, Failed, Pixels, Progress, Request
-from limner.errors import EngineFault, LimnerError, ModelLoading, Unavailable, WaitedTooLong
+from limner.errors import EngineFault, LimnerError, ModelLoading, WaitedTooLong
 from limner.settings import Settings
 from limner.store import images, ledger
 from limner.store.db import Database
@@ -53,6 +53,7 @@ class Running:
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     events: asyncio.Queue[Event | _Stop] = field(default_factory=asyncio.Queue)
     request: Request | None = None
+    submitted: asyncio.Event = field(default_factory=asyncio.Event)
 
     def listen(self, listener: Callable[[Event], None] | None) -> None:
         """Call ``listener`` with each event from now on; somebody watches, so previews are made."""
@@ -93,7 +94,7 @@ class Studio:
     def stop_all(self) -> None:
         """Draw no further; every running request ends with an error and is not billed."""
         for running in list(self.running.values()):
-            running.stop(Unavailable("The server is shutting down; nothing was billed."))
+            running.stop(books.Interrupted("The server is shutting down; nothing was billed"))
 
     async def close(self) -> None:
         """End the lease, giving back what it still carries. The database stays open."""
@@ -152,7 +153,7 @@ class Studio:
             outcome = await self.draw(running, wait_s)
         except Exception as error:
             shown = _shown(running.job.id, error)
-            await self._settle(running, shown)
+            await self.settle(running.job.id, running.lease_id, shown)
             running.outcome.set_exception(shown)
             if shown is error:
                 raise
@@ -210,16 +211,19 @@ class Studio:
             replayed,
         )
 
-    async def _settle(self, running: Running, error: LimnerError) -> None:
+    async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> None:
         """Give back what was not drawn; when even that fails, the keeper does it later."""
         try:
-            await self.write(books.settle, running.job.id, running.lease_id, error)
+            await self.write(books.settle, request_id, lease_id, error)
         except Exception:
-            log.exception("request %s could not be settled yet", running.job.id)
+            log.exception("request %s could not be settled yet", request_id)
 
     async def _collect(self, running: Running) -> tuple[list[Print], list[Exception]]:
         """Submit, and follow the events until every image has ended."""
-        await self.in_store(self.engine.submit, self._request(running))
+        try:
+            await self.in_store(self.engine.submit, self._request(running))
+        finally:
+            running.submitted.set()
         prints: list[asyncio.Future[Print]] = []
         errors: list[Exception] = []
         while len(prints) + len(errors) < running.generation.samples:

@@ -1,0 +1,225 @@
+"""The durable queue: accepted is stored and paid for; drawn by whichever process has room.
+
+A request is accepted in one transaction (stored, price held) and survives any crash: a lost
+process's requests return to the queue, at most ``TRIES_MAX`` times. Several processes may work
+on one database; each claims the next request when its engine has room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from limner.domain.params import Generation
+from limner.engine.request import Pixels
+from limner.errors import Aborted, LimnerError, NotFound, Unavailable
+from limner.store import images, jobs, ledger
+from limner.store.images import Picture
+from limner.store.jobs import Job
+from limner.store.keys import Key
+from limner.store.sql import now
+from limner.usecases import books, sources
+from limner.usecases.generate import Generate
+from limner.usecases.orders import Order, Outcome
+from limner.usecases.studio import Running
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+PAUSE_S = 1.0
+RUNNING_MAX = 64
+# Requests that this process's engine has not begun: the rest stay in the database, where other
+# processes can have them and fairness between keys is decided.
+WAITING_MAX = 2
+SPEED_WINDOW_S = 600.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """A stored request as its owner sees it.
+
+    ``position`` counts from 1 (the next to be drawn) and is None unless QUEUED; it and
+    ``estimate_s``, seconds until the pictures come, are estimates.
+    """
+
+    job: Job
+    pictures: tuple[Picture, ...]
+    remaining_micro: int
+    position: int | None = None
+    estimate_s: float | None = None
+
+    @property
+    def queue_s(self) -> float | None:
+        """Seconds it waited before it was begun."""
+        return None if self.job.started_at is None else self.job.started_at - self.job.created_at
+
+    @property
+    def total_s(self) -> float | None:
+        """Seconds from acceptance to end."""
+        return None if self.job.finished_at is None else self.job.finished_at - self.job.created_at
+
+
+class Queue:
+    """Accepts, draws, finds and cancels stored requests. Shares ``generate``'s process."""
+
+    def __init__(self, generate: Generate) -> None:
+        self._generate = generate
+        self._studio = generate.studio
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._resume_at = 0.0
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to draw what is queued; after ``Generate.start``."""
+        self._loops = [
+            asyncio.create_task(self._work(), name="limner-queue"),
+            asyncio.create_task(self._watch_cancellations(), name="limner-cancellations"),
+        ]
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Claim no more and let what runs finish; the rest returns to the queue uncounted.
+
+        Before ``Generate.close``.
+        """
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        if self._tasks:
+            self._studio.stop_all()
+            await asyncio.wait(self._tasks, timeout=5)
+
+    async def submit(self, caller: Key, order: Order) -> Status:
+        """Accept an order; with a used idempotency key, the status of its first use."""
+        return (await self.submit_all(caller, [order]))[0]
+
+    async def submit_all(self, caller: Key, orders: Sequence[Order]) -> list[Status]:
+        """Accept all orders or, when one is refused, none."""
+        prepared = [await self._generate.prepare(order) for order in orders]
+        accepted = await self._generate.accept(caller, prepared, None)
+        self._wake.set()
+        return [await self.status(caller, job.id) for job, _ in accepted]
+
+    async def status(self, caller: Key, request_id: str) -> Status:
+        """A request of the caller's account. Raises ``NotFound``."""
+        return await self._studio.read(_status, caller, request_id)
+
+    async def result(self, caller: Key, request_id: str) -> Outcome:
+        """The pictures of a COMPLETED request. Raises ``NotFound``, ``Gone``."""
+        job = (await self.status(caller, request_id)).job
+        if job.status != "COMPLETED":
+            raise NotFound(f"Request {request_id} has no pictures: it is {job.status}")
+        return await self._studio.load(job, replayed=True)
+
+    async def cancel(self, caller: Key, request_id: str) -> Status:
+        """Stop a request that is not finished and give its hold back; a finished one stays."""
+        await self._studio.write(_cancel, caller, request_id)
+        running = self._studio.running.get(request_id)
+        if running is not None:
+            running.stop(Aborted(f"Request {request_id} was cancelled"))
+        return await self.status(caller, request_id)
+
+    async def _work(self) -> None:
+        """Claim one after another, each handed to the engine before the next is taken."""
+        while True:
+            try:
+                claimed = await self._claim() if self._has_room() else None
+                if claimed is not None:
+                    await self._begin(*claimed)
+                    continue
+            except Exception:
+                log.exception("the queue could not be worked on")
+            self._wake.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+
+    def _has_room(self) -> bool:
+        engine, paused = self._studio.engine.status(), time.monotonic() < self._resume_at
+        room = engine.waiting < WAITING_MAX and len(self._tasks) < RUNNING_MAX
+        return engine.ready and room and not paused
+
+    async def _claim(self) -> tuple[Job, str] | None:
+        lease_id = self._studio.keeper.lease_id
+        job = await self._studio.write(jobs.claim, lease_id)
+        return None if job is None else (job, lease_id)
+
+    async def _begin(self, job: Job, lease_id: str) -> None:
+        while job.id in self._studio.running:  # a try that lost its lease is still being stopped
+            await asyncio.sleep(0.05)
+        try:
+            pixels = await self._studio.in_store(self._pixels, job)
+        except LimnerError as error:
+            await self._studio.settle(job.id, lease_id, error)
+            return
+        running = self._studio.take(job, lease_id, pixels)
+        task = asyncio.create_task(self._draw(running))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        await running.submitted.wait()
+
+    def _pixels(self, job: Job) -> Mapping[str, Pixels]:
+        generation = Generation.model_validate(job.generation)
+        return sources.of_request(self._studio.database, self._studio.files, job.id, generation)
+
+    async def _draw(self, running: Running) -> None:
+        """Draw a claimed request; what goes wrong is settled in the studio."""
+        try:
+            await self._studio.finish(running)
+        except Unavailable as error:
+            log.info("request %s has to wait: %s", running.job.id, error)
+            self._resume_at = time.monotonic() + PAUSE_S
+        except LimnerError as error:
+            log.info("request %s was not drawn: %s", running.job.id, error)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+
+    async def _watch_cancellations(self) -> None:
+        """Stop what another process has cancelled while this one draws it."""
+        while True:
+            await asyncio.sleep(1)
+            try:
+                gone = await self._studio.read(jobs.cancelled, list(self._studio.running))
+            except Exception:
+                log.exception("cancellations could not be read")
+                continue
+            for request_id in gone & self._studio.running.keys():
+                error = Aborted(f"Request {request_id} was cancelled")
+                self._studio.running[request_id].stop(error)
+
+
+def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = False) -> Job:
+    """A request of the caller's account. Raises ``NotFound`` for those of others as well."""
+    job = jobs.find(conn, request_id, lock=lock)
+    if job is None or job.account_id != caller.account_id:
+        raise NotFound(f"Request {request_id} not found")
+    return job
+
+
+def _status(conn: Connection, caller: Key, request_id: str) -> Status:
+    job = find_owned(conn, caller, request_id)
+    pictures = tuple(images.of_request(conn, request_id))
+    remaining = ledger.balance(conn, job.account_id).available_micro
+    if not job.open:
+        return Status(job, pictures, remaining)
+    number, micro = jobs.ahead(conn, job) if job.status == "QUEUED" else (0, 0)
+    speed = jobs.speed(conn, now(conn) - SPEED_WINDOW_S)
+    estimate = None if speed is None else (micro + job.price_micro) / speed
+    position = number + 1 if job.status == "QUEUED" else None
+    return Status(job, pictures, remaining, position, estimate)
+
+
+def _cancel(conn: Connection, caller: Key, request_id: str) -> None:
+    job = find_owned(conn, caller, request_id, lock=True)
+    if job.open:
+        error = Aborted(f"Request {request_id} was cancelled")
+        books.abandon(conn, request_id, "CANCELLED", error)
