@@ -125,17 +125,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Blob:
-    """A picture: base64 or a data URI, or the bytes of a form's file."""
+    """A picture: base64, a data URI or a URL, or the bytes of a form's file."""
 
     def read(self, field: str, value: Any) -> str | bytes:
         if isinstance(value, str | bytes) and value:
             return value
         raise InvalidInput(
-            field, f"{field} is {shown(value)}; it must be a picture as base64 or a data URI"
+            field, f"{field} is {shown(value)}; it must be a picture as base64, a data URI or a URL"
         )
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "description": "Base64, or a data URI."}
+        return {"type": "string", "description": "Base64, a data URI, or a URL."}
 
 
 def read(

@@ -23,8 +23,8 @@ _ABOUT: Mapping[str, str] = {
     "img_width": "Pixels. Alias: `width`.",
     "img_height": "Pixels. Alias: `height`.",
     "base64": "Answer in JSON, with the picture as base64.",
-    "image": "Picture to start from.",
-    "mask": "White is repainted, black is kept. Acts with `image`.",
+    "image": "Picture to start from: base64, a data URI, or a URL. Alias: `imageUrl`.",
+    "mask": "White is repainted, black is kept. Acts with `image`. Alias: `maskUrl`.",
     "strength": "How far to go from `image`: 0 keeps it, 1 forgets it.",
     "resize_mode": "How `image` is brought to size.",
     "mask_blur": "Pixels by which the mask's edge is softened when composing.",
@@ -37,29 +37,12 @@ _ABOUT: Mapping[str, str] = {
     "clip_skip": "Layers of the text encoder to leave out, plus one.",
     "subseed": "Seed of the variation noise; -1 takes a random one.",
     "subseed_strength": "How much of the variation noise to mix in.",
+    "scale": "Size of the picture on the canvas, as a multiple of its own.",
+    "offset_x": "Pixels from the canvas's left edge to the picture.",
+    "offset_y": "Pixels from the canvas's top edge to the picture.",
+    "mask_expand": "Pixels of the picture's border that are repainted too.",
 }
-_DEFAULTS: Mapping[str, Any] = {
-    "negative_prompt": "",
-    "scheduler": "UniPC",
-    "num_inference_steps": 20,
-    "guidance_scale": 7.5,
-    "samples": 1,
-    "seed": -1,
-    "img_width": 512,
-    "img_height": 512,
-    "base64": False,
-    "strength": 0.75,
-    "resize_mode": "crop",
-    "mask_blur": 0,
-    "output": "single",
-    "output_format": "jpeg",
-    "metadata": True,
-    "exact": False,
-    "noise_source": "philox",
-    "clip_skip": 1,
-    "subseed": 0,
-    "subseed_strength": 0.0,
-}
+_SETTINGS: Mapping[str, Any] = {"base64": False, "metadata": True}
 ERROR: Schema = {
     "type": "object",
     "properties": {"error": {"type": "string"}},
@@ -90,15 +73,16 @@ _DRAW_HEADERS: Mapping[str, str] = {
 }
 
 
-def generation_schema() -> Schema:
-    """JSON schema of a drawing request, from the readers of ``wire``."""
+def generation_schema(form: wire.Form = wire.FORM) -> Schema:
+    """JSON schema of a drawing request, from the readers of its form."""
+    defaults = {**_SETTINGS, **form.defaults}
     properties = {
         name: reader.schema()
         | {"description": _ABOUT[name]}
-        | ({"default": _DEFAULTS[name]} if name in _DEFAULTS else {})
-        for name, reader in wire.READERS.items()
+        | ({"default": defaults[name]} if name in defaults else {})
+        for name, reader in form.readers.items()
     }
-    return {"type": "object", "properties": properties, "required": ["prompt"]}
+    return {"type": "object", "properties": properties, "required": list(form.required)}
 
 
 def body(schema: Schema, *, form: bool = True) -> Schema:
@@ -128,7 +112,7 @@ def json_answer(description: str, properties: Mapping[str, Any]) -> Schema:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def draw_operation(slug: str) -> Schema:
+def draw_operation(slug: str, form: wire.Form = wire.FORM) -> Schema:
     """``POST /v1/{slug}``."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     answer = json_answer(
@@ -153,7 +137,7 @@ def draw_operation(slug: str) -> Schema:
         answer,
         errors=tuple(_ERRORS),
         parameters=[_IDEMPOTENCY_KEY],
-        **body(generation_schema()),
+        **body(generation_schema(form)),
     )
 
 

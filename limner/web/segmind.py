@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,8 +15,9 @@ from starlette.responses import Response
 from limner import imaging
 from limner.domain.pricing import as_credits, as_text
 from limner.errors import InvalidInput
+from limner.settings import Settings
 from limner.usecases.orders import Order, Outcome
-from limner.web import body, openapi, pictures, wire
+from limner.web import body, openapi, pictures, siblings, wire
 from limner.web.answers import Json, adjustments
 from limner.web.desk import Desk
 from limner.web.pictures import Files
@@ -25,38 +26,55 @@ SURFACE = "segmind"
 
 
 def install(app: FastAPI, desk: Desk) -> None:
-    """Add the routes: one for the slug and each of its aliases."""
-
-    async def draw(request: Request) -> Response:
-        return await _draw(request, desk)
+    """Add the routes: one for the slug and each of its aliases, and one for each sibling."""
 
     async def credits(request: Request) -> Response:
         standing = await desk.services.accounts.standing(request.state.caller)
         return Json({"credits": as_credits(standing.available_micro), "free-credits": 0})
 
-    for name in (desk.settings.slug, *desk.settings.aliases):
-        app.add_api_route(f"/v1/{name}", draw, methods=["POST"], **openapi.draw_operation(name))
+    for slug, form in forms(desk.settings).items():
+        app.add_api_route(
+            f"/v1/{slug}",
+            _drawer(desk, form),
+            methods=["POST"],
+            **openapi.draw_operation(slug, form),
+        )
     app.add_api_route(
         "/v1/get-user-credits", credits, methods=["GET"], **openapi.credits_operation()
     )
 
 
-async def read_call(request: Request, desk: Desk) -> tuple[wire.Call, str]:
+def forms(settings: Settings) -> dict[str, wire.Form]:
+    """What is served, by slug: the model, its aliases, and the img2img siblings."""
+    own = dict.fromkeys((settings.slug, *settings.aliases), wire.FORM)
+    return {**siblings.FORMS, **own}
+
+
+async def read_call(
+    request: Request, desk: Desk, form: wire.Form = wire.FORM
+) -> tuple[wire.Call, str]:
     """The call of a request, and the digest of its body."""
     settings = desk.settings
     fields = await body.read_object(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
     mixed = "multipart/mixed" in request.headers.get("accept", "").lower()
-    call = await wire.to_call(fields, settings, mixed=mixed)
+    call = await wire.to_call(fields, settings, mixed=mixed, form=form)
     return call, body.digest(request.url.path, fields)
 
 
-async def _draw(request: Request, desk: Desk) -> Response:
+def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
+    async def draw(request: Request) -> Response:
+        return await _draw(request, desk, form)
+
+    return draw
+
+
+async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
     try:
-        call, digest = await read_call(request, desk)
+        call, digest = await read_call(request, desk, form)
         sprite_pixels = _sprite_pixels(call, desk)
-        outcome = await desk.draw(request, _order(request, desk, call, digest))
+        outcome = await desk.draw(request, _order(request, call, digest))
     finally:
         await desk.show_standing(request)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
@@ -76,11 +94,11 @@ async def _draw(request: Request, desk: Desk) -> Response:
     return response
 
 
-def _order(request: Request, desk: Desk, call: wire.Call, digest: str) -> Order:
+def _order(request: Request, call: wire.Call, digest: str) -> Order:
     return Order(
         generation=call.generation,
         surface=SURFACE,
-        slug=desk.settings.slug,
+        slug=request.url.path.rpartition("/")[2],
         body_sha256=digest,
         pixels=call.pixels,
         adjustments=call.notes,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +9,18 @@ from typing import Any, get_args
 
 from limner import imaging
 from limner.domain import schedulers
-from limner.domain.params import PROMPT_LENGTH_MAX, Generation, NoiseSource, ResizeMode, Source
+from limner.domain.params import (
+    PROMPT_LENGTH_MAX,
+    SIDE_MULTIPLE,
+    Generation,
+    NoiseSource,
+    ResizeMode,
+)
 from limner.domain.params import SEED_MAX as SEED_64_MAX
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput, UnknownScheduler
 from limner.settings import Settings
+from limner.web import inputs
 from limner.web.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read, shown
 
 STEPS_MIN, STEPS_MAX = 20, 100
@@ -61,8 +66,44 @@ ALIASES: Mapping[str, str] = {
     "imageUrl": "image",
     "maskUrl": "mask",
 }
-# What acts only beside ``image``.
-_WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")
+# What an absent field means; ``base64`` and ``metadata`` are the operator's to choose.
+DEFAULTS: Mapping[str, Any] = {
+    "negative_prompt": "",
+    "scheduler": DEFAULT_SCHEDULER,
+    "num_inference_steps": 20,
+    "guidance_scale": 7.5,
+    "samples": 1,
+    "seed": -1,
+    "img_width": 512,
+    "img_height": 512,
+    "strength": 0.75,
+    "resize_mode": "crop",
+    "mask_blur": 0,
+    "output": "single",
+    "output_format": "jpeg",
+    "exact": False,
+    "noise_source": "philox",
+    "clip_skip": 1,
+    "subseed": 0,
+    "subseed_strength": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a route takes: how each field is read, what an absent one means, which are needed."""
+
+    readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
+    defaults: Mapping[str, Any] = field(default_factory=lambda: DEFAULTS)
+    required: tuple[str, ...] = ("prompt",)
+
+
+FORM = Form()
+_WANTED = {
+    "prompt": f"it must be text of 1 to {PROMPT_LENGTH_MAX:,} characters",
+    "image": "send a picture as base64, a data URI or a URL",
+    "mask": "send a picture as base64, a data URI or a URL; white is repainted",
+}
 
 
 @dataclass(frozen=True)
@@ -86,69 +127,56 @@ async def to_call(
     *,
     mixed: bool = False,
     draw_seed: Callable[[int], int] = secrets.randbelow,
-    readers: Mapping[str, Reader] = READERS,
+    form: Form = FORM,
 ) -> Call:
     """What a body asks for. ``mixed``: the client takes several pictures in one answer.
 
     ``draw_seed(n)`` gives a number below n where the seed is left to chance. Raises
     ``InvalidInput`` for a field the caller can correct.
     """
-    values, notes = read(readers, ALIASES, body)
-    if "prompt" not in values:
-        raise InvalidInput(
-            "prompt", f"prompt is missing; it must be text of 1 to {PROMPT_LENGTH_MAX:,} characters"
-        )
-    notes += _drop_without_image(values)
-    scheduler = _scheduler(values, settings, notes)
+    given, notes = read(form.readers, ALIASES, body)
+    for name in form.required:
+        if name not in given:
+            raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")
+    notes += inputs.drop_without_image(given)
+    values = {**form.defaults, **given}
+    scheduler = _scheduler(values["scheduler"], form.defaults["scheduler"], settings, notes)
+    sides = {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
+    pixels, source = await inputs.read_source({**values, **sides}, scheduler, settings)
     encoded = values.get("base64", settings.base64_default)
-    output = values.get("output", "single")
-    grid = output == "grid"
-    if output == "sprite" and values.setdefault("output_format", "png") != "png":
-        values["output_format"] = "png"
-        notes.append("output_format was ignored: sprites are PNG")
-    pixels, source = await _source(values, scheduler)
+    grid, sprite = values["output"] == "grid", values["output"] == "sprite"
     return Call(
         generation=Generation(
             prompt=values["prompt"],
-            negative_prompt=values.get("negative_prompt", ""),
+            negative_prompt=values["negative_prompt"],
             scheduler=scheduler,
-            steps=values.get("num_inference_steps", 20),
-            guidance=values.get("guidance_scale", 7.5),
-            samples=_samples(values, notes, all_fit=encoded or grid or mixed),
-            seed=_seed(values.get("seed", -1), draw_seed),
-            width=values.get("img_width", 512),
-            height=values.get("img_height", 512),
-            clip_skip=values.get("clip_skip", 1),
-            subseed=_seed(values.get("subseed", -1), draw_seed) if "subseed" in values else 0,
-            subseed_strength=values.get("subseed_strength", 0.0),
-            noise_source=values.get("noise_source", "philox"),
-            exact=values.get("exact", False),
+            steps=values["num_inference_steps"],
+            guidance=values["guidance_scale"],
+            samples=_samples(values["samples"], notes, all_fit=encoded or grid or mixed),
+            seed=_seed(values["seed"], draw_seed),
+            width=sides["img_width"],
+            height=sides["img_height"],
+            clip_skip=values["clip_skip"],
+            subseed=_seed(values["subseed"], draw_seed),
+            subseed_strength=values["subseed_strength"],
+            noise_source=values["noise_source"],
+            exact=values["exact"],
             source=source,
         ),
-        notes=tuple(notes),
         pixels=pixels,
         base64=encoded,
         grid=grid,
-        sprite=output == "sprite",
+        sprite=sprite,
         mixed=mixed and not encoded and not grid,
         metadata=values.get("metadata", settings.embed_metadata),
-        format=values.get("output_format", "jpeg"),
+        format=_format(values["output_format"], given, notes, sprite=sprite),
+        notes=tuple(notes),
     )
 
 
-def _drop_without_image(values: dict[str, Any]) -> list[str]:
-    if "image" in values:
-        return []
-    dropped = [name for name in _WITH_IMAGE if name in values]
-    for name in dropped:
-        del values[name]
-    return [f"{name} was ignored: it acts only where image is present" for name in dropped]
-
-
 def _scheduler(
-    values: Mapping[str, Any], settings: Settings, notes: list[str]
+    given: str, default: schedulers.SchedulerName, settings: Settings, notes: list[str]
 ) -> schedulers.SchedulerName:
-    given = values.get("scheduler", DEFAULT_SCHEDULER)
     found = schedulers.find(given)
     if found:
         return found
@@ -157,12 +185,18 @@ def _scheduler(
         raise UnknownScheduler(
             "scheduler", f"scheduler is {shown(given)}; it must be one of {known}"
         )
-    notes.append(f"scheduler {shown(given)} is unknown; {DEFAULT_SCHEDULER} was used")
-    return DEFAULT_SCHEDULER
+    notes.append(f"scheduler {shown(given)} is unknown; {default} was used")
+    return default
 
 
-def _samples(values: Mapping[str, Any], notes: list[str], *, all_fit: bool) -> int:
-    samples: int = values.get("samples", 1)
+def _side(name: str, pixels: int, notes: list[str]) -> int:
+    floored = pixels - pixels % SIDE_MULTIPLE
+    if floored != pixels:
+        notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
+    return floored
+
+
+def _samples(samples: int, notes: list[str], *, all_fit: bool) -> int:
     if samples == 1 or all_fit:
         return samples
     notes.append(
@@ -176,43 +210,11 @@ def _seed(seed: int, draw_seed: Callable[[int], int]) -> int:
     return draw_seed(SEED_MAX + 1) if seed == -1 else seed
 
 
-async def _source(
-    values: Mapping[str, Any], scheduler: schedulers.SchedulerName
-) -> tuple[dict[str, Pixels], Source | None]:
-    if "image" not in values:
-        return {}, None
-    steps = values.get("num_inference_steps", 20)
-    strength = values.get("strength", 0.75)
-    if schedulers.steps_run(scheduler, steps, strength) == 0:
-        raise InvalidInput(
-            "strength",
-            f"strength is {strength:g}, which leaves none of {steps} steps to run; "
-            f"at least {1 / steps + 0.0005:.3f} would do",
-        )
-    image = await asyncio.to_thread(_pixels, "image", values["image"])
-    pixels = {_digest(image): image}
-    mask = None
-    if "mask" in values:
-        mask = await asyncio.to_thread(_pixels, "mask", values["mask"])
-        pixels[_digest(mask)] = mask
-    return pixels, Source(
-        sha256=_digest(image),
-        strength=strength,
-        resize_mode=values.get("resize_mode", "crop"),
-        mask_sha256=None if mask is None else _digest(mask),
-        mask_blur=values.get("mask_blur", 0),
-    )
-
-
-def _pixels(name: str, value: str | bytes) -> Pixels:
-    if isinstance(value, str):
-        if value[:8].lower().startswith(("http://", "https://")):
-            raise InvalidInput(
-                name, f"{name} is a URL; this server takes base64 or a data URI, and fetches none"
-            )
-        value = imaging.parse_base64(value, name)
-    return imaging.read_mask(value, name) if name == "mask" else imaging.read_image(value, name)
-
-
-def _digest(pixels: Pixels) -> str:
-    return hashlib.sha256(pixels.tobytes()).hexdigest()
+def _format(
+    format: imaging.Format, given: Mapping[str, Any], notes: list[str], *, sprite: bool
+) -> imaging.Format:
+    if not sprite:
+        return format
+    if given.get("output_format", "png") != "png":
+        notes.append("output_format was ignored: sprites are PNG")
+    return "png"

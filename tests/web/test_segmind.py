@@ -282,7 +282,7 @@ def test_native_fields(draw, services):
         ("scheduler", 5, "scheduler is 5"),
         ("output", "video", "output is"),
         ("output_format", "gif", "jpeg, png, webp"),
-        ("image", "http://example.com/a.png", "image is a URL"),
+        ("image", "http://127.0.0.1/a.png", "image: 127.0.0.1 is not a public address"),
         ("image", "!!", "image is no base64"),
         ("image", {"a": 1}, "image is"),
         ("seed", {"a": [1]}, "seed is"),

@@ -1,0 +1,206 @@
+"""Fetching from URLs: what is refused, what is followed, what is bounded."""
+
+import asyncio
+import ipaddress
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from limner import fetching, imaging
+from limner.errors import InvalidInput
+from limner.fetching import Limits, fetch, is_public
+
+PICTURE = imaging.to_png(np.full((20, 30, 3), 7, np.uint8))
+
+
+class Pages(BaseHTTPRequestHandler):
+    """A host on the loopback whose every page misbehaves in its own way."""
+
+    def do_GET(self):
+        name = self.path.strip("/").partition("/")[0] or "picture"
+        getattr(self, f"page_{name}")()
+
+    def page_picture(self):
+        self.answer(200, PICTURE, {"Content-Type": "text/plain"})
+
+    def page_html(self):
+        self.answer(200, b"<html>", {"Content-Type": "image/png"})
+
+    def page_gone(self):
+        self.answer(404, b"")
+
+    def page_host(self):
+        data = b"\x89PNG\r\n\x1a\n" + self.headers["Host"].encode()
+        self.answer(200, data)
+
+    def page_hop(self):
+        left = int(self.path.rpartition("/")[2])
+        self.answer(302, b"", {"Location": f"/hop/{left - 1}" if left else "/picture"})
+
+    def page_away(self):
+        self.answer(301, b"", {"Location": "http://10.0.0.1/picture"})
+
+    def page_file(self):
+        self.answer(302, b"", {"Location": "file:///etc/passwd"})
+
+    def page_endless(self):
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"\xff\xd8\xff" + bytes(1000))
+        except OSError:
+            pass
+
+    def page_slow(self):
+        self.send_response(200)
+        self.end_headers()
+        time.sleep(0.6)
+
+    def page_broken(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"\x89PNG")
+
+    def answer(self, status, data, headers=()):
+        self.send_response(status)
+        for name, value in dict(headers).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def host():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def get(url, *, private=True, max_bytes=10_000, max_s=5.0):
+    return asyncio.run(fetch(url, "image", Limits(max_bytes, max_s, private)))
+
+
+def test_a_picture_whatever_its_content_type_says(host):
+    assert get(f"{host}/picture") == PICTURE
+
+
+def test_redirects_are_followed_three_times(host):
+    assert get(f"{host}/hop/2") == PICTURE
+    with pytest.raises(InvalidInput, match="redirected more than 3 times"):
+        get(f"{host}/hop/3")
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("html", "is no picture"),
+        ("gone", "answered with 404"),
+        ("endless", "longer than 10,000 bytes"),
+        ("slow", "within 0.3 seconds"),
+        ("broken", "127.0.0.1 gives no picture"),
+        ("file", "only http and https"),
+    ],
+)
+def test_pages_that_misbehave(host, page, sentence):
+    with pytest.raises(InvalidInput, match=sentence) as caught:
+        get(f"{host}/{page}", max_s=0.3 if page == "slow" else 5.0)
+    assert caught.value.field == "image"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/",
+        "http://localhost:1/",
+        "http://2130706433:1/",
+        "http://0x7f.1:1/",
+        "http://0.0.0.0:1/",
+        "http://[::1]:1/",
+        "http://[::ffff:127.0.0.1]:1/",
+        "http://169.254.169.254/latest/meta-data",
+        "https://192.168.0.1/",
+        "http://10.0.0.1/",
+    ],
+)
+def test_private_hosts_are_refused(url):
+    with pytest.raises(InvalidInput, match="is not a public address"):
+        get(url, private=False)
+
+
+def test_a_redirect_into_the_private_net_is_refused(host, monkeypatch):
+    """The first host counts as public here, so that only the redirect can be what is refused."""
+    monkeypatch.setattr(
+        fetching, "is_public", lambda address: address == ipaddress.ip_address("127.0.0.1")
+    )
+    with pytest.raises(InvalidInput, match=r"10\.0\.0\.1 is not a public address"):
+        get(f"{host}/away", private=False)
+
+
+def test_the_host_is_resolved_once_and_that_address_is_used(host, monkeypatch):
+    """A name server that answers differently the second time changes nothing."""
+    port = int(host.rpartition(":")[2])
+    asked = []
+
+    async def resolve(self, name, *_, **__):
+        asked.append(name)
+        address = "127.0.0.1" if len(asked) == 1 else "203.0.113.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+    data = get(f"http://pictures.example:{port}/host")
+    assert data.endswith(f"pictures.example:{port}".encode())
+    assert asked == ["pictures.example"]
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://user:secret@example.com/", "name or password"),
+        ("http:///a.png", "with a host"),
+        ("http://a" + "b" * 5000, "longer than 4096"),
+        ("http://exa mple\x00.com/", "cannot be read"),
+        ("http://no-such-host.invalid/", "host no-such-host.invalid is not known"),
+    ],
+)
+def test_urls_that_are_not_asked_for(url, sentence):
+    with pytest.raises(InvalidInput, match=sentence):
+        get(url)
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("100.64.0.1", False),
+        ("224.0.0.1", False),
+        ("240.0.0.1", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("::", False),
+    ],
+)
+def test_what_is_public(address, public):
+    assert is_public(ipaddress.ip_address(address)) is public
+
+
+def test_at_most_so_many_at_once(host, monkeypatch):
+    monkeypatch.setattr(fetching, "OPEN_MAX", 0)
+    with pytest.raises(Exception, match="0 pictures are being fetched already"):
+        get(host)
+    monkeypatch.undo()
+    assert get(host) == PICTURE
