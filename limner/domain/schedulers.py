@@ -130,7 +130,7 @@ def find(name: str) -> SchedulerName | None:
     return _BY_FOLDED.get(fold(name))
 
 
-def steps_run(scheduler: SchedulerName, steps: int, strength: float | None = None) -> int:
+def steps_run(steps: int, strength: float | None = None) -> int:
     """User's steps that really run: all, or ``int(steps * strength)`` for img2img.
 
     ``strength`` None means from pure noise. May be 0, which the caller must refuse.
@@ -145,7 +145,7 @@ def evaluations(scheduler: SchedulerName, steps: int, strength: float | None = N
     (Liu et al. 2022, the Runge-Kutta-free start), unless there is only one. Agreement with the
     traced matrices is tested.
     """
-    ran = steps_run(scheduler, steps, strength)
+    ran = steps_run(steps, strength)
     if ran == 0:
         return 0
     if scheduler == "PNDM":

@@ -110,7 +110,7 @@ def prepare(g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditio
 
 def _parse(g: Generation) -> tuple[Prompt, Prompt]:
     strength = None if g.source is None else g.source.strength
-    ran = max(1, steps_run(g.scheduler, g.steps, strength))
+    ran = max(1, steps_run(g.steps, strength))
     return parse(g.prompt, ran), parse(g.negative_prompt, ran, negative=True)
 
 

@@ -100,7 +100,7 @@ def trace(
     combination takes milliseconds to tenths of a second (never call it on the engine thread);
     safe from any thread. Raises InvalidInput when no step would run.
     """
-    start = _start(scheduler, steps, strength, mode)
+    start = _start(steps, strength, mode)
     pure_noise = mode == "txt2img" or (mode == "inpaint" and strength == 1.0)
     spec = SPECS[scheduler]
     arguments = json.dumps({**betas, **spec.arguments}, sort_keys=True)
@@ -125,7 +125,7 @@ def warm(
             trace(name, count, betas=betas)
 
 
-def _start(scheduler: SchedulerName, steps: int, strength: float | None, mode: Mode) -> int | None:
+def _start(steps: int, strength: float | None, mode: Mode) -> int | None:
     """The user's step (from 0) at which the loop enters the schedule; None for txt2img."""
     if (mode == "txt2img") != (strength is None):
         raise ValueError("txt2img takes no strength; img2img and inpaint need one.")
@@ -133,7 +133,7 @@ def _start(scheduler: SchedulerName, steps: int, strength: float | None, mode: M
         return None
     if not 0.0 <= strength <= 1.0:
         raise InvalidInput("strength", f"strength is {strength}; it must be from 0 to 1.")
-    ran = steps_run(scheduler, steps, strength)
+    ran = steps_run(steps, strength)
     if ran == 0:
         raise InvalidInput(
             "strength",

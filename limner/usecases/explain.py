@@ -93,7 +93,7 @@ def explain_generation(generation: Generation) -> dict[str, Any]:
     The steps are those that really run, which for img2img are fewer.
     """
     strength = None if generation.source is None else generation.source.strength
-    steps = max(1, steps_run(generation.scheduler, generation.steps, strength))
+    steps = max(1, steps_run(generation.steps, strength))
     return {
         **explain(generation.prompt, steps),
         "negative": explain(generation.negative_prompt, steps, negative=True),

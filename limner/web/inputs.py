@@ -40,7 +40,7 @@ async def read_source(
     """
     if "image" not in values:
         return {}, None
-    check_strength(scheduler, values["num_inference_steps"], values["strength"])
+    check_strength(values["num_inference_steps"], values["strength"])
     image = await _pixels("image", values["image"], settings)
     mask = await _pixels("mask", values["mask"], settings) if "mask" in values else None
     if "scale" in values:
@@ -55,9 +55,9 @@ async def read_source(
     )
 
 
-def check_strength(scheduler: schedulers.SchedulerName, steps: int, strength: float) -> None:
+def check_strength(steps: int, strength: float) -> None:
     """Raises ``InvalidInput`` where none of the steps would run, naming a strength that does."""
-    if schedulers.steps_run(scheduler, steps, strength) == 0:
+    if schedulers.steps_run(steps, strength) == 0:
         raise InvalidInput(
             "strength",
             f"strength is {strength:g}, which leaves none of {steps} steps to run; "
