@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from limner.domain import licences
@@ -116,8 +115,7 @@ def _open(source: Path) -> Tensors:
     if source.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
         raise CheckpointError(f"{source.name} is not a PyTorch checkpoint.")
     read_header(source)
-    with safe_open(source, framework="pt") as handle:
-        return {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+    return weights.read_tensors(source)
 
 
 def _unpickle(source: Path) -> Tensors:

@@ -194,7 +194,17 @@ def kind_of(header: Header) -> str:
 
 
 def _is_adapter(header: Header) -> bool:
-    marks = ("lora_up", "lora_down", "lora_A.", "lora_B.", "hada_w1", "lokr_w", "lora.up", "oft_")
+    marks = (
+        "lora_up",
+        "lora_down",
+        "lora_A.",
+        "lora_B.",
+        "hada_w1",
+        "lokr_w",
+        "lora.up",
+        "oft_blocks",
+        "oft_diag",
+    )
     return header.any("lora_unet_", "lora_te") or any(
         mark in name for name in header.tensors for mark in marks
     )
@@ -213,7 +223,7 @@ def _unet_kind(header: Header) -> str:
 
 
 def _lone_part(header: Header) -> str:
-    if "emb_params" in header.tensors or len(header.tensors) <= 2:
+    if "emb_params" in header.tensors or _is_vectors(header):
         return "textual-inversion"
     if header.any(f"{VAE}decoder.", "decoder.conv_in."):
         return "vae"
@@ -222,6 +232,14 @@ def _lone_part(header: Header) -> str:
     if header.any(TEXT, "text_model.", "encoder.layers.", "embeddings.token_embedding"):
         return "text-encoder"
     return "unknown"
+
+
+def _is_vectors(header: Header) -> bool:
+    """A few rows as wide as a text encoder's, and nothing else."""
+    shapes = [tensor.shape for tensor in header.tensors.values()]
+    return len(shapes) <= 2 and all(
+        len(shape) == 2 and shape[1] in (768, 1024, 1280) for shape in shapes
+    )
 
 
 def require_sd1(header: Header) -> None:

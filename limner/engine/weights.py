@@ -21,7 +21,7 @@ from diffusers.loaders.single_file_utils import (
 )
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
@@ -30,7 +30,7 @@ from limner.domain import licences
 from limner.domain.model import ModelInfo
 from limner.engine import probe
 from limner.engine.digests import folder_sha256, sha256
-from limner.engine.inspection import TEXT, UNET, VAE
+from limner.engine.inspection import TEXT, UNET, VAE, read_header
 from limner.engine.layouts import EMBEDDED, SD15, Layout, Part, read_json, read_layout, read_vae
 from limner.errors import CheckpointError
 
@@ -162,12 +162,23 @@ def _read(name: str, part: Part) -> Tensors:
     prefix = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}[name]
     tensors: Tensors = {}
     for file in part.files:
-        with safe_open(file, framework="pt") as handle:
-            names = list(handle.keys())
-            whole = part.names == "diffusers" or not any(key.startswith(prefix) for key in names)
-            wanted = names if whole else [key for key in names if key.startswith(prefix)]
-            tensors |= {key: handle.get_tensor(key) for key in wanted}
+        whole = part.names == "diffusers" or not read_header(file).any(prefix)
+        tensors |= read_tensors(file, "" if whole else prefix)
     return tensors
+
+
+def read_tensors(file: Path, prefix: str = "") -> Tensors:
+    """The tensors whose names begin so, each a window on the mapped file.
+
+    Raises:
+        CheckpointError: the header contradicts itself.
+    """
+    try:
+        with safe_open(file, framework="pt") as handle:
+            names = [name for name in handle.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name: handle.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file.name} is damaged: {error}.") from error
 
 
 def _translate(name: str, part: Part, tensors: Tensors) -> Tensors:

@@ -53,6 +53,8 @@ KINDS = [
     ("lora", header(**{"unet.down_blocks.0.to_q.lora_A.weight": (4, 4)})),
     ("lora", header(**{"lora_unet_x.hada_w1_a": (4, 4)})),
     ("textual-inversion", header(emb_params=(4, 768))),
+    ("textual-inversion", header(**{"*": (2, 768)})),
+    ("unknown", header(weight=(2, 3))),
     ("controlnet", header(**{"control_model.input_hint_block.0.weight": (16, 3, 3, 3)})),
     ("vae", header(**{"decoder.conv_in.weight": (1,), "encoder.x": (1,), "loss.y": (1,)})),
     ("part", header(**{"down_blocks.0.x": (1,), "mid_block.y": (1,), "conv_in.weight": (1,)})),

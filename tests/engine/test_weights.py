@@ -302,6 +302,16 @@ def test_an_incomplete_file_is_refused(single_file: Path, tmp_path: Path, what: 
     assert "odd.safetensors" in str(caught.value)
 
 
+def test_a_header_that_contradicts_itself_is_refused(single_file: Path, tmp_path: Path) -> None:
+    whole = single_file.read_bytes()
+    for sound, broken in ((b'"F16"', b'"F32"'), (b'"shape":[4]', b'"shape":[5]')):
+        assert sound in whole
+        path = tmp_path / "odd.safetensors"
+        path.write_bytes(whole.replace(sound, broken, 1))
+        with pytest.raises(CheckpointError, match=r"odd\.safetensors"):
+            load(path)
+
+
 # --- folders ----------------------------------------------------------------------------------
 
 FOLDERS: dict[str, tuple[str, dict[str, Any], str]] = {
