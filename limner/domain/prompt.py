@@ -150,7 +150,7 @@ def _split(text: str, notes: list[str]) -> list[tuple[str, float]]:
     """The branches with their weights as numbers."""
     parts = []
     for part, suffix in split_branches(text):
-        given = float(suffix[1:] or 1.0)
+        given = float(suffix[1:].strip() or 1.0)
         if limited(given) != given:
             notes.append(f"Weights were limited to {WEIGHT_MAX:.0f}.")
         parts.append((part, limited(given)))
@@ -234,7 +234,7 @@ def _unparse_span(span: Span, at: int, spans: tuple[Span, ...]) -> str:
 def _escape(text: str) -> str:
     """Literal in every reading: no bracket, weight, edit, tag, ``AND`` or ``BREAK`` is left."""
     text = re.sub(r"[\\()\[\]:|]", r"\\\g<0>", text)
-    text = re.sub(r"(?<=:)(\s*)(?=[-+.\d])", r"\1\\", text)
+    text = re.sub(r"(?<=:)(\s*)(?=[-+.\d])|(<)(?=\w)", r"\1\2\\", text)
     return re.sub(r"\b(AN)(D)\b|\b(BREA)(K)\b", r"\1\3\\\2\4", text)
 
 

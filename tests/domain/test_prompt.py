@@ -21,7 +21,7 @@ TABLE = [
 ]
 PIECES = [
     *"()[]:|\\,<>ab3_é",
-    *(" ", "  ", "\n", "\t", "\u2003", "\x00", "\ud800"),
+    *(" ", "  ", "\n", "\t", "\u2003", "\x1c", "\x00", "\ud800"),
     *(".5", "-1", "1e1", "1.2.3", ":1.2)", "(:2)", "(a:1.2)", "(a:-1)"),
     *("AND", " AND ", "ANDY", "BREAK", " BREAK ", "<lora:x:0.5>"),
     *("[a:b:3]", "[c:.5]", "[a|b|]", "\\(", "\\]", "\\\\"),
@@ -45,6 +45,10 @@ def spans(text: str, steps: int = 10, step: int = 1) -> list[tuple[str, float]]:
 def test_it_reads_what_the_original_reads(row: dict[str, Any]) -> None:
     prompt = parse(row["text"], row["steps"], negative=row.get("negative", False))
     assert shape(prompt) == row["schedule"]
+
+
+def test_printing_makes_no_tag_out_of_two_edits() -> None:
+    check_any_text("(>[<a|<b]", 2, False)
 
 
 def check_any_text(text: str, steps: int, negative: bool) -> None:
