@@ -22,6 +22,19 @@ Tokenize = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 """CLIP's byte-pair encoding of some texts, each by itself, without start and end tokens."""
 
 
+class Remembered:
+    """A ``Tokenize`` that asks another one for each text once; keep it for one prompt only."""
+
+    def __init__(self, tokenize: Tokenize) -> None:
+        self.tokenize = tokenize
+        self.known: dict[str, Sequence[int]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        if missing := [text for text in dict.fromkeys(texts) if text not in self.known]:
+            self.known.update(zip(missing, self.tokenize(missing), strict=True))
+        return [self.known[text] for text in texts]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """At most 75 tokens of text, each with its weight."""

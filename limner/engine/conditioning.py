@@ -18,7 +18,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.domain.attention import Span
-from limner.domain.chunks import Chunk, check_chunks, cut
+from limner.domain.chunks import Chunk, Remembered, check_chunks, cut
 from limner.errors import InvalidInput
 
 MEAN_MIN = 1e-4
@@ -84,7 +84,8 @@ class Conditioner:
     def chunks(self, spans: Sequence[Span]) -> tuple[Chunk, ...]:
         """The spans cut into chunks of at most 75 tokens."""
         key = tuple(spans)
-        return self._cut.get(key, lambda: cut(key, self.tokenize), lambda made: _weight(key, made))
+        tokenize = Remembered(self.tokenize)
+        return self._cut.get(key, lambda: cut(key, tokenize), lambda made: _weight(key, made))
 
     def count_chunks(self, spans: Sequence[Span]) -> int:
         """How many chunks of 77 tokens the spans need."""

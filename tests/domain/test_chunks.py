@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.domain.attention import Span
-from limner.domain.chunks import CHUNK_LENGTH, COMMA, END, START, Chunk, check_chunks, cut
+from limner.domain.chunks import (
+    CHUNK_LENGTH,
+    COMMA,
+    END,
+    START,
+    Chunk,
+    Remembered,
+    check_chunks,
+    cut,
+)
 from limner.errors import InvalidInput
 
 WORD = 1000
@@ -81,3 +90,11 @@ def test_too_many_chunks_names_both_numbers() -> None:
     with pytest.raises(InvalidInput, match=r"negative_prompt is 9 chunks .* at most 8") as caught:
         check_chunks("negative_prompt", [2, 9])
     assert caught.value.field == "negative_prompt"
+
+
+def test_a_remembered_tokenizer_is_asked_once_for_each_text() -> None:
+    asked: list[str] = []
+    tokenize = Remembered(lambda texts: asked.extend(texts) or by_letter(texts))
+    assert tokenize(["w", ",", "w"]) == by_letter(["w", ",", "w"])
+    assert tokenize([",", "ww"]) == by_letter([",", "ww"])
+    assert asked == ["w", ",", "ww"]
