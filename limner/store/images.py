@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, union_all
 
 from limner.errors import NotFound
 from limner.store.schema import pictures, requests, sources
@@ -162,12 +162,17 @@ def stored_bytes(conn: Connection) -> int:
     return total
 
 
-def sizes(conn: Connection, *, number: int) -> Mapping[str, int]:
-    """Bytes of the pictures of the oldest requests that have any, oldest first."""
+def sizes(conn: Connection, *, number: int) -> dict[str, int]:
+    """Bytes kept for finished requests that have files, the longest finished first."""
+    kept = union_all(
+        *(select(table.c.request_id, table.c.bytes) for table in (pictures, sources))
+    ).subquery()
     query = (
-        select(pictures.c.request_id, func.sum(pictures.c.bytes))
-        .group_by(pictures.c.request_id)
-        .order_by(func.min(pictures.c.created_at))
+        select(kept.c.request_id, func.sum(kept.c.bytes))
+        .join(requests, requests.c.id == kept.c.request_id)
+        .where(requests.c.finished_at.is_not(None))
+        .group_by(kept.c.request_id, requests.c.finished_at)
+        .order_by(requests.c.finished_at, kept.c.request_id)
         .limit(number)
     )
     return {request_id: int(total) for request_id, total in conn.execute(query)}

@@ -75,6 +75,12 @@ def find(conn: Connection, request_id: str, *, lock: bool = False) -> Job | None
     return _one(conn, requests.c.id == request_id, lock=lock)
 
 
+def lock(conn: Connection, request_ids: Collection[str]) -> None:
+    """Lock several requests, in one order, until the transaction ends."""
+    mine = select(requests.c.id).where(requests.c.id.in_(request_ids))
+    conn.execute(mine.order_by(requests.c.id).with_for_update())
+
+
 def find_by_hold(conn: Connection, hold_id: str, *, lock: bool = False) -> Job | None:
     """The request that a hold pays for."""
     return _one(conn, requests.c.hold_id == hold_id, lock=lock)
@@ -203,10 +209,16 @@ def speed(conn: Connection, since: float) -> float | None:
     return float(micro) / seconds if micro and seconds else None
 
 
-def listing(conn: Connection, account_id: str, *, before: float, number: int) -> list[Job]:
-    """An account's requests stored before a moment, newest first."""
-    mine = (requests.c.account_id == account_id, requests.c.created_at < before)
-    query = select(requests).where(*mine).order_by(requests.c.created_at.desc()).limit(number)
+def listing(
+    conn: Connection, account_id: str, *, before: float, number: int, kept: bool = False
+) -> list[Job]:
+    """An account's requests stored before a moment, newest first; ``kept``: not the expired."""
+    query = select(requests).where(
+        requests.c.account_id == account_id, requests.c.created_at < before
+    )
+    if kept:
+        query = query.where(requests.c.expired_at.is_(None))
+    query = query.order_by(requests.c.created_at.desc()).limit(number)
     return [_job(row) for row in conn.execute(query)]
 
 
@@ -217,11 +229,15 @@ def expire(conn: Connection, request_ids: Iterable[str]) -> None:
     conn.execute(update(requests).where(*mine).values(**values))
 
 
-def finished_before(conn: Connection, moment: float, *, number: int) -> list[str]:
+def finished_before(
+    conn: Connection, moment: float, *, number: int, account_id: str | None = None
+) -> list[str]:
     """Ids of requests that ended before a moment and have not expired, oldest first."""
     query = select(requests.c.id).where(
         requests.c.finished_at < moment, requests.c.expired_at.is_(None)
     )
+    if account_id is not None:
+        query = query.where(requests.c.account_id == account_id)
     query = query.order_by(requests.c.finished_at).limit(number)
     return list(conn.execute(query).scalars())
 

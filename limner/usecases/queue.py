@@ -24,7 +24,7 @@ from limner.store.images import Picture
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.store.sql import now
-from limner.usecases import books, sources
+from limner.usecases import books, gallery, sources
 from limner.usecases.generate import Generate
 from limner.usecases.orders import Order, Outcome
 from limner.usecases.studio import Running
@@ -38,6 +38,7 @@ RUNNING_MAX = 64
 # processes can have them and fairness between keys is decided.
 WAITING_MAX = 2
 SPEED_WINDOW_S = 600.0
+PAGE_MAX = 200
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Queue:
 
     def __init__(self, generate: Generate) -> None:
         self._generate = generate
-        self._studio = generate.studio
+        self.studio = generate.studio
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._resume_at = 0.0
@@ -94,7 +95,7 @@ class Queue:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
         if self._tasks:
-            self._studio.stop_all()
+            self.studio.stop_all()
             await asyncio.wait(self._tasks, timeout=5)
 
     async def submit(self, caller: Key, order: Order) -> Status:
@@ -110,22 +111,42 @@ class Queue:
 
     async def status(self, caller: Key, request_id: str) -> Status:
         """A request of the caller's account. Raises ``NotFound``."""
-        return await self._studio.read(_status, caller, request_id)
+        return await self.studio.read(_status, caller, request_id)
 
     async def result(self, caller: Key, request_id: str) -> Outcome:
         """The pictures of a COMPLETED request. Raises ``NotFound``, ``Gone``."""
         job = (await self.status(caller, request_id)).job
         if job.status != "COMPLETED":
             raise NotFound(f"Request {request_id} has no pictures: it is {job.status}")
-        return await self._studio.load(job, replayed=True)
+        return await self.studio.load(job, replayed=True)
 
     async def cancel(self, caller: Key, request_id: str) -> Status:
         """Stop a request that is not finished and give its hold back; a finished one stays."""
-        await self._studio.write(_cancel, caller, request_id)
-        running = self._studio.running.get(request_id)
+        await self.studio.write(_cancel, caller, request_id)
+        running = self.studio.running.get(request_id)
         if running is not None:
             running.stop(Aborted(f"Request {request_id} was cancelled"))
         return await self.status(caller, request_id)
+
+    async def recent(
+        self, caller: Key, *, before: float | None = None, number: int = 50
+    ) -> list[Status]:
+        """The account's requests stored before a moment that are still kept, newest first."""
+        moment = time.time() + 60 if before is None else before
+        return await self.studio.read(_recent, caller, moment, min(max(1, number), PAGE_MAX))
+
+    async def remove(self, caller: Key, request_id: str) -> Status:
+        """Cancel a request that is not finished; forget a finished one with its pictures."""
+        if (await self.status(caller, request_id)).job.open:
+            return await self.cancel(caller, request_id)
+        files = await self.studio.write(_forget, caller, request_id)
+        await self.studio.in_store(self.studio.delete_files, files)
+        return await self.status(caller, request_id)
+
+    def running(self, caller: Key, surface: str) -> list[str]:
+        """Ids of what this process draws for a key that came in through ``surface``."""
+        jobs_now = [running.job for running in self.studio.running.values()]
+        return [job.id for job in jobs_now if job.key_id == caller.id and job.surface == surface]
 
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""
@@ -142,24 +163,24 @@ class Queue:
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
 
     def _has_room(self) -> bool:
-        engine, paused = self._studio.engine.status(), time.monotonic() < self._resume_at
+        engine, paused = self.studio.engine.status(), time.monotonic() < self._resume_at
         room = engine.waiting < WAITING_MAX and len(self._tasks) < RUNNING_MAX
         return engine.ready and room and not paused
 
     async def _claim(self) -> tuple[Job, str] | None:
-        lease_id = self._studio.keeper.lease_id
-        job = await self._studio.write(jobs.claim, lease_id)
+        lease_id = self.studio.keeper.lease_id
+        job = await self.studio.write(jobs.claim, lease_id)
         return None if job is None else (job, lease_id)
 
     async def _begin(self, job: Job, lease_id: str) -> None:
-        while job.id in self._studio.running:  # a try that lost its lease is still being stopped
+        while job.id in self.studio.running:  # a try that lost its lease is still being stopped
             await asyncio.sleep(0.05)
         try:
-            pixels = await self._studio.in_store(self._pixels, job)
+            pixels = await self.studio.in_store(self._pixels, job)
         except LimnerError as error:
-            await self._studio.settle(job.id, lease_id, error)
+            await self.studio.settle(job.id, lease_id, error)
             return
-        running = self._studio.take(job, lease_id, pixels)
+        running = self.studio.take(job, lease_id, pixels)
         task = asyncio.create_task(self._draw(running))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -167,12 +188,12 @@ class Queue:
 
     def _pixels(self, job: Job) -> Mapping[str, Pixels]:
         generation = Generation.model_validate(job.generation)
-        return sources.of_request(self._studio.database, self._studio.files, job.id, generation)
+        return sources.of_request(self.studio.database, self.studio.files, job.id, generation)
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""
         try:
-            await self._studio.finish(running)
+            await self.studio.finish(running)
         except Unavailable as error:
             log.info("request %s has to wait: %s", running.job.id, error)
             self._resume_at = time.monotonic() + PAUSE_S
@@ -188,13 +209,13 @@ class Queue:
         while True:
             await asyncio.sleep(1)
             try:
-                gone = await self._studio.read(jobs.cancelled, list(self._studio.running))
+                gone = await self.studio.read(jobs.cancelled, list(self.studio.running))
             except Exception:
                 log.exception("cancellations could not be read")
                 continue
-            for request_id in gone & self._studio.running.keys():
+            for request_id in gone & self.studio.running.keys():
                 error = Aborted(f"Request {request_id} was cancelled")
-                self._studio.running[request_id].stop(error)
+                self.studio.running[request_id].stop(error)
 
 
 def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = False) -> Job:
@@ -206,8 +227,21 @@ def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = F
 
 
 def _status(conn: Connection, caller: Key, request_id: str) -> Status:
-    job = find_owned(conn, caller, request_id)
-    pictures = tuple(images.of_request(conn, request_id))
+    return _describe(conn, find_owned(conn, caller, request_id))
+
+
+def _recent(conn: Connection, caller: Key, before: float, number: int) -> list[Status]:
+    found = jobs.listing(conn, caller.account_id, before=before, number=number, kept=True)
+    return [_describe(conn, job) for job in found]
+
+
+def _forget(conn: Connection, caller: Key, request_id: str) -> list[str]:
+    find_owned(conn, caller, request_id)
+    return gallery.forget(conn, [request_id])
+
+
+def _describe(conn: Connection, job: Job) -> Status:
+    pictures = tuple(images.of_request(conn, job.id))
     remaining = ledger.balance(conn, job.account_id).available_micro
     if not job.open:
         return Status(job, pictures, remaining)

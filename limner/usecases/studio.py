@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.usecases import books
 from limner.usecases.darkroom import Print, make_print
+from limner.usecases.events import EventLogs
 from limner.usecases.keeper import Keeper
 from limner.usecases.orders import Outcome, StoredPicture
 
@@ -54,12 +55,17 @@ class Running:
     events: asyncio.Queue[Event | _Stop] = field(default_factory=asyncio.Queue)
     request: Request | None = None
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
+    watched: bool = False
 
     def listen(self, listener: Callable[[Event], None] | None) -> None:
         """Call ``listener`` with each event from now on; somebody watches, so previews are made."""
-        if listener is None:
-            return
-        self.listeners.append(listener)
+        if listener is not None:
+            self.listeners.append(listener)
+            self.watch()
+
+    def watch(self) -> None:
+        """Have previews made."""
+        self.watched = True
         if self.request is not None:
             self.request.watched.set()
 
@@ -82,6 +88,7 @@ class Studio:
         self.files = files
         self.engine = engine
         self.running: dict[str, Running] = {}
+        self.logs = EventLogs()
         self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
         self._store = ThreadPoolExecutor(settings.database_pool_size, "limner-store")
         self._encoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "limner-encode")
@@ -90,6 +97,11 @@ class Studio:
         """Open this process's lease and recover what dead processes left."""
         self._loop = asyncio.get_running_loop()
         await self.in_store(self.keeper.start)
+
+    def watch(self, request_id: str) -> None:
+        """Have previews made of a request, if this process draws it."""
+        if request_id in self.running:
+            self.running[request_id].watch()
 
     def stop_all(self) -> None:
         """Draw no further; every running request ends with an error and is not billed."""
@@ -149,6 +161,8 @@ class Studio:
 
     async def finish(self, running: Running, wait_s: float | None = None) -> Outcome:
         """Draw a request and settle it, whatever happens; tells all who wait for it."""
+        notes = self.logs.open(running.job.id)
+        running.listeners.append(notes.tell)
         try:
             outcome = await self.draw(running, wait_s)
         except Exception as error:
@@ -160,6 +174,7 @@ class Studio:
             raise shown from error
         finally:
             del self.running[running.job.id]
+            notes.close()
         running.outcome.set_result(outcome)
         return outcome
 
@@ -189,18 +204,7 @@ class Studio:
     async def load(self, job: Job, *, replayed: bool) -> Outcome:
         """The outcome of a COMPLETED request, from the store. Raises ``Gone``."""
         rows, balance = await self.read(_find_outcome, job)
-        pictures = [
-            StoredPicture(
-                row.id,
-                row.index,
-                row.seed,
-                row.width,
-                row.height,
-                await self.in_store(self.files.read, row.file),
-                row.receipt,
-            )
-            for row in rows
-        ]
+        pictures = [await self.in_store(self.open_picture, row) for row in rows]
         return Outcome(
             job.id,
             tuple(pictures),
@@ -210,6 +214,23 @@ class Studio:
             job.adjustments,
             replayed,
         )
+
+    def open_picture(self, row: images.Picture) -> StoredPicture:
+        """A stored picture with its file. Blocks. Raises ``NotFound``."""
+        return StoredPicture(
+            row.id,
+            row.index,
+            row.seed,
+            row.width,
+            row.height,
+            self.files.read(row.file),
+            row.receipt,
+        )
+
+    def delete_files(self, files: Iterable[str]) -> None:
+        """Delete files whose rows are gone. Blocks."""
+        for file in files:
+            self.files.delete(file)
 
     async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> None:
         """Give back what was not drawn; when even that fails, the keeper does it later."""
@@ -252,7 +273,7 @@ class Studio:
 
         job = running.job
         running.request = Request(job.id, running.generation, job.key_id, sink, running.pixels)
-        if running.listeners:
+        if running.watched:
             running.request.watched.set()
         return running.request
 

@@ -295,7 +295,7 @@ def test_another_process_can_cancel(database, tmp_path):
             await until(lambda: engine.status().running)
             await asking.cancel(key, accepted.job.id)
             await until(lambda: not engine.status().running)
-            await until(lambda: not working._studio.running)
+            await until(lambda: not working.studio.running)
 
     asyncio.run(story())
 
@@ -347,7 +347,7 @@ def test_a_lost_process_leaves_its_request_to_others_three_times(database, tmp_p
                     lease = leases.open(conn, ttl_s=0.0)
                     assert jobs.claim(conn, lease).id == accepted.job.id
                 await asyncio.sleep(0.01)
-                await asyncio.to_thread(queue._studio.keeper.recover)
+                await asyncio.to_thread(queue.studio.keeper.recover)
                 job = (await queue.status(key, accepted.job.id)).job
                 assert (job.status, job.tries) == ("QUEUED" if turn < 3 else "FAILED", turn)
             assert "nothing was billed" in job.error

@@ -1,0 +1,80 @@
+"""Looking at what was drawn, and deleting it."""
+
+import asyncio
+
+import pytest
+
+from limner.errors import Gone, NotFound
+from limner.usecases.gallery import Gallery
+from tests.store.databases import customer
+from tests.usecases.house import balance, house, order
+
+
+def files(folder):
+    return [path for path in (folder / "pictures").rglob("*") if path.is_file()]
+
+
+def test_a_gallery_is_newest_first_and_ones_own(database, tmp_path):
+    key, other = customer(database), customer(database)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            gallery = Gallery(generate.studio)
+            drawn = [await generate.run(key, order(seed=seed)) for seed in range(3)]
+            await generate.run(other, order())
+            page = await gallery.pictures(key, number=2)
+            rest = await gallery.pictures(key, before=page[-1].created_at)
+            assert [p.seed for p in (*page, *rest)] == [2, 1, 0]
+            requests = await gallery.requests(key)
+            assert [job.id for job in requests] == [one.request_id for one in reversed(drawn)]
+            wanted = drawn[1].pictures[0]
+            assert await gallery.picture(key, wanted.id) == wanted
+            with pytest.raises(NotFound, match=wanted.id):
+                await gallery.picture(other, wanted.id)
+            with pytest.raises(NotFound, match=wanted.id):
+                await gallery.delete(other, wanted.id)
+            with pytest.raises(NotFound, match="pic_nothing"):
+                await gallery.picture(key, "pic_nothing")
+
+    asyncio.run(story())
+
+
+def test_deleting_a_picture_deletes_its_file_and_bills_no_less(database, tmp_path):
+    key = customer(database, 100)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            gallery = Gallery(generate.studio)
+            outcome = await generate.run(key, order(samples=2, key="k"))
+            await gallery.delete(key, outcome.pictures[0].id)
+            assert len(files(tmp_path)) == 1
+            replay = await generate.run(key, order(samples=2, key="k"))
+            assert [picture.index for picture in replay.pictures] == [1]
+            await gallery.delete(key, outcome.pictures[1].id)
+            assert files(tmp_path) == []
+            with pytest.raises(NotFound):
+                await gallery.delete(key, outcome.pictures[1].id)
+            with pytest.raises(Gone, match=outcome.request_id):
+                await generate.run(key, order(samples=2, key="k"))
+
+    asyncio.run(story())
+    assert balance(database, key).available_micro == 92
+
+
+def test_delete_all_of_mine(database, tmp_path):
+    key, other = customer(database), customer(database)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            gallery = Gallery(generate.studio)
+            for seed in range(3):
+                await generate.run(key, order("a secret", seed=seed))
+            kept = await generate.run(other, order())
+            assert await gallery.delete_all(key) == 3
+            assert await gallery.delete_all(key) == 0
+            assert await gallery.pictures(key) == []
+            assert all(job.generation is None for job in await gallery.requests(key))
+            assert len(files(tmp_path)) == 1
+            assert await gallery.picture(other, kept.pictures[0].id) == kept.pictures[0]
+
+    asyncio.run(story())
