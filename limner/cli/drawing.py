@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from limner import imaging
-from limner.domain.params import SAMPLES_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE, STEPS_MAX
+from limner.domain.params import SAMPLES_MAX
 from limner.engine import request as engine_request
 from limner.engine.loop import ThreadEngine
 from limner.engine.request import Drawn, Failed, Request
@@ -25,21 +25,8 @@ from limner.engine.starting import loader
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
 from limner.usecases.develop import Picture, develop
-from limner.web import wire
-from limner.web.fields import Number, Reader, Whole
+from limner.web import native_form, wire
 
-_SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE)
-# The engine's own limits, where the wire's are narrower.
-_READERS: Mapping[str, Reader] = {
-    **wire.READERS,
-    "num_inference_steps": Whole(1, STEPS_MAX),
-    "guidance_scale": Number(0, 100),
-    "samples": Whole(1, SAMPLES_MAX),
-    "seed": Whole(-1, SEED_MAX),
-    "img_width": _SIDE,
-    "img_height": _SIDE,
-}
-FORM = wire.Form(_READERS)
 LINES_MAX = 100_000
 _console = Console(stderr=True)
 
@@ -90,7 +77,7 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
         calls = []
         for number, body in enumerate(bodies, 1):
             try:
-                call = await wire.to_call(body, settings, mixed=True, form=FORM)
+                call = await wire.to_call(body, settings, mixed=True, form=native_form.FORM)
             except InvalidInput as error:
                 where = f"line {number}: " if batch is not None else ""
                 raise InvalidInput(error.field, f"{where}{error}") from error

@@ -40,6 +40,29 @@ class Source(BaseModel):
     mask_blur: int = Field(0, ge=0, le=64)
 
 
+class Picked(BaseModel):
+    """An entry of the style catalogue that a request took, by choice or by chance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    weight: float
+
+
+class Origin(BaseModel):
+    """What a request said before styles and templates were filled in; nothing draws from it.
+
+    ``picks`` are the entries of the style mix by their kind.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str
+    negative_prompt: str = ""
+    template: bool = False
+    picks: dict[str, tuple[Picked, ...]] = Field(default_factory=dict)
+
+
 class Generation(BaseModel):
     """One request for pictures, after defaults, coercion and the choice of a seed.
 
@@ -65,6 +88,7 @@ class Generation(BaseModel):
     noise_source: NoiseSource = "philox"
     exact: bool = False
     source: Source | None = None
+    origin: Origin | None = None
 
     def seed_of(self, index: int) -> int:
         """Seed of image ``index``."""

@@ -69,7 +69,7 @@ def _fill_in(
             name: templates.expand(name, [getattr(generation, name)], seed, catalogue)[0]
             for name in prompts
         }
-        picture = generation.model_copy(update={**read, "samples": 1, "seed": seed})
+        picture = generation.alone(index).model_copy(update=read)
         pictures.append((picture, _fill_in_lines(style_mix, seed, catalogue)))
     return pictures
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from limner.settings import Settings
-from limner.web import docs, native, segmind
+from limner.web import docs, mixing, native, native_prompts, page, segmind
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.desk import Desk
 from limner.web.gate import Gate
@@ -36,10 +36,13 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    mixing.catalogue(settings)  # a style that cannot be read stops the start
     desk = Desk(settings, services)
     segmind.install(app, desk)
     native.install(app, desk)
+    native_prompts.install(app, desk)
     docs.install(app)
+    page.install(app, desk)
     # The last one added is the outermost.
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
     app.add_middleware(Errors, at_once_max=settings.connections_max)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
 from limner.domain.pricing import as_text
-from limner.errors import Aborted
+from limner.errors import Aborted, InsufficientCredits
 from limner.settings import Settings
+from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
 from limner.web.services import Services
 
@@ -29,6 +30,25 @@ class Desk:
         """Run ``order`` for the request's caller; stops the work when the client leaves."""
         run = self.services.generate.run(request.state.caller, order)
         outcome: Outcome = await unless_gone(request, run)
+        request.state.headers["x-request-id"] = outcome.request_id
+        return outcome
+
+    async def draw_lines(self, request: Request, orders: Sequence[Order]) -> Outcome:
+        """Run several orders as one; nothing begins unless the balance pays for all."""
+        if len(orders) == 1:
+            return await self.draw(request, orders[0])
+        caller, generate = request.state.caller, self.services.generate
+        quotes = [await generate.quote(order.generation) for order in orders]
+        price_micro = sum(quote.total_micro for quote in quotes)
+        available_micro = (await self.services.accounts.standing(caller)).available_micro
+        if price_micro > available_micro:
+            raise InsufficientCredits(
+                f"Insufficient credits: the {len(orders)} lines cost {as_text(price_micro)}, the "
+                f"balance is {as_text(available_micro)}",
+                available_micro=available_micro,
+                price_micro=price_micro,
+            )
+        outcome = await unless_gone(request, lines.run_all(generate, caller, orders))
         request.state.headers["x-request-id"] = outcome.request_id
         return outcome
 

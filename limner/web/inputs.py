@@ -31,7 +31,7 @@ def drop_without_image(values: MutableMapping[str, Any]) -> list[str]:
 
 
 async def read_source(
-    values: Mapping[str, Any], scheduler: schedulers.SchedulerName, settings: Settings
+    values: Mapping[str, Any], settings: Settings
 ) -> tuple[dict[str, Pixels], Source | None]:
     """The ``Source`` of typed ``values``, and its pixels by their SHA-256.
 

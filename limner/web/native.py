@@ -31,15 +31,16 @@ def install(app: FastAPI, desk: Desk) -> None:
 def _install_quote(app: FastAPI, desk: Desk) -> None:
     async def quote(request: Request) -> Response:
         call, _ = await segmind.read_call(request, desk)
-        price = await desk.services.generate.quote(call.generation)
+        prices = [await desk.services.generate.quote(line) for line in call.lines]
+        total_micro = sum(price.total_micro for price in prices)
         return Json(
             {
-                "credits": as_credits(price.total_micro),
-                "micro_credits": price.total_micro,
-                "each_micro_credits": price.each_micro,
-                "rows": price.rows,
-                "tiles": price.tiles,
-                "samples": price.samples,
+                "credits": as_credits(total_micro),
+                "micro_credits": total_micro,
+                "each_micro_credits": prices[0].each_micro,
+                "rows": prices[0].rows,
+                "tiles": prices[0].tiles,
+                "samples": sum(price.samples for price in prices),
                 "adjustments": list(call.notes),
             }
         )

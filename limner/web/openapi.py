@@ -37,6 +37,9 @@ _ABOUT: Mapping[str, str] = {
     "clip_skip": "Layers of the text encoder to leave out, plus one.",
     "subseed": "Seed of the variation noise; -1 takes a random one.",
     "subseed_strength": "How much of the variation noise to mix in.",
+    "style_mix": "Phrases of the style catalogue round the prompt; see `GET /api/styles`.",
+    "template": "Fill in `{a|b}` and `__wildcard__`, drawn from the seed.",
+    "preset": "Steps and guidance for an easy, medium or hard prompt, where absent.",
     "scale": "Size of the picture on the canvas, as a multiple of its own.",
     "offset_x": "Pixels from the canvas's left edge to the picture.",
     "offset_y": "Pixels from the canvas's top edge to the picture.",
@@ -49,17 +52,20 @@ ERROR: Schema = {
     "required": ["error"],
 }
 _CREDITS: Schema = {"type": "number", "description": "Credits, a plain decimal."}
-_ERRORS: Mapping[int, str] = {
+ERRORS: Mapping[int, str] = {
     400: "A field is missing, malformed or out of range.",
     401: "No key, or not a good one.",
     403: "The key may not do this, or has not accepted the model's licence.",
+    404: "There is no such request or picture, or not for this key.",
     406: "Wrong content type, or too little credit.",
+    410: "It has expired.",
     413: "The body is too large.",
     422: "The idempotency key was used with another body.",
     429: "A limit of the key is reached; see `Retry-After`.",
     500: "A fault of the server; nothing is billed.",
     503: "The queue is full or the model is loading; see `Retry-After`.",
 }
+DRAW_ERRORS = (400, 401, 403, 406, 413, 422, 429, 500, 503)
 _DRAW_HEADERS: Mapping[str, str] = {
     "x-remaining-credits": "Balance after the call.",
     "x-request-id": "Id of the call.",
@@ -91,6 +97,22 @@ def body(schema: Schema, *, form: bool = True) -> Schema:
     if form:
         content["multipart/form-data"] = {"schema": schema}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def in_path(name: str, description: str) -> Schema:
+    """A parameter that is part of the path."""
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^\w+$"},
+    }
+
+
+def in_query(name: str, description: str, schema: Schema) -> Schema:
+    """A parameter after the question mark."""
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def operation(
@@ -135,8 +157,8 @@ def draw_operation(slug: str, form: wire.Form = wire.FORM) -> Schema:
         f"draw-{slug}",
         f"Draw pictures with {slug}.",
         answer,
-        errors=tuple(_ERRORS),
-        parameters=[_IDEMPOTENCY_KEY],
+        errors=DRAW_ERRORS,
+        parameters=[IDEMPOTENCY_KEY],
         **body(generation_schema(form)),
     )
 
@@ -171,7 +193,7 @@ def credits_operation() -> Schema:
     return operation("get-user-credits", "Credits left.", answer, errors=(401, 403, 500))
 
 
-_IDEMPOTENCY_KEY: Schema = {
+IDEMPOTENCY_KEY: Schema = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -181,4 +203,4 @@ _IDEMPOTENCY_KEY: Schema = {
 
 
 def _error(code: int) -> Schema:
-    return {"description": _ERRORS[code], "content": {"application/json": {"schema": ERROR}}}
+    return {"description": ERRORS[code], "content": {"application/json": {"schema": ERROR}}}

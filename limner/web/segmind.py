@@ -16,6 +16,7 @@ from limner import imaging
 from limner.domain.pricing import as_credits, as_text
 from limner.errors import InvalidInput
 from limner.settings import Settings
+from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
 from limner.web import body, openapi, pictures, siblings, wire
 from limner.web.answers import Json, adjustments
@@ -51,14 +52,17 @@ def forms(settings: Settings) -> dict[str, wire.Form]:
 
 
 async def read_call(
-    request: Request, desk: Desk, form: wire.Form = wire.FORM
+    request: Request, desk: Desk, form: wire.Form = wire.FORM, *, mixed: bool = False
 ) -> tuple[wire.Call, str]:
-    """The call of a request, and the digest of its body."""
+    """The call of a request, and the digest of its body.
+
+    ``mixed``: the answer has room for several pictures, whatever the request accepts.
+    """
     settings = desk.settings
     fields = await body.read_object(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
-    mixed = "multipart/mixed" in request.headers.get("accept", "").lower()
+    mixed = mixed or "multipart/mixed" in request.headers.get("accept", "").lower()
     call = await wire.to_call(fields, settings, mixed=mixed, form=form)
     return call, body.digest(request.url.path, fields)
 
@@ -73,8 +77,9 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
 async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
     try:
         call, digest = await read_call(request, desk, form)
-        sprite_pixels = _sprite_pixels(call, desk)
-        outcome = await desk.draw(request, _order(request, call, digest))
+        sprite_pixels = size_of_sprite(call, desk)
+        orders = lines.orders(to_order(request, call, digest), call.lines)
+        outcome = await desk.draw_lines(request, orders)
     finally:
         await desk.show_standing(request)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
@@ -94,19 +99,22 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
     return response
 
 
-def _order(request: Request, call: wire.Call, digest: str) -> Order:
+def to_order(
+    request: Request, call: wire.Call, digest: str, notes: Sequence[str] = ()
+) -> Order:
+    """The order of a call; ``notes`` are told beside the call's own."""
     return Order(
         generation=call.generation,
         surface=SURFACE,
         slug=request.url.path.rpartition("/")[2],
         body_sha256=digest,
         pixels=call.pixels,
-        adjustments=call.notes,
+        adjustments=(*call.notes, *notes),
         idempotency_key=request.headers.get("idempotency-key"),
     )
 
 
-def _sprite_pixels(call: wire.Call, desk: Desk) -> int | None:
+def size_of_sprite(call: wire.Call, desk: Desk) -> int | None:
     """Size of a sprite's pixel where sprites are asked for. Raises ``InvalidInput``."""
     model = desk.services.engine.status().model
     if not call.sprite or model is None:
@@ -120,7 +128,7 @@ def _answer(call: wire.Call, outcome: Outcome, files: Files) -> Response:
     media_type = imaging.MEDIA_TYPES[call.format]
     if call.base64:
         texts = [base64.b64encode(data).decode() for data in files.data]
-        image = texts[0] if call.grid or call.generation.samples == 1 else texts
+        image = texts[0] if call.grid or call.pictures == 1 else texts
         seconds = round(outcome.infer_seconds, 3)
         return Json({"image": image, "status": "Success", "infer_time": seconds})
     if call.mixed and len(files.data) > 1:

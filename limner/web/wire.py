@@ -20,8 +20,9 @@ from limner.domain.params import SEED_MAX as SEED_64_MAX
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput, UnknownScheduler
 from limner.settings import Settings
-from limner.web import inputs
+from limner.web import inputs, mixing
 from limner.web.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read, shown
+from limner.web.mixing import Mix
 
 STEPS_MIN, STEPS_MAX = 20, 100
 SAMPLES_MAX = 4
@@ -57,6 +58,8 @@ READERS: Mapping[str, Reader] = {
     "clip_skip": Whole(1, 12),
     "subseed": Whole(-1, SEED_64_MAX),
     "subseed_strength": Number(0, 1),
+    "style_mix": Mix(),
+    "template": Flag(),
 }
 ALIASES: Mapping[str, str] = {
     "negativePrompt": "negative_prompt",
@@ -86,16 +89,21 @@ DEFAULTS: Mapping[str, Any] = {
     "clip_skip": 1,
     "subseed": 0,
     "subseed_strength": 0.0,
+    "template": False,
 }
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a route takes: how each field is read, what an absent one means, which are needed."""
+    """What a route takes: how each field is read, what an absent one means, which are needed.
+
+    ``presets``: what absent fields mean where ``preset`` names one.
+    """
 
     readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
     defaults: Mapping[str, Any] = field(default_factory=lambda: DEFAULTS)
     required: tuple[str, ...] = ("prompt",)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 FORM = Form()
@@ -108,10 +116,14 @@ _WANTED = {
 
 @dataclass(frozen=True)
 class Call:
-    """One request as the wire meant it: what to draw, and how to answer."""
+    """One request as the wire meant it: what to draw, and how to answer.
+
+    ``generation`` is the first of ``lines``, which are several where a style mix has a sequence.
+    """
 
     generation: Generation
     notes: tuple[str, ...]
+    lines: tuple[Generation, ...]
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     base64: bool = False
     grid: bool = False
@@ -119,6 +131,11 @@ class Call:
     mixed: bool = False
     metadata: bool = True
     format: imaging.Format = "jpeg"
+
+    @property
+    def pictures(self) -> int:
+        """How many are drawn."""
+        return sum(line.samples for line in self.lines)
 
 
 async def to_call(
@@ -139,30 +156,20 @@ async def to_call(
         if name not in given:
             raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")
     notes += inputs.drop_without_image(given)
-    values = {**form.defaults, **given}
+    values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
     scheduler = _scheduler(values["scheduler"], form.defaults["scheduler"], settings, notes)
     sides = {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
-    pixels, source = await inputs.read_source({**values, **sides}, scheduler, settings)
+    pixels, source = await inputs.read_source({**values, **sides}, settings)
     encoded = values.get("base64", settings.base64_default)
     grid, sprite = values["output"] == "grid", values["output"] == "sprite"
+    all_fit = encoded or grid or mixed
+    samples = _samples(values["samples"], notes, all_fit=all_fit)
+    fixed = {"scheduler": scheduler, "source": source, "samples": samples, **sides}
+    asked = _generation({**values, **fixed}, draw_seed)
+    lines = _lines(asked, values, settings, notes, all_fit=all_fit)
     return Call(
-        generation=Generation(
-            prompt=values["prompt"],
-            negative_prompt=values["negative_prompt"],
-            scheduler=scheduler,
-            steps=values["num_inference_steps"],
-            guidance=values["guidance_scale"],
-            samples=_samples(values["samples"], notes, all_fit=encoded or grid or mixed),
-            seed=_seed(values["seed"], draw_seed),
-            width=sides["img_width"],
-            height=sides["img_height"],
-            clip_skip=values["clip_skip"],
-            subseed=_seed(values["subseed"], draw_seed),
-            subseed_strength=values["subseed_strength"],
-            noise_source=values["noise_source"],
-            exact=values["exact"],
-            source=source,
-        ),
+        generation=lines[0],
+        lines=lines,
         pixels=pixels,
         base64=encoded,
         grid=grid,
@@ -171,6 +178,26 @@ async def to_call(
         metadata=values.get("metadata", settings.embed_metadata),
         format=_format(values["output_format"], given, notes, sprite=sprite),
         notes=tuple(notes),
+    )
+
+
+def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> Generation:
+    return Generation(
+        prompt=values["prompt"],
+        negative_prompt=values["negative_prompt"],
+        scheduler=values["scheduler"],
+        steps=values["num_inference_steps"],
+        guidance=values["guidance_scale"],
+        samples=values["samples"],
+        seed=_seed(values["seed"], draw_seed),
+        width=values["img_width"],
+        height=values["img_height"],
+        clip_skip=values["clip_skip"],
+        subseed=_seed(values["subseed"], draw_seed),
+        subseed_strength=values["subseed_strength"],
+        noise_source=values["noise_source"],
+        exact=values["exact"],
+        source=values["source"],
     )
 
 
@@ -204,6 +231,21 @@ def _samples(samples: int, notes: list[str], *, all_fit: bool) -> int:
         "send base64 true, output grid, or the header Accept: multipart/mixed"
     )
     return 1
+
+
+def _lines(
+    asked: Generation,
+    values: Mapping[str, Any],
+    settings: Settings,
+    notes: list[str],
+    *,
+    all_fit: bool,
+) -> tuple[Generation, ...]:
+    if all_fit:
+        return tuple(v.generation for v in mixing.variants(asked, values, settings))
+    line, more = mixing.first(asked, values, settings)
+    notes += more
+    return (line,)
 
 
 def _seed(seed: int, draw_seed: Callable[[int], int]) -> int:

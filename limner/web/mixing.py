@@ -1,0 +1,117 @@
+"""``style_mix`` and ``template`` of a request: how they are read, and what they make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from limner.domain.params import Generation, Origin
+from limner.domain.styles import KINDS, Catalogue, StyleMix
+from limner.errors import InvalidInput
+from limner.settings import Settings
+from limner.usecases import catalogue as catalogues
+from limner.usecases.styling import Variant, expand
+from limner.web.fields import shown
+
+_PICK: dict[str, Any] = {
+    "description": "A listed name, `random`, or an object of name and weight (0 to 2).",
+    "oneOf": [
+        {"type": "string", "minLength": 1, "maxLength": 100},
+        {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 100},
+                "weight": {"type": "number", "minimum": 0, "maximum": 2},
+            },
+            "required": ["name"],
+            "additionalProperties": False,
+        },
+    ],
+}
+_LISTS = {"artists": 3, "movements": 3, "sequence": 64, "subsequence": 64}
+
+
+class Mix:
+    """A style mix: an object, or its JSON as text of a form."""
+
+    def read(self, field: str, value: Any) -> StyleMix:
+        """The mix; raises ``InvalidInput`` naming the part that cannot be read."""
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise InvalidInput(field, f"{field} is {shown(value)}; it must be JSON") from error
+        if not isinstance(value, dict):
+            raise InvalidInput(field, f"{field} is {shown(value)}; it must be an object")
+        try:
+            return StyleMix.model_validate(value)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join([field, *map(str, fault["loc"])])
+            raise InvalidInput(where, f"{where}: {fault['msg']}") from error
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the object."""
+        line = {"type": "string", "maxLength": 10_000}
+        properties: dict[str, Any] = {kind: _PICK for kind in KINDS if kind not in _LISTS}
+        for name, most in _LISTS.items():
+            item = _PICK if name in KINDS else line
+            properties[name] = {"type": "array", "maxItems": most, "items": item}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """The built-in styles and those of the data folder, read once. Raises ``SettingsError``."""
+    return _catalogue(settings.data_dir / "styles")
+
+
+@lru_cache(maxsize=8)
+def _catalogue(folder: Path) -> Catalogue:
+    return catalogues.load(folder)
+
+
+def variants(
+    generation: Generation, values: Mapping[str, Any], settings: Settings
+) -> tuple[Variant, ...]:
+    """What is really drawn for ``generation``: one for each line of its style mix."""
+    mix, template = values.get("style_mix"), values.get("template", False)
+    if mix is None and not template:
+        return (Variant(generation),)
+    made = expand(generation, catalogue(settings), style_mix=mix, template=template)
+    said = {
+        "prompt": generation.prompt,
+        "negative_prompt": generation.negative_prompt,
+        "template": template,
+    }
+    return tuple(
+        Variant(
+            variant.generation.model_copy(
+                update={"origin": Origin.model_validate({**said, "picks": variant.picks})}
+            ),
+            variant.picks,
+        )
+        for variant in made
+    )
+
+
+def first(
+    generation: Generation, values: Mapping[str, Any], settings: Settings
+) -> tuple[Generation, list[str]]:
+    """The first line alone, for an answer with room for one request; and a note of the rest.
+
+    A template is then drawn once for all samples.
+    """
+    made = variants(generation.model_copy(update={"samples": 1}), values, settings)
+    kept = made[0].generation.model_copy(update={"samples": generation.samples})
+    if len(made) == 1:
+        return kept, []
+    return kept, [
+        f"one of {len(made)} lines of style_mix was drawn and billed: this answer has room for "
+        "one; for all, send base64 true, output grid, the header Accept: multipart/mixed, or use "
+        "POST /api/requests"
+    ]

@@ -1,0 +1,194 @@
+"""Style mixes, templates and explain over HTTP, and what they cost and leave in the receipt."""
+
+import io
+import json
+
+import pytest
+
+from limner import imaging
+from limner.domain.schedulers import SCHEDULER_NAMES
+from limner.web import native_form
+from tests.web.conftest import PATH
+
+MIX = {"mood": "candlelit", "colors": {"name": "amber", "weight": 1.1}, "artists": ["random"]}
+LINES = {"sequence": ["a knight", "a mage"], "subsequence": ["young", "old"], "mood": "gloomy"}
+
+
+def notes(answer):
+    return json.loads(answer.headers.get("x-adjustments", "[]"))
+
+
+def last(services):
+    return services.generate.orders[-1].generation
+
+
+def test_a_mix_is_drawn_and_remembered(draw, services):
+    body = {"prompt": "a wizard", "negative_prompt": "red", "seed": 4, "style_mix": MIX}
+    answer = draw({**body, "output_format": "png"})
+    assert answer.status_code == 200, answer.text
+    g = last(services)
+    assert g.prompt.startswith("(candlelight, warm glow:1.3) a wizard, (by ")
+    assert g.prompt.endswith(", (glowing amber tones:1.1)")
+    assert (g.origin.prompt, g.origin.negative_prompt, g.origin.template) == (
+        "a wizard", "red", False,
+    )  # fmt: skip
+    parameters = imaging.read_metadata(answer.content).receipt["parameters"]
+    assert parameters["prompt"] == g.prompt
+    picks = parameters["origin"]["picks"]
+    assert picks["colors"] == [{"name": "amber", "weight": 1.1}]
+    assert picks["artists"][0]["name"] in g.prompt
+    again = draw({**body, "output_format": "png"})
+    assert last(services) == g
+    assert again.content == answer.content
+
+
+def test_a_mix_as_text_of_a_form(client, services):
+    fields = {"prompt": (None, "a wizard"), "style_mix": (None, json.dumps({"mood": "candlelit"}))}
+    assert client.post(PATH, files=fields).status_code == 200
+    assert last(services).prompt == "(candlelight, warm glow:1.3) a wizard"
+
+
+@pytest.mark.parametrize(
+    ("mix", "sentence"),
+    [
+        ({"mood": "candelit"}, "style_mix.mood is 'candelit'"),
+        ({"mood": {"name": "candlelit", "weight": 3}}, "style_mix.mood.weight: "),
+        ({"mod": "candlelit"}, "style_mix.mod: "),
+        ({"artists": ["random"] * 4}, "style_mix.artists: "),
+        ([], "style_mix is []; it must be an object"),
+        ("{", 'style_mix is "{"; it must be JSON'),
+        ({"sequence": ["a"] * 65}, "style_mix.sequence: "),
+        ({"sequence": ["a"] * 40, "subsequence": ["b"] * 2}, "style_mix.sequence"),
+    ],
+)
+def test_mixes_that_are_refused(draw, services, mix, sentence):
+    answer = draw({"prompt": "x", "style_mix": mix, "base64": True})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(sentence)
+    assert services.generate.orders == []
+
+
+def test_a_sequence_is_one_answer_of_several_orders(client, draw, services):
+    body = {"prompt": "portrait", "seed": 9, "base64": True, "style_mix": LINES}
+    quote = client.post("/api/quote", json=body).json()
+    answer = draw(body, headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["image"]) == 4
+    drawn = [order.generation for order in services.generate.orders]
+    assert [g.seed for g in drawn] == [9] * 4
+    assert [g.origin.prompt for g in drawn] == ["portrait"] * 4
+    assert ["a knight, young" in drawn[0].prompt, "a mage, old" in drawn[3].prompt] == [True, True]
+    assert answer.headers["x-cost"] == str(quote["credits"])
+    assert quote["samples"] == 4
+    keys = [order.idempotency_key for order in services.generate.orders]
+    assert keys[0] == "k"
+    assert len(set(keys)) == 4
+    assert draw(body, headers={"Idempotency-Key": "k"}).headers["x-replayed"] == "true"
+    assert len(services.generate.orders) == 4
+
+
+def test_an_answer_with_room_for_one_draws_the_first_line(draw, services):
+    answer = draw({"prompt": "portrait", "style_mix": LINES})
+    assert len(services.generate.orders) == 1
+    assert "a knight, young" in last(services).prompt
+    assert notes(answer)[0].startswith("one of 4 lines of style_mix was drawn")
+
+
+def test_lines_that_nobody_can_pay_are_not_begun(draw, services):
+    for key in services.accounts.keys.values():
+        key.micro = 2560 * 3
+    answer = draw({"prompt": "x", "base64": True, "style_mix": LINES})
+    assert answer.status_code == 406
+    assert answer.json()["error"].startswith("Insufficient credits: the 4 lines cost 0.01024")
+    assert services.generate.orders == []
+
+
+def test_templates_draw_from_each_pictures_seed(draw, services):
+    body = {"prompt": "a {red|blue|green|black} {dwarf|elf|orc}", "template": True, "seed": 3}
+    answer = draw({**body, "samples": 4, "base64": True})
+    drawn = [order.generation for order in services.generate.orders]
+    assert len(answer.json()["image"]) == 4 == sum(g.samples for g in drawn)
+    assert len({g.prompt for g in drawn}) > 1
+    assert not any("{" in g.prompt for g in drawn)
+    assert {g.origin.prompt for g in drawn} == {body["prompt"]}
+    services.generate.orders.clear()
+    draw({**body, "seed": 3})
+    assert last(services).prompt == drawn[0].prompt
+
+
+def test_braces_are_text_without_template(draw, services):
+    draw({"prompt": "a {red|blue} hat"})
+    assert last(services).prompt == "a {red|blue} hat"
+    assert last(services).origin is None
+
+
+def test_a_preview_is_free(client, services):
+    body = {"prompt": "portrait", "seed": 9, "style_mix": {**LINES, "colors": "random"}}
+    answer = client.post("/api/styles/preview", json=body).json()
+    assert answer["lines"][0]["prompt"] == answer["prompt"]
+    assert len(answer["lines"]) == 4
+    assert answer["picks"]["mood"] == [{"name": "gloomy", "weight": 1.3}]
+    assert answer["picks"]["colors"][0]["name"]
+    assert services.generate.orders == []
+
+
+def test_the_lists(client):
+    schedulers = client.get("/api/schedulers").json()
+    assert [entry["name"] for entry in schedulers] == list(SCHEDULER_NAMES)
+    assert {entry["order"] for entry in schedulers} == {1, 2}
+    styles = client.get("/api/styles").json()
+    sizes = {kind: len(entries) for kind, entries in styles.items()}
+    assert sizes == {
+        "concepts": 12, "image_types": 6, "directions": 12, "moods": 20, "colors": 24,
+        "artists": 20, "movements": 12, "presets": 12,
+    }  # fmt: skip
+    assert set(styles["moods"][0]) == {"name", "text", "suffix", "negative"}
+
+
+def test_explain(client, services):
+    body = {"prompt": "a (knight:1.2) AND [red:blue:0.5] :0.7", "steps": 10, "negative_prompt": "x"}
+    told = client.post("/api/explain", json=body).json()
+    assert [entry["until_step"] for entry in told["schedule"]] == [5, 10]
+    assert [branch["weight"] for branch in told["schedule"][0]["branches"]] == [1.0, 0.7]
+    assert ["knight</w>", 1.2] in told["chunks"][0]
+    assert told["negative"]["chunks"] == [[["x</w>", 1.0]]]
+    assert services.generate.orders == []
+
+
+def test_explain_shows_what_the_styles_made(client):
+    body = {"prompt": "a wizard", "style_mix": {"mood": "candlelit"}, "foo": 1}
+    told = client.post("/api/explain", json=body).json()
+    assert told["prompt"] == "(candlelight, warm glow:1.3) a wizard"
+    assert told["adjustments"] == ["foo was ignored"]
+
+
+@pytest.mark.parametrize("preset", native_form.PRESETS)
+def test_presets_fill_in_what_is_absent(client, preset):
+    steps = native_form.PRESETS[preset]["num_inference_steps"]
+    told = client.post("/api/explain", json={"prompt": "x", "preset": preset}).json()
+    assert told["steps"] == steps
+    told = client.post("/api/explain", json={"prompt": "x", "preset": preset, "steps": 7}).json()
+    assert told["steps"] == 7
+
+
+def test_the_published_route_knows_no_presets(draw, services):
+    answer = draw({"prompt": "x", "preset": "hard"})
+    assert notes(answer) == ["preset was ignored"]
+    assert last(services).steps == 20
+
+
+def test_several_pictures_in_a_grid(draw):
+    answer = draw({"prompt": "x", "output": "grid", "output_format": "png", "style_mix": LINES})
+    assert imaging.Image.open(io.BytesIO(answer.content)).size == (1024, 1024)
+
+
+def test_a_style_that_cannot_be_read_stops_the_start(tmp_path):
+    from limner.errors import SettingsError
+    from limner.settings import Settings
+    from limner.web.app import create_app
+    from tests.web import fakes
+
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles" / "moods.toml").write_text("broken")
+    with pytest.raises(SettingsError, match=r"moods\.toml"):
+        create_app(Settings(data_dir=tmp_path), fakes.services())
