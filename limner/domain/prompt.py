@@ -204,13 +204,18 @@ def unparse(prompt: Prompt) -> str:
 
 def _unparse_branch(prompt: Prompt, index: int) -> str:
     """Entries nest from the last: ``[a:[b:c:4]:2]`` is a up to 2, b up to 4, then c."""
-    last = prompt.entries[-1]
-    pieces = [_unparse_spans(last.branches[index].spans)]
-    for entry in prompt.entries[-2::-1]:
-        pieces.insert(0, f"[{_unparse_spans(entry.branches[index].spans)}:")
-        pieces.append(f":{entry.until_step}]")
-    weight = last.branches[index].weight
-    return "".join(pieces) + ("" if weight == 1.0 else f" :{_number(weight)}")
+    printed: dict[int, str] = {}  # by identity: an alternation repeats a few tuples of spans
+    pieces: list[str] = []
+    for entry in prompt.entries:
+        spans = entry.branches[index].spans
+        if id(spans) not in printed:
+            printed[id(spans)] = _unparse_spans(spans)
+        pieces += ["[", printed[id(spans)], ":"]
+    ends = [f":{entry.until_step}]" for entry in prompt.entries[-2::-1]]
+    weight = prompt.weights[index]
+    return "".join([*pieces[:-3], pieces[-2], *ends]) + (
+        "" if weight == 1.0 else f" :{_number(weight)}"
+    )
 
 
 def _unparse_spans(spans: tuple[Span, ...]) -> str:

@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 import limner.assets
-from limner.domain.chunks import Chunk, cut
+from limner.domain.chunks import Chunk, Remembered, cut
 from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
 from limner.domain.prompt import Branch, Entry, Prompt, parse, unparse
 from limner.domain.schedulers import steps_run
@@ -68,10 +68,11 @@ def explain(text: str, steps: int, *, negative: bool = False) -> dict[str, Any]:
     ``canonical`` is the prompt spelt out: every weight, edit and escape written in one way.
     """
     prompt = parse(text, steps, negative=negative)
-    counted = {
-        branch: cut(branch.spans, tokenize) for entry in prompt.entries for branch in entry.branches
-    }
-    chunks = [chunk for branch in prompt.entries[0].branches for chunk in counted[branch]]
+    # Equal texts have equal spans, and an alternation repeats most of them at every step.
+    texts = {b.text: b.spans for entry in prompt.entries for b in entry.branches}
+    remembered = Remembered(tokenize)
+    counted = {text: cut(spans, remembered) for text, spans in texts.items()}
+    chunks = [chunk for branch in prompt.entries[0].branches for chunk in counted[branch.text]]
     return {
         "dialect": DIALECT,
         "steps": steps,

@@ -134,10 +134,10 @@ def test_the_terminal_prints_the_same_json(app: typer.Typer) -> None:
 
 
 def test_the_terminal_shows_schedule_chunks_and_adjustments(app: typer.Typer) -> None:
-    text = "a (knight:1.5) [dawn:dusk:0.5] BREAK \\[bold] AND sky :0.5"
+    text = "a (knight:1.5) [dawn:dusk:0.5] BREAK \\[bold\\] AND sky :0.5"
     done = CliRunner().invoke(app, ["--steps", "10", text])
     assert done.exit_code == 0
-    assert "steps 1 to 5: a knight×1.5 dawn BREAK [bold" in done.stdout
+    assert "steps 1 to 5: a knight×1.5 dawn BREAK [bold]" in done.stdout
     assert "steps 6 to 10, weight 0.5:  sky" in done.stdout
     assert "Chunk 1: 3 of 75 tokens" in done.stdout
     assert "Adjustments" not in done.stdout
