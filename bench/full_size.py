@@ -27,10 +27,11 @@ from limner.domain.params import Generation
 from limner.domain.schedulers import SPECS
 from limner.engine import weights
 from limner.engine.inspection import SD15_PARAMETERS
-from limner.engine.layouts import SD15, TOKENIZER
+from limner.engine.layouts import TOKENIZER
 from limner.engine.loop import ThreadEngine
 from limner.engine.request import Drawn, Failed, Request
 from limner.engine.runner import Runner
+from limner.engine.shapes import SD15
 
 PROMPT = "portrait of a knight in heavy armor, highly detailed"
 

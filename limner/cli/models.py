@@ -164,7 +164,8 @@ def _embedded() -> dict[str, Any]:
 
 
 def _imported(models: Path) -> Iterator[dict[str, Any]]:
-    from limner.engine.layouts import PROVENANCE, read_json
+    from limner.engine.layouts import PROVENANCE
+    from limner.engine.shapes import read_json
 
     for papers in sorted(models.glob(f"*/{PROVENANCE}")):
         if papers.parent.name.startswith("."):

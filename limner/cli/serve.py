@@ -33,6 +33,7 @@ def serve(
     Every setting of docs/settings.md can also be given as a LIMNER_* variable or in a TOML file.
     """
     from limner.cli import serving
+    from limner.engine import layouts
     from limner.settings import load
 
     flags = {
@@ -48,4 +49,6 @@ def serve(
         "slug": slug,
         "keep_days": keep_days,
     }
-    serving.run(load(flags, file=config))
+    settings = load(flags, file=config)
+    layouts.check(settings.model, settings.vae)  # a wrong file stops the start, not the first call
+    serving.run(settings)

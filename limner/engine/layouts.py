@@ -6,7 +6,6 @@ single file carries no configs: SD 1.5's are taken, with the widths its tensors 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +15,24 @@ from limner.engine.inspection import (
     DESCRIPTIONS,
     SUPPORTED,
     TEXT,
-    UNET,
     VAE,
-    Header,
     kind_of,
     read_header,
     require_sd1,
+)
+from limner.engine.shapes import (
+    SD15,
+    read_json,
+    sd15_config,
+    text_config,
+    unet_config,
+    vae_config,
 )
 from limner.errors import CheckpointError
 
 ASSETS = Path(__file__).parent.parent / "assets"
 EMBEDDED = ASSETS / "squire"
 TOKENIZER = ASSETS / "clip"
-SD15 = ASSETS / "sd15"
 PROVENANCE = "provenance.json"
 PARTS = ("unet", "vae", "text_encoder")
 _STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
@@ -79,6 +83,15 @@ def read_layout(path: Path) -> Layout:
     return _folder(path) if path.is_dir() else _single_file(path)
 
 
+def check(model: Path | None, vae: Path | None) -> None:
+    """Raise CheckpointError at once for what ``weights.load`` would refuse by its header."""
+    layout = read_layout(model or EMBEDDED)
+    if vae is not None:
+        read_vae(vae)
+    elif "vae" not in layout.parts:
+        raise CheckpointError(f"{layout.path.name} holds no VAE; name one with --vae.")
+
+
 def read_vae(path: Path) -> Part:
     """The VAE in a file (of either naming), a VAE's folder or a whole diffusers folder."""
     if not path.exists():
@@ -91,39 +104,23 @@ def read_vae(path: Path) -> Part:
     header = read_header(path)
     if header.any("decoder.up_blocks."):
         beside = path.parent / "config.json"
-        return Part(read_json(beside if beside.is_file() else _sd15("vae")), (path,), "diffusers")
+        config = read_json(beside) if beside.is_file() else sd15_config("vae")
+        return Part(config, (path,), "diffusers")
     if not header.any(f"{VAE}decoder.", "decoder.conv_in."):
         what = DESCRIPTIONS[kind_of(header)]
         raise CheckpointError(f"{path.name} holds no VAE; it seems to be {what}.")
-    return Part(_vae_config(header), (path,), "ldm")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; CheckpointError when it cannot be read or is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON.") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds no JSON object.")
-    return value
-
-
-def _sd15(part: str) -> Path:
-    return SD15 / part / "config.json"
+    return Part(vae_config(header), (path,), "ldm")
 
 
 def _single_file(path: Path) -> Layout:
     header = read_header(path)
     require_sd1(header)
-    parts = {"unet": Part(_unet_config(header), (path,), "ldm")}
+    parts = {"unet": Part(unet_config(header), (path,), "ldm")}
     if header.any(VAE):
-        parts["vae"] = Part(_vae_config(header), (path,), "ldm")
+        parts["vae"] = Part(vae_config(header), (path,), "ldm")
     if not header.any(TEXT):
         raise CheckpointError(f"{path.name} holds no text encoder; a whole checkpoint is needed.")
-    parts["text_encoder"] = Part(_text_config(header), (path,), "ldm")
+    parts["text_encoder"] = Part(text_config(header), (path,), "ldm")
     known = provenance(path)
     return Layout(
         path,
@@ -141,68 +138,6 @@ def provenance(path: Path) -> dict[str, Any]:
     beside = path.parent / PROVENANCE
     known = read_json(beside) if beside.is_file() else {}
     return known if known.get("file") == path.name else {}
-
-
-def _unet_config(header: Header) -> dict[str, Any]:
-    config = read_json(_sd15("unet"))
-    widths = [
-        header.shape(f"{UNET}input_blocks.{block}.0.out_layers.3.weight") for block in (1, 4, 7, 10)
-    ]
-    context = header.shape(f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight")
-    if None in widths or context is None:
-        raise CheckpointError(
-            f"{header.path.name} has a UNet unlike Stable Diffusion 1.x's four levels; {SUPPORTED}."
-        )
-    config["block_out_channels"] = [shape[0] for shape in widths if shape]
-    config["cross_attention_dim"] = context[1]
-    return config
-
-
-def _vae_config(header: Header) -> dict[str, Any]:
-    config = read_json(_sd15("vae"))
-    prefix = VAE if header.any(VAE) else ""
-    widths: list[int] = []
-    while shape := header.shape(f"{prefix}encoder.down.{len(widths)}.block.0.conv1.weight"):
-        widths.append(shape[0])
-    latent = header.shape(f"{prefix}post_quant_conv.weight")
-    if not widths or latent is None:
-        raise CheckpointError(f"{header.path.name} has a VAE unlike Stable Diffusion 1.x's.")
-    if latent[0] != 4:
-        raise CheckpointError(
-            f"{header.path.name} has a VAE with {latent[0]} latent channels; 4 are needed."
-        )
-    config["block_out_channels"] = widths
-    config["down_block_types"] = ["DownEncoderBlock2D"] * len(widths)
-    config["up_block_types"] = ["UpDecoderBlock2D"] * len(widths)
-    return config
-
-
-def _text_config(header: Header) -> dict[str, Any]:
-    config = read_json(_sd15("text_encoder"))
-    # Some merging tools write the text encoder without its ``text_model.`` level.
-    prefix = f"{TEXT}text_model." if header.any(f"{TEXT}text_model.") else TEXT
-    tokens = header.shape(f"{prefix}embeddings.token_embedding.weight")
-    inner = header.shape(f"{prefix}encoder.layers.0.mlp.fc1.weight")
-    positions = header.shape(f"{prefix}embeddings.position_embedding.weight")
-    if tokens is None or inner is None or positions is None:
-        raise CheckpointError(f"{header.path.name} holds no whole CLIP text encoder.")
-    layers = {
-        name.split(".layers.")[1].split(".")[0]
-        for name in header.tensors
-        if name.startswith(f"{prefix}encoder.layers.")
-    }
-    config |= {
-        "vocab_size": tokens[0],
-        "hidden_size": tokens[1],
-        "projection_dim": tokens[1],
-        "intermediate_size": inner[0],
-        "max_position_embeddings": positions[0],
-        "num_hidden_layers": len(layers),
-        # Tensors do not tell the heads. SD 1.5 has 12; a narrow relative that 12 does not
-        # divide is taken to have 4, as small CLIP models commonly do.
-        "num_attention_heads": 12 if tokens[1] % 12 == 0 else 4,
-    }
-    return config
 
 
 def _folder(path: Path) -> Layout:

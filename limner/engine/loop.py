@@ -156,7 +156,8 @@ class ThreadEngine:
         except Exception as error:
             self._message = str(error) if isinstance(error, LimnerError) else repr(error)
             self.failure = error
-            log.exception("the model could not be loaded")
+            # An error of ours is its sentence; only a fault needs to show where it came from.
+            log.error("the model could not be loaded", exc_info=not isinstance(error, LimnerError))
             return
         self._scheduler = Scheduler(
             max_rows=runner.max_rows,

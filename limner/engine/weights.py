@@ -31,7 +31,8 @@ from limner.domain.model import ModelInfo
 from limner.engine import probe
 from limner.engine.digests import folder_sha256, sha256
 from limner.engine.inspection import TEXT, UNET, VAE, read_header
-from limner.engine.layouts import EMBEDDED, SD15, Layout, Part, read_json, read_layout, read_vae
+from limner.engine.layouts import EMBEDDED, Layout, Part, check, read_layout, read_vae
+from limner.engine.shapes import SD15, read_json
 from limner.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
@@ -78,13 +79,12 @@ def load(
         SettingsError: a device or number type that is unknown or not there.
     """
     device = probe.choose_device(device)
-    layout = read_layout(Path(path) if path else EMBEDDED)
     vae_path = Path(vae) if vae else None
+    check(Path(path) if path else None, vae_path)
+    layout = read_layout(Path(path) if path else EMBEDDED)
     parts = dict(layout.parts)
     if vae_path:
         parts["vae"] = read_vae(vae_path)
-    if "vae" not in parts:
-        raise CheckpointError(f"{layout.path.name} holds no VAE; name one with --vae.")
     betas = _betas(layout)
     dtype = probe.choose_dtype(dtype, device)
     models = {name: _build(name, part, device, dtype) for name, part in parts.items()}

@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
-from limner.engine.layouts import SD15, TOKENIZER
+from limner.engine.layouts import TOKENIZER
+from limner.engine.shapes import SD15
 
 Tensors = dict[str, torch.Tensor]
 
