@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from limner.domain.params import SAMPLES_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX
+from limner.domain.params import SAMPLES_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE, STEPS_MAX
 from limner.web.fields import Choice, Number, Reader, Whole
 from limner.web.wire import DEFAULTS, READERS, Form
 
@@ -18,7 +18,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "medium": {"guidance_scale": 4.5, "num_inference_steps": 75},
     "hard": {"guidance_scale": 6.0, "num_inference_steps": 150},
 }
-_SIDE = Whole(SIDE_MIN, SIDE_MAX)
+_SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE)
 _READERS: Mapping[str, Reader] = {
     **READERS,
     "num_inference_steps": Whole(1, STEPS_MAX),
