@@ -28,7 +28,7 @@ VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 # Everything a stranger may see. A path ending in "/" opens what is below it.
 PUBLIC: frozenset[str] = frozenset(
-    {"/health/live", "/health/ready", "/docs", "/openapi.json", "/license"}
+    {"/", "/static/", "/health/live", "/health/ready", "/docs", "/openapi.json", "/license"}
 )
 ADMIN_PREFIX = "/api/admin"
 

@@ -16,6 +16,7 @@ from limner.errors import ModelLoading
 from limner.web import openapi, segmind
 from limner.web.answers import Json
 from limner.web.desk import Desk
+from limner.web.native_form import FORM
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
@@ -30,7 +31,7 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 def _install_quote(app: FastAPI, desk: Desk) -> None:
     async def quote(request: Request) -> Response:
-        call, _ = await segmind.read_call(request, desk)
+        call, _ = await segmind.read_call(request, desk, FORM)
         prices = [await desk.services.generate.quote(line) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(
@@ -45,7 +46,7 @@ def _install_quote(app: FastAPI, desk: Desk) -> None:
             }
         )
 
-    app.add_api_route("/api/quote", quote, methods=["POST"], **openapi.quote_operation())
+    app.add_api_route("/api/quote", quote, methods=["POST"], **openapi.quote_operation(FORM))
 
 
 def _install_licence(app: FastAPI, desk: Desk) -> None:

@@ -163,7 +163,7 @@ def draw_operation(slug: str, form: wire.Form = wire.FORM) -> Schema:
     )
 
 
-def quote_operation() -> Schema:
+def quote_operation(form: wire.Form) -> Schema:
     """``POST /api/quote``."""
     whole = {"type": "integer"}
     answer = json_answer(
@@ -183,7 +183,7 @@ def quote_operation() -> Schema:
         "What a drawing request would cost.",
         answer,
         errors=(400, 401, 403, 406, 413, 500),
-        **body(generation_schema()),
+        **body(generation_schema(form)),
     )
 
 

@@ -1,0 +1,119 @@
+// What can be done with the picture that is looked at, by button or by one key.
+
+import { model } from "./account.js";
+import { Refused, Unreachable, get, picture as fetchPicture, post, remove, request as call } from "./api.js";
+import { h } from "./dom.js";
+import { drawSheet, sourceOf } from "./draw.js";
+import * as errors from "./errors.js";
+import * as gallery from "./gallery.js";
+import { fromGeneration, generationBody, order } from "./order.js";
+import { difference } from "./difference.js";
+import { showCost, showReceipt } from "./papers.js";
+import { showSnippets } from "./snippets.js";
+import { take } from "./source.js";
+import * as stage from "./stage.js";
+import { finding } from "./under.js";
+
+const NEIGHBOURS = 4;
+const HOW_FAR = 0.15;
+
+export const ACTIONS = [
+  { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel", act: replay },
+  { id: "vary", name: "Vary", key: "V", says: "Four neighbours of this picture, by subseed", act: vary },
+  { id: "input", name: "Use as input", key: "I", says: "Start the next drawing from it", act: useAsInput },
+  { id: "lock", name: "Keep seed", key: "S", says: "Use its seed for every drawing", act: keepSeed },
+  { id: "settings", name: "Its settings", says: "Put its prompt and settings on the desk", act: settings },
+  { id: "copy", name: "Copy request", key: "C", says: "The request as curl, Python or JavaScript", act: copy },
+  { id: "png", quiet: true, name: "PNG", says: "Save it, lossless", act: (tile) => download(tile, "png") },
+  { id: "jpg", quiet: true, name: "JPEG", says: "Save it as JPEG", act: (tile) => download(tile, "jpg") },
+  { id: "webp", quiet: true, name: "WebP", says: "Save it as WebP, the smallest", act: (tile) => download(tile, "webp") },
+  { id: "sprite", quiet: true, name: "Sprite", says: "Save the true pixels of the sprite", act: (tile) => download(tile, "sprite.png"), only: () => Boolean(model()?.sprite_pixels) },
+  { id: "receipt", quiet: true, name: "Receipt", says: "Everything needed to draw it again", act: ({ picture }) => showReceipt(picture) },
+  { id: "cost", quiet: true, name: "What it cost", says: "What became of the credits", act: (tile) => showCost(tile) },
+  { id: "delete", quiet: true, name: "Delete", says: "Take it off the server", act: forget },
+];
+
+/** Runs an action on the picture looked at; a refusal is told under it. */
+export async function run(action) {
+  const tile = stage.looked();
+  if (!tile?.picture) return;
+  try {
+    await action.act(tile);
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    finding(h("p", { class: "error" }, error.message));
+  }
+}
+
+async function generationOf({ picture, request }) {
+  const g = (await get(`api/receipts/${picture.id}`)).parameters ?? request.generation;
+  return { ...g, samples: 1, seed: picture.seed };
+}
+
+async function replay({ picture }) {
+  finding(h("p", { class: "finding" }, "Drawing it again from its receipt…"));
+  const told = await post("api/replay", { picture_id: picture.id });
+  const of = told.of.toLocaleString("en");
+  if (told.identical) return finding(h("p", { class: "finding same" }, `Identical: 0 of ${of} pixels differ.`));
+  const sentence = h("p", { class: "finding" }, `${told.different_pixels.toLocaleString("en")} of ${of} pixels differ, by ${told.largest_difference} of 255 at most.`);
+  finding(sentence);
+  const again = told.replay_picture_id ?? told.picture_id;
+  if (again && again !== picture.id) sentence.after(await difference(picture.id, again));
+}
+
+/** The request's own source pixels, or an empty object where it has none. */
+function sourceFields({ request }, g) {
+  if (!g.source) return {};
+  const kept = sourceOf(request.request_id);
+  if (!kept) throw new Refused(0, "This picture was made from another one that this page no longer holds. Drop that one here again, then draw.");
+  return kept;
+}
+
+async function vary(tile) {
+  const g = await generationOf(tile);
+  const fields = sourceFields(tile, g);
+  const bodies = Array.from({ length: NEIGHBOURS }, () => ({
+    body: { ...generationBody(g), ...fields, subseed: Math.floor(Math.random() * 2 ** 32), subseed_strength: HOW_FAR },
+  }));
+  drawSheet(bodies);
+}
+
+async function useAsInput({ picture }) {
+  const blob = await (await call(`api/pictures/${picture.id}.png`)).blob();
+  order.set({ img_width: picture.width, img_height: picture.height });
+  await take(new File([blob], `${picture.id}.png`, { type: "image/png" }));
+}
+
+function keepSeed({ picture }) {
+  order.set({ seed: picture.seed, locked: true });
+  finding(h("p", { class: "finding" }, `Seed ${picture.seed} is kept for every drawing.`));
+}
+
+async function settings(tile) {
+  const { generation } = tile.request;
+  order.set(fromGeneration({ ...generation, seed: tile.picture.seed }));
+  errors.clear();
+}
+
+async function copy(tile) {
+  const g = await generationOf(tile);
+  const kept = g.source ? sourceOf(tile.request?.request_id) : null;
+  showSnippets({ ...generationBody(g), ...kept }, g.source && !kept ? tile.picture.id : null);
+}
+
+async function download({ picture }, format) {
+  const address = await fetchPicture(picture.id, format);
+  h("a", { href: address, download: `limner-${picture.seed}-${picture.id.slice(-6)}.${format}` }).click();
+}
+
+async function forget({ picture }) {
+  const sure = h("button", { type: "button", onclick: async () => {
+    await remove(`api/pictures/${picture.id}`);
+    const next = gallery.neighbour(1)?.id === picture.id ? gallery.neighbour(-1) : gallery.neighbour(1);
+    gallery.drop(picture.id);
+    if (next && next.id !== picture.id) gallery.open(next.id);
+    else stage.show([]);
+  } }, "Delete it for good");
+  finding(h("p", { class: "finding" }, "The picture and its receipt leave the server. ", sure));
+  sure.focus();
+}

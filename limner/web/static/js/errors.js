@@ -1,0 +1,38 @@
+// A refusal stands beside the field it means, in the server's own sentence.
+
+import { $, $$, announce } from "./dom.js";
+
+const SAME = { img_height: "img_width", mask: "image", strength: "image", resize_mode: "image", mask_blur: "image", subseed: "seed" };
+
+/** Shows `text` beside the field that it begins with, else beside Draw. */
+export function show(text, extra = null) {
+  const word = /^[a-z_0-9]+/.exec(text)?.[0] ?? "";
+  const name = SAME[word] ?? word;
+  const field = (word && $(`[data-field="${name}"]`)) || $('[data-field="draw"]');
+  const line = $(".error", field);
+  line.replaceChildren(text, ...(extra ? [" ", extra] : []));
+  line.hidden = false;
+  field.classList.add("invalid");
+  field.closest("details")?.setAttribute("open", "");
+  control(field)?.setAttribute("aria-invalid", "true");
+  announce(text);
+  if (!field.matches(".draw-bar")) control(field)?.focus();
+  line.scrollIntoView?.({ block: "nearest" });
+}
+
+/** Takes the sentences away: all, or those of one field. */
+export function clear(name = null) {
+  for (const field of $$(name ? `[data-field="${name}"]` : "[data-field]")) {
+    const line = $(".error", field);
+    if (line) line.hidden = true;
+    field.classList.remove("invalid");
+    control(field)?.removeAttribute("aria-invalid");
+  }
+}
+
+const control = (field) => $("textarea, input:not([type=file]), select", field);
+
+document.addEventListener("input", (event) => {
+  const field = event.target.closest?.("[data-field]");
+  if (field) clear(field.dataset.field);
+});

@@ -1,0 +1,51 @@
+// Puts the page together.
+
+import * as account from "./account.js";
+import { Refused, Unreachable } from "./api.js";
+import * as controls from "./controls.js";
+import * as draw from "./draw.js";
+import * as errors from "./errors.js";
+import * as gallery from "./gallery.js";
+import * as keys from "./keys.js";
+import * as price from "./price.js";
+import * as prompt from "./prompt.js";
+import * as seed from "./seed.js";
+import * as sizes from "./sizes.js";
+import * as source from "./source.js";
+import * as styles from "./styles.js";
+import * as stylesheet from "./stylesheet.js";
+import * as under from "./under.js";
+import * as viewer from "./viewer.js";
+import * as welcome from "./welcome.js";
+
+for (const part of [account, controls, sizes, seed, styles, source, price, under, viewer, gallery, stylesheet, keys, draw]) part.setUp();
+prompt.setUp(draw);
+
+account.onEnter(async () => {
+  prompt.refresh();
+  price.refresh();
+  await controls.refresh();
+  draw.resume();
+  await gallery.refresh();
+  welcome.show();
+});
+
+welcome.show();
+
+const AGAIN_MS = 3000;
+
+/** Comes in with the stored key; waits for a server that is not there. */
+async function enter() {
+  try {
+    await account.enter();
+    errors.clear("draw");
+  } catch (error) {
+    if (error instanceof Unreachable) {
+      errors.show(`${error.message} What is on the desk is kept; trying again.`);
+      setTimeout(enter, AGAIN_MS);
+    } else if (!(error instanceof Refused)) throw error;
+    else if (error.status !== 401) errors.show(error.message);
+  }
+}
+
+enter();

@@ -1,0 +1,97 @@
+// The order on the desk: what would be drawn now. One observable object; its draft survives a reload.
+
+import { load, save } from "./local.js";
+
+export const LIMITS = { side: [512, 1024], sideStep: 64, samples: 4 };
+
+const EMPTY = {
+  prompt: "", negative_prompt: "", scheduler: "UniPC", num_inference_steps: 25, guidance_scale: 4.5,
+  samples: 1, img_width: 512, img_height: 512, seed: null, locked: false, styles: [],
+};
+export const EXAMPLE = {
+  prompt: "a knight in (red armor:1.2) with a sword, desert background",
+  negative_prompt: "blurry, noise",
+};
+
+const draft = load("draft");
+let state = { ...EMPTY, ...(draft ?? EXAMPLE), image: null };
+const watchers = [];
+
+export const order = {
+  get: () => state,
+  /** Changes fields and tells every watcher which. */
+  set(patch) {
+    const changed = Object.keys(patch).filter((name) => state[name] !== patch[name]);
+    if (!changed.length) return;
+    state = { ...state, ...patch };
+    const { image, ...kept } = state;
+    save("draft", kept);
+    watchers.forEach((fn) => fn(state, changed));
+  },
+  /** Calls `fn(order, changed)` now and on every change. */
+  watch(fn) {
+    watchers.push(fn);
+    fn(state, Object.keys(state));
+  },
+};
+
+// A picture of 16 x 16 stands for the source where only its presence counts.
+const STAND_IN = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAEUlEQVR42mNsYEAFTAwjWgAAmZAAoFDIQrAAAAAASUVORK5CYII=";
+
+/** The order as the API takes it. `light`: without the pixels, for prices and explanations. */
+export function toBody(o = state, { light = false } = {}) {
+  const body = {
+    prompt: o.prompt, negative_prompt: o.negative_prompt, scheduler: o.scheduler,
+    num_inference_steps: o.num_inference_steps, guidance_scale: o.guidance_scale,
+    samples: o.samples, img_width: o.img_width, img_height: o.img_height,
+    seed: o.locked && o.seed !== null ? o.seed : -1,
+  };
+  const mix = styleMix(o.styles);
+  if (mix) body.style_mix = mix;
+  if (o.image) Object.assign(body, sourceFields(o.image, light));
+  return body;
+}
+
+function sourceFields(image, light) {
+  const fields = { image: light ? STAND_IN : image.data, strength: image.strength, resize_mode: image.resize };
+  if (image.mask) Object.assign(fields, { mask: light ? STAND_IN : image.mask, mask_blur: image.feather });
+  return fields;
+}
+
+const LISTS = new Set(["artists", "movements"]);
+
+/** `[{kind, name, weight}]` as `style_mix`, or null. */
+export function styleMix(styles) {
+  if (!styles.length) return null;
+  const mix = {};
+  for (const { kind, name, weight } of styles) {
+    const pick = weight === null ? name : { name, weight };
+    if (LISTS.has(kind)) (mix[kind] ??= []).push(pick);
+    else mix[kind] = pick;
+  }
+  return mix;
+}
+
+/** Fields of the desk from a stored generation (a receipt's `parameters`, a request's). */
+export function fromGeneration(g) {
+  return {
+    prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", scheduler: g.scheduler,
+    num_inference_steps: g.steps, guidance_scale: g.guidance, img_width: g.width, img_height: g.height,
+    seed: g.seed, locked: true, samples: 1, styles: [],
+  };
+}
+
+/** A stored generation as the API takes it: for variations, prices and snippets. */
+export function generationBody(g) {
+  const body = {
+    prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", scheduler: g.scheduler,
+    num_inference_steps: g.steps, guidance_scale: g.guidance, samples: g.samples ?? 1,
+    seed: g.seed, img_width: g.width, img_height: g.height,
+  };
+  if (g.clip_skip > 1) body.clip_skip = g.clip_skip;
+  if (g.exact) body.exact = true;
+  if (g.noise_source && g.noise_source !== "philox") body.noise_source = g.noise_source;
+  if (g.subseed_strength) Object.assign(body, { subseed: g.subseed, subseed_strength: g.subseed_strength });
+  if (g.source) Object.assign(body, { image: STAND_IN, strength: g.source.strength });
+  return body;
+}

@@ -1,0 +1,33 @@
+// The first visit: what this is, where the key goes, and a picture one click away.
+
+import { keyForm } from "./account.js";
+import { url } from "./api.js";
+import { $, h } from "./dom.js";
+import { draw } from "./draw.js";
+import { key } from "./local.js";
+import * as stage from "./stage.js";
+
+const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 64, height: 64, alt: "A knight in red armour, drawn by the model that comes with Limner" });
+
+/** Shows what fits: the key's form, or the first drawing; hidden once there are pictures. */
+export function show() {
+  const box = $("#welcome");
+  if (stage.shown().length) {
+    box.hidden = true;
+    return;
+  }
+  box.replaceChildren(...(key.get() ? firstDrawing() : firstVisit()));
+  box.hidden = false;
+}
+
+const firstVisit = () => [
+  EXAMPLE(), h("h2", {}, "A limner’s desk"),
+  h("p", {}, "This server draws for whoever has a key. It printed one when it was started for the first time; put it here."),
+  keyForm(show),
+];
+
+const firstDrawing = () => [
+  EXAMPLE(), h("h2", {}, "The first picture"),
+  h("p", {}, "A prompt is on the desk already. Change it, or draw it as it is."),
+  h("button", { type: "button", class: "primary", onclick: draw }, "Draw"),
+];
