@@ -25,6 +25,25 @@ def draw(
     width: Annotated[int | None, typer.Option(help="A multiple of 8. Default: 512.")] = None,
     height: Annotated[int | None, typer.Option(help="A multiple of 8. Default: 512.")] = None,
     clip_skip: Annotated[int | None, typer.Option(help="1 to 12. Default: 1.")] = None,
+    subseed: Annotated[int | None, typer.Option(help="Seed of a variation's noise.")] = None,
+    subseed_strength: Annotated[
+        float | None, typer.Option(help="How much of it to mix in, 0 to 1.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Picture to start from: a file or URL.")] = None,
+    mask: Annotated[str | None, typer.Option(help="White is repainted: a file or URL.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="How far to go from --image, 0 to 1. Default: 0.75.")
+    ] = None,
+    mask_blur: Annotated[
+        int | None, typer.Option(help="Pixels by which the mask's edge is softened.")
+    ] = None,
+    resize_mode: Annotated[str | None, typer.Option(help="crop, fill or stretch.")] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND=NAME or KIND=NAME:WEIGHT of the style catalogue; several times."),
+    ] = None,
+    template: Annotated[bool | None, typer.Option(help="Fill in {a|b} and __moods__.")] = None,
+    preset: Annotated[str | None, typer.Option(help="easy, medium or hard.")] = None,
     model: options.Model = None,
     vae: options.Vae = None,
     device: options.Device = None,
@@ -59,6 +78,16 @@ def draw(
         "clip_skip": clip_skip,
         "noise_source": noise_source,
         "exact": exact,
+        "subseed": subseed,
+        "subseed_strength": subseed_strength,
+        "image": image,
+        "mask": mask,
+        "strength": strength,
+        "mask_blur": mask_blur,
+        "resize_mode": resize_mode,
+        "style_mix": options.style_mix(style or ()),
+        "template": template,
+        "preset": preset,
     }
     from limner.cli import drawing
 

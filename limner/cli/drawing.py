@@ -5,30 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from limner import imaging
-from limner.domain.params import SAMPLES_MAX
-from limner.engine import request as engine_request
-from limner.engine.loop import ThreadEngine
-from limner.engine.request import Drawn, Failed, Request
-from limner.engine.starting import loader
+from limner.cli import easel
+from limner.engine.request import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
-from limner.usecases.develop import Picture, develop
+from limner.usecases.develop import Picture
 from limner.web import native_form, wire
 
 LINES_MAX = 100_000
-_console = Console(stderr=True)
+PATH_LENGTH_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
         calls = []
         for number, body in enumerate(bodies, 1):
             try:
-                call = await wire.to_call(body, settings, mixed=True, form=native_form.FORM)
+                call = await to_call(body, settings)
             except InvalidInput as error:
                 where = f"line {number}: " if batch is not None else ""
                 raise InvalidInput(error.field, f"{where}{error}") from error
@@ -85,6 +76,21 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
         return calls
 
     return asyncio.run(all_calls())
+
+
+async def to_call(body: Mapping[str, Any], settings: Settings) -> wire.Call:
+    """A body as the terminal takes it: the engine's limits, and pictures also as files' names."""
+    read = {name: _from_file(name, value) for name, value in body.items()}
+    return await wire.to_call(read, settings, mixed=True, form=native_form.FORM)
+
+
+def _from_file(name: str, value: Any) -> Any:
+    """A picture's bytes, where ``value`` names a file; else what it was."""
+    own = wire.ALIASES.get(name, name)
+    if own not in ("image", "mask") or not isinstance(value, str) or len(value) > PATH_LENGTH_MAX:
+        return value
+    path = Path(value)
+    return path.read_bytes() if path.is_file() else value
 
 
 def _with_defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,85 +118,28 @@ def _lines(text: str) -> list[dict[str, Any]]:
 
 def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_json: bool) -> None:
     """Draw every call and write its pictures; raises ``EngineFault`` when one did not come."""
-    pictures = sum(call.generation.samples for call in calls)
-    with _engine(settings, pictures) as engine:
-        events: SimpleQueue[tuple[int, engine_request.Event]] = SimpleQueue()
-        for number, call in enumerate(calls, 1):
-            engine.submit(_request(number, call, events))
-        failures = _write_all(engine, calls, events, target, as_json=as_json)
+    works = list(_works(calls))
+    failures: list[str] = []
+    with easel.opened(settings, sum(call.pictures for call in calls)) as engine:
+        drawn = easel.draw(engine, [work for _, _, work in works])
+        for place, picture in drawn:
+            number, before, _ = works[place]
+            if isinstance(picture, Failed):
+                failures.append(f"request {number}, picture {picture.index + 1}: {picture.error}")
+                continue
+            path = _write(replace(picture, index=before + picture.index), target, number)
+            _tell(path, picture, calls[number - 1].notes, as_json=as_json)
     if failures:
         raise EngineFault("; ".join(failures))
 
 
-@contextmanager
-def _engine(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
-    """An engine that is ready; how many rows run together is measured only for a batch."""
-    load = loader(
-        settings.model,
-        vae=settings.vae,
-        device=settings.device,
-        dtype=settings.dtype,
-        knee_file=settings.data_dir / "throughput.json",
-        max_rows=None if pictures > 4 else 8,
-        prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
-    )
-    engine = ThreadEngine(load, max_queue=LINES_MAX * SAMPLES_MAX)
-    try:
-        with _console.status("starting") as status:
-            while not engine.status().ready:
-                if engine.failure is not None:
-                    raise engine.failure
-                status.update(engine.status().message)
-                time.sleep(0.05)
-        yield engine
-    finally:
-        engine.close()
-
-
-def _request(
-    number: int, call: wire.Call, events: SimpleQueue[tuple[int, engine_request.Event]]
-) -> Request:
-    return Request(
-        id=f"draw-{number}",
-        generation=call.generation,
-        owner="terminal",
-        sink=lambda event: events.put((number, event)),
-        pixels=call.pixels,
-    )
-
-
-def _write_all(
-    engine: ThreadEngine,
-    calls: Sequence[wire.Call],
-    events: SimpleQueue[tuple[int, engine_request.Event]],
-    target: Target,
-    *,
-    as_json: bool,
-) -> list[str]:
-    """Write pictures as they come; returns a sentence for each that did not."""
-    model = engine.status().model
-    assert model is not None
-    failures: list[str] = []
-    open_pictures = sum(call.generation.samples for call in calls)
-    with _progress() as bar:
-        task = bar.add_task("drawing", total=None)
-        done: dict[tuple[int, int], int] = {}
-        while open_pictures:
-            number, event = events.get()
-            generation = calls[number - 1].generation
-            if isinstance(event, engine_request.Progress):
-                done[number, event.index] = event.evaluation
-                total = event.evaluations * sum(c.generation.samples for c in calls)
-                bar.update(task, completed=sum(done.values()), total=total)
-            elif isinstance(event, Drawn):
-                open_pictures -= 1
-                picture = develop(generation, event, model)
-                path = _write(picture, target, number)
-                _tell(path, picture, calls[number - 1].notes, as_json=as_json)
-            elif isinstance(event, Failed):
-                open_pictures -= 1
-                failures.append(f"request {number}, picture {event.index + 1}: {event.error}")
-    return failures
+def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, easel.Work]]:
+    """What to draw, with its call's number from 1 and the pictures of that call before it."""
+    for number, call in enumerate(calls, 1):
+        before = 0
+        for line in call.lines:
+            yield number, before, easel.Work(line, call.pixels)
+            before += line.samples
 
 
 def _write(picture: Picture, target: Target, number: int) -> Path:
@@ -209,11 +158,4 @@ def _tell(path: Path, picture: Picture, notes: Sequence[str], *, as_json: bool) 
         return
     print(f"{path}  seed {picture.receipt['parameters']['seed']}", flush=True)
     for note in notes:
-        _console.print(f"  {note}", style="yellow", highlight=False)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_console, transient=True) as bar:
-        yield bar
+        easel.console.print(f"  {note}", style="yellow", highlight=False)

@@ -17,6 +17,7 @@ from limner.cli.draw import draw
 from limner.cli.explain import explain
 from limner.cli.keys import keys_app
 from limner.cli.models import app as models_app
+from limner.cli.replay import replay
 from limner.cli.serve import serve
 from limner.errors import LimnerError
 
@@ -29,6 +30,7 @@ typer_app = typer.Typer(
 )
 typer_app.command()(serve)
 typer_app.command()(draw)
+typer_app.command()(replay)
 typer_app.command()(explain)
 typer_app.add_typer(keys_app, name="keys")
 typer_app.add_typer(credits_app, name="credits")

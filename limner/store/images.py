@@ -103,6 +103,13 @@ def of_request(conn: Connection, request_id: str) -> list[Picture]:
     return [_picture(row) for row in conn.execute(query.order_by(pictures.c.index))]
 
 
+def find_by_pixels(conn: Connection, rgb_sha256: str, account_id: str) -> str | None:
+    """Id of an account's picture with this digest of its pixels."""
+    query = select(pictures.c.id).join(requests, requests.c.id == pictures.c.request_id)
+    mine = pictures.c.rgb_sha256 == rgb_sha256, requests.c.account_id == account_id
+    return conn.execute(query.where(*mine).limit(1)).scalar()
+
+
 def listing(conn: Connection, account_id: str, *, before: float, number: int) -> list[Picture]:
     """An account's pictures stored before a moment, newest first."""
     query = (

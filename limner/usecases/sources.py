@@ -51,6 +51,11 @@ def of_account(
     return _load(database, files, wanted(generation), account_id=account_id)
 
 
+def of_anyone(database: Database, files: PictureFiles, sha256s: set[str]) -> dict[str, Pixels]:
+    """Stored pixels whosever they are: for the operator's own terminal. Raises ``Gone``."""
+    return _load(database, files, sha256s)
+
+
 def _load(
     database: Database,
     files: PictureFiles,

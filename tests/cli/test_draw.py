@@ -99,3 +99,30 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
     assert "line 2: samples is 99" in str(failure("--batch", str(batch), "--out", "o"))
     batch.write_text("{no json}")
     assert isinstance(failure("--batch", str(batch), "--out", "o"), MalformedBody)
+
+
+def test_styles_sequences_and_pictures_as_files(tmp_path: Path) -> None:
+    source = tmp_path / "source.png"
+    Image.new("RGB", (64, 64), "red").save(source)
+    line = {"prompt": "hat", "style_mix": {"sequence": ["a knight", "a mage"]}, "samples": 2}
+    lines = [line, {"prompt": "a {cat}", "image": str(source), "strength": 0.7, "template": True}]
+    batch, out = tmp_path / "requests.jsonl", tmp_path / "pictures"
+    batch.write_text("\n".join(map(json.dumps, lines)))
+    result = run("--batch", str(batch), "--out", str(out), "--style", "mood=gloomy", *SMALL)
+    assert result.exit_code == 0, result.output
+    receipts = {
+        path.stem: json.loads(path.read_text())["parameters"] for path in out.glob("*.json")
+    }
+    assert sorted(receipts) == ["0001", "0001-2", "0001-3", "0001-4", "0002"]
+    assert receipts["0001"]["prompt"] == "hat, a knight"
+    assert receipts["0001-4"]["prompt"] == "hat, a mage"
+    last = receipts["0002"]
+    assert last["prompt"].endswith("a cat")
+    assert last["prompt"] != "a cat"
+    assert last["source"]["strength"] == 0.7
+    assert last["origin"]["picks"]["mood"][0]["name"] == "gloomy"
+
+
+@pytest.mark.parametrize("style", ["gloomy", "sequence=a"])
+def test_a_style_needs_its_kind(style: str) -> None:
+    assert "must be KIND=NAME" in str(failure("x", "--style", style))

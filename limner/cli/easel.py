@@ -1,0 +1,124 @@
+"""Drawing in the terminal: the server's own engine, without the server.
+
+Everything a command wants drawn goes in at once, so that it shares forward passes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from limner.domain.params import SAMPLES_MAX, Generation
+from limner.engine import request as engine_request
+from limner.engine.loop import ThreadEngine
+from limner.engine.request import Drawn, Event, Failed, Pixels, Request
+from limner.engine.starting import loader
+from limner.errors import EngineFault
+from limner.settings import Settings
+from limner.usecases.develop import Picture, develop
+
+WORKS_MAX = 100_000
+FEW = 4
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something to draw; ``on_event`` hears of its progress, previews included."""
+
+    generation: Generation
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)
+    on_event: Callable[[Event], None] | None = None
+
+
+@contextmanager
+def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
+    """An engine that is ready; how many rows run together is measured only for many pictures."""
+    load = loader(
+        settings.model,
+        vae=settings.vae,
+        device=settings.device,
+        dtype=settings.dtype,
+        knee_file=settings.data_dir / "throughput.json",
+        max_rows=None if pictures > FEW else 2 * FEW,
+        prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
+    )
+    engine = ThreadEngine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
+    try:
+        with console.status("starting") as status:
+            while not engine.status().ready:
+                if engine.failure is not None:
+                    raise engine.failure
+                status.update(engine.status().message)
+                time.sleep(0.05)
+        yield engine
+    finally:
+        engine.close()
+
+
+def draw(engine: ThreadEngine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:
+    """Each picture, or what kept it from coming, as it comes: with its place in ``works``."""
+    model = engine.status().model
+    assert model is not None, "an engine that is ready has a model"
+    events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
+    for place, work in enumerate(works):
+        engine.submit(_request(place, work, events))
+    pictures = sum(work.generation.samples for work in works)
+    open_pictures = pictures
+    with _progress() as bar:
+        task = bar.add_task("drawing", total=None)
+        done: dict[tuple[int, int], int] = {}
+        while open_pictures:
+            place, event = events.get()
+            if isinstance(event, engine_request.Progress):
+                done[place, event.index] = event.evaluation
+                total = event.evaluations * pictures
+                bar.update(task, completed=sum(done.values()), total=total)
+            elif isinstance(event, Drawn):
+                open_pictures -= 1
+                yield place, develop(works[place].generation, event, model)
+            elif isinstance(event, Failed):
+                open_pictures -= 1
+                yield place, event
+
+
+def draw_all(engine: ThreadEngine, works: Sequence[Work]) -> list[Picture]:
+    """One picture of each work, in order. Raises ``EngineFault`` when one did not come."""
+    made: dict[int, Picture] = {}
+    for place, picture in draw(engine, works):
+        if isinstance(picture, Failed):
+            raise EngineFault(f"Picture {place + 1} could not be drawn: {picture.error}")
+        made.setdefault(place, picture)
+    return [made[place] for place in range(len(works))]
+
+
+def _request(place: int, work: Work, events: SimpleQueue[tuple[int, Event]]) -> Request:
+    def sink(event: Event) -> None:
+        if work.on_event is not None:
+            work.on_event(event)
+        events.put((place, event))
+
+    request = Request(
+        # Unlike for every drawing, so that one engine can be given works again and again.
+        id=f"draw-{time.monotonic_ns()}-{place}",
+        generation=work.generation,
+        owner="terminal",
+        sink=sink,
+        pixels=work.pixels,
+    )
+    if work.on_event is not None:
+        request.watched.set()
+    return request
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield bar

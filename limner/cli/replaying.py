@@ -1,0 +1,116 @@
+"""What ``limner replay`` does: find receipt and sources, draw, compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from limner import imaging
+from limner.cli import easel
+from limner.domain.params import Generation
+from limner.domain.receipt import from_receipt
+from limner.engine.request import Pixels
+from limner.errors import Gone, InvalidInput, MalformedBody
+from limner.settings import Settings
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.usecases import replay, sources
+from limner.web.inputs import digest
+
+
+def run(
+    settings: Settings,
+    file: Path,
+    given: Mapping[str, Path | None],
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> bool:
+    """Replay ``file``'s receipt and print the comparison; True when identical."""
+    record, first = read(file)
+    generation = from_receipt(record)
+    pixels = _given(generation, given)
+    pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
+    with easel.opened(settings, 1) as engine:
+        model = engine.status().model
+        assert model is not None, "an engine that is ready has a model"
+        replay.check_model(record, model)
+        [picture] = easel.draw_all(engine, [easel.Work(generation, pixels)])
+    if output is not None:
+        output.write_bytes(picture.encode("png"))
+    compared = replay.judge(record, first, picture.pixels)
+    _tell(compared, replay.changed(record, model), as_json=as_json)
+    return compared.identical
+
+
+def read(file: Path) -> tuple[Mapping[str, Any], Pixels | None]:
+    """The receipt of a picture or a ``.json``, and the picture's pixels.
+
+    Beside a ``.json`` a PNG of the same name is looked for. Raises ``InvalidInput`` and
+    ``MalformedBody``.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InvalidInput("file", f"{file} cannot be read: {error.strerror}") from error
+    if file.suffix == ".json":
+        picture = file.with_suffix(".png")
+        pixels = imaging.read_image(picture.read_bytes()) if picture.is_file() else None
+        return _parse(file, data), pixels
+    record = imaging.read_metadata(data).receipt
+    if record is None or "parameters" not in record:
+        raise InvalidInput("file", f"{file} holds no receipt: it was not written by Limner, or "
+                           "its metadata was taken out")  # fmt: skip
+    return record, imaging.read_image(data)
+
+
+def _parse(file: Path, data: bytes) -> Mapping[str, Any]:
+    try:
+        record = json.loads(data)
+    except ValueError as error:
+        raise MalformedBody(f"{file} is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise MalformedBody(f"{file} is no receipt: it must be a JSON object")
+    return record
+
+
+def _given(generation: Generation, given: Mapping[str, Path | None]) -> dict[str, Pixels]:
+    """The pixels of the files named in the command, which must be those of the receipt."""
+    source = generation.source
+    names = {} if source is None else {"image": source.sha256, "mask": source.mask_sha256}
+    found = {}
+    for name, path in given.items():
+        if path is None:
+            continue
+        load = imaging.read_mask if name == "mask" else imaging.read_image
+        pixels = load(path.read_bytes(), name)
+        if digest(pixels) != names.get(name):
+            raise InvalidInput(name, f"{path} is not the {name} that this receipt starts from")
+        found[digest(pixels)] = pixels
+    return found
+
+
+def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:
+    """What is still missing, from the sources that this machine's server keeps."""
+    if not missing:
+        return {}
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database.open(settings.database_url, pool_size=1)
+    try:
+        return sources.of_anyone(database, PictureFiles(settings.pictures_dir), missing)
+    except Gone as error:
+        raise Gone(f"{error} here; give it with --image and, for a mask, --mask") from error
+    finally:
+        database.close()
+
+
+def _tell(compared: replay.Comparison, changed: tuple[str, ...], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**asdict(compared), "changed": list(changed)}))
+        return
+    print(compared.sentence())
+    for note in changed:
+        easel.console.print(f"  {note}", style="yellow", highlight=False)

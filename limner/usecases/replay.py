@@ -1,0 +1,165 @@
+"""Draw a receipt again, and say whether the picture is the same to the pixel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from limner import imaging
+from limner.domain.model import ModelInfo
+from limner.domain.receipt import canonical, from_receipt
+from limner.engine.request import Pixels
+from limner.errors import InvalidInput
+from limner.store import images
+from limner.store.keys import Key
+from limner.usecases import sources
+from limner.usecases.develop import versions
+from limner.usecases.gallery import Gallery
+from limner.usecases.generate import Generate
+from limner.usecases.orders import Order, Outcome
+
+SURFACE = "replay"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far two pictures are apart; ``largest_difference`` is in 255ths of a colour.
+
+    Both numbers are None where the first picture is known by its digest alone.
+    """
+
+    identical: bool
+    of: int
+    different_pixels: int | None = None
+    largest_difference: int | None = None
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.identical:
+            return f"identical, 0 of {self.of:,} pixels differ"
+        if self.different_pixels is None:
+            return f"not identical; the first picture's {self.of:,} pixels are not here to compare"
+        return (
+            f"{self.different_pixels:,} of {self.of:,} pixels differ, "
+            f"by {self.largest_difference} of 255 at most"
+        )
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A replay's outcome; ``changed`` says what is not as it was when the receipt was made."""
+
+    outcome: Outcome
+    comparison: Comparison
+    changed: tuple[str, ...]
+
+
+class Replay:
+    """Replays receipts for callers of a server; each is a request like any other, and billed."""
+
+    def __init__(self, generate: Generate, gallery: Gallery) -> None:
+        self._generate = generate
+        self._gallery = gallery
+        self._studio = generate.studio
+
+    async def run(self, caller: Key, record: Mapping[str, Any]) -> Replayed:
+        """Draw ``record`` again and compare with the caller's stored picture, if there is one.
+
+        Raises ``InvalidInput`` for what is no receipt of the loaded model, and ``Gone`` when the
+        pictures it starts from are no longer kept.
+        """
+        generation = from_receipt(record)
+        model = self._studio.model()
+        check_model(record, model)
+        pixels = await self._studio.in_store(
+            sources.of_account,
+            self._studio.database,
+            self._studio.files,
+            caller.account_id,
+            generation,
+        )
+        first = await self._first(caller, record)
+        outcome = await self._generate.run(
+            caller,
+            Order(
+                generation=generation,
+                surface=SURFACE,
+                slug=self._studio.settings.slug,
+                body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
+                pixels=pixels,
+            ),
+        )
+        second = imaging.read_image(outcome.pictures[0].png)
+        return Replayed(outcome, judge(record, first, second), changed(record, model))
+
+    async def _first(self, caller: Key, record: Mapping[str, Any]) -> Pixels | None:
+        """The stored picture that ``record`` describes, by the digest of its pixels."""
+        sha256 = str(record.get("rgb_sha256", ""))
+        found = await self._studio.read(images.find_by_pixels, sha256, caller.account_id)
+        if found is None:
+            return None
+        return imaging.read_image((await self._gallery.picture(caller, found)).png)
+
+
+def judge(record: Mapping[str, Any], first: Pixels | None, second: Pixels) -> Comparison:
+    """``second`` against the receipt's own digest, and against ``first`` where it is at hand.
+
+    ``first`` counts only when it has the receipt's digest: a JPEG's pixels are not the drawn ones.
+    """
+    of = second.shape[0] * second.shape[1]
+    wanted = record.get("rgb_sha256")
+    if _digest(second) == wanted:
+        return Comparison(True, of, 0, 0)
+    if first is None or _digest(first) != wanted or first.shape != second.shape:
+        return Comparison(False, of)
+    return compare(first, second)
+
+
+def compare(first: Pixels, second: Pixels) -> Comparison:
+    """Two RGB pictures (height, width, 3) of one size, pixel by pixel."""
+    apart = np.abs(first.astype(np.int16) - second.astype(np.int16)).max(axis=2)
+    different = int(np.count_nonzero(apart))
+    return Comparison(different == 0, apart.size, different, int(apart.max()))
+
+
+def check_model(record: Mapping[str, Any], model: ModelInfo) -> None:
+    """Raises ``InvalidInput`` when another checkpoint drew what ``record`` describes."""
+    drew = record.get("model")
+    named = drew if isinstance(drew, Mapping) else {}
+    mine = (model.sha256, model.vae_sha256)
+    if (named.get("sha256"), named.get("vae_sha256")) == mine:
+        return
+    raise InvalidInput(
+        "receipt",
+        f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
+        f"({_shown(model.as_dict())})",
+    )
+
+
+def changed(record: Mapping[str, Any], model: ModelInfo) -> tuple[str, ...]:
+    """What differs from when the receipt was made and may explain a difference."""
+    then = record.get("versions")
+    noted = then if isinstance(then, Mapping) else {}
+    told = [
+        f"{name} was {noted.get(name)}, is {version}"
+        for name, version in versions().items()
+        if noted.get(name) != version
+    ]
+    drawing = record.get("drawing")
+    dtype = drawing.get("dtype") if isinstance(drawing, Mapping) else None
+    if dtype != model.dtype:
+        told.append(f"numbers were {dtype}, are {model.dtype}")
+    return tuple(told)
+
+
+def _digest(pixels: Pixels) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def _shown(named: Mapping[str, Any]) -> str:
+    vae = named.get("vae_sha256")
+    return f"sha256 {str(named.get('sha256'))[:12]}" + (f", VAE {str(vae)[:12]}" if vae else "")

@@ -1,0 +1,106 @@
+"""``limner replay``: from a picture's own metadata, with the embedded model, small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from limner import imaging
+from limner.cli import replaying
+from limner.cli.main import typer_app
+from limner.errors import Gone, InvalidInput, LimnerError, MalformedBody
+
+SMALL = ["--steps", "2", "--width", "64", "--height", "64", "--seed", "3"]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A knight, and a mage drawn from it, by one batch each."""
+    folder = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMNER_DATA_DIR", str(folder / "data"))
+        knight, mage = str(folder / "knight.png"), str(folder / "mage.png")
+        assert run("draw", "a knight", "-o", knight, *SMALL).exit_code == 0
+        more = ["--image", knight, "--mask", knight, "--strength", "0.7", "--mask-blur", "2"]
+        result = run("draw", "a mage", "-o", mage, *more, *SMALL)
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMNER_DATA_DIR", str(tmp_path / "data"))
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(typer_app, words)
+
+
+def failure(*words: str) -> LimnerError:
+    error = run("replay", *words).exception
+    assert isinstance(error, LimnerError), error
+    return error
+
+
+def test_a_picture_is_drawn_again_from_its_own_metadata(drawn: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.png"
+    result = run("replay", str(drawn / "knight.png"), "-o", str(again))
+    assert (result.exit_code, result.stdout) == (0, "identical, 0 of 4,096 pixels differ\n")
+    assert again.read_bytes() == (drawn / "knight.png").read_bytes()
+
+
+def test_a_difference_is_counted(drawn: Path, tmp_path: Path) -> None:
+    """The receipt of the knight with one word changed, beside the knight's pixels."""
+    pixels, metadata = replaying.read(drawn / "knight.png")[1], None
+    receipt = json.loads(
+        json.dumps(imaging.read_metadata((drawn / "knight.png").read_bytes()).receipt)
+    )
+    receipt["parameters"]["prompt"] = "a dragon"
+    receipt["versions"]["torch"] = "1.0"
+    (tmp_path / "a.json").write_text(json.dumps(receipt))
+    (tmp_path / "a.png").write_bytes(imaging.to_png(pixels, metadata))
+    result = run("replay", str(tmp_path / "a.json"), "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["identical"], told["of"]) == (1, False, 64 * 64)
+    assert 0 < told["different_pixels"] <= told["of"]
+    assert 0 < told["largest_difference"] <= 255
+    assert told["changed"][0].startswith("torch was 1.0, is ")
+
+
+def test_img2img_finds_its_sources_in_the_command(drawn: Path) -> None:
+    mage, knight = str(drawn / "mage.png"), str(drawn / "knight.png")
+    result = run("replay", mage, "--image", knight, "--mask", knight)
+    assert result.stdout == "identical, 0 of 4,096 pixels differ\n", result.output
+    error = failure(mage)
+    assert isinstance(error, Gone)
+    assert "give it with --image" in str(error)
+    error = failure(mage, "--image", mage)
+    assert isinstance(error, InvalidInput)
+    assert "mage.png is not the image that this receipt starts from" in str(error)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_the_receipt_of_lossy_files_is_enough(drawn: Path, tmp_path: Path, format: str) -> None:
+    data = (drawn / "knight.png").read_bytes()
+    file = tmp_path / f"a.{format}"
+    metadata = imaging.read_metadata(data)
+    file.write_bytes(imaging.encode(imaging.read_image(data), format, metadata))  # type: ignore[arg-type]
+    record, pixels = replaying.read(file)
+    assert record == metadata.receipt
+    assert pixels is not None
+
+
+def test_what_cannot_be_replayed(tmp_path: Path) -> None:
+    plain, broken = tmp_path / "plain.png", tmp_path / "broken.json"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(plain)
+    broken.write_text("[")
+    assert "holds no receipt" in str(failure(str(plain)))
+    assert isinstance(failure(str(broken)), MalformedBody)
+    assert "cannot be read" in str(failure(str(tmp_path / "nothing.png")))
+    broken.write_text('{"receipt": 2}')
+    assert "schema 2 is unknown" in str(failure(str(broken)))
