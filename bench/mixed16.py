@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    warnings.simplefilter("ignore")
     server, pipe = Server(options.model), peer(options.model)
     memory = choose_format(pipe)
     server.draw(REQUESTS[0])

@@ -30,8 +30,10 @@ from limner.engine import latents, samplers
 from limner.engine.conditioning import Conditioner
 from limner.engine.guidance import Guidance, count_rows
 from limner.engine.guidance import prepare as prepare_guidance
+from limner.engine.lanes import Lanes
 from limner.engine.noise import NoiseStream, initial_noise
 from limner.engine.previews import PreviewMap
+from limner.engine.pruning import prune
 from limner.engine.request import Facts, Image, Pixels, Request
 from limner.engine.samplers import SOURCES, Trace
 from limner.engine.throughput import memory_for_histories
@@ -86,6 +88,9 @@ class Runner:
         self.vae_s = 0.0
         self.device = next(checkpoint.unet.parameters()).device
         self.dtype = next(checkpoint.unet.parameters()).dtype
+        for part in (checkpoint.unet, checkpoint.vae):
+            prune(part)
+        self.unet = Lanes(checkpoint.unet)
         self.conditioner = Conditioner(
             checkpoint.tokenizer,
             checkpoint.text_encoder,
@@ -166,12 +171,12 @@ class Runner:
         t = torch.stack([image.state.t[image.evaluation] for image in images])
         contexts = [image.state.guidance.at(image.evaluation) for image in images]
         masks = [c.mask for c in contexts]
-        E = self.checkpoint.unet(
+        E = self.unet(
             y[rows].to(self.dtype),
             t[rows],
-            encoder_hidden_states=torch.cat([c.context for c in contexts]),
-            encoder_attention_mask=_join_masks(masks, [c.context for c in contexts]),
-        ).sample
+            torch.cat([c.context for c in contexts]),
+            _join_masks(masks, [c.context for c in contexts]),
+        )
         eps = [
             c.G @ e.flatten(1).float()
             for c, e in zip(contexts, E.split([image.rows for image in images]), strict=True)

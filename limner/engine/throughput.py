@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from limner.engine.lanes import Lanes
 from limner.engine.weights import Checkpoint
 
 ROWS_TRIED = (2, 4, 8, 16, 32, 64)
@@ -41,10 +42,10 @@ def knee(rows_per_second: Callable[[int], float]) -> int:
 @torch.inference_mode()
 def measure(checkpoint: Checkpoint) -> int:
     """The knee of this checkpoint at 512x512 on its device, by timing its own UNet."""
-    unet = checkpoint.unet
-    parameter = next(unet.parameters())
+    unet = Lanes(checkpoint.unet)
+    parameter = next(checkpoint.unet.parameters())
     side = 512 // checkpoint.vae_scale
-    width = unet.config.cross_attention_dim
+    width = checkpoint.unet.config.cross_attention_dim
 
     def rows_per_second(rows: int) -> float:
         y = torch.randn(rows, checkpoint.latent_channels, side, side).to(parameter)
@@ -53,8 +54,7 @@ def measure(checkpoint: Checkpoint) -> int:
         times = []
         for _ in range(3):
             began = time.perf_counter()
-            out = unet(y, t, encoder_hidden_states=context).sample
-            out.flatten()[0].item()  # waits for the device
+            unet(y, t, context, None).flatten()[0].item()  # waits for the device
             times.append(time.perf_counter() - began)
             if times[-1] > LONGEST_STEP_S:
                 break
