@@ -42,8 +42,10 @@ class Lanes:
     def _forward(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         if len(y) >= CHANNELS_LAST_ROWS_MIN:
             y = y.contiguous(memory_format=torch.channels_last)
-        out = self._unet(y, t, encoder_hidden_states=context, encoder_attention_mask=mask)
-        return out.sample
+        made: Tensor = self._unet(
+            y, t, encoder_hidden_states=context, encoder_attention_mask=mask
+        ).sample
+        return made
 
 
 def _single_threaded_pool(threads: int) -> ThreadPoolExecutor:

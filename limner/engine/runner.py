@@ -102,7 +102,7 @@ class Runner:
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
         rows, bucket = count_rows(g, self.conditioner)
-        strength = None if g.source is None else g.source.strength
+        _, strength = _start_of(g)
         count = evaluations(g.scheduler, g.steps, strength)
         columns = history(g.scheduler, g.steps, strength)
         height, width = (side // self.checkpoint.vae_scale for side in (g.height, g.width))
@@ -115,8 +115,9 @@ class Runner:
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
         g = image.request.generation
+        mode, strength = _start_of(g)
         betas = self.checkpoint.scheduler_betas
-        trace = samplers.trace(g.scheduler, g.steps, **_start_of(g), betas=betas)
+        trace = samplers.trace(g.scheduler, g.steps, mode=mode, strength=strength, betas=betas)
         guidance = prepare_guidance(g, trace.steps, image.key[2], self.conditioner)
         shape = (self.checkpoint.latent_channels, *image.key[:2])
         H = torch.zeros(trace.columns, int(np.prod(shape)), device=self.device)
@@ -220,12 +221,11 @@ class Runner:
         return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device)
 
 
-def _start_of(g: Generation) -> dict[str, object]:
-    """The part of a trace's arguments that says where the image starts."""
+def _start_of(g: Generation) -> tuple[samplers.Mode, float | None]:
+    """Where the image starts: from noise, or from a source at a strength."""
     if g.source is None:
-        return {"mode": "txt2img"}
-    mode = "img2img" if g.source.mask_sha256 is None else "inpaint"
-    return {"mode": mode, "strength": g.source.strength}
+        return "txt2img", None
+    return ("img2img" if g.source.mask_sha256 is None else "inpaint"), g.source.strength
 
 
 def _join_masks(masks: list[Tensor | None], contexts: list[Tensor]) -> Tensor | None:
