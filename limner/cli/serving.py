@@ -23,7 +23,10 @@ from limner.store import keys
 from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.usecases.accounts import Accounts
+from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
+from limner.usecases.queue import Queue
+from limner.usecases.retention import Retention
 from limner.web.app import create_app
 from limner.web.services import Services
 
@@ -85,12 +88,18 @@ def make_engine(settings: Settings) -> ThreadEngine:
 def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> FastAPI:
     """The application with its use cases, which start and stop with it."""
     generate = Generate(settings, database, PictureFiles(settings.pictures_dir), engine)
-    app = create_app(settings, Services(generate, Accounts(settings, database), engine))
+    queue, retention = Queue(generate), Retention(generate.studio)
+    accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
+    app = create_app(settings, Services(generate, accounts, engine, queue, gallery))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await generate.start()
+        await queue.start()
+        await retention.start()
         yield
+        await retention.close()
+        await queue.close(settings.drain_s)
         await generate.close(settings.drain_s)
 
     app.router.lifespan_context = lifespan

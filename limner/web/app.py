@@ -12,7 +12,17 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from limner.settings import Settings
-from limner.web import docs, mixing, native, native_prompts, page, segmind
+from limner.web import (
+    docs,
+    gallery,
+    mixing,
+    native,
+    native_prompts,
+    page,
+    queue,
+    requests,
+    segmind,
+)
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.desk import Desk
 from limner.web.gate import Gate
@@ -41,6 +51,9 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     segmind.install(app, desk)
     native.install(app, desk)
     native_prompts.install(app, desk)
+    queue.install(app, desk)
+    requests.install(app, desk)
+    gallery.install(app, desk)
     docs.install(app)
     page.install(app, desk)
     # The last one added is the outermost.

@@ -99,9 +99,7 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
     return response
 
 
-def to_order(
-    request: Request, call: wire.Call, digest: str, notes: Sequence[str] = ()
-) -> Order:
+def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str] = ()) -> Order:
     """The order of a call; ``notes`` are told beside the call's own."""
     return Order(
         generation=call.generation,

@@ -12,7 +12,8 @@ from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineStatus
 from limner.usecases.accounts import Standing
-from limner.usecases.orders import Order, Outcome
+from limner.usecases.orders import Order, Outcome, StoredPicture
+from limner.usecases.queue import Queue
 
 # An authenticated API key. The surfaces read its ``scopes`` and hand it on.
 Caller = Any
@@ -41,6 +42,19 @@ class Generate(Protocol):
         """Draw, store and bill. Cancelling the awaiting task means that the client left."""
 
 
+class Gallery(Protocol):
+    """``usecases.gallery.Gallery``."""
+
+    async def picture(self, caller: Caller, picture_id: str) -> StoredPicture:
+        """A picture with its file; raises ``NotFound``."""
+
+    async def delete(self, caller: Caller, picture_id: str) -> None:
+        """Delete a picture for good; raises ``NotFound``."""
+
+    async def delete_all(self, caller: Caller) -> int:
+        """Forget all finished requests; how many there were."""
+
+
 class Engine(Protocol):
     """The part of ``engine.client.EngineClient`` that surfaces look at."""
 
@@ -55,3 +69,5 @@ class Services:
     generate: Generate
     accounts: Accounts
     engine: Engine
+    queue: Queue
+    gallery: Gallery

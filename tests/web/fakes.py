@@ -13,9 +13,11 @@ from limner.domain.receipt import parameters_text, receipt
 from limner.engine.client import EngineStatus
 from limner.engine.fake import FAKE_MODEL, fake_pixels
 from limner.engine.request import Facts
-from limner.errors import IdempotencyMismatch, InsufficientCredits, InvalidKey
+from limner.errors import IdempotencyMismatch, InsufficientCredits, InvalidKey, NotFound
+from limner.store.jobs import Job
 from limner.usecases.accounts import Standing
 from limner.usecases.orders import Order, Outcome, StoredPicture
+from limner.usecases.queue import Status
 from limner.web.services import Services
 
 KEY = "SG_" + "0123456789abcdef" * 2
@@ -130,6 +132,67 @@ def _picture(order: Order, index: int, side: int | None) -> StoredPicture:
     return StoredPicture(f"pic_{index}", index, seed, g.width, g.height, png, record)
 
 
+class FakeQueue:
+    """Accepts, and never draws: the real queue is tested in test_queue.py."""
+
+    def __init__(self):
+        self.kept: dict[str, Status] = {}
+
+    async def submit(self, caller, order):
+        return (await self.submit_all(caller, [order]))[0]
+
+    async def submit_all(self, caller, orders):
+        made = [Status(_job(order, f"req_{len(self.kept)}{n}"), (), 1, 1, 2.5)
+                for n, order in enumerate(orders)]  # fmt: skip
+        self.kept |= {status.job.id: status for status in made}
+        return made
+
+    async def status(self, caller, request_id):
+        if request_id not in self.kept:
+            raise NotFound(f"Request {request_id} not found")
+        return self.kept[request_id]
+
+    async def remove(self, caller, request_id):
+        return await self.status(caller, request_id)
+
+    async def recent(self, caller, *, before=None, number=50):
+        return list(self.kept.values())[:number]
+
+    def running(self, caller, surface):
+        return []
+
+
+def _job(order, request_id):
+    return Job(
+        **dict.fromkeys(Job.__dataclass_fields__)
+        | {
+            "id": request_id,
+            "slug": order.slug,
+            "surface": order.surface,
+            "adjustments": order.adjustments,
+            "generation": order.generation.model_dump(mode="json"),
+            "status": "QUEUED",
+            "tries": 0,
+            "price_micro": 5,
+            "cost_micro": 0,
+            "created_at": 1.5,
+        }
+    )
+
+
+class FakeGallery:
+    """Holds nothing."""
+
+    async def picture(self, caller, picture_id):
+        raise NotFound(f"Picture {picture_id} not found")
+
+    async def delete(self, caller, picture_id):
+        raise NotFound(f"Picture {picture_id} not found")
+
+    async def delete_all(self, caller):
+        return 0
+
+
 @dataclass
 class FakeEngineClient:
     current: EngineStatus = field(default_factory=lambda: EngineStatus(True, "", FAKE_MODEL))
@@ -139,4 +202,4 @@ class FakeEngineClient:
 
 
 def services() -> Services:
-    return Services(FakeGenerate(), FakeAccounts(), FakeEngineClient())
+    return Services(FakeGenerate(), FakeAccounts(), FakeEngineClient(), FakeQueue(), FakeGallery())

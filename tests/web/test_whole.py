@@ -17,7 +17,9 @@ from limner.store import audit, keys, ledger
 from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.usecases.accounts import Accounts
+from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
+from limner.usecases.queue import Queue
 from limner.web.app import create_app
 from limner.web.services import Services
 from tests.web.conftest import PATH
@@ -38,11 +40,21 @@ class Whole:
         self.account_id = found.account_id
         files = PictureFiles(self.settings.pictures_dir)
         self.generate = Generate(self.settings, self.database, files, self.engine)
-        accounts = Accounts(self.settings, self.database)
-        self.app = create_app(self.settings, Services(self.generate, accounts, self.engine))
+        self.queue = Queue(self.generate)
+        self.app = create_app(
+            self.settings,
+            Services(
+                self.generate,
+                Accounts(self.settings, self.database),
+                self.engine,
+                self.queue,
+                Gallery(self.generate.studio),
+            ),
+        )
 
     async def __aenter__(self):
         await self.generate.start()
+        await self.queue.start()
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
             base_url="http://limner.test",
@@ -53,6 +65,7 @@ class Whole:
 
     async def __aexit__(self, *_):
         await self.client.aclose()
+        await self.queue.close()
         await self.generate.close()
         self.engine.close()
         with self.database.read() as conn:

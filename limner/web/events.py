@@ -1,0 +1,106 @@
+"""A request's progress as server-sent events (HTML standard, section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
+
+from starlette.requests import Request
+
+from limner import imaging
+from limner.domain.pricing import as_credits
+from limner.engine.request import Pixels
+from limner.usecases.events import Note
+from limner.usecases.following import follow as follow_notes
+from limner.usecases.queue import Status
+from limner.web.answers import dumps
+from limner.web.desk import Desk
+from limner.web.stored import picture_json, seconds
+
+KEEP_ALIVE_S = 15.0
+RETRY_MS = 1000
+_ENDS = frozenset({"completed", "failed", "cancelled"})
+
+
+async def follow(request: Request, desk: Desk) -> AsyncIterator[str]:
+    """The stream of the request that the path names. Raises ``NotFound`` before it begins."""
+    caller, id = request.state.caller, request.path_params["id"]
+    status: Status = await desk.services.queue.status(caller, id)
+    last = request.headers.get("last-event-id", "")
+    after = int(last[:18]) if last.isascii() and last.isdigit() else 0
+    return _stream(request, desk, status, after)
+
+
+async def _stream(request: Request, desk: Desk, status: Status, after: int) -> AsyncIterator[str]:
+    """Text of the events, with comments in between so that no proxy thinks it is dead."""
+    queue, caller, id = desk.services.queue, request.state.caller, status.job.id
+    steps = (status.job.generation or {}).get("steps", 0)
+    notes = cast(AsyncGenerator[Note, None], follow_notes(queue, caller, id, after))
+    yield f"retry: {RETRY_MS}\n\n"
+    coming: asyncio.Future[Note] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(notes))
+            await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
+            if not coming.done():
+                yield ": still here\n\n"
+                continue
+            note, coming = coming.result(), None
+            if note.name in _ENDS:
+                for text in _ending(desk, await queue.status(caller, id)):
+                    yield text
+                return
+            if text := await asyncio.to_thread(_render, note, steps):
+                yield text
+    except StopAsyncIteration:
+        return
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        await notes.aclose()
+
+
+def _render(note: Note, steps: int) -> str:
+    """The event of a note; empty for what is told when the request ends."""
+    if note.name == "queued":
+        names = ("position", "estimate_s")
+        return _event("queued", {name: note.data.get(name) for name in names})
+    if note.name == "started":
+        return _event("started", {"index": note.data["index"]}, note.number)
+    if note.name == "progress":
+        told = {**note.data, "steps": steps, "preview": _data_uri(note.preview)}
+        return _event("progress", told, note.number)
+    return ""
+
+
+def _ending(desk: Desk, status: Status) -> list[str]:
+    """The stored pictures, and how it ended."""
+    job = status.job
+    if job.status != "COMPLETED":
+        text = job.error or f"Request {job.id} was not drawn"
+        return [_event("failed", {"error": text, "status": job.status})]
+    told = [
+        _event("drawn", {"index": p.index, "picture": picture_json(desk.settings, p)})
+        for p in status.pictures
+    ]
+    finished = {
+        "status": job.status,
+        "cost": as_credits(job.cost_micro),
+        "remaining": as_credits(status.remaining_micro),
+        "infer_time": seconds(job.infer_seconds),
+    }
+    return [*told, _event("finished", finished)]
+
+
+def _event(name: str, data: dict[str, Any], number: int = 0) -> str:
+    id = f"id: {number}\n" if number else ""
+    return f"{id}event: {name}\ndata: {dumps(data)}\n\n"
+
+
+def _data_uri(preview: Pixels | None) -> str | None:
+    if preview is None:
+        return None
+    return "data:image/png;base64," + base64.b64encode(imaging.to_png(preview)).decode()

@@ -1,0 +1,82 @@
+"""Stored requests and pictures as JSON, with absolute URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from limner import imaging
+from limner.domain.pricing import as_credits
+from limner.settings import Settings
+from limner.store.images import Picture
+from limner.usecases.queue import Status
+
+SUFFIXES: Mapping[imaging.Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+
+
+def picture_url(settings: Settings, picture_id: str, suffix: str) -> str:
+    """Where a picture's file is fetched, with the key."""
+    return f"{settings.public_url}/api/pictures/{picture_id}.{suffix}"
+
+
+def picture_json(settings: Settings, picture: Picture) -> dict[str, Any]:
+    """One stored picture."""
+    return {
+        "id": picture.id,
+        "index": picture.index,
+        "seed": picture.seed,
+        "width": picture.width,
+        "height": picture.height,
+        "urls": {
+            format: picture_url(settings, picture.id, suffix) for format, suffix in SUFFIXES.items()
+        },
+    }
+
+
+def request_json(settings: Settings, status: Status) -> dict[str, Any]:
+    """One stored request; ``generation`` is null once its results have expired."""
+    job = status.job
+    return {
+        "request_id": job.id,
+        "status": job.status,
+        "slug": job.slug,
+        "surface": job.surface,
+        "created_at": as_time(job.created_at),
+        "started_at": as_time(job.started_at),
+        "finished_at": as_time(job.finished_at),
+        "generation": job.generation,
+        "price": as_credits(job.price_micro),
+        "cost": as_credits(job.cost_micro),
+        "adjustments": list(job.adjustments),
+        "position": status.position,
+        "estimate_s": seconds(status.estimate_s),
+        "infer_time": seconds(job.infer_seconds),
+        "error": job.error,
+        "pictures": [picture_json(settings, picture) for picture in status.pictures],
+    }
+
+
+def metrics_json(status: Status) -> dict[str, Any]:
+    """What a finished request took and cost, under the vendor's names."""
+    return {
+        "inference_time": seconds(status.job.infer_seconds),
+        "queue_time": seconds(status.queue_s),
+        "total_time": seconds(status.total_s),
+        "retry_count": max(0, status.job.tries - 1),
+        "cost": as_credits(status.job.cost_micro),
+        "remaining_credits": as_credits(status.remaining_micro),
+    }
+
+
+def as_time(moment: float | None) -> str | None:
+    """ISO 8601 in UTC of seconds since the epoch."""
+    if moment is None:
+        return None
+    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def seconds(value: float | None) -> float | None:
+    """To the millisecond."""
+    return None if value is None else round(value, 3)

@@ -1,0 +1,82 @@
+"""The whole server over a real socket: uvicorn, use cases, SQLite, and the fake engine."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from limner.cli.serving import make_app
+from limner.engine.fake import FakeEngine
+from limner.settings import Settings
+from limner.store import audit, keys, ledger
+from limner.store.db import Database
+
+CREDITS = 10
+
+
+@dataclass
+class Served:
+    """A running server; ``key`` is a good key with ``CREDITS`` credits."""
+
+    url: str
+    key: str
+    app: FastAPI
+    database: Database
+    engine: FakeEngine
+
+    @property
+    def headers(self):
+        return {"x-api-key": self.key}
+
+    def new_key(self, credits=CREDITS):
+        with self.database.begin() as conn:
+            return keys.create(conn, name="more", credits_micro=credits * 1_000_000)[0]
+
+    def http(self, key=None):
+        headers = {"x-api-key": key or self.key}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+
+
+@contextmanager
+def serve(folder: Path, *, engine=None, **settings):
+    """A server on a free port; its books are checked at the end."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    chosen = Settings(**{"data_dir": folder, "public_url": url, "drain_s": 5, **settings})
+    folder.mkdir(parents=True, exist_ok=True)
+    database = Database.open(chosen.database_url)
+    engine = (engine or FakeEngine()).wait_ready()
+    app = make_app(chosen, database, engine)
+    with database.begin() as conn:
+        key, _ = keys.create(conn, name="me", credits_micro=CREDITS * 1_000_000)
+    with _running(app, listener):
+        yield Served(url, key, app, database, engine)
+    engine.close()
+    with database.read() as conn:
+        assert audit.check(conn) == []
+        assert ledger.totals(conn)["held"] == 0
+    database.close()
+
+
+@contextmanager
+def _running(app, listener):
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
