@@ -1,3 +1,3 @@
-from tests.store.databases import database, empty_sqlite, postgres_url, url
+from tests.store.databases import database, empty_sqlite, postgres_url, tmp_path, url
 
-__all__ = ["database", "empty_sqlite", "postgres_url", "url"]
+__all__ = ["database", "empty_sqlite", "postgres_url", "tmp_path", "url"]

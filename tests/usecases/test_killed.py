@@ -64,11 +64,11 @@ def test_killed_at_random_moments(url, database, tmp_path, rounds):
         # Those already served ask again, too: a client cannot know that its answer was sent.
         recent = {kind: names[-3 * each :] for kind, names in wanted.items()}
         life = Mortal(url, tmp_path, key, recent, given)
-        assert life.ready.wait(30)
+        assert life.ready.wait(60)
         time.sleep(dice.uniform(0, 0.4))
         life.kill()
     last = Mortal(url, tmp_path, key, wanted, given)
-    assert last.process.wait(120) == 0
+    assert last.process.wait(400) == 0
     last.reader.join()
     expect_exact(database, tmp_path, key, wanted, given)
 
@@ -94,7 +94,7 @@ def test_a_killed_servers_holds_come_back_from_a_living_sibling(url, database, t
     key, given = customer(database, GRANTED), defaultdict(set)
     names = {"sync": [str(i) for i in range(40)], "queued": []}
     doomed = Mortal(url, tmp_path, key, names, given)
-    assert doomed.ready.wait(30)
+    assert doomed.ready.wait(60)
     living = Mortal(url, tmp_path, key, {"sync": [], "queued": ["late"]}, given)
     with_holds = Database.open(url)
     deadline = time.monotonic() + 20
