@@ -1,4 +1,4 @@
-"""The seam between Limner and whatever draws: today a thread, tomorrow replicas elsewhere."""
+"""The seams of the engine: what callers see of it, and what its loop sees of a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from limner.domain.model import ModelInfo
-from limner.engine.request import Request
+from limner.engine.request import Facts, Image, Pixels, Request
 
 
 @dataclass(frozen=True)
@@ -51,3 +51,35 @@ class EngineClient(Protocol):
 
     def close(self, drain_s: float = 0.0) -> None:
         """Take no more, let what runs finish for ``drain_s`` seconds, then abort the rest."""
+
+
+class Runner(Protocol):
+    """The model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn."""
+
+    model: ModelInfo
+    max_rows: int
+    native_area: int
+    max_bytes: int
+    unet_s: float
+    vae_s: float
+
+    def plan(self, request: Request) -> list[Image]:
+        """Cheap: the request's images with key, rows, evaluations and bytes; may refuse."""
+
+    def prepare(self, image: Image) -> None:
+        """Everything an image needs before its first evaluation."""
+
+    def step(self, images: list[Image]) -> None:
+        """One evaluation of each image, in one forward pass."""
+
+    def preview(self, image: Image) -> Pixels:
+        """The denoised estimate as a small RGB picture, uint8 (h, w, 3)."""
+
+    def step_of(self, image: Image) -> int:
+        """The user's step (from 1) that the last evaluation belonged to."""
+
+    def decode(self, image: Image) -> Pixels:
+        """The finished picture, uint8 (height, width, 3); raises ``NotFinite``."""
+
+    def facts(self, image: Image) -> Facts:
+        """What the receipt says about how the image was computed."""

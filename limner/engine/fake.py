@@ -37,7 +37,7 @@ FAKE_MODEL = ModelInfo(
 
 
 class FakeRunner:
-    """``loop.Runner`` without tensors. ``step_s`` is how long each step takes.
+    """``client.Runner`` without tensors. ``step_s`` is how long each step takes.
 
     A prompt with ``!fault`` fails in the middle; one with ``!black`` decodes to not-a-number.
     """

@@ -10,6 +10,7 @@ The unconditional row is left out exactly when its coefficient is 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,6 +62,17 @@ class Guidance:
         return replace(self, spans=moved)
 
 
+def together(rows: Sequence[Rows]) -> tuple[Tensor, Tensor | None]:
+    """Context and mask of a batch; no mask when every row is full, so that fast kernels stay."""
+    context = torch.cat([r.context for r in rows])
+    if all(r.mask is None for r in rows):
+        return context, None
+    full = [r.context.new_ones(r.context.shape[:2], dtype=torch.bool) for r in rows]
+    return context, torch.cat(
+        [f if r.mask is None else r.mask for f, r in zip(full, rows, strict=True)]
+    )
+
+
 def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
     """Rows of one evaluation and the context bucket in chunks, without encoding anything.
 
@@ -89,7 +101,9 @@ def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
     return len(_weights(g.guidance, branches)), 1 << (chunks - 1).bit_length()
 
 
-def prepare(g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditioner) -> Guidance:
+def encode_guidance(
+    g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditioner
+) -> Guidance:
     """Encode every prompt of an image and lay its rows out for each evaluation.
 
     ``steps`` (K,) is the user's step, from 1, that each evaluation belongs to.

@@ -13,11 +13,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
-from limner.domain.model import ModelInfo
-from limner.engine.client import EngineStats, EngineStatus
-from limner.engine.request import Drawn, Facts, Failed, Image, Pixels, Progress, Request, Started
+from limner.engine.client import EngineStats, EngineStatus, Runner
+from limner.engine.request import Drawn, Failed, Image, Progress, Request, Started
 from limner.engine.scheduler import Scheduler
 from limner.errors import (
     Aborted,
@@ -30,38 +28,6 @@ from limner.errors import (
 )
 
 log = logging.getLogger(__name__)
-
-
-class Runner(Protocol):
-    """The model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn."""
-
-    model: ModelInfo
-    max_rows: int
-    native_area: int
-    max_bytes: int
-    unet_s: float
-    vae_s: float
-
-    def plan(self, request: Request) -> list[Image]:
-        """Cheap: the request's images with key, rows, evaluations and bytes; may refuse."""
-
-    def prepare(self, image: Image) -> None:
-        """Everything an image needs before its first evaluation."""
-
-    def step(self, images: list[Image]) -> None:
-        """One evaluation of each image, in one forward pass."""
-
-    def preview(self, image: Image) -> Pixels:
-        """The denoised estimate as a small RGB picture, uint8 (h, w, 3)."""
-
-    def step_of(self, image: Image) -> int:
-        """The user's step (from 1) that the last evaluation belonged to."""
-
-    def decode(self, image: Image) -> Pixels:
-        """The finished picture, uint8 (height, width, 3); raises ``NotFinite``."""
-
-    def facts(self, image: Image) -> Facts:
-        """What the receipt says about how the image was computed."""
 
 
 class ThreadEngine:
@@ -92,8 +58,9 @@ class ThreadEngine:
         self.failure: Exception | None = None
         self._steps = self._rows = self._images = 0
         self._busy_s = 0.0
-        self._runner: Runner | None = None
-        self._scheduler: Scheduler | None = None
+        self._loaded = False
+        self._runner: Runner  # both are set before _loaded is
+        self._scheduler: Scheduler
         self._preparer = ThreadPoolExecutor(1, "limner-prepare")
         self._thread = threading.Thread(target=self._main, name="limner-engine", daemon=True)
         self._thread.start()
@@ -101,11 +68,10 @@ class ThreadEngine:
     # What callers use, from any thread.
 
     def submit(self, request: Request) -> None:
-        runner = self._runner
-        if runner is None:
+        if not self._loaded:
             raise ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
-        images = runner.plan(request)
-        limit = self._max_bytes or runner.max_bytes
+        images = self._runner.plan(request)
+        limit = self._max_bytes or self._runner.max_bytes
         if images and images[0].bytes > limit:
             raise InvalidInput(
                 "num_inference_steps",
@@ -128,13 +94,12 @@ class ThreadEngine:
         self._inbox.put(lambda: self._abort(request_id))
 
     def status(self) -> EngineStatus:
-        runner, scheduler = self._runner, self._scheduler
-        if runner is None or scheduler is None:
+        if not self._loaded:
             return EngineStatus(ready=False, message=self._message)
+        runner, running = self._runner, self._scheduler.in_flight
         stats = EngineStats(
             self._steps, self._rows, self._images, runner.unet_s, runner.vae_s, self._busy_s
         )
-        running = scheduler.in_flight
         waiting = max(0, self._open_images - running)
         return EngineStatus(not self._closing, "ready", runner.model, waiting, running, stats)
 
@@ -164,14 +129,13 @@ class ThreadEngine:
             native_area=runner.native_area,
             max_bytes=self._max_bytes or runner.max_bytes,
         )
-        self._runner = runner
+        self._runner, self._loaded = runner, True
         self._say("ready")
         while not self._stopped:
             self._read_inbox(wait=not self.step())
 
     def step(self) -> bool:
         """Admit, schedule and run once; False when there was nothing to run."""
-        assert self._scheduler is not None
         began = time.perf_counter()
         for image in self._scheduler.admit():
             self._preparer.submit(self._prepare, image)
@@ -188,7 +152,6 @@ class ThreadEngine:
 
     def _run(self, batch: list[Image]) -> list[Image]:
         """Run a step; when it fails, run each image alone so that only the culprit is lost."""
-        assert self._runner is not None
         try:
             self._runner.step(batch)
         except Exception as error:
@@ -202,8 +165,6 @@ class ThreadEngine:
         return batch
 
     def _hand_out(self, image: Image) -> None:
-        assert self._runner is not None
-        assert self._scheduler is not None
         try:
             self._report(image)
             if not image.finished:
@@ -218,7 +179,6 @@ class ThreadEngine:
         self._end(image, event)
 
     def _report(self, image: Image) -> None:
-        assert self._runner is not None
         watched = image.request.watched.is_set() and not image.finished
         image.request.sink(
             Progress(
@@ -231,7 +191,6 @@ class ThreadEngine:
         )
 
     def _fail(self, image: Image, error: Exception) -> None:
-        assert self._scheduler is not None
         if not isinstance(error, LimnerError):
             log.error("image %d of %s failed", image.index, image.request.id, exc_info=error)
             error = EngineFault("Drawing failed inside the engine.")
@@ -256,23 +215,19 @@ class ThreadEngine:
             return
 
     def _arrive(self, images: list[Image]) -> None:
-        assert self._scheduler is not None
         for image in images:
             self._scheduler.add(image)
 
     def _prepare(self, image: Image) -> None:
         """On the preparer's thread; the outcome comes back through the inbox."""
-        assert self._runner is not None
+        failure = None
         try:
             self._runner.prepare(image)
         except Exception as error:
             failure = error
-            self._inbox.put(lambda: self._prepared(image, failure))
-        else:
-            self._inbox.put(lambda: self._prepared(image, None))
+        self._inbox.put(lambda: self._prepared(image, failure))
 
     def _prepared(self, image: Image, error: Exception | None) -> None:
-        assert self._scheduler is not None
         if image not in self._scheduler.all():
             image.state = None  # aborted while it was being prepared
         elif error is not None:
@@ -281,12 +236,10 @@ class ThreadEngine:
             self._scheduler.start(image)
 
     def _abort(self, request_id: str) -> None:
-        assert self._scheduler is not None
         for image in self._scheduler.drop(request_id):
             self._end(image, Failed(image.index, Aborted("The request was cancelled.")))
 
     def _stop(self) -> None:
-        assert self._scheduler is not None
         for request_id in {image.request.id for image in self._scheduler.all()}:
             self._abort(request_id)
         self._stopped = True

@@ -27,7 +27,7 @@ def conditioner(squire: Checkpoint) -> Conditioner:
 
 def test_weights_compose_to_the_formula(conditioner: Conditioner) -> None:
     g = make_generation("a :0.7 AND b AND c :-0.2", guidance=4.0)
-    rows = guidance.prepare(g, np.array([1]), 1, conditioner).at(0)
+    rows = guidance.encode_guidance(g, np.array([1]), 1, conditioner).at(0)
     eps = torch.randn(4, 10)
     uncond, a, b, c = eps
     expected = uncond + 4 * (0.7 * (a - uncond) + (b - uncond) - 0.2 * (c - uncond))
@@ -40,7 +40,7 @@ def test_rows_are_what_the_price_counts(conditioner: Conditioner, text: str, sca
     g = make_generation(text, guidance=scale)
     rows, _ = guidance.count_rows(g, conditioner)
     assert rows == branch_count(parse(text, g.steps).weights, scale)
-    prepared = guidance.prepare(g, np.array([1]), 1, conditioner).at(0)
+    prepared = guidance.encode_guidance(g, np.array([1]), 1, conditioner).at(0)
     assert prepared.context.shape[0] == rows == len(prepared.G)
     torch.testing.assert_close(prepared.G.sum(), torch.tensor(1.0))
 
@@ -48,7 +48,7 @@ def test_rows_are_what_the_price_counts(conditioner: Conditioner, text: str, sca
 def test_editing_changes_the_rows_at_the_users_step(conditioner: Conditioner) -> None:
     g = make_generation("[knight:mage:2]", negative_prompt="[red:blue:3]", steps=4)
     steps = np.array([1, 1, 2, 2, 3, 3, 4])  # a two-evaluation method
-    made = guidance.prepare(g, steps, 1, conditioner)
+    made = guidance.encode_guidance(g, steps, 1, conditioner)
     assert made.span_of == (0, 0, 0, 0, 1, 1, 2)
     knight = conditioner.encode(parse("knight", 1).entries[0].branches[0].spans, 1)
     mage = conditioner.encode(parse("mage", 1).entries[0].branches[0].spans, 1)
@@ -62,7 +62,7 @@ def test_shorter_prompts_are_padded_to_the_bucket_and_masked(
 ) -> None:
     g = make_generation("tree " * words)
     assert guidance.count_rows(g, conditioner) == (2, bucket)
-    rows = guidance.prepare(g, np.array([1]), bucket, conditioner).at(0)
+    rows = guidance.encode_guidance(g, np.array([1]), bucket, conditioner).at(0)
     assert rows.context.shape[1] == 77 * bucket
     if bucket == 1:
         assert rows.mask is None
