@@ -75,14 +75,13 @@ export function keyForm(done) {
   return form;
 }
 
-function askForKey(why = "") {
-  if ($("#key")) {
-    $("#key").focus();
-    return;
-  }
+/** Opens the key's dialog, or points at the first visit's form. */
+export function askForKey(why = "") {
+  if ($("#key")) return $("#key").focus();
   const box = dialog("Your key", why && h("p", { class: "error" }, why), keyForm(() => box.close()),
     h("p", { class: "note" }, "The server prints a first key when it is started for the first time; its operator makes others with ",
       h("code", {}, "limner keys create --name NAME --credits 10"), "."));
+  return $("#key").focus();
 }
 
 /** Accepting the model's licence, where a key must before it draws. */

@@ -6,6 +6,7 @@ import { $, announce, h } from "./dom.js";
 import * as errors from "./errors.js";
 import * as gallery from "./gallery.js";
 import * as jobs from "./jobs.js";
+import { key } from "./local.js";
 import { order, toBody } from "./order.js";
 import * as seed from "./seed.js";
 import * as stage from "./stage.js";
@@ -31,6 +32,7 @@ export const sourceOf = (requestId) => sources.get(requestId) ?? null;
 export function draw() {
   if (isDrawing()) return;
   errors.clear();
+  if (!key.get()) return account.askForKey();
   if (!order.get().prompt.trim()) return errors.show("prompt is empty; say what to draw");
   start([jobs.add([{ body: toBody() }])]);
 }
@@ -49,17 +51,18 @@ export function resume() {
 }
 
 function start(made) {
+  const before = stage.shown();
   const placed = made.map((job) => [job, job.parts.map((part) => [part, tilesOf(part)])]);
   stage.show(placed.flatMap(([, parts]) => parts.flatMap(([, tiles]) => tiles)));
   $("#stage").scrollIntoView({ block: "nearest" });
-  for (const [job, parts] of placed) run(job, parts);
+  for (const [job, parts] of placed) run(job, parts, before);
 }
 
 function tilesOf({ body, label }) {
   return Array.from({ length: body.samples ?? 1 }, () => stage.makeTile({ width: body.img_width, height: body.img_height, label }));
 }
 
-async function run(job, parts) {
+async function run(job, parts, before) {
   const stop = new AbortController();
   const tiles = parts.flatMap(([, some]) => some);
   running.set(job, { stop, tiles });
@@ -69,7 +72,10 @@ async function run(job, parts) {
     errors.clear("draw");
     await Promise.all(parts.map(([part, some]) => follow(part, some, stop.signal)));
   } catch (error) {
-    if (!stop.signal.aborted) fail(error, tiles);
+    if (stop.signal.aborted) return;
+    // Refused before it began: what was looked at comes back.
+    if (!job.parts[0].id && before.length) stage.show(before);
+    fail(error, tiles);
   } finally {
     running.delete(job);
     jobs.forget(job);
@@ -94,7 +100,7 @@ function took({ type, data }, tiles) {
   const act = {
     queued: () => say(tiles, words.queue(data.position, data.estimate_s)),
     offline: () => say(tiles, "The server is gone for a moment. What it has begun goes on when it is back."),
-    started: () => begin(tiles[data.index]),
+    started: () => begin(tiles[data.index], tiles),
     progress: () => progress(tiles[data.index], data),
     drawn: () => drawn(tiles[data.index], data.picture),
     stored: () => stored(data, tiles),
@@ -111,8 +117,12 @@ function say(tiles, text) {
   }
 }
 
-function begin(tile) {
+function begin(tile, tiles) {
   if (!tile || tile.state === "done") return;
+  for (const other of tiles.filter((t) => t.state === "waiting" && t !== tile)) {
+    other.word = "Soon";
+    stage.update(other);
+  }
   Object.assign(tile, { state: "drawing", word: "The first lines", begun: performance.now() });
   account.showTurn("Drawing");
   stage.update(tile);
@@ -122,6 +132,7 @@ function progress(tile, { evaluation, evaluations, preview, step, steps }) {
   if (!tile || tile.state === "done") return;
   Object.assign(tile, { state: "drawing", done: evaluation / evaluations, preview: preview ?? tile.preview });
   tile.begun ??= performance.now();
+  tile.turn = `Step ${step} of ${steps}`;
   account.showTurn(`Drawing, step ${step} of ${steps}`);
   stage.update(tile);
 }

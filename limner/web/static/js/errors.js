@@ -4,8 +4,8 @@ import { $, $$, announce } from "./dom.js";
 
 const SAME = { img_height: "img_width", mask: "image", strength: "image", resize_mode: "image", mask_blur: "image", subseed: "seed" };
 
-/** Shows `text` beside the field that it begins with, else beside Draw. */
-export function show(text, extra = null) {
+/** Shows `text` beside the field that it begins with, else beside Draw; and goes there. */
+export function show(text, extra = null, { focus = true } = {}) {
   const word = /^[a-z_0-9]+/.exec(text)?.[0] ?? "";
   const name = SAME[word] ?? word;
   const field = (word && $(`[data-field="${name}"]`)) || $('[data-field="draw"]');
@@ -16,8 +16,8 @@ export function show(text, extra = null) {
   field.closest("details")?.setAttribute("open", "");
   control(field)?.setAttribute("aria-invalid", "true");
   announce(text);
-  if (!field.matches(".draw-bar")) control(field)?.focus();
-  line.scrollIntoView?.({ block: "nearest" });
+  if (focus && !field.matches(".draw-bar")) control(field)?.focus();
+  if (focus) line.scrollIntoView?.({ block: "nearest" });
 }
 
 /** Takes the sentences away: all, or those of one field. */

@@ -1,5 +1,6 @@
 // Painting a mask on the source: white is repainted. It travels as PNG, in the source's own pixels.
 
+import { model } from "./account.js";
 import { $, h } from "./dom.js";
 
 const SIDE_MAX = 1024;
@@ -30,7 +31,7 @@ export function paintMask(image) {
 
 function makeView(image, painter, feather, done, cancel) {
   const paper = h("div", { class: "paper", style: { "--ratio": String(image.width / image.height) } },
-    h("img", { src: image.data, alt: "" }), painter.canvas, painter.brush);
+    h("img", { src: image.data, alt: "", class: model()?.sprite_pixels ? "crisp" : "" }), painter.canvas, painter.brush);
   return h("div", { class: "mask", role: "group", "aria-label": "Mask" },
     h("p", { class: "note" }, "Paint what is to be drawn anew. Alt erases; wheel or [ ] change the brush; arrows and Space paint by keyboard."),
     paper,

@@ -5,7 +5,7 @@ import { load, save } from "./local.js";
 export const LIMITS = { side: [512, 1024], sideStep: 64, samples: 4 };
 
 const EMPTY = {
-  prompt: "", negative_prompt: "", scheduler: "UniPC", num_inference_steps: 25, guidance_scale: 4.5,
+  prompt: "", negative_prompt: "", scheduler: "UniPC", num_inference_steps: 30, guidance_scale: 4.5,
   samples: 1, img_width: 512, img_height: 512, seed: null, locked: false, styles: [],
 };
 export const EXAMPLE = {

@@ -24,7 +24,7 @@ export const refresh = debounce(async () => {
   } catch (error) {
     if (mine !== asked) return;
     show(null);
-    if (error instanceof Refused && error.status === 400) errors.show(error.message);
+    if (error instanceof Refused && error.status === 400) errors.show(error.message, null, { focus: false });
     else if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
   }
 }, 250);

@@ -46,7 +46,7 @@ const preview = debounce(async () => {
     line.textContent = `Draws: ${told.prompt ?? told.lines?.[0]?.prompt ?? ""}`;
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
-    line.textContent = error.message;
+    line.textContent = error.message.startsWith("style_mix") ? error.message : "";
   }
 }, 350);
 

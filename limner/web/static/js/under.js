@@ -16,7 +16,7 @@ function show(tile) {
   if (id !== null && id === shown) return;
   shown = id;
   const box = $("#under");
-  if (!tile?.picture) return box.replaceChildren();
+  if (!tile?.picture) return box.replaceChildren(...(tile?.state === "drawing" ? [h("p", { class: "turn" }, tile.turn ?? "")] : []));
   return box.replaceChildren(...[facts(tile), adjustments(tile), actions(tile, false), actions(tile, true), h("div", { id: "finding", role: "status" })].filter(Boolean));
 }
 

@@ -7,7 +7,7 @@ import { draw } from "./draw.js";
 import { key } from "./local.js";
 import * as stage from "./stage.js";
 
-const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 64, height: 64, alt: "A knight in red armour, drawn by the model that comes with Limner" });
+const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 32, height: 32, alt: "A knight in red armour, drawn by the model that comes with Limner" });
 
 /** Shows what fits: the key's form, or the first drawing; hidden once there are pictures. */
 export function show() {

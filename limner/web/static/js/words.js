@@ -16,11 +16,10 @@ export function seconds(value) {
   return `${Math.round(value / 60)} min`;
 }
 
-/** Whose turn is next: `ahead` requests before this one. */
-export function queue(ahead, estimate) {
+/** Whose turn is next; `position` counts from 1, the next to be drawn. */
+export function queue(position, estimate) {
   const time = estimate ? `, about ${seconds(estimate)}` : "";
-  if (!ahead) return `Yours is next${time}.`;
-  return `${ahead} ahead of yours${time}.`;
+  return position > 1 ? `${position - 1} ahead of yours${time}` : `Yours is next${time}`;
 }
 
 export function when(iso) {
