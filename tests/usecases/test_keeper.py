@@ -1,0 +1,127 @@
+"""The lease of a process: renewed, lost, and what happens to its work then."""
+
+import asyncio
+import time
+
+import pytest
+
+from limner.engine.fake import FakeEngine
+from limner.store import jobs, keys, leases, ledger
+from limner.usecases import books
+from tests.store.databases import customer
+from tests.usecases.house import balance, house, order, until
+
+
+def status_of(database, request_id):
+    with database.read() as conn:
+        return jobs.find(conn, request_id).status
+
+
+def test_a_lease_is_renewed_while_its_process_lives(database, tmp_path):
+    key = customer(database, 100_000)
+
+    async def story():
+        engine = FakeEngine(step_s=0.05)
+        async with house(database, tmp_path, engine=engine, lease_s=1) as generate:
+            outcome = await generate.run(key, order(steps=40))  # longer than the lease
+            assert outcome.cost_micro
+
+    asyncio.run(story())
+
+
+def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path):
+    """As after a suspended process wakes up: others may have its work by then."""
+    key = customer(database, 100_000)
+
+    async def story():
+        engine = FakeEngine(step_s=0.02)
+        async with house(database, tmp_path, engine=engine, lease_s=1) as generate:
+            lost = generate.studio.keeper.lease_id
+            task = asyncio.create_task(generate.run(key, order(steps=150)))
+            await until(lambda: engine.status().running)
+            with database.begin() as conn:
+                leases.close(conn, lost)
+            with pytest.raises(books.Interrupted):
+                await task
+            await until(lambda: not engine.status().running)
+            assert generate.studio.keeper.lease_id != lost
+            assert balance(database, key).available_micro == 100_000
+            assert (await generate.run(key, order())).cost_micro == 4
+
+    asyncio.run(story())
+
+
+def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path):
+    key = customer(database, 100_000)
+
+    async def story():
+        engine = FakeEngine(step_s=0.02)
+        async with house(database, tmp_path, engine=engine) as generate:
+            task = asyncio.create_task(generate.run(key, order(steps=20)))
+            await until(lambda: engine.status().running)
+            request_id = next(iter(generate.studio.running))
+            with database.begin() as conn:
+                hold_id = jobs.find(conn, request_id).hold_id
+                ledger.carry(conn, hold_id, leases.open(conn, ttl_s=0.0))
+            await asyncio.sleep(0.01)
+            with database.begin() as conn:
+                books.recover(conn, hold_id)
+            with pytest.raises(Exception, match="was resolved before"):
+                await task
+            assert status_of(database, request_id) == "FAILED"
+
+    asyncio.run(story())
+    assert balance(database, key).available_micro == 100_000
+
+
+def test_a_request_whose_settlement_failed_is_found_again(database, tmp_path, monkeypatch):
+    key = customer(database, 1000)
+
+    def broken(*_):
+        raise OSError("the database is away")
+
+    async def story():
+        async with house(database, tmp_path, lease_s=1) as generate:
+            monkeypatch.setattr("limner.usecases.keeper.UNSEEN_S", 0.0)
+            with monkeypatch.context() as patched:
+                patched.setattr(books, "settle", broken)
+                with pytest.raises(Exception, match="not finite"):
+                    await generate.run(key, order("!black"))
+            await until(lambda: balance(database, key).held_micro == 0)
+
+    asyncio.run(story())
+    assert balance(database, key).available_micro == 1000
+
+
+def test_the_holds_of_a_dead_process_come_back_at_the_next_start(database, tmp_path):
+    key = customer(database, 1000)
+    with database.begin() as conn:
+        dead = leases.open(conn, ttl_s=0.0)
+        for name, asynchronous in (("a", False), ("b", True)):
+            jobs.insert(
+                conn,
+                id=f"req_{name}",
+                key_id=key.id,
+                account_id=key.account_id,
+                slug="s",
+                surface="test",
+                body_sha256="0" * 64,
+                generation=order().generation.model_dump(mode="json"),
+                adjustments=[],
+                samples=1,
+                asynchronous=asynchronous,
+                status="PROCESSING",
+                hold_id=f"hold_{name}",
+                price_micro=4,
+            )
+            keys.reserve(conn, key.id, 4)
+            ledger.hold(conn, key.account_id, 4, id=f"hold_{name}", lease_id=dead)
+    time.sleep(0.01)
+
+    async def story():
+        async with house(database, tmp_path, empty=False):
+            assert status_of(database, "req_a") == "FAILED"
+            assert status_of(database, "req_b") == "QUEUED"
+            assert balance(database, key).held_micro == 4
+
+    asyncio.run(story())
