@@ -19,6 +19,7 @@ from limner.cli.keys import keys_app
 from limner.cli.models import app as models_app
 from limner.cli.replay import replay
 from limner.cli.serve import serve
+from limner.cli.sheets import flow, grid, styles_app
 from limner.errors import LimnerError
 
 typer_app = typer.Typer(
@@ -30,6 +31,9 @@ typer_app = typer.Typer(
 )
 typer_app.command()(serve)
 typer_app.command()(draw)
+typer_app.command()(grid)
+typer_app.command()(flow)
+typer_app.add_typer(styles_app, name="styles")
 typer_app.command()(replay)
 typer_app.command()(explain)
 typer_app.add_typer(keys_app, name="keys")

@@ -22,6 +22,21 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and t
 DatabaseUrl = Annotated[
     str | None, typer.Option(help="SQLAlchemy URL of the database. Default: SQLite in data-dir.")
 ]
+Negative = Annotated[str | None, typer.Option(help="What to keep out.")]
+Scheduler = Annotated[str | None, typer.Option(help="One of the twelve. Default: UniPC.")]
+Steps = Annotated[int | None, typer.Option(help="1 to 150. Default: 20.")]
+Guidance = Annotated[float | None, typer.Option(help="0 to 100. Default: 7.5.")]
+Seed = Annotated[int | None, typer.Option(help="Default: random.")]
+Side = Annotated[int | None, typer.Option(help="A multiple of 8. Default: 512.")]
+Image = Annotated[str | None, typer.Option(help="Picture to start from: a file or URL.")]
+Strength = Annotated[
+    float | None, typer.Option(help="How far to go from --image, 0 to 1. Default: 0.75.")
+]
+Style = Annotated[
+    list[str] | None,
+    typer.Option(help="KIND=NAME or KIND=NAME:WEIGHT of the style catalogue; several times."),
+]
+Preset = Annotated[str | None, typer.Option(help="easy, medium or hard.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -51,3 +66,18 @@ def style_mix(picks: Sequence[str]) -> dict[str, Any] | None:
         else:
             mix[kind] = pick
     return mix or None
+
+
+_FIELDS = {
+    "negative": "negative_prompt",
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "width": "img_width",
+    "height": "img_height",
+}
+
+
+def body(*, style: Sequence[str] | None = None, **given: Any) -> dict[str, Any]:
+    """The options that were given, under the wire's names."""
+    fields = {**given, "style_mix": style_mix(style or ())}
+    return {_FIELDS.get(name, name): value for name, value in fields.items() if value is not None}

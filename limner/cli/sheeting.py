@@ -1,0 +1,173 @@
+"""What ``limner grid``, ``styles sheet`` and ``flow`` do: bodies -> works -> one sheet."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from limner.cli import drawing, easel
+from limner.domain.params import Generation, Source
+from limner.domain.styles import Kind
+from limner.errors import InvalidInput, SettingsError
+from limner.settings import Settings
+from limner.usecases import catalogue, sheet
+from limner.usecases.develop import Picture
+from limner.usecases.sheet import Cell, Sheet
+from limner.web import native_form, wire
+from limner.web.inputs import check_strength, digest
+from limner.web.mixing import catalogue as read_catalogue
+
+CELLS_MAX = 400
+COLUMNS = 6
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A field of a request, or a kind of style, and the values it takes in turn."""
+
+    field: str
+    values: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Axis:
+        """``scheduler=Euler,DDIM``; a value with a comma stands in double quotes."""
+        field, equals, rest = text.partition("=")
+        values = tuple(next(csv.reader([rest], skipinitialspace=True), ())) if equals else ()
+        own = wire.ALIASES.get(field, field)
+        if own not in native_form.FORM.readers and own not in KINDS:
+            known = ", ".join([*native_form.FORM.readers, *KINDS])
+            raise InvalidInput("axis", f"{field!r} is no axis; an axis is one of: {known}")
+        if not values or not all(value.strip() for value in values):
+            raise InvalidInput("axis", f"{text!r} has no values; write {field}=ONE,TWO")
+        return cls(own, values)
+
+    def apply(self, body: Mapping[str, Any], value: str) -> dict[str, Any]:
+        """``body`` with this axis's field set."""
+        if self.field not in KINDS:
+            return {**body, self.field: value}
+        mix = dict(body.get("style_mix") or {})
+        mix[self.field] = [value] if self.field in ("artists", "movements") else value
+        return {**body, "style_mix": mix}
+
+    def label(self, value: str) -> str:
+        """What stands over a column."""
+        shown = value if len(value) <= 60 else value[:57] + "..."
+        return shown if self.field in ("prompt", *KINDS) else f"{self.field} {shown}"
+
+
+def grid(settings: Settings, body: Mapping[str, Any], x: Axis, y: Axis | None) -> Sheet:
+    """Every value of ``x`` with every value of ``y``, all from one seed."""
+    body = _one_seed(settings, body)
+    rows = [body] if y is None else [y.apply(body, value) for value in y.values]
+    bodies = [x.apply(row, value) for row in rows for value in x.values]
+    _check(len(bodies))
+    pictures = _draw(settings, bodies)
+    width = len(x.values)
+    cells = [
+        tuple(map(Cell.of, pictures[start : start + width]))
+        for start in range(0, len(pictures), width)
+    ]
+    return Sheet(
+        title=str(body.get("prompt", "Grid")),
+        cells=tuple(cells),
+        columns=tuple(x.label(value) for value in x.values),
+        rows=() if y is None else tuple(y.label(value) for value in y.values),
+        notes=_notes(pictures[0], hide=(x.field, "" if y is None else y.field)),
+    )
+
+
+def styles(settings: Settings, body: Mapping[str, Any], kind: Kind) -> Sheet:
+    """Every entry of one kind of the catalogue, after the prompt alone."""
+    body = _one_seed(settings, body)
+    axis = Axis(kind, tuple(read_catalogue(settings)[kind]))
+    bodies = [body, *(axis.apply(body, name) for name in axis.values)]
+    _check(len(bodies))
+    pictures = _draw(settings, bodies)
+    captions = ["without", *axis.values]
+    cells = [Cell.of(picture, name) for picture, name in zip(pictures, captions, strict=True)]
+    title = f"{body['prompt']}: {catalogue.FILES[kind].replace('_', ' ')}"
+    return sheet.gallery(title, cells, COLUMNS, _notes(pictures[0]))
+
+
+def flow(settings: Settings, body: Mapping[str, Any], vary: Axis, strength: float) -> Sheet:
+    """Draw; vary on the same seed; polish each by img2img: a row for each move."""
+    body = _one_seed(settings, body)
+    bodies = [body, *(vary.apply(body, value) for value in vary.values)]
+    _check(2 * len(bodies))
+    calls = asyncio.run(_calls(settings, bodies))
+    check_strength(calls[0].generation.steps, strength)
+    with easel.opened(settings, len(bodies)) as engine:
+        drawn = easel.draw_all(engine, [easel.Work(c.generation, c.pixels) for c in calls])
+        works = [
+            _polish(call.generation, picture, strength)
+            for call, picture in zip(calls, drawn, strict=True)
+        ]
+        polished = easel.draw_all(engine, works)
+    return Sheet(
+        title=str(body["prompt"]),
+        cells=(tuple(map(Cell.of, drawn)), tuple(map(Cell.of, polished))),
+        columns=("drawn", *(vary.label(value) for value in vary.values)),
+        rows=("1, 2: draw, then vary on the same seed", f"3: polish, strength {strength:g}"),
+        notes=_notes(drawn[0], hide=(vary.field,)),
+    )
+
+
+def write(made: Sheet, file: Path) -> list[Path]:
+    """The sheet as PNG and HTML beside each other, whichever of the two ``file`` names."""
+    if file.suffix.lower() not in (".png", ".html", ""):
+        raise SettingsError(f"-o is {file}; a sheet is written as .png and .html.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    png, html = file.with_suffix(".png"), file.with_suffix(".html")
+    png.write_bytes(sheet.to_png(made))
+    html.write_text(sheet.to_html(made), encoding="utf-8")
+    return [png, html]
+
+
+def _one_seed(settings: Settings, body: Mapping[str, Any]) -> dict[str, Any]:
+    """``body`` with its seed chosen, so that every cell has the same, and one sample."""
+    [call] = asyncio.run(_calls(settings, [body]))
+    return {**body, "seed": call.generation.seed, "samples": 1}
+
+
+def _draw(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[Picture]:
+    calls = asyncio.run(_calls(settings, bodies))
+    works = [easel.Work(call.generation, call.pixels) for call in calls]
+    with easel.opened(settings, len(works)) as engine:
+        return easel.draw_all(engine, works)
+
+
+async def _calls(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[wire.Call]:
+    return [await drawing.to_call(body, settings) for body in bodies]
+
+
+def _polish(generation: Generation, picture: Picture, strength: float) -> easel.Work:
+    source = Source(sha256=digest(picture.pixels), strength=strength)
+    again = generation.model_copy(update={"source": source})
+    return easel.Work(again, {source.sha256: picture.pixels})
+
+
+def _notes(picture: Picture, hide: Sequence[str] = ()) -> tuple[str, ...]:
+    """What all cells share, but for the fields that change between them."""
+    parameters = picture.receipt["parameters"]
+    shared = {
+        "seed": parameters["seed"],
+        "scheduler": parameters["scheduler"],
+        "num_inference_steps": parameters["steps"],
+        "guidance_scale": f"{parameters['guidance']:g}",
+        "size": f"{parameters['width']}x{parameters['height']}",
+    }
+    told = [f"{name} {value}" for name, value in shared.items() if name not in hide]
+    lines = [f"{picture.receipt['model']['name']}: " + ", ".join(told)]
+    if parameters["negative_prompt"] and "negative_prompt" not in hide:
+        lines.append(f"without: {parameters['negative_prompt']}")
+    return tuple(lines)
+
+
+def _check(pictures: int) -> None:
+    if pictures > CELLS_MAX:
+        raise InvalidInput("axis", f"This sheet has {pictures} pictures; at most {CELLS_MAX}")
