@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner import errors
 from limner.errors import LimnerError
+from limner.web import envelopes
 
 log = logging.getLogger("limner.web")
 
@@ -125,8 +126,8 @@ class Errors:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        extra = {"x-request-id": new_request_id()}
-        scope.setdefault("state", {})["headers"] = extra
+        state = scope.setdefault("state", {})
+        extra = state["headers"] = {"x-request-id": state.get("request_id") or new_request_id()}
         begun = False
 
         async def send_with_headers(message: Message) -> None:
@@ -156,6 +157,7 @@ class Errors:
 
 
 def _render(request: Request, error: Exception, request_id: str) -> Response:
+    request.state.refusal = type(error).__name__ if isinstance(error, LimnerError) else "Fault"
     if not isinstance(error, LimnerError):
         log.error(
             "fault in %s %s, %s", request.method, request.url.path, request_id, exc_info=error
@@ -169,11 +171,12 @@ def _render(request: Request, error: Exception, request_id: str) -> Response:
 
 
 def envelope(
-    request: Request,  # noqa: ARG001 - other surfaces choose by path
+    request: Request,
     status: int,
     text: str,
-    error: Exception,  # noqa: ARG001
+    error: Exception,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The surface's way to say what went wrong."""
-    return JSONResponse({"error": text}, status, headers)
+    content = envelopes.body(request.url.path, status, text, error)
+    return JSONResponse(content, status, headers)

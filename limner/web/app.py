@@ -18,6 +18,7 @@ from limner.web import (
     mixing,
     native,
     native_prompts,
+    openai,
     page,
     queue,
     requests,
@@ -48,6 +49,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     )
     mixing.catalogue(settings)  # a style that cannot be read stops the start
     desk = Desk(settings, services)
+    openai.install(app, desk)  # its paths come before the vendor's slugs
     segmind.install(app, desk)
     native.install(app, desk)
     native_prompts.install(app, desk)

@@ -70,17 +70,23 @@ def digest(pixels: Pixels) -> str:
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
-async def _pixels(name: str, value: str | bytes, settings: Settings) -> Pixels:
+async def read_bytes(name: str, value: str | bytes, settings: Settings) -> bytes:
+    """The file that a field holds or names. Raises ``InvalidInput``."""
     if isinstance(value, str) and fetching.is_url(value):
         limits = fetching.Limits(
             settings.fetch_max_bytes, settings.fetch_max_s, settings.fetch_private
         )
-        value = await fetching.fetch(value, name, limits)
-    return await asyncio.to_thread(_decode, name, value)
+        return await fetching.fetch(value, name, limits)
+    if isinstance(value, str):
+        return await asyncio.to_thread(imaging.parse_base64, value, name)
+    return value
 
 
-def _decode(name: str, value: str | bytes) -> Pixels:
-    data = imaging.parse_base64(value, name) if isinstance(value, str) else value
+async def _pixels(name: str, value: str | bytes, settings: Settings) -> Pixels:
+    return await asyncio.to_thread(_decode, name, await read_bytes(name, value, settings))
+
+
+def _decode(name: str, data: bytes) -> Pixels:
     return imaging.read_mask(data, name) if name == "mask" else imaging.read_image(data, name)
 
 

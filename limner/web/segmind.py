@@ -93,7 +93,7 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
     )
     notes = tuple(dict.fromkeys((*call.notes, *outcome.adjustments, *files.notes)))
     response = _answer(call, outcome, files)
-    response.headers.update(_headers(call, outcome, files))
+    response.headers.update(result_headers(call.format, outcome, files))
     if notes:
         response.headers["x-adjustments"] = adjustments(notes)
     return response
@@ -147,14 +147,15 @@ def _mixed(outcome: Outcome, files: Sequence[bytes], media_type: str) -> Respons
     return Response(b"".join(parts), media_type=f"multipart/mixed; boundary={boundary}")
 
 
-def _headers(call: wire.Call, outcome: Outcome, files: Files) -> dict[str, str]:
+def result_headers(format: imaging.Format, outcome: Outcome, files: Files) -> dict[str, str]:
+    """What came of a call, on the answer with its pictures."""
     seeds = [picture.seed for picture in outcome.pictures]
     shape: dict[str, Any] = {
         "height": files.height,
         "width": files.width,
         "samples": len(seeds),
         "seeds": seeds,
-        "format": call.format,
+        "format": format,
     }
     headers = {
         "x-generation-time": f"{outcome.infer_seconds:.3f}",
