@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,8 +37,8 @@ class Database:
         self.engine = engine
         self._writer = engine.execution_options(**{WRITES: True})
         # SQLite takes one writer at a time and makes the others poll. Threads of this process
-        # queue here instead, where they are woken at once.
-        self._turn = threading.Lock() if is_sqlite(engine) else None
+        # queue here instead, where they are woken in order.
+        self._turn = _Turn() if is_sqlite(engine) else None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = POOL_SIZE) -> Database:
@@ -76,6 +77,32 @@ class Database:
         self.engine.dispose()
 
 
+class _Turn:
+    """A lock that is handed on in the order of asking; ``threading.Lock`` may starve a thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -98,13 +125,16 @@ def _parse(url: str) -> URL:
 
 def _engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        return create_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+        )
     assert url.database is not None
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -78,7 +78,7 @@ def find(conn: Connection, request_id: str, *, lock: bool = False) -> Job | None
 def lock(conn: Connection, request_ids: Collection[str]) -> None:
     """Lock several requests, in one order, until the transaction ends."""
     mine = select(requests.c.id).where(requests.c.id.in_(request_ids))
-    conn.execute(mine.order_by(requests.c.id).with_for_update())
+    conn.execute(mine.order_by(requests.c.id).with_for_update(key_share=True))
 
 
 def find_by_hold(conn: Connection, hold_id: str, *, lock: bool = False) -> Job | None:
@@ -265,13 +265,13 @@ def _next() -> Any:
         .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
         .order_by(*order, requests.c.id)
         .limit(1)
-        .with_for_update(of=requests, skip_locked=True)
+        .with_for_update(of=requests, skip_locked=True, key_share=True)
     )
 
 
 def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Job | None:
     query = select(requests).where(condition)
-    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    row = conn.execute(query.with_for_update(key_share=True) if lock else query).one_or_none()
     return None if row is None else _job(row)
 
 

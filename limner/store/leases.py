@@ -14,9 +14,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 from limner.store import ids
 from limner.store.ledger import find_hold
 from limner.store.schema import holds, leases
-from limner.store.sql import now
+from limner.store.sql import clock, now
 
 LEASE_S = 15.0
+FORGOTTEN_S = 3600.0
 
 
 def open(conn: Connection, *, ttl_s: float = LEASE_S) -> str:
@@ -37,7 +38,8 @@ def renew(conn: Connection, lease_id: str, *, ttl_s: float = LEASE_S) -> bool:
 
 def close(conn: Connection, lease_id: str) -> None:
     """End a lease now; what it still carries is lost at once and found by ``dead_holds``."""
-    conn.execute(update(leases).where(leases.c.id == lease_id).values(expires_at=0.0))
+    ended = clock(conn) - 1
+    conn.execute(update(leases).where(leases.c.id == lease_id).values(expires_at=ended))
 
 
 def dead_holds(conn: Connection, moment: float) -> list[str]:
@@ -59,11 +61,17 @@ def is_dead(conn: Connection, hold_id: str, moment: float) -> bool:
     found = find_hold(conn, hold_id, lock=True)
     if found is None or found.lease_id is None:
         return False
-    query = select(leases.c.expires_at).where(leases.c.id == found.lease_id).with_for_update()
-    return bool(conn.execute(query).scalar_one() < moment)
+    query = select(leases.c.expires_at).where(leases.c.id == found.lease_id)
+    # NO KEY UPDATE: who puts the lease on a new hold is not in the way.
+    expires_at = conn.execute(query.with_for_update(key_share=True)).scalar_one()
+    return bool(expires_at < moment)
 
 
 def forget(conn: Connection, moment: float) -> None:
-    """Delete the leases that had ended by ``moment`` and carry nothing."""
+    """Delete the leases that had ended long before ``moment`` and carry nothing.
+
+    Not sooner: its process may not know yet, and put it on one more hold, which is then found.
+    """
+    moment -= FORGOTTEN_S
     carried = select(holds.c.id).where(holds.c.lease_id == leases.c.id).exists()
     conn.execute(delete(leases).where(leases.c.expires_at < moment, ~carried))

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -142,6 +143,25 @@ def test_writers_in_two_pools_on_one_file_wait_for_each_other(tmp_path):
         assert conn.execute(query).scalar_one() == 201
     for database in pools:
         database.close()
+
+
+def test_writers_of_one_process_take_turns_in_order(tmp_path):
+    database, order = Database.open(f"sqlite:///{tmp_path / 'limner.db'}"), []
+
+    def write(number):
+        with database.begin():
+            order.append(number)
+
+    threads = [threading.Thread(target=write, args=[number]) for number in range(8)]
+    with database.begin():
+        for number, thread in enumerate(threads):
+            thread.start()
+            while len(database._turn._waiting) <= number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    database.close()
+    assert order == list(range(8))
 
 
 def test_sqlite_commits_survive_a_power_cut(tmp_path):

@@ -292,6 +292,9 @@ def test_a_hold_of_a_living_process_is_not_dead(database, account):
         assert ledger.carry(conn, "hold_2", None)
         leases.forget(conn, moment)
         left = select(func.count()).select_from(leases.leases)
+        assert conn.execute(left).scalar() == 2  # its process may not have noticed yet
+        leases.forget(conn, moment + leases.FORGOTTEN_S + 1)
+        left = select(func.count()).select_from(leases.leases)
         assert conn.execute(left).scalar() == 1  # the one that still carries hold_1
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from sqlalchemy import text
 
 from limner.engine.fake import FakeEngine
 from limner.store import jobs, keys, leases, ledger
@@ -125,3 +126,17 @@ def test_the_holds_of_a_dead_process_come_back_at_the_next_start(database, tmp_p
             assert balance(database, key).held_micro == 4
 
     asyncio.run(story())
+
+
+def test_recovery_does_not_stand_in_the_way_of_new_holds(database):
+    """Found by killing servers: both need the lease's row, and each had what the other wanted."""
+    key = customer(database, 1000)
+    with database.begin() as conn:
+        lease = leases.open(conn, ttl_s=60)
+        ledger.hold(conn, key.account_id, 4, id="hold_old", lease_id=lease)
+    if database.engine.dialect.name == "sqlite":
+        return  # one writer at a time
+    with database.begin() as recovering, database.begin() as accepting:
+        accepting.execute(text("SET lock_timeout = '2s'"))
+        assert leases.is_dead(recovering, "hold_old", time.time() + 3600)
+        ledger.hold(accepting, key.account_id, 4, id="hold_new", lease_id=lease)
