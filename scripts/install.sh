@@ -27,8 +27,8 @@ if "$venv/bin/python" -c "$fits" 2>/dev/null; then
 else
     cp constraints.txt "$constraints"
     echo "Installing PyTorch (the largest part; docs/install.md says how to take the CPU-only build)"
-    "$venv/bin/python" -m pip install --quiet "$(grep '^torch==' constraints.txt)" \
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$(grep '^torch==' constraints.txt)" \
         ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
 fi
 echo "Installing Limner and what it needs"
-"$venv/bin/python" -m pip install --quiet -c "$constraints" -e ".$extras"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".$extras"
