@@ -1,0 +1,211 @@
+"""What a judge would look at: mixed company, kept regions, strength, AND and editing.
+
+Thresholds compare pictures of the embedded model with each other, so that a better model in its
+place is held to the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from limner.domain.params import Source
+from limner.domain.schedulers import SCHEDULER_NAMES
+from limner.engine.loop import ThreadEngine
+from limner.engine.request import Drawn, Request
+from limner.engine.runner import Runner
+from limner.engine.weights import Checkpoint
+from tests.engine.factories import Collector, make_generation
+
+SIZES = ((128, 128), (128, 192), (192, 128))
+WORDS = [
+    "knight",
+    "mage",
+    "dragon",
+    "castle",
+    "forest",
+    "red",
+    "blue",
+    "golden",
+    "crown",
+    "sword",
+    "staff",
+    "hood",
+    "night",
+]
+
+
+@pytest.fixture(scope="module")
+def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
+    made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
+    while not made.status().ready:
+        time.sleep(0.01)
+    yield made
+    made.close()
+
+
+def request(prompt: str, *pixels: np.ndarray[Any, Any], **fields: Any) -> Request:
+    """A request; ``pixels`` are the source and, after it, the mask."""
+    source = fields.pop("source", {})
+    named = {digest(each): each for each in pixels}
+    if pixels:
+        names = dict(zip(("sha256", "mask_sha256"), named, strict=False))
+        fields["source"] = Source(**names, **source)
+    generation = make_generation(prompt, **fields)
+    sink = Collector()
+    return Request(f"judge-{time.monotonic_ns()}", generation, "a", sink, named)
+
+
+def digest(pixels: np.ndarray[Any, Any]) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
+
+
+def draw(engine: ThreadEngine, *requests: Request) -> list[np.ndarray[Any, Any]]:
+    for each in requests:
+        engine.submit(each)
+    ends = [each.sink.wait(600.0)[0] for each in requests]  # type: ignore[attr-defined]
+    assert all(isinstance(end, Drawn) for end in ends), ends
+    return [end.pixels for end in ends]
+
+
+def alone(engine: ThreadEngine, each: Request) -> np.ndarray[Any, Any]:
+    again = Request(each.id + "-alone", each.generation, "b", Collector(), each.pixels)
+    return draw(engine, again)[0]
+
+
+def apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
+def mixed(number: int, seed: int, **fields: Any) -> list[Request]:
+    """Random requests: txt2img, img2img, inpainting, AND, editing, 1 to 3 chunks, three sizes."""
+    rng = random.Random(seed)
+    return [_random(rng, kind=index % 5, **fields) for index in range(number)]
+
+
+def _random(rng: random.Random, kind: int, **fields: Any) -> Request:
+    words = " ".join(rng.choices(WORDS, k=rng.choice((4, 90, 170))))
+    width, height = rng.choice(SIZES)
+    noise = np.random.default_rng(rng.randrange(2**32))
+    picture = noise.integers(0, 256, (96, 80, 3), np.uint8)
+    mask = np.where(noise.random((96, 80)) < 0.3, np.uint8(255), np.uint8(0))
+    pixels = {1: (picture,), 2: (picture, mask)}.get(kind, ())
+    prompt = {3: f"{words} AND a red hat :0.7", 4: f"[a knight:{words}:0.5] at night"}.get(
+        kind, words
+    )
+    return request(
+        prompt,
+        *pixels,
+        **({"source": {"strength": rng.choice((0.5, 0.75, 1.0))}} if pixels else {}),
+        negative_prompt=rng.choice(("", "blurry", "noise, " * 40)),
+        scheduler=rng.choice(SCHEDULER_NAMES),
+        steps=rng.randint(4, 10),
+        guidance=rng.choice((1.0, 4.0, 7.5)),
+        seed=rng.randrange(2**64),
+        width=width,
+        height=height,
+        **fields,
+    )
+
+
+def test_a_few_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:
+    requests = mixed(6, seed=1)
+    for each, picture in zip(requests, draw(engine, *requests), strict=True):
+        assert apart(picture, alone(engine, each)) <= 1, each.generation
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_forty_mixed_requests_are_within_one_of_themselves_alone(engine: ThreadEngine) -> None:
+    requests = mixed(40, seed=2)
+    for each, picture in zip(requests, draw(engine, *requests), strict=True):
+        assert apart(picture, alone(engine, each)) <= 1, each.generation
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_forty_exact_requests_are_bit_equal_to_themselves_alone(engine: ThreadEngine) -> None:
+    """Half of the company is not exact, and draws in shared passes at the same time."""
+    requests = mixed(40, seed=3, exact=True)
+    company = mixed(20, seed=4)
+    pictures = draw(engine, *requests, *company)
+    for each, picture in zip(requests, pictures, strict=False):
+        assert np.array_equal(picture, alone(engine, each)), each.generation
+
+
+@pytest.mark.parametrize("blur", [0, 6])
+def test_inpainting_keeps_what_the_mask_keeps(engine: ThreadEngine, blur: int) -> None:
+    noise = np.random.default_rng(7)
+    picture = noise.integers(0, 256, (128, 128, 3), np.uint8)
+    mask = np.zeros((128, 128), np.uint8)
+    mask[40:96, 24:104] = 255
+    source = {"strength": 1.0, "mask_blur": blur}
+    sizes = {"width": 128, "height": 128, "steps": 4}
+    [drawn] = draw(engine, request("a mage", picture, mask, source=source, **sizes))
+    reach = 4 * blur
+    kept = np.ones((128, 128), bool)
+    kept[40 - reach : 96 + reach, 24 - reach : 104 + reach] = False
+    assert np.array_equal(drawn[kept], picture[kept])
+    assert apart(drawn[60:70, 60:70], picture[60:70, 60:70]) > 20
+
+
+@pytest.mark.slow
+def test_strength_orders_the_distance_from_the_source(engine: ThreadEngine) -> None:
+    [source] = draw(engine, request("a knight with red armor, forest background", steps=12))
+    strengths = (0.2, 0.4, 0.6, 0.8, 1.0)
+    pictures = draw(
+        engine,
+        *(
+            request(
+                "a mage with blue robe, castle background",
+                source,
+                source={"strength": strength},
+                steps=12,
+                seed=31,
+            )
+            for strength in strengths
+        ),
+    )
+    distances = [float(np.abs(p.astype(int) - source.astype(int)).mean()) for p in pictures]
+    assert distances == sorted(distances)
+    assert distances[0] > 0
+    assert len(set(distances)) == len(distances)
+
+
+def shares(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How much of a picture is red and how much is blue; purple is both."""
+    r, g, b = (pixels[..., i].astype(int) for i in range(3))
+    return np.array([(r - g > 40).mean(), (b - g > 40).mean()])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_and_of_red_and_blue_holds_both(engine: ThreadEngine) -> None:
+    of = "a knight with {} armor, snow background"
+    red, blue = of.format("red"), of.format("blue")
+    fields = {"steps": 12, "guidance": 4.0}
+    found = np.zeros((3, 2))
+    for seed in range(1, 5):
+        prompts = (red, blue, f"{red} AND {blue}")
+        pictures = draw(engine, *(request(p, seed=seed, **fields) for p in prompts))
+        found += [shares(picture) for picture in pictures]
+    red_alone, blue_alone, both = found / 4
+    assert both[0] > 1.2 * blue_alone[0]
+    assert both[1] > 1.2 * red_alone[1]
+
+
+@pytest.mark.slow
+def test_an_edited_prompt_differs_from_both_its_sides(engine: ThreadEngine) -> None:
+    prompts = ("knight", "mage", "[knight:mage:0.5]")
+    of = "a {}, forest background"
+    fields = {"steps": 12, "guidance": 4.0}
+    knight, mage, both = draw(engine, *(request(of.format(p), **fields) for p in prompts))
+    between = [np.abs(both.astype(int) - one.astype(int)).mean() for one in (knight, mage)]
+    assert min(between) > 2
+    assert max(between) < 60
