@@ -150,6 +150,17 @@ class Settings(BaseModel):
     lease_s: float = Field(
         15.0, ge=1, le=600, description="A process silent for this long loses its holds."
     )
+    metrics_open: bool = Field(
+        False,
+        description="Show `/metrics` without a key to callers on this machine (loopback, and not "
+        "through a proxy); otherwise it needs a key with the scope admin.",
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="Form of the log's lines; `auto` is JSON unless on a terminal."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least weight of what Limner logs, on standard error."
+    )
     drain_s: float = Field(
         30.0, ge=0, le=3600, description="Time that running pictures get at a shutdown."
     )

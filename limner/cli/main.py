@@ -20,6 +20,7 @@ from limner.cli.models import app as models_app
 from limner.cli.replay import replay
 from limner.cli.serve import serve
 from limner.cli.sheets import flow, grid, styles_app
+from limner.cli.usage import usage
 from limner.errors import LimnerError
 
 typer_app = typer.Typer(
@@ -38,6 +39,7 @@ typer_app.command()(replay)
 typer_app.command()(explain)
 typer_app.add_typer(keys_app, name="keys")
 typer_app.add_typer(credits_app, name="credits")
+typer_app.command()(usage)
 typer_app.add_typer(models_app, name="models")
 typer_app.command()(doctor)
 

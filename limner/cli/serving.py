@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from rich.console import Console
 
+from limner import logs
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.loop import ThreadEngine
@@ -25,6 +26,7 @@ from limner.store.images import PictureFiles
 from limner.usecases.accounts import Accounts
 from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
+from limner.usecases.office import Office
 from limner.usecases.queue import Queue
 from limner.usecases.retention import Retention
 from limner.web.app import create_app
@@ -40,6 +42,7 @@ _console = Console(highlight=False, soft_wrap=True)
 
 def run(settings: Settings) -> None:
     """Serve until stopped; SIGTERM and Ctrl+C let running pictures finish (``drain_s``)."""
+    logs.configure(settings.log_format, settings.log_level)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     first_key = _first_key(settings, database)
@@ -52,7 +55,9 @@ def run(settings: Settings) -> None:
         port=settings.port,
         limit_concurrency=2 * settings.connections_max,  # a backstop: the web refuses first
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
+        log_config=None,
         log_level="warning",
+        access_log=False,  # the application writes its own line for each call
         server_header=False,
         # A request line or header longer than this is nobody's prompt.
         h11_max_incomplete_event_size=64 << 10,
@@ -90,7 +95,7 @@ def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> Fa
     generate = Generate(settings, database, PictureFiles(settings.pictures_dir), engine)
     queue, retention = Queue(generate), Retention(generate.studio)
     accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
-    app = create_app(settings, Services(generate, accounts, engine, queue, gallery))
+    app = create_app(settings, Services(generate, accounts, Office(database), engine, queue, gallery))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

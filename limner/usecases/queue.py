@@ -195,10 +195,10 @@ class Queue:
         try:
             await self.studio.finish(running)
         except Unavailable as error:
-            log.info("request %s has to wait: %s", running.job.id, error)
+            log.info("request %s has to wait: %s", running.job.id, type(error).__name__)
             self._resume_at = time.monotonic() + PAUSE_S
         except LimnerError as error:
-            log.info("request %s was not drawn: %s", running.job.id, error)
+            log.info("request %s was not drawn: %s", running.job.id, type(error).__name__)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -1,6 +1,7 @@
 """The application, built from its arguments: what surrounds the routes of all surfaces.
 
-From outside in: CORS, errors as JSON, the gate (route, key, scope), the router.
+From outside in: CORS, the log and the counters, errors as JSON, the gate (route, key, scope), the
+router.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 
 from limner.settings import Settings
 from limner.web import (
+    admin,
     docs,
     gallery,
+    metrics,
     mixing,
     native,
     native_prompts,
@@ -27,6 +30,7 @@ from limner.web import (
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.desk import Desk
 from limner.web.gate import Gate
+from limner.web.seeing import Meters, Seeing
 from limner.web.services import Services
 
 DESCRIPTION = (
@@ -58,9 +62,13 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     gallery.install(app, desk)
     docs.install(app)
     page.install(app, desk)
+    admin.install(app, desk)
+    meters = Meters()
+    metrics.install(app, desk, meters)
     # The last one added is the outermost.
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
     app.add_middleware(Errors, at_once_max=settings.connections_max)
+    app.add_middleware(Seeing, meters=meters)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import ipaddress
 from collections import OrderedDict
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.routing import Match, Router
+from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import Forbidden, InvalidKey, NotAllowed, NotFound, Unauthenticated
@@ -30,7 +31,11 @@ VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC: frozenset[str] = frozenset(
     {"/", "/static/", "/health/live", "/health/ready", "/docs", "/openapi.json", "/license"}
 )
-ADMIN_PREFIX = "/api/admin"
+ADMIN_PREFIX = "/api/admin/"
+METRICS = "/metrics"
+PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
+# They are posted, because a prompt is long, but draw, spend and change nothing.
+ONLY_ASKS = frozenset({"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"})
 
 
 class Gate:
@@ -42,6 +47,7 @@ class Gate:
         self.app = app
         self._router = router
         self._accounts = accounts
+        self._metrics_open = settings.metrics_open
         self._wrong = PerMinute(settings.wrong_keys_max_per_minute, "wrong keys from this address")
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
@@ -53,26 +59,36 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         method = scope["method"]
-        head = method == "HEAD" and self._serves(scope, "GET")
-        if not head and not self._serves(scope, method):
+        head = method == "HEAD"
+        route = self._find(scope, "GET" if head else method)
+        if route is None:
             allow = self._allow(scope)
             if method == "OPTIONS":
                 await Response(status_code=204, headers={"Allow": allow})(scope, receive, send)
                 return
             raise NotAllowed(f"{scope['path'][:200]} answers {allow}", allow)
-        if not is_public(scope["path"]):
+        scope["state"]["route"] = route
+        if not is_public(scope["path"]) and not self._is_open(scope):
             await self._enter(scope)
         if head:
             scope, send = dict(scope, method="GET"), _without_body(send)
         await self.app(scope, receive, send)
 
-    def _serves(self, scope: Scope, method: str) -> bool:
+    def _find(self, scope: Scope, method: str) -> BaseRoute | None:
         asked = {**scope, "method": method}
-        return any(route.matches(asked)[0] is Match.FULL for route in self._router.routes)
+        found = (route for route in self._router.routes if route.matches(asked)[0] is Match.FULL)
+        return next(found, None)
+
+    def _is_open(self, scope: Scope) -> bool:
+        """``/metrics``, where it is set open to this machine; not for what a proxy hands on."""
+        if not self._metrics_open or scope["path"] != METRICS:
+            return False
+        proxied = any(name in Headers(scope=scope) for name in PROXY_HEADERS)
+        return not proxied and is_loopback((scope.get("client") or ("",))[0])
 
     def _allow(self, scope: Scope) -> str:
         """Verbs that work on this path. Raises ``NotFound`` where none does."""
-        found = {method for method in VERBS if self._serves(scope, method)}
+        found = {method for method in VERBS if self._find(scope, method) is not None}
         if not found:
             raise NotFound(f"Nothing is served at {scope['path'][:200]}; see /docs")
         return ", ".join(sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set())))
@@ -83,7 +99,7 @@ class Gate:
             raise Unauthenticated(MISSING)
         caller = await self._authenticate(plain, (scope.get("client") or ("unknown",))[0])
         scope["state"]["caller"] = caller
-        needed = _scope(scope)
+        needed = scope_of(scope["method"], getattr(scope["state"]["route"], "path", ""))
         if needed not in caller.scopes and "admin" not in caller.scopes:
             raise Forbidden(f"This key has no '{needed}' scope; {scope['path']} needs it")
 
@@ -110,10 +126,19 @@ def is_public(path: str) -> bool:
     return path in PUBLIC or below
 
 
-def _scope(scope: Scope) -> str:
-    if scope["path"].startswith(ADMIN_PREFIX):
+def scope_of(method: str, route: str) -> str:
+    """The scope a key needs for a route, by its path as registered; ``admin`` has them all."""
+    if route.startswith(ADMIN_PREFIX) or route == METRICS:
         return "admin"
-    return "read" if scope["method"] in ("GET", "HEAD") else "draw"
+    return "read" if method in ("GET", "HEAD") or route in ONLY_ASKS else "draw"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _key(headers: Headers) -> str:

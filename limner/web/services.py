@@ -12,6 +12,7 @@ from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineStatus
 from limner.usecases.accounts import Standing
+from limner.usecases.office import Office
 from limner.usecases.orders import Order, Outcome, StoredPicture
 from limner.usecases.queue import Queue
 
@@ -68,6 +69,7 @@ class Services:
 
     generate: Generate
     accounts: Accounts
+    office: Office
     engine: Engine
     queue: Queue
     gallery: Gallery

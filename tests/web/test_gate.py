@@ -99,8 +99,59 @@ def test_a_reading_key_may_not_draw(stranger, services):
     assert services.generate.orders == []
 
 
+@pytest.mark.parametrize("scope", ["draw", "read", "admin"])
+def test_every_route_asks_for_its_scope(app, services, stranger, scope):
+    """The whole table with a key that has one scope; nothing but 'admin' has another's rights."""
+    services.accounts.keys[WRONG] = fakes.FakeKey("key_9", frozenset({scope}))
+    looks = {"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"}
+    for verb, path in route_table(app):
+        if is_public(path):
+            continue
+        needed = "read" if verb in ("GET", "HEAD") or path in looks else "draw"
+        needed = "admin" if path.startswith("/api/admin/") or path == "/metrics" else needed
+        answer = stranger.request(verb, path, headers={"x-api-key": WRONG})
+        refused = answer.status_code == 403 and f"'{needed}' scope" in answer.text
+        assert refused == (scope not in (needed, "admin")), (verb, path, answer.text)
+
+
+def test_a_path_that_only_looks_like_another_needs_its_own_scope(stranger):
+    for path in ("/api/admin/../quote", "/api/%61dmin/keys", "//api/admin/keys", "/API/admin/keys"):
+        answer = stranger.get(path, headers={"x-api-key": fakes.READER})
+        assert answer.status_code in (403, 404, 405), path
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "status"),
+    [
+        ("127.0.0.1", {}, 200),
+        ("::1", {}, 200),
+        ("10.0.0.1", {}, 401),
+        ("testclient", {}, 401),
+        ("127.0.0.1", {"X-Forwarded-For": "10.0.0.1"}, 401),
+        ("127.0.0.1", {"Forwarded": "for=10.0.0.1"}, 401),
+    ],
+)
+def test_metrics_may_be_opened_to_this_machine(services, client, headers, status):
+    settings = Settings(data_dir="/nonexistent", metrics_open=True)
+    from_there = TestClient(create_app(settings, services), client=(client, 5000))
+    assert from_there.get("/metrics", headers=headers).status_code == status
+    assert from_there.get("/api/admin/keys", headers=headers).status_code == 401
+
+
+def test_metrics_are_closed_unless_set_open(app):
+    here = TestClient(app, client=("127.0.0.1", 5000))
+    assert here.get("/metrics").status_code == 401
+
+
 def test_unknown_paths_come_before_the_key(stranger):
-    for path in ("/v1/sdxl", "/v2/sd1.5-rpg/x", "/nope", "/nope//", "/v1/sd1.5-rpg/", "/api/admin/x"):
+    for path in (
+        "/v1/sdxl",
+        "/v2/sd1.5-rpg/x",
+        "/nope",
+        "/nope//",
+        "/v1/sd1.5-rpg/",
+        "/api/admin/x",
+    ):
         answer = stranger.post(path)
         assert answer.status_code == 404, path
         assert "error" in answer.json()

@@ -19,6 +19,7 @@ from limner.store.images import PictureFiles
 from limner.usecases.accounts import Accounts
 from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
+from limner.usecases.office import Office
 from limner.usecases.queue import Queue
 from limner.web.app import create_app
 from limner.web.services import Services
@@ -46,6 +47,7 @@ class Whole:
             Services(
                 self.generate,
                 Accounts(self.settings, self.database),
+                Office(self.database),
                 self.engine,
                 self.queue,
                 Gallery(self.generate.studio),

@@ -1,0 +1,166 @@
+"""Server processes to measure, to crowd and to kill, on databases of their own.
+
+Everything stays on 127.0.0.1. ``DATABASE`` on a command line is ``sqlite``, ``postgresql`` (a
+server at ``LIMNER_TEST_POSTGRES``, by default postgres@127.0.0.1) or a URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+
+from limner.store import keys
+from limner.store.db import Database
+
+POSTGRES = os.environ.get(
+    "LIMNER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+)
+COMMAND = {
+    "fake": [sys.executable, "-m", "tests.e2e.fake_server"],
+    "real": [sys.executable, "-c", "from limner.cli.main import app; app()"],
+}
+ROOT = Path(__file__).parents[1]
+GENEROUS = {
+    "LIMNER_KEY_MAX_REQUESTS_PER_MINUTE": "10000000",
+    "LIMNER_QUEUE_MAX_REQUESTS": "4096",
+}
+
+
+class Server:
+    """One ``limner serve``; ``engine`` is ``fake`` (a step takes ``step_s``) or ``real``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str,
+        *,
+        engine: str = "fake",
+        step_s: float = 0.002,
+        **settings: object,
+    ) -> None:
+        self.engine = engine
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"serve-{self.port}.log"
+        chosen = {f"LIMNER_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environ = {
+            **os.environ,
+            **GENEROUS,
+            "LIMNER_DATA_DIR": str(folder),
+            "LIMNER_DATABASE_URL": database_url,
+            "LIMNER_PORT": str(self.port),
+            "FAKE_STEP_S": str(step_s),
+            **chosen,
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, on the port it had before."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND[self.engine], "serve"],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environ,
+            )
+
+    def wait_ready(self, timeout_s: float = 120.0) -> Server:
+        """Block until it draws; returns itself."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):  # what urllib raises for every refusal
+                urllib.request.urlopen(f"{self.url}/health/ready", timeout=5).close()
+                return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise RuntimeError(f"the server did not start: {self.log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout_s: float = 60.0) -> int:
+        """SIGTERM; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+    @property
+    def resident_mib(self) -> float:
+        """Memory it occupies."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    @property
+    def files(self) -> int:
+        """File descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    @property
+    def threads(self) -> int:
+        """Threads it has."""
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+
+@contextlib.contextmanager
+def database(name: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty database, which is dropped at the end if it was made here."""
+    if name == "sqlite":
+        folder.mkdir(parents=True, exist_ok=True)
+        yield f"sqlite:///{folder / 'limner.db'}"
+    elif name == "postgresql":
+        server = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+        made = f"limner_bench_{secrets.token_hex(4)}"
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {made}"))
+        yield server.url.set(database=made).render_as_string(hide_password=False)
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {made} WITH (FORCE)"))
+        server.dispose()
+    else:
+        yield name
+
+
+def new_key(url: str, credits: int = 1_000_000, name: str = "bench") -> str:
+    """A key with credits, created past the server."""
+    opened = Database.open(url)
+    with opened.begin() as conn:
+        plain, _ = keys.create(conn, name=name, credits_micro=credits * 1_000_000)
+    opened.close()
+    return plain
+
+
+def slope(points: list[tuple[float, float]]) -> float:
+    """Least squares: by how much the second rises for one of the first."""
+    mean_x = sum(x for x, _ in points) / len(points)
+    mean_y = sum(y for _, y in points) / len(points)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The value below which ``share`` of them lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,107 @@
+"""What was asked for and drawn, added up: by key over a time, and the whole house at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
+
+from limner.store.schema import accounts, keys, pictures, requests
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One key's requests since a moment; ``cost_micro`` was captured, ``drawing_s`` is seconds."""
+
+    key_id: str
+    name: str
+    requests: int
+    completed: int
+    failed: int
+    cancelled: int
+    pictures: int
+    cost_micro: int
+    drawing_s: float
+    last_at: float
+
+
+@dataclass(frozen=True)
+class House:
+    """The database at a moment: requests by status, pictures kept, micro-credits by pocket.
+
+    ``captured_micro`` counts from the first day on: what keys have spent less what is held.
+    """
+
+    queued: int
+    processing: int
+    pictures: int
+    picture_bytes: int
+    available_micro: int
+    held_micro: int
+    captured_micro: int
+
+
+def by_key(conn: Connection, since: float) -> list[Usage]:
+    """Each key that stored a request after a moment (seconds since the epoch), most spent first."""
+
+    def number(status: str) -> Any:
+        return func.sum(case((requests.c.status == status, 1), else_=0))
+
+    # Pictures may be deleted; what was billed stays: cost over the price of one.
+    drawn = requests.c.cost_micro * requests.c.samples // requests.c.price_micro
+    cost = func.sum(requests.c.cost_micro)
+    query = (
+        select(
+            requests.c.key_id,
+            keys.c.name,
+            func.count(),
+            number("COMPLETED"),
+            number("FAILED"),
+            number("CANCELLED"),
+            func.sum(drawn),
+            cost,
+            func.coalesce(func.sum(requests.c.infer_seconds), 0.0),
+            func.max(requests.c.created_at),
+        )
+        .join(keys, keys.c.id == requests.c.key_id)
+        .where(requests.c.created_at > since)
+        .group_by(requests.c.key_id, keys.c.name)
+        .order_by(cost.desc(), requests.c.key_id)
+    )
+    return [_usage(*row) for row in conn.execute(query)]
+
+
+def house(conn: Connection) -> House:
+    """A snapshot, from small tables and indexes: cheap enough for every few seconds."""
+    counted = (
+        select(requests.c.status, func.count())
+        .where(requests.c.status.in_(("QUEUED", "PROCESSING")))
+        .group_by(requests.c.status)
+    )
+    waiting = {status: int(count) for status, count in conn.execute(counted)}
+    number, size = conn.execute(
+        select(func.count(), func.coalesce(func.sum(pictures.c.bytes), 0))
+    ).one()
+    available, held = conn.execute(
+        select(
+            func.coalesce(func.sum(accounts.c.available_micro), 0),
+            func.coalesce(func.sum(accounts.c.held_micro), 0),
+        )
+    ).one()
+    spent = conn.execute(select(func.coalesce(func.sum(keys.c.spent_micro), 0))).scalar_one()
+    return House(
+        waiting.get("QUEUED", 0),
+        waiting.get("PROCESSING", 0),
+        number,
+        int(size),
+        int(available),
+        int(held),
+        int(spent) - int(held),
+    )
+
+
+def _usage(key_id: str, name: str, *counts: Any) -> Usage:
+    requests, completed, failed, cancelled, drawn, cost, seconds, last_at = counts
+    whole = (int(requests), int(completed), int(failed), int(cancelled), int(drawn), int(cost))
+    return Usage(key_id, name, *whole, float(seconds), last_at)
