@@ -40,6 +40,7 @@ def test_the_plain_key_is_nowhere_in_the_database(database):
     assert plain[3:] not in dump
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -91,6 +92,7 @@ def test_rotation_with_and_without_grace(database):
         keys.rotate(conn, key.id)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("scopes", [[], ["paint"], ["draw", "root"]])
 def test_unknown_scopes_are_refused_with_those_that_exist(database, scopes):
     with pytest.raises(InvalidInput, match="draw, read, admin"):

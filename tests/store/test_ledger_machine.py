@@ -143,7 +143,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert sum(ledger.totals(conn).values()) == 0
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [10, pytest.param(400, marks=pytest.mark.slow)])
 def test_random_histories(database, examples):
     machine = type("Machine", (LedgerMachine,), {"database": database})
     run_state_machine_as_test(

@@ -16,6 +16,7 @@ async def notes_of(*arguments):
     return [note async for note in follow(*arguments)]
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_from_the_queue_to_the_picture(database, tmp_path):
     key, other = customer(database), customer(database)
 
@@ -51,6 +52,7 @@ def test_from_the_queue_to_the_picture(database, tmp_path):
     assert all(note.preview is None for note in late)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_after_a_lost_connection_nothing_is_told_twice(database, tmp_path):
     key = customer(database)
 
@@ -69,6 +71,7 @@ def test_after_a_lost_connection_nothing_is_told_twice(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_end_of_a_failure_and_of_a_cancellation(database, tmp_path):
     key = customer(database)
 

@@ -80,6 +80,7 @@ def test_a_picture_is_drawn_stored_and_billed(database, tmp_path):
     assert (job.status, job.cost_micro, job.tries, job.asynchronous) == ("COMPLETED", 12, 1, False)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_largest_seed_is_kept_exactly(database, tmp_path):
     key = customer(database)
 
@@ -93,6 +94,7 @@ def test_the_largest_seed_is_kept_exactly(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_events_reach_the_caller_in_order(database, tmp_path):
     key, events = customer(database), []
 
@@ -104,6 +106,7 @@ def test_events_reach_the_caller_in_order(database, tmp_path):
     assert [type(event) for event in events] == [Started, Progress, Progress, Drawn]
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_prompt_adjustments_are_told_and_kept(database, tmp_path):
     key = customer(database)
 
@@ -144,6 +147,7 @@ class HalfEngine(FakeEngine):
         super().submit(request)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_when_some_pictures_come_only_these_are_billed(database, tmp_path):
     key = customer(database, 100)
 
@@ -178,6 +182,7 @@ def test_too_little_credit_leaves_nothing_behind(database, tmp_path):
     assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_strength_that_leaves_no_step_is_refused(database, tmp_path):
     key = customer(database)
     source = Source(sha256="0" * 64, strength=0.1)
@@ -346,6 +351,7 @@ def test_a_failure_does_not_use_up_the_idempotency_key(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("bad", ["", "x" * 256, "tab\t", "nul\0", "é"])
 def test_bad_idempotency_keys_are_named(database, tmp_path, bad):
     key = customer(database)
@@ -358,6 +364,7 @@ def test_bad_idempotency_keys_are_named(database, tmp_path, bad):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_waiting_has_a_limit(database, tmp_path):
     key = customer(database, 100_000)
 
@@ -436,6 +443,7 @@ def test_a_licence_has_to_be_accepted(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_loading_model_takes_nothing(database, tmp_path):
     key, gate = customer(database, 100), threading.Event()
 
@@ -456,6 +464,7 @@ def test_a_loading_model_takes_nothing(database, tmp_path):
     assert all_jobs(database, "FAILED") == 0
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_full_engine_gives_the_hold_back(database, tmp_path):
     key = customer(database, 1000)
 
@@ -488,6 +497,7 @@ def test_closing_gives_everything_back(database, tmp_path):
     assert balance(database, key).available_micro == 100_000
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_draining_lets_running_pictures_finish(database, tmp_path):
     key = customer(database, 100)
 

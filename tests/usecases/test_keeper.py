@@ -18,6 +18,7 @@ def status_of(database, request_id):
         return jobs.find(conn, request_id).status
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_lease_is_renewed_while_its_process_lives(database, tmp_path):
     key = customer(database, 100_000)
 

@@ -68,6 +68,7 @@ def test_accepted_then_drawn_then_fetched(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_synchronous_call_can_be_fetched_later(database, tmp_path):
     key = customer(database)
 
@@ -128,6 +129,7 @@ def test_idempotency(database, tmp_path):
     assert balance(database, key).available_micro == 100 - PRICE
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_source_pixels_wait_with_their_request(database, tmp_path):
     key = customer(database)
     picture = np.full((64, 64, 3), 9, np.uint8)
@@ -319,6 +321,7 @@ def test_two_processes_draw_each_request_once(database, tmp_path):
     assert balance(database, key).available_micro == 1_000_000 - 12 * PRICE
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_closing_puts_work_back_without_counting_the_try(database, tmp_path):
     key = customer(database, 100_000)
 

@@ -70,6 +70,7 @@ def test_the_oldest_go_when_room_runs_out(database, tmp_path, monkeypatch):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_orphans_are_swept_and_the_young_left_alone(database, tmp_path):
     key = customer(database)
 
@@ -92,6 +93,7 @@ def test_orphans_are_swept_and_the_young_left_alone(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_it_sweeps_in_the_background(database, tmp_path):
     key = customer(database)
 
