@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHON ?= python3
 
-.PHONY: serve test test-all lint format bench squire-data squire-train squire-eval clean
+.PHONY: serve test test-all lint format bench examples squire-data squire-train squire-eval clean
 
 serve: $(VENV)/.installed
 	@$(BIN)/limner serve $(ARGS)
@@ -30,6 +30,10 @@ format: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m bench.mixed16
+
+# Draws the sheets of docs/images again.
+examples: $(VENV)/.installed
+	$(BIN)/python -m examples
 
 squire-data squire-train squire-eval: squire-%: $(VENV)/.installed-training
 	$(BIN)/python -m training.$* $(ARGS)

@@ -66,7 +66,7 @@ def grid(settings: Settings, body: Mapping[str, Any], x: Axis, y: Axis | None) -
     rows = [body] if y is None else [y.apply(body, value) for value in y.values]
     bodies = [x.apply(row, value) for row in rows for value in x.values]
     _check(len(bodies))
-    pictures = _draw(settings, bodies)
+    pictures = draw(settings, bodies)
     width = len(x.values)
     cells = [
         tuple(map(Cell.of, pictures[start : start + width]))
@@ -87,7 +87,7 @@ def styles(settings: Settings, body: Mapping[str, Any], kind: Kind) -> Sheet:
     axis = Axis(kind, tuple(read_catalogue(settings)[kind]))
     bodies = [body, *(axis.apply(body, name) for name in axis.values)]
     _check(len(bodies))
-    pictures = _draw(settings, bodies)
+    pictures = draw(settings, bodies)
     captions = ["without", *axis.values]
     cells = [Cell.of(picture, name) for picture, name in zip(pictures, captions, strict=True)]
     title = f"{body['prompt']}: {catalogue.FILES[kind].replace('_', ' ')}"
@@ -134,9 +134,10 @@ def _one_seed(settings: Settings, body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "seed": call.generation.seed, "samples": 1}
 
 
-def _draw(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[Picture]:
+def draw(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[Picture]:
+    """One picture for each line of drawing bodies, all through one engine at once."""
     calls = asyncio.run(_calls(settings, bodies))
-    works = [easel.Work(call.generation, call.pixels) for call in calls]
+    works = [easel.Work(line, call.pixels) for call in calls for line in call.lines]
     with easel.opened(settings, len(works)) as engine:
         return easel.draw_all(engine, works)
 

@@ -146,7 +146,7 @@ class _Layout:
         self.heads = [_wrap(label, LABEL_PX, cell_px) for label in sheet.columns]
         self.top = MARGIN + len(self.title) * _line(TITLE_PX) + GAP
         self.heads_y = self.top
-        self.top += max(map(len, self.heads), default=0) * _line(LABEL_PX)
+        self.top += max(map(len, self.heads), default=0) * _line(LABEL_PX) + GAP // 2
         captions = [_wrap(c.caption, NOTE_PX, cell_px) for row in sheet.cells for c in row]
         self.caption_px = max(map(len, captions)) * _line(NOTE_PX)
         self.picture_px = max(
