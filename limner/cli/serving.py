@@ -28,6 +28,7 @@ from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from limner.usecases.office import Office
 from limner.usecases.queue import Queue
+from limner.usecases.replay import Replay
 from limner.usecases.retention import Retention
 from limner.web.app import create_app
 from limner.web.services import Services
@@ -95,7 +96,10 @@ def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> Fa
     generate = Generate(settings, database, PictureFiles(settings.pictures_dir), engine)
     queue, retention = Queue(generate), Retention(generate.studio)
     accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
-    app = create_app(settings, Services(generate, accounts, Office(database), engine, queue, gallery))
+    replay = Replay(generate, gallery)
+    app = create_app(
+        settings, Services(generate, accounts, Office(database), engine, queue, gallery, replay)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

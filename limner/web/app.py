@@ -21,6 +21,7 @@ from limner.web import (
     mixing,
     native,
     native_prompts,
+    native_replay,
     openai,
     page,
     queue,
@@ -60,6 +61,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     queue.install(app, desk)
     requests.install(app, desk)
     gallery.install(app, desk)
+    native_replay.install(app, desk)
     docs.install(app)
     page.install(app, desk)
     admin.install(app, desk)

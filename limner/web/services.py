@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from limner.usecases.accounts import Standing
 from limner.usecases.office import Office
 from limner.usecases.orders import Order, Outcome, StoredPicture
 from limner.usecases.queue import Queue
+from limner.usecases.replay import Replayed
 
 # An authenticated API key. The surfaces read its ``scopes`` and hand it on.
 Caller = Any
@@ -56,6 +58,13 @@ class Gallery(Protocol):
         """Forget all finished requests; how many there were."""
 
 
+class Replay(Protocol):
+    """``usecases.replay.Replay``."""
+
+    async def run(self, caller: Caller, record: Mapping[str, Any]) -> Replayed:
+        """Draw a receipt again and compare; raises ``InvalidInput`` and ``Gone``."""
+
+
 class Engine(Protocol):
     """The part of ``engine.client.EngineClient`` that surfaces look at."""
 
@@ -73,3 +82,4 @@ class Services:
     engine: Engine
     queue: Queue
     gallery: Gallery
+    replay: Replay

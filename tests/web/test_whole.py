@@ -21,6 +21,7 @@ from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from limner.usecases.office import Office
 from limner.usecases.queue import Queue
+from limner.usecases.replay import Replay
 from limner.web.app import create_app
 from limner.web.services import Services
 from tests.web.conftest import PATH
@@ -51,6 +52,7 @@ class Whole:
                 self.engine,
                 self.queue,
                 Gallery(self.generate.studio),
+                Replay(self.generate, Gallery(self.generate.studio)),
             ),
         )
 
