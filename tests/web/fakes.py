@@ -204,48 +204,6 @@ class FakeGallery:
         return 0
 
 
-class FakeOffice:
-    """One key, which every call is about."""
-
-    key = Key("key_1", "acc_1", "me", "SG_0123", frozenset({"draw"}), 1.5, None, None, None, 7, 5, 2)
-    balance = Balance(9_999_993, 0)
-
-    async def keys(self):
-        return [(self.key, self.balance)]
-
-    async def create_key(self, wanted):
-        return KEY, replace(self.key, name=wanted.name, scopes=frozenset(wanted.scopes))
-
-    async def limit_key(self, key_id, **limits):
-        return self._known(key_id)
-
-    async def rotate_key(self, key_id, grace_s=0.0):
-        return KEY, self._known(key_id)
-
-    async def revoke_key(self, key_id):
-        return replace(self._known(key_id), revoked_at=2.5)
-
-    async def grant(self, key_id, micro, id=None):
-        return replace(self.balance, held_micro=self._known(key_id).spent_micro)
-
-    async def totals(self):
-        return {"issued": -10_000_000, "available": 9_999_993, "held": 0, "income": 7}
-
-    async def check(self):
-        return []
-
-    async def usage(self, days):
-        return [Usage("key_1", "me", 3, 1, 1, 1, 2, 7, 1.25, 1.5)]
-
-    async def house(self):
-        return House(3, 2, 5, 500, 9_999_993, 0, 7)
-
-    def _known(self, key_id):
-        if key_id != self.key.id:
-            raise NotFound(f"Key {key_id} not found")
-        return self.key
-
-
 class FakeReplay:
     """Knows no receipt."""
 
