@@ -150,6 +150,11 @@ class Settings(BaseModel):
     lease_s: float = Field(
         15.0, ge=1, le=600, description="A process silent for this long loses its holds."
     )
+    open_sdapi: bool = Field(
+        False,
+        description="Serve AUTOMATIC1111's calls (`/sdapi/`) without a key to callers on this "
+        "machine (loopback, and not through a proxy); they draw on the account `local`.",
+    )
     metrics_open: bool = Field(
         False,
         description="Show `/metrics` without a key to callers on this machine (loopback, and not "

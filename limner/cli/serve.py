@@ -25,6 +25,10 @@ def serve(
         bool | None, typer.Option(help="The key of the first start accepts the model's licence.")
     ] = None,
     slug: Annotated[str | None, typer.Option(help="Name in the path. Default: sd1.5-rpg.")] = None,
+    open_sdapi: Annotated[
+        bool | None,
+        typer.Option(help="AUTOMATIC1111's calls need no key on this machine."),
+    ] = None,
     keep_days: Annotated[int | None, typer.Option(help="How long pictures are kept.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file in TOML.")] = None,
 ) -> None:
@@ -47,6 +51,7 @@ def serve(
         "public_url": public_url,
         "accept_license": accept_license,
         "slug": slug,
+        "open_sdapi": open_sdapi,
         "keep_days": keep_days,
     }
     settings = load(flags, file=config)

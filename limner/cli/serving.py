@@ -23,7 +23,7 @@ from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
 from limner.store.images import PictureFiles
-from limner.usecases.accounts import Accounts
+from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from limner.usecases.office import Office
@@ -47,6 +47,8 @@ def run(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     first_key = _first_key(settings, database)
+    if settings.open_sdapi:
+        open_local(settings, database)
     engine = make_engine(settings)
     app = make_app(settings, database, engine)
     threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
@@ -124,6 +126,18 @@ def _first_key(settings: Settings, database: Database) -> str | None:
         if settings.accept_license:
             keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)
     return plain
+
+
+def open_local(settings: Settings, database: Database) -> None:
+    """See that there is a key for callers who need none; the first has some credits."""
+    with database.begin() as conn:
+        former = [key for key in keys.listing(conn) if key.name == LOCAL]
+        if any(key.revoked_at is None for key in former):
+            return
+        credits = 0 if former else FIRST_CREDITS
+        _, key = keys.create(conn, name=LOCAL, credits_micro=credits * MICRO)
+        if settings.accept_license:
+            keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)
 
 
 def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> None:

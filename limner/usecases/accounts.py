@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from limner.domain import licences
+from limner.errors import InvalidKey
 from limner.settings import Settings
 from limner.store import jobs, keys, ledger
 from limner.store.db import Database
@@ -18,6 +19,7 @@ from limner.store.sql import now
 
 WINDOW = timedelta(minutes=1)
 THREADS = 4
+LOCAL = "local"
 T = TypeVar("T")
 
 
@@ -45,6 +47,10 @@ class Accounts:
         """The key whose plain text this is; raises ``InvalidKey``."""
         return await self._in_thread(self._authenticate, plain)
 
+    async def local(self) -> Key:
+        """The key of those who need none. Raises ``InvalidKey`` when it was revoked."""
+        return await self._in_thread(self._local)
+
     async def standing(self, caller: Key) -> Standing:
         """Balance and rate of a key."""
         return await self._in_thread(self._standing, caller)
@@ -59,6 +65,15 @@ class Accounts:
     def _authenticate(self, plain: str) -> Key:
         with self._database.read() as conn:
             return keys.authenticate(conn, plain)
+
+    def _local(self) -> Key:
+        with self._database.read() as conn:
+            moment = now(conn)
+            named = [key for key in keys.listing(conn) if key.name == LOCAL]
+        for key in named:
+            if key.revoked_at is None and (key.expires_at is None or key.expires_at > moment):
+                return key
+        raise InvalidKey(f"The key named {LOCAL} was revoked; send another, or restart the server")
 
     def _standing(self, caller: Key) -> Standing:
         rate = caller.requests_per_minute or self._settings.key_max_requests_per_minute

@@ -178,5 +178,6 @@ def envelope(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The surface's way to say what went wrong."""
-    content = envelopes.body(request.url.path, status, text, error)
-    return JSONResponse(content, status, headers)
+    path = request.url.path
+    content = envelopes.body(path, status, text, error)
+    return JSONResponse(content, status, {**(headers or {}), **envelopes.headers(path, status)})

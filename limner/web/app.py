@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from limner.settings import Settings
 from limner.web import (
     admin,
+    automatic1111,
     docs,
     gallery,
     metrics,
@@ -58,6 +59,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     segmind.install(app, desk)
     native.install(app, desk)
     native_prompts.install(app, desk)
+    automatic1111.install(app, desk)
     queue.install(app, desk)
     requests.install(app, desk)
     gallery.install(app, desk)

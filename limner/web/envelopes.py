@@ -29,6 +29,13 @@ def body(path: str, status: int, text: str, error: Exception) -> dict[str, Any]:
     return {"error": text}
 
 
+def headers(path: str, status: int) -> dict[str, str]:
+    """Headers in which a path's surface differs: who speaks Basic is asked for Basic."""
+    if status == 401 and path.startswith(AUTOMATIC1111_PATH):
+        return {"WWW-Authenticate": 'Basic realm="Limner"'}
+    return {}
+
+
 def _openai(status: int, text: str, error: Exception) -> dict[str, Any]:
     kind = "invalid_request_error"
     if status >= 500:

@@ -138,6 +138,38 @@ class Blob:
         return {"type": "string", "description": "Base64, a data URI, or a URL."}
 
 
+@dataclass(frozen=True)
+class Items:
+    """A list of at most ``high`` items; a single one may stand for a list of itself."""
+
+    item: Reader
+    high: int
+
+    def read(self, field: str, value: Any) -> list[Any]:
+        items = value if isinstance(value, list) else [value]
+        if len(items) > self.high:
+            raise InvalidInput(
+                field, f"{field} has {len(items)} entries; at most {self.high} are read"
+            )
+        return [self.item.read(field, item) for item in items]
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "maxItems": self.high, "items": self.item.schema()}
+
+
+@dataclass(frozen=True)
+class Object:
+    """A JSON object, whatever it holds."""
+
+    def read(self, field: str, value: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        raise InvalidInput(field, f"{field} is {shown(value)}; it must be an object")
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
 def read(
     readers: Mapping[str, Reader], aliases: Mapping[str, str], body: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import ipaddress
 from collections import OrderedDict
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -33,6 +34,7 @@ PUBLIC: frozenset[str] = frozenset(
 )
 ADMIN_PREFIX = "/api/admin/"
 METRICS = "/metrics"
+SDAPI_PREFIX = "/sdapi/"
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 # They are posted, because a prompt is long, but draw, spend and change nothing.
 ONLY_ASKS = frozenset({"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"})
@@ -48,6 +50,7 @@ class Gate:
         self._router = router
         self._accounts = accounts
         self._metrics_open = settings.metrics_open
+        self._open_sdapi = settings.open_sdapi
         self._wrong = PerMinute(settings.wrong_keys_max_per_minute, "wrong keys from this address")
         self._known: OrderedDict[bytes, None] = OrderedDict()
 
@@ -83,8 +86,19 @@ class Gate:
         """``/metrics``, where it is set open to this machine; not for what a proxy hands on."""
         if not self._metrics_open or scope["path"] != METRICS:
             return False
-        proxied = any(name in Headers(scope=scope) for name in PROXY_HEADERS)
-        return not proxied and is_loopback((scope.get("client") or ("",))[0])
+        return _is_direct(scope)
+
+    def _is_local(self, scope: Scope) -> bool:
+        """AUTOMATIC1111's surface, where it is set open to this machine.
+
+        A page of another site in this machine's browser is a stranger: its address of origin
+        tells, or the name under which it reached us.
+        """
+        if not self._open_sdapi or not scope["path"].startswith(SDAPI_PREFIX):
+            return False
+        headers = Headers(scope=scope)
+        named = [f"http://{headers.get('host', '')}", *headers.getlist("origin")]
+        return _is_direct(scope) and all(_is_own_name(url) for url in named)
 
     def _allow(self, scope: Scope) -> str:
         """Verbs that work on this path. Raises ``NotFound`` where none does."""
@@ -95,9 +109,12 @@ class Gate:
 
     async def _enter(self, scope: Scope) -> None:
         plain = _key(Headers(scope=scope))
-        if not plain:
+        if plain:
+            caller = await self._authenticate(plain, (scope.get("client") or ("unknown",))[0])
+        elif self._is_local(scope):
+            caller = await self._accounts.local()
+        else:
             raise Unauthenticated(MISSING)
-        caller = await self._authenticate(plain, (scope.get("client") or ("unknown",))[0])
         scope["state"]["caller"] = caller
         needed = scope_of(scope["method"], getattr(scope["state"]["route"], "path", ""))
         if needed not in caller.scopes and "admin" not in caller.scopes:
@@ -131,6 +148,21 @@ def scope_of(method: str, route: str) -> str:
     if route.startswith(ADMIN_PREFIX) or route == METRICS:
         return "admin"
     return "read" if method in ("GET", "HEAD") or route in ONLY_ASKS else "draw"
+
+
+def _is_direct(scope: Scope) -> bool:
+    """Whether the caller is on this machine, and no proxy's caller."""
+    proxied = any(name in Headers(scope=scope) for name in PROXY_HEADERS)
+    return not proxied and is_loopback((scope.get("client") or ("",))[0])
+
+
+def _is_own_name(url: str) -> bool:
+    """Whether a URL's host is a name of this machine for itself."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return host == "localhost" or is_loopback(host)
 
 
 def is_loopback(address: str) -> bool:

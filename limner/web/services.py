@@ -28,6 +28,9 @@ class Accounts(Protocol):
     async def authenticate(self, plain: str) -> Caller:
         """The key whose plain text this is; raises ``InvalidKey``."""
 
+    async def local(self) -> Caller:
+        """The key of those who need none; raises ``InvalidKey`` where there is none."""
+
     async def standing(self, caller: Caller) -> Standing:
         """Balance and rate of a key."""
 

@@ -66,6 +66,9 @@ class FakeAccounts:
             raise InvalidKey("bad")
         return self.keys[plain]
 
+    async def local(self):
+        return self.keys[KEY]
+
     async def standing(self, caller):
         return Standing(caller.micro, 59, datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC))
 

@@ -29,6 +29,7 @@ class Served:
     app: FastAPI
     database: Database
     engine: FakeEngine
+    settings: Settings
 
     @property
     def headers(self):
@@ -57,7 +58,7 @@ def serve(folder: Path, *, engine=None, **settings):
     with database.begin() as conn:
         key, _ = keys.create(conn, name="me", credits_micro=CREDITS * 1_000_000)
     with _running(app, listener):
-        yield Served(url, key, app, database, engine)
+        yield Served(url, key, app, database, engine, chosen)
     engine.close()
     with database.read() as conn:
         assert audit.check(conn) == []

@@ -1,0 +1,262 @@
+"""The fields of AUTOMATIC1111's ``txt2img`` and ``img2img``, and the way to a ``Generation``."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from limner import imaging
+from limner.domain.params import (
+    PROMPT_LENGTH_MAX,
+    SAMPLES_MAX,
+    SEED_MAX,
+    SIDE_MAX,
+    SIDE_MIN,
+    SIDE_MULTIPLE,
+    STEPS_MAX,
+    Generation,
+    ResizeMode,
+    Source,
+)
+from limner.domain.styles import Catalogue
+from limner.engine.request import Pixels
+from limner.errors import InvalidInput
+from limner.settings import Settings
+from limner.web import automatic1111_lists as lists
+from limner.web import inputs
+from limner.web.fields import Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
+
+CLIP_SKIP = "CLIP_stop_at_last_layers"
+RANDOM_SEEDS = 2**32
+_PROMPT, _NAME, _SEED = Text(0, PROMPT_LENGTH_MAX), Text(0, 100), Whole(-1, SEED_MAX)
+
+TXT2IMG: Mapping[str, Reader] = {
+    "prompt": _PROMPT,
+    "negative_prompt": _PROMPT,
+    "styles": Items(_NAME, 32),
+    "seed": _SEED,
+    "subseed": _SEED,
+    "subseed_strength": Number(0, 1),
+    "steps": Whole(1, STEPS_MAX),
+    "cfg_scale": Number(0, 100),
+    "width": Whole(SIDE_MIN, SIDE_MAX),
+    "height": Whole(SIDE_MIN, SIDE_MAX),
+    "batch_size": Whole(1, SAMPLES_MAX),
+    "n_iter": Whole(1, SAMPLES_MAX),
+    "sampler_name": _NAME,
+    "sampler_index": _NAME,
+    "scheduler": _NAME,
+    "override_settings": Object(),
+    "send_images": Flag(),
+}
+IMG2IMG: Mapping[str, Reader] = {
+    **TXT2IMG,
+    "init_images": Items(Blob(), 16),
+    "mask": Blob(),
+    "denoising_strength": Number(0, 1),
+    "resize_mode": Whole(0, 3),
+    "mask_blur": Whole(0, 64),
+    "inpainting_fill": Whole(0, 3),
+    "inpainting_mask_invert": Whole(0, 1),
+    "include_init_images": Flag(),
+}
+# Those of its own API, where a field is absent.
+DEFAULTS: Mapping[str, Any] = {
+    "prompt": "",
+    "negative_prompt": "",
+    "styles": [],
+    "seed": -1,
+    "subseed": -1,
+    "subseed_strength": 0.0,
+    "steps": 50,
+    "cfg_scale": 7.0,
+    "width": 512,
+    "height": 512,
+    "batch_size": 1,
+    "n_iter": 1,
+    "sampler_index": "Euler",
+    "scheduler": "Automatic",
+    "override_settings": {},
+    "send_images": True,
+    "denoising_strength": 0.75,
+    "resize_mode": 0,
+    "mask_blur": 4,
+    "inpainting_fill": 0,
+    "inpainting_mask_invert": 0,
+    "include_init_images": False,
+}
+# Fields that change nothing here whatever they say, and values that ask for nothing.
+_QUIET = frozenset(
+    {"save_images", "do_not_save_samples", "do_not_save_grid", "session_hash", "force_task_id",
+     "override_settings_restore_afterwards", "inpaint_full_res_padding", "disable_extra_networks"}
+)  # fmt: skip
+_NOTHING: Mapping[str, tuple[Any, ...]] = {
+    "eta": (1,),
+    "s_noise": (1,),
+    "s_tmax": (1e9,),
+    "initial_noise_multiplier": (1,),
+    "image_cfg_scale": (1.5,),
+    "seed_resize_from_h": (-1,),
+    "seed_resize_from_w": (-1,),
+}
+_RESIZE: Mapping[int, ResizeMode] = {0: "stretch", 1: "crop", 2: "fill", 3: "stretch"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a body asks for; ``values`` are its fields after defaults."""
+
+    generation: Generation
+    values: Mapping[str, Any]
+    notes: tuple[str, ...]
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)
+
+
+async def to_drawing(
+    body: Mapping[str, Any],
+    readers: Mapping[str, Reader],
+    settings: Settings,
+    catalogue: Catalogue,
+    options: Mapping[str, Any],
+) -> Drawing:
+    """What ``body`` asks for, under a key's ``options``. Raises ``InvalidInput``."""
+    given, notes = read(readers, {}, _asking(body, readers))
+    values = {**{name: value for name, value in DEFAULTS.items() if name in readers}, **given}
+    sampler = lists.find_sampler(
+        values.get("sampler_name") or values["sampler_index"], values["scheduler"]
+    )
+    notes += sampler.notes
+    pixels, source = await _source(values, settings, notes) if readers is IMG2IMG else ({}, None)
+    prompts = _styled(values, catalogue, notes)
+    generation = Generation(
+        prompt=prompts[0],
+        negative_prompt=prompts[1],
+        scheduler=sampler.scheduler,
+        steps=values["steps"],
+        guidance=values["cfg_scale"],
+        samples=_samples(values),
+        seed=_seed(values["seed"]),
+        width=_side("width", values, notes),
+        height=_side("height", values, notes),
+        clip_skip=_clip_skip(values["override_settings"], options, notes),
+        subseed=_seed(values["subseed"]),
+        subseed_strength=values["subseed_strength"],
+        source=source,
+    )
+    return Drawing(generation, values, tuple(notes), pixels)
+
+
+def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """``body`` without the fields that ask for nothing we would have to say we ignore."""
+    return {
+        name: value
+        for name, value in body.items()
+        if name in readers or not _idle(name, value, body)
+    }
+
+
+def _idle(name: str, value: Any, body: Mapping[str, Any]) -> bool:
+    if not value or name in _QUIET or value in _NOTHING.get(name, ()):
+        return True
+    if name == "inpaint_full_res":
+        return not body.get("mask")
+    of_hires = name == "denoising_strength" or name.startswith(("hr_", "firstphase_"))
+    return of_hires and not body.get("enable_hr")
+
+
+def _samples(values: Mapping[str, Any]) -> int:
+    count: int = values["batch_size"] * values["n_iter"]
+    if count > SAMPLES_MAX:
+        raise InvalidInput(
+            "n_iter",
+            f"batch_size {values['batch_size']} times n_iter {values['n_iter']} makes {count} "
+            f"pictures; at most {SAMPLES_MAX} are drawn at once",
+        )
+    return count
+
+
+def _seed(seed: int) -> int:
+    return secrets.randbelow(RANDOM_SEEDS) if seed == -1 else seed
+
+
+def _side(name: str, values: Mapping[str, Any], notes: list[str]) -> int:
+    pixels: int = values[name]
+    floored = pixels - pixels % SIDE_MULTIPLE
+    if floored != pixels:
+        notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
+    return floored
+
+
+def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -> tuple[str, str]:
+    """Prompt and negative prompt with the named styles at their ends."""
+    known = {style["name"].casefold(): style for style in lists.styles(catalogue)}
+    parts = {"prompt": values["prompt"], "negative_prompt": values["negative_prompt"]}
+    for name in values["styles"]:
+        style = known.get(name.casefold())
+        if style is None:
+            notes.append(f"style {cut(name)} is unknown and was ignored")
+            continue
+        parts = {kind: ", ".join(filter(None, (text, style[kind]))) for kind, text in parts.items()}
+    for kind, text in parts.items():
+        if len(text) > PROMPT_LENGTH_MAX:
+            raise InvalidInput(
+                kind,
+                f"{kind} has {len(text):,} characters with its styles; at most "
+                f"{PROMPT_LENGTH_MAX:,} are read",
+            )
+    return parts["prompt"], parts["negative_prompt"]
+
+
+def _clip_skip(override: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]) -> int:
+    asked = {**options, **override}
+    notes += [
+        f"override_settings.{cut(name)} was ignored" for name in override if name != CLIP_SKIP
+    ]
+    return int(Whole(1, 12).read(CLIP_SKIP, asked.get(CLIP_SKIP) or 1))
+
+
+async def _source(
+    values: Mapping[str, Any], settings: Settings, notes: list[str]
+) -> tuple[dict[str, Pixels], Source]:
+    """The ``Source`` of img2img, and its pixels by their SHA-256."""
+    if not values.get("init_images"):
+        raise InvalidInput("init_images", "init_images is missing; send a list of one picture")
+    if len(values["init_images"]) > 1:
+        notes.append(f"one of {len(values['init_images'])} init_images was used")
+    strength = values["denoising_strength"]
+    try:
+        inputs.check_strength(values["steps"], strength)
+    except InvalidInput as error:
+        raise InvalidInput("denoising_strength", f"denoising_{error}") from error
+    data = await inputs.read_bytes("init_images", values["init_images"][0], settings)
+    image = await asyncio.to_thread(imaging.read_image, data, "init_images")
+    mask = None
+    if "mask" in values:
+        data = await inputs.read_bytes("mask", values["mask"], settings)
+        mask = await asyncio.to_thread(imaging.read_mask, data)
+        mask = 255 - mask if values["inpainting_mask_invert"] else mask
+    notes += _undone(values, inpainting=mask is not None)
+    pixels = {inputs.digest(each): each for each in (image, mask) if each is not None}
+    return pixels, Source(
+        sha256=inputs.digest(image),
+        strength=strength,
+        resize_mode=_RESIZE[values["resize_mode"]],
+        mask_sha256=None if mask is None else inputs.digest(mask),
+        mask_blur=values["mask_blur"] if mask is not None else 0,
+    )
+
+
+def _undone(values: Mapping[str, Any], *, inpainting: bool) -> list[str]:
+    """What of an img2img is done in another way here."""
+    notes = []
+    if values["resize_mode"] == 3:
+        notes.append("resize_mode 3 (latent) was done as 0, in pixels")
+    if inpainting and values["inpainting_fill"] != 1 and values["denoising_strength"] < 1:
+        notes.append(
+            f"inpainting_fill {values['inpainting_fill']} was done as 1: the masked part starts "
+            "from the picture"
+        )
+    return notes

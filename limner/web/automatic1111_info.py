@@ -1,0 +1,106 @@
+"""What AUTOMATIC1111's answers say beside the pictures, and how its text blocks are read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from limner.domain.model import ModelInfo
+from limner.domain.pricing import as_credits
+from limner.domain.receipt import parameters_text
+from limner.usecases.orders import Outcome
+from limner.web.answers import dumps
+from limner.web.automatic1111_form import Drawing
+from limner.web.automatic1111_lists import NAMES
+
+_NEGATIVE = "Negative prompt:"
+_PAIR = re.compile(r'([A-Za-z][\w /-]*): ("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)')
+
+
+def info(drawing: Drawing, outcome: Outcome | None, model: ModelInfo | None) -> str:
+    """The JSON text ``info``; ``outcome`` None where nothing was drawn."""
+    g = drawing.generation
+    indices = range(g.samples)
+    seeds = [g.seed_of(i) for i in indices]
+    subseeds = [g.subseed_of(i) for i in indices]
+    said: dict[str, Any] = {
+        "prompt": g.prompt,
+        "all_prompts": [g.prompt] * g.samples,
+        "negative_prompt": g.negative_prompt,
+        "all_negative_prompts": [g.negative_prompt] * g.samples,
+        "seed": seeds[0],
+        "all_seeds": seeds,
+        "subseed": subseeds[0],
+        "all_subseeds": subseeds,
+        "subseed_strength": g.subseed_strength,
+        "width": g.width,
+        "height": g.height,
+        "sampler_name": NAMES[g.scheduler],
+        "cfg_scale": g.guidance,
+        "steps": g.steps,
+        "batch_size": drawing.values["batch_size"],
+        "restore_faces": False,
+        "face_restoration_model": None,
+        "sd_model_name": model.name if model else None,
+        "sd_model_hash": model.sha256[:10] if model else None,
+        "denoising_strength": g.source.strength if g.source else None,
+        "extra_generation_params": {},
+        "index_of_first_image": 0,
+        "infotexts": _infotexts(outcome),
+        "styles": drawing.values["styles"],
+        "clip_skip": g.clip_skip,
+        "is_using_inpainting_conditioning": False,
+    }
+    return dumps(said | _ours(drawing, outcome))
+
+
+def _infotexts(outcome: Outcome | None) -> list[str]:
+    pictures = outcome.pictures if outcome else ()
+    return [parameters_text(picture.receipt) for picture in pictures]
+
+
+def _ours(drawing: Drawing, outcome: Outcome | None) -> dict[str, Any]:
+    """What only Limner tells."""
+    if outcome is None:
+        stopped = "interrupted: nothing was drawn to its end, and nothing was billed"
+        return {"adjustments": [*drawing.notes, stopped], "cost": 0}
+    return {
+        "adjustments": list(dict.fromkeys((*drawing.notes, *outcome.adjustments))),
+        "request_id": outcome.request_id,
+        "cost": as_credits(outcome.cost_micro),
+        "remaining_credits": as_credits(outcome.remaining_micro),
+    }
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The parts of a text block: ``Prompt``, ``Negative prompt``, then its pairs by name.
+
+    ``Size`` is split into ``Size-1`` and ``Size-2``, as clients of the original expect.
+    """
+    lines = text.strip().splitlines()
+    pairs: dict[str, Any] = {}
+    if lines and "Steps: " in lines[-1]:
+        pairs = {name: _unquoted(value) for name, value in _PAIR.findall(lines.pop())}
+    before, _, after = "\n".join(lines).partition(_NEGATIVE)
+    if "x" in str(pairs.get("Size", "")):
+        pairs["Size-1"], _, pairs["Size-2"] = pairs.pop("Size").partition("x")
+    return {"Prompt": before.strip(), "Negative prompt": after.strip(), **pairs}
+
+
+def _unquoted(value: str) -> Any:
+    if not value.startswith('"'):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def echo(drawing: Drawing, body: Mapping[str, Any]) -> dict[str, Any]:
+    """``parameters``: the fields after defaults, and pictures only where these were wanted."""
+    kept = dict(drawing.values)
+    if not kept.get("include_init_images"):
+        kept |= {name: None for name in ("init_images", "mask") if name in kept}
+    return {**{name: value for name, value in body.items() if name not in kept}, **kept}
