@@ -3,13 +3,16 @@
 // The server reads prompts (docs/prompts.md); this reads the same language a second time because
 // the layer needs places in the text as typed. tests/e2e compares the two.
 
-const TAG = /<(\w+):([^>]+)>/g;
-const AND = /\bAND\b/g;
-const BRANCH_WEIGHT = /\s*:\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*$/;
+// JavaScript's \w and \b know ASCII only; the server's know every letter.
+const TAG = /<[\p{L}\p{N}_]+:[^>]+>/gu;
+const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/gu;
+const BRANCH_END = /\s*(?::\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*)?$/;
 const SPECIAL = /\\[^]|[\\()[\]:|]/g;
 const WHEN = /^\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*$/;
 const TOKEN = /\\([\\()[\]])?|([([])|:\s*([-+]?[.\d]+)\s*\)|([)\]])|:|[^\\()[\]:]+/g;
-const BREAK = /\bBREAK\b/g;
+const BREAK = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/gu;
+// A BREAK whose weight a bracket changes is the word.
+const BREAK_WEIGHT = -1;
 
 /**
  * Reads `text` for a picture of `steps` steps.
@@ -54,7 +57,7 @@ function branches(text, places, found, negative) {
     from = match.index + 3;
   }
   parts.push(places.slice(from));
-  return parts.map((part) => part.slice(0, BRANCH_WEIGHT.exec(at(text, part))?.index ?? part.length));
+  return parts.map((part) => part.slice(0, at(text, part).replace(BRANCH_END, "").length));
 }
 
 function readBranch(text, places, steps, found) {
@@ -68,10 +71,10 @@ function readBranch(text, places, steps, found) {
   }
   for (const step of [...views].sort((a, b) => a - b)) {
     const kept = view(shown, choices, step, steps);
-    for (const { place, weight, isBreak } of weigh(at(shown, kept))) {
-      const where = places[kept[place]];
-      if (isBreak) found.breaks.push(where);
-      else found.chars[where] ??= { weight, first: step === 1 };
+    for (const { place, weight, letters = 1 } of weigh(at(shown, kept))) {
+      const where = kept.slice(place, place + letters).map((i) => places[i]);
+      if (letters > 1 && weight === BREAK_WEIGHT) found.breaks.push(where[0]);
+      else for (const i of where) found.chars[i] ??= { weight, first: step === 1 };
     }
   }
 }
@@ -178,24 +181,30 @@ function weigh(text) {
     const [token, escaped, open, weight] = match;
     const end = match.index + token.length;
     if (token[0] === "\\") add(end - (escaped ? 1 : 0), end);
-    else if (open) opened[open].push(pieces.length);
+    else if (open) {
+      pieces.push({ place: match.index, weight: 1, hidden: true });
+      opened[open].push(pieces.length);
+    }
     else if (weight && opened["("].length) {
       const from = opened["("].pop();
       if (/^[-+]?(\d+\.?\d*|\.\d+)$/.test(weight)) multiply(from, Number(weight));
-      else add(match.index, end);
+      else {
+        pieces[from - 1].hidden = false;
+        add(match.index, end);
+      }
     } else if (token === ")" && opened["("].length) multiply(opened["("].pop(), 1.1);
     else if (token === "]" && opened["["].length) multiply(opened["["].pop(), 1 / 1.1);
     else addWords(token, match.index, add, pieces);
   }
   for (const [mark, factor] of [["(", 1.1], ["[", 1 / 1.1]]) opened[mark].forEach((from) => multiply(from, factor));
-  return pieces;
+  return pieces.filter((piece) => !piece.hidden);
 }
 
 function addWords(token, start, add, pieces) {
   let from = start;
   for (const match of token.matchAll(BREAK)) {
     add(from, start + match.index);
-    pieces.push({ place: start + match.index, weight: 1, isBreak: true });
+    pieces.push({ place: start + match.index, weight: BREAK_WEIGHT, letters: match[0].length });
     from = start + match.index + match[0].length;
   }
   add(from, start + token.length);

@@ -1,0 +1,152 @@
+"""Headless Chromium and a server for it: the real application, SQLite, and the fake engine."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from limner import imaging
+from limner.cli import serving
+from limner.engine.fake import FAKE_MODEL, FakeEngine
+from limner.settings import Settings
+from limner.store import keys
+from limner.store.db import Database
+from tests.e2e.servers import free_port
+
+SPRITE_MODEL = replace(FAKE_MODEL, name="Fake painter", sprite_pixels=16)
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; skips the test where it is not installed."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Playground:
+    """A running server; ``step_s`` is how long its engine takes for a step."""
+
+    url: str
+    database: Database
+    engine: FakeEngine
+
+    def make_key(self, credits_micro: int = 10_000_000) -> str:
+        with self.database.begin() as conn:
+            plain, _ = keys.create(conn, name="artist", credits_micro=credits_micro)
+        return plain
+
+    def api(self, key: str) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"x-api-key": key}, timeout=20)
+
+    def slow_down(self, step_s: float) -> None:
+        self.engine.fake.step_s = step_s
+
+
+@contextmanager
+def playground(folder: Path) -> Iterator[Playground]:
+    """The application behind uvicorn in a thread of this process."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    settings = Settings(data_dir=folder, port=port, public_url=url)
+    database = Database.open(settings.database_url)
+    engine = FakeEngine(step_s=0.01, model=SPRITE_MODEL).wait_ready()
+    app = serving.make_app(settings, database, engine)
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Playground(url, database, engine)
+    server.should_exit = True
+    thread.join(20)
+    engine.close()
+    database.close()
+
+
+class Visitor:
+    """A page at the desk; what it complains of in its console is kept in ``complaints``."""
+
+    def __init__(self, page: Page, place: Playground, key: str | None) -> None:
+        self.page, self.place, self.key = page, place, key or ""
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._heard)
+        page.set_default_timeout(20_000)
+        page.goto(place.url + "/")
+        if key:
+            page.fill("#key", key)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#credits strong")
+            page.wait_for_selector("#price strong")
+
+    def _heard(self, message) -> None:
+        # A refused call is told by the browser too; the page shows the server's sentence.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def draw(self, steps: int = 20) -> None:
+        """Set few steps, draw, and wait for the pictures."""
+        self.set_steps(steps)
+        self.page.click("#draw")
+        self.wait_until_drawn()
+
+    def set_steps(self, steps: int) -> None:
+        self.page.locator("#steps").evaluate(
+            "(node, n) => { node.value = n; node.dispatchEvent(new Event('input')) }", steps
+        )
+
+    def wait_until_drawn(self) -> None:
+        self.page.wait_for_selector("#draw:not(.cancel)")
+        self.page.wait_for_selector("#act-replay")
+        self.page.wait_for_selector(".tile img")
+
+    def stored(self) -> list[dict]:
+        """The caller's requests on the server, newest first."""
+        with self.place.api(self.key) as api:
+            return api.get("/api/requests").json()["requests"]
+
+
+DROP = """([data, type]) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "picture", { type }));
+  const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+  document.body.dispatchEvent(new DragEvent("drop", options));
+}"""
+
+
+def drop(page: Page, data: bytes, type: str = "image/png") -> None:
+    """Drop a picture's file on the page."""
+    page.evaluate(DROP, [base64.b64encode(data).decode(), type])
+
+
+def a_picture(width: int = 96, height: int = 64) -> bytes:
+    """A grey PNG."""
+    return imaging.to_png(np.full((height, width, 3), 128, np.uint8))

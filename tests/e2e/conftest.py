@@ -1,0 +1,39 @@
+"""One browser and one server for all tests of the page; each visit has its own key."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e import browser
+from tests.e2e.browser import Visitor
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with browser.chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    with browser.playground(tmp_path_factory.mktemp("playground")) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(chromium, place):
+    """Opens the page, with a fresh key by default; complaints of the console fail the test."""
+    opened = []
+    place.slow_down(0.01)
+
+    def open_page(key: str | None = "fresh", **options) -> Visitor:
+        options.setdefault("viewport", {"width": 1300, "height": 850})
+        context = chromium.new_context(**options)
+        visitor = Visitor(context.new_page(), place, place.make_key() if key == "fresh" else key)
+        opened.append((context, visitor))
+        return visitor
+
+    yield open_page
+    for context, visitor in opened:
+        context.close()
+        assert visitor.complaints == []

@@ -1,0 +1,248 @@
+"""The playground in a real browser, by keyboard and mouse, over the fake engine."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import expect
+
+from limner.domain.attention import Span
+from limner.domain.prompt import parse
+from tests.e2e.browser import Playground
+
+EXAMPLE = "a knight in (red armor:1.2) with a sword, desert background"
+
+
+def test_first_visit_to_first_picture(visit, place: Playground):
+    visitor = visit(key=None)
+    page = visitor.page
+    assert page.input_value("#prompt") == EXAMPLE
+    page.fill("#key", "SG_" + "0" * 32)
+    page.keyboard.press("Enter")
+    expect(page.locator("#key-error")).to_contain_text("API key is invalid")
+    visitor.key = place.make_key(1_000_000)
+    page.fill("#key", visitor.key)
+    page.keyboard.press("Enter")
+    page.click("#welcome button:text-is('Draw')")
+    visitor.wait_until_drawn()
+    assert "0.00384 credits" in page.locator("#under").inner_text()
+    assert page.locator("#credits").inner_text() == "0.99616 credits left"
+    assert visitor.key not in page.url
+    assert page.evaluate("localStorage.getItem('limner.key')") == json.dumps(visitor.key)
+
+
+@pytest.mark.slow
+def test_previews_grow_while_it_draws(visit, place: Playground):
+    visitor = visit()
+    place.slow_down(0.06)
+    visitor.set_steps(30)
+    page = visitor.page
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".tile img.crisp[src^='data:image/png']")
+    assert page.locator("#draw").inner_text() == "Cancel"
+    assert re.fullmatch(r"Drawing, step \d+ of 30", page.locator("#queue").inner_text())
+    done = float(page.locator(".tile").evaluate("n => n.style.getPropertyValue('--done')"))
+    assert 0 < done < 1
+    visitor.wait_until_drawn()
+    page.wait_for_selector(".tile img[src^='blob:']")
+
+
+def test_cancel_stands_where_draw_was_and_bills_nothing(visit, place: Playground):
+    visitor = visit()
+    page = visitor.page
+    place.slow_down(0.1)
+    button = page.locator("#draw").bounding_box()
+    page.click("#draw")
+    page.wait_for_selector(".tile img")
+    assert page.locator("#draw.cancel").bounding_box() == pytest.approx(button, abs=1)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#draw:not(.cancel)")
+    assert "Nothing was billed" in page.locator(".tile").inner_text()
+    assert [request["status"] for request in visitor.stored()] == ["CANCELLED"]
+    with place.api(visitor.key) as api:
+        assert api.get("/v1/get-user-credits").json()["credits"] == 10
+
+
+@pytest.mark.slow
+def test_closing_the_tab_loses_nothing(visit, place: Playground):
+    visitor = visit()
+    page = visitor.page
+    visitor.draw()
+    page.fill("#prompt", "a second picture")
+    place.slow_down(0.08)
+    page.click("#draw")
+    page.wait_for_selector(".tile img.crisp[src^='data:']")
+    page.reload()
+    page.wait_for_selector("#draw.cancel")
+    assert page.input_value("#prompt") == "a second picture"
+    place.slow_down(0.01)
+    visitor.wait_until_drawn()
+    expect(page.locator("#strip img")).to_have_count(2)
+    assert [request["status"] for request in visitor.stored()] == ["COMPLETED"] * 2
+    page.reload()
+    expect(page.locator("#strip img")).to_have_count(2)
+    page.wait_for_selector(".tile img")
+
+
+def test_a_lost_answer_is_asked_for_again_and_billed_once(visit):
+    visitor = visit()
+    page, keys = visitor.page, []
+
+    def lose(route):
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.fetch()  # the server has it, the browser never hears
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route(
+        "**/api/requests",
+        lambda route: lose(route) if route.request.method == "POST" else route.continue_(),
+    )
+    page.click("#draw")
+    page.wait_for_selector("#draw-error:visible")
+    assert "drawn once and billed once" in page.locator("#draw-error").inner_text()
+    page.click("#draw-error button")
+    visitor.wait_until_drawn()
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert len(visitor.stored()) == 1
+    assert page.locator("#draw-error").is_hidden()
+
+
+@pytest.mark.slow
+def test_errors_stand_beside_their_field_in_the_servers_words(visit, place: Playground):
+    visitor = visit()
+    page = visitor.page
+    page.fill("#seed", "abc")
+    page.keyboard.press("Control+Enter")
+    line = page.locator("[data-field=seed] .error:visible")
+    assert line.inner_text().startswith('seed is "abc"; it must be a whole number')
+    assert page.locator("#seed").get_attribute("aria-invalid") == "true"
+    page.fill("#seed", "42")
+    assert line.count() == 0
+    poor = visit(key=place.make_key(1000))
+    poor.page.click("#draw")
+    told = poor.page.locator("#draw-error")
+    told.wait_for()
+    assert told.inner_text().startswith("Insufficient credits")
+    assert "limner credits grant" in told.inner_text()
+
+
+@pytest.mark.slow
+def test_the_seed_is_shown_locked_and_used_again(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.draw()
+    first = visitor.stored()[0]["generation"]["seed"]
+    assert page.input_value("#seed") == str(first)
+    page.keyboard.press("Escape")
+    page.locator("#stage").click(position={"x": 5, "y": 5})
+    page.keyboard.press("s")
+    assert page.locator("#lock").get_attribute("aria-pressed") == "true"
+    visitor.draw()
+    assert visitor.stored()[0]["generation"]["seed"] == first
+    page.click("#lock")
+    visitor.draw()
+    assert visitor.stored()[0]["generation"]["seed"] != first
+
+
+def test_weights_by_keyboard(visit):
+    page = visit(key=None).page
+    area = page.locator("#prompt")
+    area.fill("a brave knight")
+    page.keyboard.press("Control+ArrowUp")
+    assert area.input_value() == "a brave (knight:1.1)"
+    page.keyboard.press("Control+ArrowUp")
+    page.keyboard.press("Control+ArrowUp")
+    assert area.input_value() == "a brave (knight:1.3)"
+    for _ in range(3):
+        page.keyboard.press("Control+ArrowDown")
+    assert area.input_value() == "a brave knight"
+    area.evaluate("node => node.setSelectionRange(2, 14)")
+    page.keyboard.press("Control+ArrowDown")
+    assert area.input_value() == "a (brave knight:0.9)"
+    page.keyboard.press("Control+z")
+    assert area.input_value() == "a brave knight"
+
+
+def test_the_layer_shows_what_the_server_reads(visit):
+    visitor = visit()
+    page = visitor.page
+    page.fill("#prompt", "a [wolf:stag:0.5] in (mist:1.3), <lora:fog:1> moon AND a castle")
+    expect(page.locator("#prompt-note")).to_contain_text("taken out")
+    layer = page.locator(".prompt .layer").first
+    for kind, text in {"before": "wolf", "after": "stag", "up": "mist", "and": "AND"}.items():
+        assert "".join(layer.locator(f".{kind}").all_inner_texts()) == text
+    assert layer.locator(".dropped").inner_text() == "<lora:fog:1>"
+    assert layer.locator("[data-mark]").get_attribute("data-mark") == "after step 15"
+    assert layer.inner_text().rstrip("\u200b") == page.input_value("#prompt")
+    assert page.locator("#prompt-count").inner_text() == "8 / 150"
+    page.fill("#prompt", ", ".join(["grey stone"] * 30))
+    page.wait_for_selector(".layer .chunk")
+    assert page.locator("#prompt-count").inner_text() == "89 / 150"
+    page.locator("#prompt").evaluate("node => node.setSelectionRange(3, 3)")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#prompt-note").inner_text() == "“grey” · 1 token"
+
+
+MARKS = [
+    "(",
+    ")",
+    "[",
+    "]",
+    ":",
+    "|",
+    "<",
+    ">",
+    "\\",
+    "\\(",
+    ", ",
+    " ",
+    "\n",
+    "a",
+    "red",
+    "é",
+    "🐉",
+]
+WORDS = ["AND", " AND ", "BREAK", " BREAK ", "<lora:x:1>"]
+NUMBERS = [":1.3)", ":0.5]", ":7]", ":1.2.3)", ":-0.4", " :2"]
+PIECES = st.sampled_from([*MARKS, *WORDS, *NUMBERS])
+
+
+@pytest.fixture(scope="module")
+def scanner(chromium, place):
+    """Runs the page's own reader of prompts."""
+    page = chromium.new_page()
+    page.goto(place.url + "/")
+    code = """async ([text, negative]) => {
+      const { scan } = await import("/static/js/scan.js");
+      const { chars } = scan(text, 20, { negative });
+      const seen = [...chars.keys()].filter((i) => chars[i]?.first && !/\\s/.test(text[i]));
+      return [seen.map((i) => text[i]).join(""), seen.map((i) => chars[i].weight)];
+    }"""
+    yield lambda text, negative: page.evaluate(code, [text, negative])
+    page.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(PIECES, max_size=14).map("".join), st.booleans())
+def test_the_page_reads_prompts_as_the_server_does(scanner, text, negative):
+    spans = [s for b in parse(text, 20, negative=negative).entries[0].branches for s in b.spans]
+    expected = [
+        (char, span.weight)
+        for span in spans
+        if span != Span.BREAK
+        for char in span.text
+        if not char.isspace()
+    ]
+    shown, got = scanner(text, negative)
+    assert shown == "".join(char for char, _ in expected)
+    # JavaScript counts a character beyond the basic plane as two.
+    weights = [weight for char, weight in expected for _ in range(1 + (ord(char) > 0xFFFF))]
+    assert got == pytest.approx(weights)

@@ -1,0 +1,82 @@
+"""The playground for everybody: accessibility, phones, light and dark, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.e2e.browser import Playground, a_picture, drop
+
+
+def faults(page) -> list[str]:
+    """What axe finds serious."""
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 10
+    return [
+        f"{v['id']}: {v['help']}"
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
+def test_axe_finds_no_serious_fault(visit, scheme):
+    assert faults(visit(key=None, color_scheme=scheme).page) == []
+    visitor = visit(color_scheme=scheme)
+    page = visitor.page
+    page.fill("#prompt", "a [wolf:stag:0.5] in (mist:1.3), <lora:fog:1> moon AND a castle")
+    visitor.draw()
+    drop(page, a_picture())
+    page.fill("#seed", "abc")
+    expect(page.locator("[data-field=seed] .error")).to_be_visible()
+    assert faults(page) == []
+    for button in (
+        "#styles-open",
+        "#keys-open",
+        "#key-open",
+        "#sheet-open",
+        "#act-copy",
+        "#act-receipt",
+        ".tile",
+        "#mask-open",
+    ):
+        page.click(button)
+        page.wait_for_selector("dialog[open], .mask")
+        assert (button, faults(page)) == (button, [])
+        page.keyboard.press("Escape")
+
+
+@pytest.mark.slow
+def test_on_a_phone(visit):
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = visitor.page
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator("#steps").is_hidden()
+    draw = page.locator("#draw").bounding_box()
+    assert 0 < draw["y"] < 844 - draw["height"]
+    page.tap("#draw")
+    visitor.wait_until_drawn()
+    order = [
+        page.locator(part).bounding_box()["y"]
+        for part in ("#stage", "#prompt", "#controls", "#strip")
+    ]
+    assert order == sorted(order)
+    assert faults(page) == []
+    page.tap("#controls > summary")
+    assert page.locator("#steps").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.slow
+def test_nothing_leaves_for_other_hosts_and_no_key_stands_in_a_url(visit, place: Playground):
+    visitor = visit()
+    urls: list[str] = []
+    visitor.page.on("request", lambda request: urls.append(request.url))
+    visitor.page.reload()
+    visitor.draw()
+    assert len(urls) > 20
+    for url in urls:
+        assert url.startswith((place.url, "blob:", "data:")), url
+        assert visitor.key not in url

@@ -1,0 +1,262 @@
+"""What the playground does with pictures: sources, masks, variations, copies, receipts."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from limner import imaging
+from limner.imaging import Metadata
+from tests.e2e.browser import Playground, Visitor, a_picture, drop
+
+
+def sent(page) -> list[dict]:
+    """Bodies of the drawing requests that the page sends from now on."""
+    bodies: list[dict] = []
+
+    def keep(request) -> None:
+        if request.method == "POST" and request.url.endswith("/api/requests"):
+            bodies.extend(request.post_data_json["requests"])
+
+    page.on("request", keep)
+    return bodies
+
+
+def stored_png(place: Playground, visitor: Visitor, place_in_list: int = 0) -> bytes:
+    picture = visitor.stored()[place_in_list]["pictures"][0]["id"]
+    with place.api(visitor.key) as api:
+        return api.get(f"/api/pictures/{picture}").content
+
+
+def test_a_dropped_picture_is_the_source_and_a_painted_mask_goes_with_it(visit):
+    visitor = visit()
+    page, bodies = visitor.page, sent(visitor.page)
+    drop(page, a_picture())
+    page.click("#source-panel label[title^='all of it']")
+    page.locator("#strength").fill("0.75")
+    page.click("#mask-open")
+    box = page.locator("canvas.paint").bounding_box()
+    page.keyboard.press("]")
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    page.click("#mask-done")
+    expect(page.locator("#mask-open")).to_have_text("Change the mask")
+    visitor.draw()
+    body = bodies[0]
+    assert (body["strength"], body["resize_mode"], body["mask_blur"]) == (0.75, "fill", 4)
+    mask = np.asarray(Image.open(io.BytesIO(imaging.parse_base64(body["mask"]))).convert("L"))
+    assert mask.shape == (64, 96)
+    assert set(np.unique(mask)) == {0, 255}
+    assert mask[32, 24:48].all()
+    assert not mask[:, 70:].any()
+    assert visitor.stored()[0]["generation"]["source"]["mask_sha256"]
+
+
+@pytest.mark.slow
+def test_a_mask_by_keyboard_inverted_erased_and_left(visit):
+    visitor = visit()
+    page = visitor.page
+    drop(page, a_picture(64, 64))
+    page.focus("#mask-open")
+    page.keyboard.press("Enter")
+    painted = "node => node.getContext('2d').getImageData(32, 32, 1, 1).data[3]"
+    canvas = page.locator("canvas.paint")
+    expect(canvas).to_be_focused()
+    page.keyboard.press("Space")
+    assert canvas.evaluate(painted) == 255
+    page.keyboard.press("Alt+Space")
+    assert canvas.evaluate(painted) == 0
+    page.keyboard.press("Control+z")
+    assert canvas.evaluate(painted) == 255
+    page.click("text=Invert")
+    assert canvas.evaluate(painted) == 0
+    page.keyboard.press("Escape")
+    expect(page.locator("#mask-open")).to_have_text("Paint a mask")
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+@pytest.mark.slow
+def test_the_settings_inside_a_picture_of_ours_are_loaded(visit, format):
+    parameters = {
+        "prompt": 'a {braced} "mage" \\(old\\)',
+        "negative_prompt": "fog",
+        "scheduler": "Heun",
+        "steps": 44,
+        "guidance": 6.5,
+        "seed": 2601738487234,
+        "width": 768,
+        "height": 512,
+    }
+    receipt = {"receipt": 1, "parameters": parameters}
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    data = imaging.encode(pixels, format, Metadata("a mage\nSteps: 44", receipt))
+    page = visit().page
+    drop(page, data, f"image/{format}")
+    page.click("#load-settings")
+    assert page.input_value("#prompt") == receipt["parameters"]["prompt"]
+    assert page.input_value("#negative") == "fog"
+    assert page.input_value("#scheduler") == "Heun"
+    assert page.input_value("#seed") == "2601738487234"
+    assert page.locator("#sizes input:checked").get_attribute("value") == "768x512"
+    assert page.locator("#source-panel").is_hidden()
+
+
+@pytest.mark.slow
+def test_varied_pictures_share_the_seed_and_stand_on_one_sheet(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.draw()
+    bodies = sent(page)
+    page.locator("#act-vary").click()
+    visitor.wait_until_drawn()
+    assert len(bodies) == page.locator(".tile").count() == 4
+    assert len({body["seed"] for body in bodies}) == 1
+    assert len({body["subseed"] for body in bodies}) == 4
+    assert {body["subseed_strength"] for body in bodies} == {0.15}
+    expect(page.locator("#strip img")).to_have_count(5)
+
+
+@pytest.mark.slow
+def test_styles_are_chosen_weighed_previewed_and_sent(visit):
+    visitor = visit()
+    page, bodies = visitor.page, sent(visitor.page)
+    page.click("#styles-open")
+    page.click("button:text-is('oil painting')")
+    page.click("button:text-is('moonlit')")
+    page.keyboard.press("Escape")
+    page.get_by_label("Weight of moonlit").fill("0.8")
+    page.get_by_label("Weight of moonlit").press("Tab")
+    expect(page.locator("#style-preview")).to_contain_text("(cold moonlight, deep shadows:0.8)")
+    visitor.draw()
+    assert bodies[0]["style_mix"] == {
+        "image_type": "oil painting",
+        "mood": {"name": "moonlit", "weight": 0.8},
+    }
+    assert "oil painting" in visitor.stored()[0]["generation"]["prompt"]
+    page.click("[aria-label='Without moonlit']")
+    expect(page.locator(".chip")).to_have_count(1)
+
+
+@pytest.mark.slow
+def test_a_style_sheet_draws_one_seed_in_a_row_of_styles(visit):
+    visitor = visit()
+    page, bodies = visitor.page, sent(visitor.page)
+    visitor.set_steps(10)
+    page.click("#sheet-open")
+    page.select_option("#sheet-kind", "image_type")
+    page.click("#sheet-draw")
+    visitor.wait_until_drawn()
+    assert [body["style_mix"]["image_type"] for body in bodies][:2] == [
+        "oil painting",
+        "watercolour",
+    ]
+    assert len({body["seed"] for body in bodies}) == 1
+    assert page.locator(".tile .label").first.inner_text() == "oil painting"
+
+
+RUNNERS = {
+    "curl": ["bash", "-e"],
+    "python": [sys.executable, "-"],
+    "javascript": ["node", "--input-type=module", "-"],
+}
+
+
+@pytest.mark.slow
+def test_copied_requests_work_when_pasted(visit, place: Playground, tmp_path):
+    visitor = visit()
+    page = visitor.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.fill("#prompt", 'it\'s "quoted" \\(so\\), $HOME `x` é 🐉')
+    visitor.draw()
+    first = imaging.read_image(stored_png(place, visitor))
+    page.locator("#act-copy").click()
+    for language, command in RUNNERS.items():
+        if not shutil.which(command[0]):
+            continue
+        page.click(f"#tab-{language}")
+        assert visitor.key not in page.locator("#snippet").inner_text()
+        page.click("#snippet-copy")
+        expect(page.locator("dialog [role=status]")).to_contain_text("Copied")
+        text = page.evaluate("navigator.clipboard.readText()")
+        folder = tmp_path / language
+        folder.mkdir()
+        done = subprocess.run(
+            command, input=text, text=True, cwd=folder, capture_output=True, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+        again = imaging.read_image((folder / "picture.png").read_bytes())
+        assert np.array_equal(first, again), language
+
+
+@pytest.mark.slow
+def test_saving_receipt_cost_and_deleting(visit, place: Playground):
+    visitor = visit()
+    page = visitor.page
+    visitor.draw()
+    for button, magic in {
+        "png": b"\x89PNG",
+        "jpg": b"\xff\xd8",
+        "webp": b"RIFF",
+        "sprite": b"\x89PNG",
+    }.items():
+        with page.expect_download() as download:
+            page.click(f"#act-{button}")
+        data = download.value.path().read_bytes()
+        assert data.startswith(magic)
+    assert Image.open(io.BytesIO(data)).size == (32, 32)
+    page.click("#act-receipt")
+    receipt = json.loads(page.locator("dialog pre").inner_text())
+    pixels = imaging.read_image(stored_png(place, visitor))
+    assert receipt["parameters"]["prompt"] == visitor.stored()[0]["generation"]["prompt"]
+    assert len(pixels) == receipt["parameters"]["height"]
+    page.keyboard.press("Escape")
+    page.click("#act-cost")
+    told = page.locator("#finding").inner_text()
+    assert re.search(r"Quote: 0.00256 credits.*Hold: 0.00256.*Capture: 0.00256", told, re.S)
+    page.click("#act-delete")
+    page.click("text=Delete it for good")
+    expect(page.locator("#strip img")).to_have_count(0)
+    assert all(not request["pictures"] for request in visitor.stored())
+
+
+@pytest.mark.slow
+def test_full_size_and_arrows(visit):
+    visitor = visit()
+    page = visitor.page
+    for prompt in ("the first", "the second"):
+        page.fill("#prompt", prompt)
+        visitor.draw()
+    page.click(".tile")
+    shown = page.locator(".viewer img")
+    expect(shown).to_have_attribute("alt", "the second")
+    page.keyboard.press("ArrowRight")
+    expect(shown).to_have_attribute("alt", "the first")
+    page.keyboard.press("Escape")
+    expect(page.locator("#strip [aria-current=true]")).to_have_attribute(
+        "aria-label", re.compile("the first")
+    )
+
+
+@pytest.mark.slow
+def test_a_picture_of_ours_is_the_next_source(visit):
+    visitor = visit()
+    page = visitor.page
+    visitor.draw()
+    page.locator("#stage").focus()
+    page.locator("#act-input").click()
+    bodies = sent(page)
+    visitor.draw()
+    first = visitor.stored()[0]["generation"]
+    assert bodies[0]["image"].startswith("data:image/png;base64,")
+    assert first["source"]["strength"] == 0.6
