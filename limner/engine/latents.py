@@ -101,17 +101,34 @@ def prepare_source(
     assert source is not None, "only img2img and inpainting have a source"
     picture, mask = _at_size(generation, pixels)
     scale = checkpoint.vae_scale
-    shape = (checkpoint.latent_channels, generation.height // scale, generation.width // scale)
-    latent = encode(checkpoint.vae, picture, stream.draw(shape), checkpoint.latent_scaling)
+    size = latent_size(generation, scale)
+    noise = stream.draw((checkpoint.latent_channels, *size))
+    latent = encode(checkpoint.vae, _padded(picture, size, scale), noise, checkpoint.latent_scaling)
     return Source(latent, None if mask is None else latent_mask(mask, scale).to(latent.device))
 
 
+def latent_size(generation: Generation, scale: int) -> tuple[int, int]:
+    """Height and width in latent pixels: enough for every pixel of the picture.
+
+    A size that is no multiple of ``scale`` (520 where one latent pixel spans 16) is drawn a
+    little larger and cut at the right and below by ``compose``.
+    """
+    return -(-generation.height // scale), -(-generation.width // scale)
+
+
+def _padded(picture: Pixels, size: tuple[int, int], scale: int) -> Pixels:
+    """``picture`` with its last row and column repeated up to ``size`` latent pixels."""
+    below, right = (n * scale - side for n, side in zip(size, picture.shape, strict=False))
+    return np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")
+
+
 def compose(request: Request, drawn: Pixels) -> Pixels:
-    """The finished picture: for inpainting, ``drawn`` laid over the source by the mask.
+    """The finished picture, cut to its size: for inpainting, laid over the source by the mask.
 
     Where the feathered mask is 0 the source's pixels are kept exactly.
     """
     generation = request.generation
+    drawn = np.ascontiguousarray(drawn[: generation.height, : generation.width])
     if generation.source is None or generation.source.mask_sha256 is None:
         return drawn
     picture, mask = _at_size(generation, request.pixels)

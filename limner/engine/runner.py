@@ -67,7 +67,7 @@ class Runner:
         rows, bucket = count_rows(g, self.conditioner)
         _, strength = start_of(g)
         count = evaluations(g.scheduler, g.steps, strength)
-        height, width = (side // self.checkpoint.vae_scale for side in (g.height, g.width))
+        height, width = latents.latent_size(g, self.checkpoint.vae_scale)
         latent_bytes = self.checkpoint.latent_channels * height * width * 4
         size = history(g.scheduler, g.steps, strength) * latent_bytes
         return [

@@ -155,6 +155,18 @@ def test_inpainting_keeps_what_the_mask_keeps(engine: ThreadEngine, blur: int) -
     assert apart(drawn[60:70, 60:70], picture[60:70, 60:70]) > 20
 
 
+def test_sizes_that_latents_do_not_divide_are_cut(engine: ThreadEngine) -> None:
+    """The embedded model's latent pixels span 16; every multiple of 8 is drawn all the same."""
+    picture = np.random.default_rng(8).integers(0, 256, (104, 72, 3), np.uint8)
+    mask = np.zeros((104, 72), np.uint8)
+    mask[:, 40:] = 255
+    fields = {"width": 72, "height": 104, "steps": 3}
+    plain, painted = draw(engine, request("a", **fields), request("a", picture, mask, **fields))
+    assert plain.shape == painted.shape == (104, 72, 3)
+    assert np.array_equal(painted[:, :40], picture[:, :40])
+    assert apart(painted[:, 40:], picture[:, 40:]) > 20
+
+
 @pytest.mark.slow
 def test_strength_orders_the_distance_from_the_source(engine: ThreadEngine) -> None:
     [source] = draw(engine, request("a knight with red armor, forest background", steps=12))

@@ -261,7 +261,8 @@ def test_the_finished_picture_is_laid_over_its_source():
 def test_without_a_mask_the_finished_picture_is_as_drawn():
     generation, pixels = with_source()
     drawn = picture(64, 64, 8)
-    assert latents.compose(Request("req", generation, "me", print, pixels), drawn) is drawn
+    made = latents.compose(Request("req", generation, "me", print, pixels), drawn)
+    assert np.array_equal(made, drawn)
 
 
 @pytest.mark.parametrize(("field", "kept"), [("image", 1), ("mask", 0)])
