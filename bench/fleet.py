@@ -6,6 +6,7 @@ server at ``LIMNER_TEST_POSTGRES``, by default postgres@127.0.0.1) or a URL.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import secrets
@@ -64,6 +65,7 @@ class Server:
             **chosen,
         }
         folder.mkdir(parents=True, exist_ok=True)
+        atexit.register(lambda: self.process.kill())  # none outlives the measurement
         self.start()
 
     def start(self) -> None:

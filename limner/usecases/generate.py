@@ -7,11 +7,13 @@ runs in a task of its own, so that a caller who goes away cannot leave it half s
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from limner.domain import licences, pricing, prompt
@@ -37,6 +39,8 @@ from limner.usecases.orders import Order, Outcome, StoredPicture
 from limner.usecases.studio import Running, Studio
 
 __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.05, 0.5
 
@@ -115,8 +119,10 @@ class Generate:
                 for (order, quoted), file in zip(orders, packed, strict=True)
             ]
 
+        began = time.perf_counter()
         try:
             accepted = await self.studio.write(transaction)
+            log.debug("held", extra={"seconds": round(time.perf_counter() - began, 5)})
         except LimnerError:
             await self.studio.in_store(self._discard, [file for file, _ in packed])
             raise
@@ -159,6 +165,7 @@ class Generate:
         )
 
     async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
+        structlog.contextvars.bind_contextvars(request_id=job.id)
         running = self.studio.take(job, lease_id, order.pixels, order.on_event)
         serving.join(running)
         return await self.studio.finish(running, self.settings.wait_max_s)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Connection
 
 from limner.domain.params import Generation
@@ -192,6 +193,7 @@ class Queue:
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""
+        structlog.contextvars.bind_contextvars(request_id=running.job.id)
         try:
             await self.studio.finish(running)
         except Unavailable as error:
