@@ -41,7 +41,7 @@ def free_port() -> int:
         return port
 
 
-def start(data_dir: Path, *flags: str, ready_s: float = 100) -> Server:
+def start(data_dir: Path, *flags: str, ready_s: float = 240) -> Server:
     """Start a server with the embedded model and wait until it is ready to draw."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     log = data_dir.parent / f"serve-{port}.log"
