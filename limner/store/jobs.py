@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, select, tuple_, update
 
 from limner.store.ledger import carry
 from limner.store.schema import holds, keys, requests
@@ -102,8 +102,8 @@ def claim(conn: Connection, lease_id: str) -> Job | None:
     """Take the next QUEUED request for this process, fairly between keys.
 
     First comes the key with the fewest requests running, then the one served longest ago; within
-    a key, the oldest. A key never has more running than its ``concurrency``. Several processes
-    may claim at once: each gets another.
+    a key, the least tried, then the oldest. A key never has more running than its
+    ``concurrency``. Several processes may claim at once: each gets another.
     """
     request_id = conn.execute(_next()).scalar()
     if request_id is None:
@@ -184,16 +184,14 @@ def recent(conn: Connection, key_id: str, since: float) -> tuple[int, float | No
 def ahead(conn: Connection, job: Job) -> tuple[int, int]:
     """About how many QUEUED requests go first, and their micro-credits.
 
-    Keys take turns: before a key's n-th request go its own earlier ones and at most n of each
-    other key.
+    Keys take turns: before a key's n-th request go the first n - 1 of each key, and the n-th of
+    those who came earlier with it.
     """
-    turn = func.row_number().over(
-        partition_by=requests.c.key_id, order_by=(requests.c.created_at, requests.c.id)
-    )
-    columns = (requests.c.id, requests.c.key_id, requests.c.price_micro, turn.label("turn"))
+    turn = func.row_number().over(partition_by=requests.c.key_id, order_by=_place(requests))
+    columns = (requests.c.id, requests.c.created_at, requests.c.price_micro, turn.label("turn"))
     line = select(*columns).where(requests.c.status == "QUEUED").subquery()
     mine = select(line.c.turn).where(line.c.id == job.id).scalar_subquery()
-    first = (line.c.turn < mine) | ((line.c.turn == mine) & (line.c.key_id != job.key_id))
+    first = (line.c.turn < mine) | ((line.c.turn == mine) & (line.c.created_at < job.created_at))
     sums = select(func.count(), func.coalesce(func.sum(line.c.price_micro), 0)).where(first)
     number, micro = conn.execute(sums).one()
     return int(number), int(micro)
@@ -252,21 +250,29 @@ def _next() -> Any:
         .where(
             earlier.c.key_id == requests.c.key_id,
             earlier.c.status == "QUEUED",
-            (earlier.c.created_at < requests.c.created_at)
-            | ((earlier.c.created_at == requests.c.created_at) & (earlier.c.id < requests.c.id)),
+            tuple_(*_place(earlier)) < tuple_(*_place(requests)),
         )
         .exists()
     )
-    order = (running.scalar_subquery(), func.coalesce(keys.c.served_at, 0), requests.c.created_at)
+    order = (running.scalar_subquery(), func.coalesce(keys.c.served_at, 0))
     return (
         select(requests.c.id)
         .join(keys, keys.c.id == requests.c.key_id)
         .where(requests.c.status == "QUEUED", first)
         .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
-        .order_by(*order, requests.c.id)
+        .order_by(*order, *_place(requests))
         .limit(1)
         .with_for_update(of=requests, skip_locked=True, key_share=True)
     )
+
+
+def _place(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """The order of a key's requests: what was tried before waits behind what was not.
+
+    So a request that kills its server does not hold up the others, and servers that are killed
+    again and again do not use up the tries of the same few.
+    """
+    return (table.c.tries, table.c.created_at, table.c.id)
 
 
 def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Job | None:

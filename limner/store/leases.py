@@ -2,16 +2,14 @@
 
 A process opens a lease, renews it every few seconds, and puts it on the holds it works on. When
 the lease has ended unrenewed, whoever notices may give its holds back or its work to another.
+On the machine of a killed process that is at once; elsewhere it takes the rest of the lease.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-
 from sqlalchemy import Connection, delete, insert, select, update
 
-from limner.store import ids
+from limner.store import ids, processes
 from limner.store.ledger import find_hold
 from limner.store.schema import holds, leases
 from limner.store.sql import clock, now
@@ -23,7 +21,7 @@ FORGOTTEN_S = 3600.0
 def open(conn: Connection, *, ttl_s: float = LEASE_S) -> str:
     """A lease of this process, to be renewed well within ``ttl_s`` seconds; returns its id."""
     lease_id, start = ids.new("lease"), now(conn)
-    row = {"id": lease_id, "process": f"{socket.gethostname()}:{os.getpid()}"}
+    row = {"id": lease_id, "process": processes.identity()}
     conn.execute(insert(leases).values(**row, opened_at=start, expires_at=start + ttl_s))
     return lease_id
 
@@ -40,6 +38,14 @@ def close(conn: Connection, lease_id: str) -> None:
     """End a lease now; what it still carries is lost at once and found by ``dead_holds``."""
     ended = clock(conn) - 1
     conn.execute(update(leases).where(leases.c.id == lease_id).values(expires_at=ended))
+
+
+def close_ended(conn: Connection) -> None:
+    """End the leases of processes that are seen to be gone, without waiting for their time."""
+    alive = select(leases.c.id, leases.c.process).where(leases.c.expires_at >= clock(conn))
+    for lease_id, process in conn.execute(alive).all():
+        if processes.has_ended(process):
+            close(conn, lease_id)
 
 
 def dead_holds(conn: Connection, moment: float) -> list[str]:

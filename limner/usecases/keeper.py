@@ -56,14 +56,14 @@ class Keeper:
 
     def recover(self) -> None:
         """Give back the holds whose process is gone."""
-        with self._database.read() as conn:
+        with self._database.begin() as conn:
+            leases.close_ended(conn)
             moment = now(conn)
+            leases.forget(conn, moment)
             lost = leases.dead_holds(conn, moment)
         for hold_id in lost:
             with self._database.begin() as conn:
                 books.recover(conn, hold_id)
-        with self._database.begin() as conn:
-            leases.forget(conn, moment)
         if lost:
             log.warning("gave back %d holds of processes that are gone", len(lost))
 

@@ -78,7 +78,7 @@ def expect_exact(database, tmp_path, key, wanted, given):
     assert set(given) == names
     assert {len(digests) for digests in given.values()} == {1}
     with database.read() as conn:
-        assert audit.check(conn, time.time() + audit.LOST_AFTER_S - 5 * LEASE_S) == []
+        assert audit.check(conn, time.time() + audit.LOST_AFTER_S - LEASE_S) == []
         completed = select(func.count()).where(requests.c.status == "COMPLETED")
         assert conn.execute(completed).scalar() == len(names)
         balance = ledger.balance(conn, key.account_id)

@@ -161,7 +161,7 @@ def test_position_and_estimate(database, tmp_path):
             mine = [await queue.submit(busy, order(f"picture {i}")) for i in range(5)]
             theirs = await queue.submit(modest, order())
             again = [await queue.status(busy, status.job.id) for status in mine]
-            assert [status.position for status in again] == [2, 3, 4, 5, 6]
+            assert [status.position for status in again] == [1, 3, 4, 5, 6]
             assert theirs.position == 2
             assert theirs.estimate_s is None  # nothing has been measured yet
             await queue.start()
@@ -192,6 +192,26 @@ def test_keys_take_turns(database, tmp_path):
                 served.append(job.key_id)
                 books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
         assert only.job.key_id in served[:2]
+        await queue_emptied(database)
+
+    asyncio.run(story())
+
+
+def test_what_was_tried_before_waits_behind_what_was_not(database, tmp_path):
+    """Servers killed again and again do not use up the tries of the same few requests."""
+    key = customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            names = [(await queue.submit(key, order(f"p {i}"))).job.id for i in range(3)]
+        claimed = []
+        with database.begin() as conn:
+            lease = leases.open(conn)
+            for _ in range(7):
+                job = jobs.claim(conn, lease)
+                claimed.append(job.id)
+                books.settle(conn, job.id, lease, EngineFault("lost"))
+        assert claimed[:6] == [*names, *names]
         await queue_emptied(database)
 
     asyncio.run(story())
@@ -372,5 +392,64 @@ def test_expired_results_are_gone(database, tmp_path):
             with pytest.raises(Gone, match=accepted.job.id):
                 await queue.result(key, accepted.job.id)
             assert (await queue.status(key, accepted.job.id)).job.generation is None
+
+    asyncio.run(story())
+
+
+def test_recent_requests_are_ones_own_and_still_kept(database, tmp_path):
+    key, other = customer(database), customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            first = await queue.submit(key, order("first"))
+            await queue.submit(other, order("not mine"))
+            second = await queue.submit(key, order("second"))
+            page = await queue.recent(key)
+            assert [status.job.id for status in page] == [second.job.id, first.job.id]
+            assert [status.position for status in page] == [3, 1]
+            earlier = await queue.recent(key, before=second.job.created_at)
+            assert [status.job.id for status in earlier] == [first.job.id]
+            assert len(await queue.recent(key, number=1)) == 1
+            await queue.remove(key, first.job.id)
+            await queue.remove(key, first.job.id)
+            assert [status.job.id for status in await queue.recent(key)] == [second.job.id]
+            await queue_emptied(database)
+
+    asyncio.run(story())
+
+
+def test_removing_cancels_what_is_open_and_forgets_what_is_finished(database, tmp_path):
+    key, other = customer(database, 100), customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path) as queue:
+            done = await queue.submit(key, order())
+            await finished(queue, key, done.job.id)
+            with pytest.raises(NotFound):
+                await queue.remove(other, done.job.id)
+            removed = await queue.remove(key, done.job.id)
+            assert removed.job.status == "COMPLETED"
+            assert removed.job.expired_at is not None
+            assert removed.pictures == ()
+            with pytest.raises(Gone):
+                await queue.result(key, done.job.id)
+            assert list((tmp_path / "pictures").rglob("*.png")) == []
+
+    asyncio.run(story())
+    assert balance(database, key).available_micro == 100 - PRICE
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_a_key_has_running_by_surface(database, tmp_path):
+    key, other = customer(database), customer(database)
+
+    async def story():
+        engine = FakeEngine(step_s=0.02)
+        async with queue_of(database, tmp_path, engine=engine) as queue:
+            accepted = await queue.submit(key, order(steps=100))
+            await until(lambda: engine.status().running)
+            assert queue.running(key, "test") == [accepted.job.id]
+            assert queue.running(key, "other surface") == queue.running(other, "test") == []
+            await queue.cancel(key, accepted.job.id)
 
     asyncio.run(story())
