@@ -1,0 +1,141 @@
+"""img2img and inpainting through the whole engine, all in one batch, against diffusers' pipelines.
+
+Prompts, guidance and the mask are real ones; the pipelines draw one picture at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, schedulers
+from PIL import Image
+
+from limner.domain.params import Source
+from limner.domain.schedulers import BETAS, SCHEDULER_NAMES, SPECS
+from limner.engine import latents
+from limner.engine.loop import ThreadEngine
+from limner.engine.request import Drawn, Request
+from limner.engine.runner import Runner
+from limner.engine.weights import Checkpoint
+from tests.engine.factories import Collector, make_generation
+
+Array = np.ndarray[Any, Any]
+SIDE, STEPS, GUIDANCE = 128, 10, 6.0
+PROMPT, NEGATIVE = "knight with red armor, desert background", "blue"
+STRENGTHS = (0.3, 0.5, 0.75, 1.0)
+FEW = [("UniPC", 0.5), ("Euler a", 0.75), ("DPM2 Karras", 1.0)]
+ALL = list(itertools.product(SCHEDULER_NAMES, STRENGTHS))
+
+
+@pytest.fixture(scope="module")
+def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
+    made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
+    while not made.status().ready:
+        time.sleep(0.01)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def picture() -> Array:
+    coarse = np.random.default_rng(4).integers(0, 256, (8, 8, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+@pytest.fixture(scope="module")
+def mask() -> Array:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return np.where((x - 60) ** 2 + (y - 70) ** 2 < 40**2, np.uint8(255), np.uint8(0))
+
+
+def requests(cases: list[tuple[str, float]], *pixels: Array) -> list[Request]:
+    named = {hashlib.sha256(each.tobytes()).hexdigest(): each for each in pixels}
+    names = dict(zip(("sha256", "mask_sha256"), named, strict=False))
+    return [
+        Request(
+            f"same-{time.monotonic_ns()}",
+            make_generation(
+                PROMPT, negative_prompt=NEGATIVE, scheduler=name, steps=STEPS, guidance=GUIDANCE,
+                seed=5, width=SIDE, height=SIDE, noise_source="torch-cpu",
+                source=Source(**names, strength=strength),
+            ),
+            "a",
+            Collector(),
+            named,
+        )
+        for name, strength in cases
+    ]  # fmt: skip
+
+
+def draw(engine: ThreadEngine, batch: list[Request]) -> list[Array]:
+    for request in batch:
+        engine.submit(request)
+    ends = [request.sink.wait(600.0)[0] for request in batch]  # type: ignore[attr-defined]
+    assert all(isinstance(end, Drawn) for end in ends), ends
+    return [end.pixels for end in ends]
+
+
+def pipeline(kind: Any, squire: Checkpoint, name: str) -> Any:
+    made = kind(
+        vae=squire.vae,
+        text_encoder=squire.text_encoder,
+        tokenizer=squire.tokenizer,
+        unet=squire.unet,
+        scheduler=schedulers.DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    # Set afterwards: the pipeline's constructor would change DDPM's steps_offset to 1.
+    spec = SPECS[name]  # type: ignore[index]
+    made.scheduler = getattr(schedulers, spec.class_name)(**BETAS, **spec.arguments)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def oracle(squire: Checkpoint, name: str, strength: float, *pixels: Array) -> Array:
+    kind = StableDiffusionImg2ImgPipeline if len(pixels) == 1 else StableDiffusionInpaintPipeline
+    fields: dict[str, Any] = {"image": Image.fromarray(pixels[0])}
+    if len(pixels) == 2:
+        fields |= {"mask_image": Image.fromarray(pixels[1]), "width": SIDE, "height": SIDE}
+    drawn = pipeline(kind, squire, name)(
+        PROMPT, negative_prompt=NEGATIVE, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
+        strength=strength, generator=torch.Generator().manual_seed(5), output_type="np", **fields,
+    ).images[0]  # fmt: skip
+    rounded = np.round(drawn * 255).astype(np.uint8)
+    return rounded if len(pixels) == 1 else latents.overlay(rounded, *pixels)
+
+
+def check(engine: Any, squire: Any, cases: list[tuple[str, float]], *pixels: Array) -> None:
+    for case, ours in zip(cases, draw(engine, requests(cases, *pixels)), strict=True):
+        theirs = oracle(squire, *case, *pixels)
+        assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 2, case
+
+
+def test_some_img2img(engine: Any, squire: Any, picture: Array) -> None:
+    check(engine, squire, FEW, picture)
+
+
+def test_some_inpainting(engine: Any, squire: Any, picture: Array, mask: Array) -> None:
+    check(engine, squire, FEW, picture, mask)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_img2img_with_all_schedulers(engine: Any, squire: Any, picture: Array) -> None:
+    check(engine, squire, ALL, picture)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_inpainting_with_all_schedulers(
+    engine: Any, squire: Any, picture: Array, mask: Array
+) -> None:
+    check(engine, squire, ALL, picture, mask)
