@@ -155,6 +155,7 @@ def test_a_style_sheet_draws_one_seed_in_a_row_of_styles(visit):
     visitor.set_steps(10)
     page.click("#sheet-open")
     page.select_option("#sheet-kind", "image_type")
+    expect(page.locator("#sheet-price")).to_have_text("4 pictures, 0.00512 credits")
     page.click("#sheet-draw")
     visitor.wait_until_drawn()
     assert [body["style_mix"]["image_type"] for body in bodies][:2] == [
@@ -228,6 +229,27 @@ def test_saving_receipt_cost_and_deleting(visit, place: Playground):
     page.click("text=Delete it for good")
     expect(page.locator("#strip img")).to_have_count(0)
     assert all(not request["pictures"] for request in visitor.stored())
+
+
+@pytest.mark.slow
+def test_a_replay_is_judged_in_a_sentence_and_shows_where_it_differs(visit, place: Playground):
+    visitor = visit()
+    page = visitor.page
+    visitor.draw()
+    page.locator("#stage").click(position={"x": 5, "y": 5})
+    page.keyboard.press("r")
+    expect(page.locator("#finding .same")).to_contain_text("Identical, 0 of 262,144 pixels differ.")
+    honest = place.engine.fake.decode
+    try:
+        place.engine.fake.decode = lambda image: honest(image) ^ np.uint8(1)
+        page.keyboard.press("r")
+        expect(page.locator("#finding")).to_contain_text(
+            "262,144 of 262,144 pixels differ, by 1 of 255"
+        )
+        assert page.locator("canvas.difference").is_visible()
+    finally:
+        place.engine.fake.decode = honest
+    expect(page.locator("#strip img")).to_have_count(1)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import { model } from "./account.js";
 import { Refused, Unreachable, get, picture as fetchPicture, post, remove, request as call } from "./api.js";
-import { h } from "./dom.js";
+import { $, h } from "./dom.js";
 import { drawSheet, sourceOf } from "./draw.js";
 import * as errors from "./errors.js";
 import * as gallery from "./gallery.js";
@@ -18,8 +18,8 @@ const NEIGHBOURS = 4;
 const HOW_FAR = 0.15;
 
 export const ACTIONS = [
-  { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel", act: replay },
-  { id: "vary", name: "Vary", key: "V", says: "Four neighbours of this picture, by subseed", act: vary },
+  { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel; billed like the first time", act: replay },
+  { id: "vary", name: "Vary", key: "V", says: "Four neighbours of this picture, by subseed; four pictures are billed", act: vary },
   { id: "input", name: "Use as input", key: "I", says: "Start the next drawing from it", act: useAsInput },
   { id: "lock", name: "Keep seed", key: "S", says: "Use its seed for every drawing", act: keepSeed },
   { id: "settings", name: "Its settings", says: "Put its prompt and settings on the desk", act: settings },
@@ -53,12 +53,9 @@ async function generationOf({ picture, request }) {
 async function replay({ picture }) {
   finding(h("p", { class: "finding" }, "Drawing it again from its receipt…"));
   const told = await post("api/replay", { picture_id: picture.id });
-  const of = told.of.toLocaleString("en");
-  if (told.identical) return finding(h("p", { class: "finding same" }, `Identical: 0 of ${of} pixels differ.`));
-  const sentence = h("p", { class: "finding" }, `${told.different_pixels.toLocaleString("en")} of ${of} pixels differ, by ${told.largest_difference} of 255 at most.`);
-  finding(sentence);
-  const again = told.replay_picture_id ?? told.picture_id;
-  if (again && again !== picture.id) sentence.after(await difference(picture.id, again));
+  const sentence = `${told.text[0].toUpperCase()}${told.text.slice(1)}.`;
+  finding(h("p", { class: `finding ${told.identical ? "same" : ""}` }, sentence, " ", told.changed.join(" ")));
+  if (!told.identical && told.different_pixels) $("#finding").append(await difference(picture.id, told.picture_id));
 }
 
 /** The request's own source pixels, or an empty object where it has none. */

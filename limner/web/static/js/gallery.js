@@ -43,8 +43,11 @@ export function drop(id) {
   show();
 }
 
+// A replay's picture is looked at beside the first one, not kept beside it.
+const worthKeeping = (request) => request.surface !== "replay";
+
 /** Every picture, newest request first, each with its request. */
-export const all = () => requests.flatMap((request) => request.pictures.map((picture) => ({ ...picture, request })));
+export const all = () => requests.filter(worthKeeping).flatMap((request) => request.pictures.map((picture) => ({ ...picture, request })));
 
 /** Puts a picture and its fellows of the same request on the stage. */
 export function open(id) {

@@ -1,10 +1,12 @@
 // The style sheet: a row of styles, one seed, one sheet.
 
+import { post } from "./api.js";
 import { $, $$, dialog, h } from "./dom.js";
 import { drawSheet } from "./draw.js";
+import { key } from "./local.js";
 import { order, toBody } from "./order.js";
 import { KINDS, loadCatalogue, namesOf } from "./styles.js";
-import { key } from "./local.js";
+import * as words from "./words.js";
 
 const MOST = 8;
 
@@ -15,19 +17,37 @@ export function setUp() {
 async function open() {
   await loadCatalogue();
   const names = h("div", { class: "options" });
-  const kinds = h("select", { id: "sheet-kind", onchange: () => list(names, kinds.value) },
-    KINDS.map(({ kind, title }) => h("option", { value: kind }, title)));
+  const price = h("p", { class: "price", id: "sheet-price" });
   const button = h("button", { type: "button", class: "primary", id: "sheet-draw" }, "Draw the sheet");
+  const kinds = h("select", { id: "sheet-kind" }, KINDS.map(({ kind, title }) => h("option", { value: kind }, title)));
   const box = dialog("Style sheet", h("p", { class: "note" }, `The prompt on the desk, one seed, and a picture for each style; up to ${MOST}.`),
     h("div", { class: "field" }, h("label", { for: "sheet-kind" }, "Row"), kinds), h("div", { class: "style-groups" }, names),
-    h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => box.close() }, "Leave"), button));
+    h("div", { class: "dialog-foot" }, price, h("button", { type: "button", onclick: () => box.close() }, "Leave"), button));
+  const tell = await priceTeller(names, price, button);
+  kinds.addEventListener("change", () => {
+    list(names, kinds.value);
+    tell();
+  });
+  names.addEventListener("click", tell);
   button.addEventListener("click", () => {
-    const chosen = $$("[aria-pressed=true]", names).map((node) => node.dataset.name);
-    if (!chosen.length) return;
     box.close();
-    draw(kinds.value, chosen);
+    draw(kinds.value, chosen(names));
   });
   list(names, kinds.value);
+  tell();
+}
+
+const chosen = (names) => $$("[aria-pressed=true]", names).map((node) => node.dataset.name);
+
+/** A function that says what the chosen ones would cost; nothing chosen cannot be drawn. */
+async function priceTeller(names, price, button) {
+  const body = toBody({ ...order.get(), samples: 1 }, { light: true });
+  const quote = await post("api/quote", body).catch(() => null);
+  return () => {
+    const { length } = chosen(names);
+    price.textContent = quote ? `${words.count(length, "picture")}, ${words.credits(quote.credits * length)} credits` : "";
+    button.disabled = !length;
+  };
 }
 
 function list(box, kind) {
