@@ -36,7 +36,8 @@ from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases import books, sources
 from limner.usecases.orders import Order, Outcome, StoredPicture
-from limner.usecases.studio import Running, Studio
+from limner.usecases.running import Running
+from limner.usecases.studio import Studio
 
 __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
 

@@ -28,7 +28,7 @@ from limner.store.sql import now
 from limner.usecases import books, gallery, sources
 from limner.usecases.generate import Generate
 from limner.usecases.orders import Order, Outcome
-from limner.usecases.studio import Running
+from limner.usecases.running import Running
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -27,51 +27,13 @@ from limner.usecases.darkroom import Print, make_print
 from limner.usecases.events import EventLogs
 from limner.usecases.keeper import Keeper
 from limner.usecases.orders import Outcome, StoredPicture
+from limner.usecases.running import Running, Stop
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Progress beyond this many unread events is dropped; pictures never are.
 UNREAD_EVENTS_MAX = 64
-
-
-@dataclass(frozen=True)
-class _Stop:
-    """Put among the events to end a drawing early."""
-
-    error: Exception
-
-
-@dataclass(eq=False)
-class Running:
-    """A request that this process is drawing; ``listeners`` get its events on the event loop."""
-
-    job: Job
-    lease_id: str
-    generation: Generation
-    pixels: Mapping[str, Pixels]
-    outcome: asyncio.Future[Outcome]
-    listeners: list[Callable[[Event], None]] = field(default_factory=list)
-    events: asyncio.Queue[Event | _Stop] = field(default_factory=asyncio.Queue)
-    request: Request | None = None
-    submitted: asyncio.Event = field(default_factory=asyncio.Event)
-    watched: bool = False
-
-    def listen(self, listener: Callable[[Event], None] | None) -> None:
-        """Call ``listener`` with each event from now on; somebody watches, so previews are made."""
-        if listener is not None:
-            self.listeners.append(listener)
-            self.watch()
-
-    def watch(self) -> None:
-        """Have previews made."""
-        self.watched = True
-        if self.request is not None:
-            self.request.watched.set()
-
-    def stop(self, error: Exception) -> None:
-        """Draw no further; the drawing ends with ``error``. On the event loop only."""
-        self.events.put_nowait(_Stop(error))
 
 
 class Studio:
@@ -249,7 +211,7 @@ class Studio:
         errors: list[Exception] = []
         while len(prints) + len(errors) < running.generation.samples:
             event = await running.events.get()
-            if isinstance(event, _Stop):
+            if isinstance(event, Stop):
                 raise event.error
             for listener in running.listeners:
                 listener(event)
@@ -304,7 +266,9 @@ class Studio:
         return Outcome(job.id, pictures, cost, balance, seconds, adjustments, replayed=False)
 
     def _lost(self) -> None:
-        self._loop.call_soon_threadsafe(self.stop_all)
+        # A loop that is closed has nothing running any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.stop_all)
 
     def _running_ids(self) -> list[str]:
         return list(self.running)
