@@ -175,13 +175,31 @@ def test_no_picture(data):
         imaging.read_image(data)
 
 
+FILES = st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]), st.integers(0, 2**32)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]), st.integers(0, 2**32))
+@given(*FILES)
 def test_mutated_files_are_read_or_refused(format, seed):
+    check_mutated(format, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(*FILES)
+def test_two_thousand_mutated_files_are_read_or_refused(format, seed):
+    check_mutated(format, seed)
+
+
+def check_mutated(format, seed):
+    """Some bytes replaced, and in half of the files a piece cut out or repeated."""
     rng = random.Random(seed)
     data = bytearray(saved(Image.fromarray(picture()), format))
     for _ in range(rng.randint(1, 8)):
         data[rng.randrange(len(data))] = rng.randrange(256)
+    if rng.random() < 0.5:
+        start = rng.randrange(len(data))
+        data[start : start + rng.randrange(64)] = data[:: rng.randint(1, 9)][: rng.randrange(64)]
     with contextlib.suppress(InvalidInput):
         assert imaging.read_image(bytes(data)).ndim == 3
     with contextlib.suppress(InvalidInput):

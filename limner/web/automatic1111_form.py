@@ -26,8 +26,9 @@ from limner.engine.request import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.web import automatic1111_lists as lists
-from limner.web import inputs
+from limner.web import inputs, mixing
 from limner.web.fields import Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
+from limner.web.mixing import Mix
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
 RANDOM_SEEDS = 2**32
@@ -51,6 +52,9 @@ TXT2IMG: Mapping[str, Reader] = {
     "scheduler": _NAME,
     "override_settings": Object(),
     "send_images": Flag(),
+    # Limner's own, as on every surface.
+    "style_mix": Mix(),
+    "template": Flag(),
 }
 IMG2IMG: Mapping[str, Reader] = {
     **TXT2IMG,
@@ -146,7 +150,8 @@ async def to_drawing(
         subseed_strength=values["subseed_strength"],
         source=source,
     )
-    return Drawing(generation, values, tuple(notes), pixels)
+    generation, more = mixing.first(generation, values, settings)
+    return Drawing(generation, values, (*notes, *more), pixels)
 
 
 def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:

@@ -103,4 +103,6 @@ def echo(drawing: Drawing, body: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict(drawing.values)
     if not kept.get("include_init_images"):
         kept |= {name: None for name in ("init_images", "mask") if name in kept}
+    if "style_mix" in kept:
+        kept["style_mix"] = body["style_mix"]
     return {**{name: value for name, value in body.items() if name not in kept}, **kept}

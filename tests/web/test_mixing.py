@@ -42,6 +42,25 @@ def test_a_mix_is_drawn_and_remembered(draw, services):
     assert again.content == answer.content
 
 
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/sd1.5-rpg", {}),
+        ("/v1/images/generations", {"size": "512x512", "response_format": "b64_json"}),
+        ("/sdapi/v1/txt2img", {"steps": 20}),
+    ],
+)
+def test_every_surface_mixes_styles(client, services, path, fields):
+    mix = {"mood": "candlelit", "sequence": ["with a {red} hat"]}
+    body = {"prompt": "a wizard", "seed": 4, "style_mix": mix, "template": True, **fields}
+    variation = {"subseed": 9, "subseed_strength": 0.25}
+    assert client.post(path, json={**body, **variation}).status_code == 200
+    g = last(services)
+    assert g.prompt == "(candlelight, warm glow:1.3) a wizard, with a red hat"
+    assert g.origin.prompt == "a wizard"
+    assert (g.seed, g.subseed, g.subseed_strength) == (4, 9, 0.25)
+
+
 def test_a_mix_as_text_of_a_form(client, services):
     fields = {"prompt": (None, "a wizard"), "style_mix": (None, json.dumps({"mood": "candlelit"}))}
     assert client.post(PATH, files=fields).status_code == 200
