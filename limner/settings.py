@@ -20,6 +20,7 @@ from limner.errors import SettingsError
 
 PREFIX = "LIMNER_"
 CONFIG_VARIABLE = "LIMNER_CONFIG"
+CLIENT_VARIABLES = ("LIMNER_URL", "LIMNER_KEY")  # what the Python client reads
 MIB = 2**20
 _SLUG = r"^[a-z0-9][a-z0-9._-]*$"
 
@@ -256,7 +257,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         _known(variable.removeprefix(PREFIX).lower(), variable): value
         for variable, value in environ.items()
-        if variable.startswith(PREFIX) and variable != CONFIG_VARIABLE
+        if variable.startswith(PREFIX) and variable not in (CONFIG_VARIABLE, *CLIENT_VARIABLES)
     }
 
 

@@ -1,0 +1,19 @@
+"""A client for a Limner server: ``Client`` waits, ``AsyncClient`` awaits; both do the same."""
+
+from __future__ import annotations
+
+from limner.client.awaiting import AsyncClient
+from limner.client.pictures import Picture, Replayed
+from limner.client.waiting import Client
+from limner.client.words import Credits, Options, Progress, Quote
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Credits",
+    "Options",
+    "Picture",
+    "Progress",
+    "Quote",
+    "Replayed",
+]
