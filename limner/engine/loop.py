@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
 from limner.engine.client import EngineStats, EngineStatus, Runner
-from limner.engine.request import Drawn, Failed, Image, Progress, Request, Started
+from limner.engine.request import Drawn, Event, Failed, Image, Progress, Request, Started
 from limner.engine.scheduler import Scheduler
 from limner.errors import (
     Aborted,
@@ -88,7 +88,8 @@ class ThreadEngine:
                     retry_after_s=5,
                 )
             self._open_images += len(images)
-        self._inbox.put(lambda: self._arrive(images))
+            # Under the lock, so that none comes behind the message that stops the loop.
+            self._inbox.put(lambda: self._arrive(images))
 
     def abort(self, request_id: str) -> None:
         self._inbox.put(lambda: self._abort(request_id))
@@ -132,7 +133,12 @@ class ThreadEngine:
         self._runner, self._loaded = runner, True
         self._say("ready")
         while not self._stopped:
-            self._read_inbox(wait=not self.step())
+            try:
+                self._read_inbox(wait=not self.step())
+            except Exception:
+                # Nobody else would tell those who wait; what comes later finds a clean table.
+                log.exception("the engine's loop failed; its images are lost")
+                self._drop_all(EngineFault("Drawing failed inside the engine."))
 
     def step(self) -> bool:
         """Admit, schedule and run once; False when there was nothing to run."""
@@ -144,7 +150,7 @@ class ThreadEngine:
             return False
         for image in batch:
             if image.evaluation == 0:
-                image.request.sink(Started(image.index))
+                self._tell(image, Started(image.index))
         for image in self._run(batch):
             self._hand_out(image)
         self._busy_s += time.perf_counter() - began
@@ -180,14 +186,15 @@ class ThreadEngine:
 
     def _report(self, image: Image) -> None:
         watched = image.request.watched.is_set() and not image.finished
-        image.request.sink(
+        self._tell(
+            image,
             Progress(
                 image.index,
                 self._runner.step_of(image),
                 image.evaluation,
                 image.evaluations,
                 self._runner.preview(image) if watched else None,
-            )
+            ),
         )
 
     def _fail(self, image: Image, error: Exception) -> None:
@@ -201,7 +208,14 @@ class ThreadEngine:
         image.state = None
         with self._lock:
             self._open_images -= 1
-        image.request.sink(event)
+        self._tell(image, event)
+
+    def _tell(self, image: Image, event: Event) -> None:
+        """A sink that fails is its caller's trouble, not the other callers'."""
+        try:
+            image.request.sink(event)
+        except Exception:
+            log.exception("nobody took %s of %s", type(event).__name__, image.request.id)
 
     # The inbox: messages are functions run between steps.
 
@@ -236,12 +250,18 @@ class ThreadEngine:
             self._scheduler.start(image)
 
     def _abort(self, request_id: str) -> None:
+        self._drop(request_id, Aborted("The request was cancelled."))
+
+    def _drop(self, request_id: str, error: LimnerError) -> None:
         for image in self._scheduler.drop(request_id):
-            self._end(image, Failed(image.index, Aborted("The request was cancelled.")))
+            self._end(image, Failed(image.index, error))
+
+    def _drop_all(self, error: LimnerError) -> None:
+        for request_id in {image.request.id for image in self._scheduler.all()}:
+            self._drop(request_id, error)
 
     def _stop(self) -> None:
-        for request_id in {image.request.id for image in self._scheduler.all()}:
-            self._abort(request_id)
+        self._drop_all(Aborted("The request was cancelled."))
         self._stopped = True
 
     def _say(self, message: str) -> None:

@@ -175,3 +175,34 @@ def test_five_hundred_mixed_pictures_reach_their_callers() -> None:
         assert end.facts.seed == g.seed
         assert (end.pixels[0, 0] == fake_pixels(g.prompt, g.seed, g.width, g.height)[0, 0]).all()
     engine.close()
+
+
+def test_a_sink_that_fails_harms_nobody_else(engine: FakeEngine) -> None:
+    def sink(event: object) -> None:
+        raise RuntimeError("a planted fault in the sink")
+
+    engine.submit(make_request(sink=sink, steps=3))
+    other = make_request(steps=3)
+    engine.submit(other)
+    (end,) = other.sink.wait()
+    assert isinstance(end, Drawn)
+
+
+def test_a_fault_of_the_loop_ends_its_images_and_not_the_engine(engine: FakeEngine) -> None:
+    schedule = engine._scheduler.schedule
+
+    def broken() -> list:
+        if not engine._scheduler.all():
+            return schedule()
+        engine._scheduler.schedule = schedule
+        raise RuntimeError("a planted fault in the scheduler")
+
+    lost = make_request(steps=3, samples=2)
+    engine._scheduler.schedule = broken
+    engine.submit(lost)
+    ends = lost.sink.wait()
+    assert [type(end) for end in ends] == [Failed, Failed]
+    later = make_request(steps=3)
+    engine.submit(later)
+    assert isinstance(later.sink.wait()[0], Drawn)
+    assert engine.status().running == engine.status().waiting == 0

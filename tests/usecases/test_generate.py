@@ -397,9 +397,9 @@ def test_concurrency_limit(database, tmp_path):
     key = customer(database, concurrency=2)
 
     async def story():
-        async with house(database, tmp_path, engine=FakeEngine(step_s=0.02)) as generate:
+        async with house(database, tmp_path, engine=FakeEngine(step_s=0.3)) as generate:
             done = await asyncio.gather(
-                *(generate.run(key, order(steps=5)) for _ in range(6)), return_exceptions=True
+                *(generate.run(key, order(steps=2)) for _ in range(6)), return_exceptions=True
             )
             refused = [one for one in done if isinstance(one, LimitExceeded)]
             assert len(refused) == 4
