@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 from rich.console import Console
@@ -68,12 +69,21 @@ def run(settings: Settings) -> None:
     # uvicorn finishes what runs, then raises the signal once more: that is the end of the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        uvicorn.Server(config).run()
+        Server(config).run()
     except KeyboardInterrupt:
         _console.print("Stopped.")
     finally:
         engine.close()
         database.close()
+
+
+class Server(uvicorn.Server):
+    """Ends the streams of events before it waits for the connections to end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        cast("FastAPI", self.config.app).state.streams.close()
+        await super().shutdown(sockets)
 
 
 def make_engine(settings: Settings) -> ThreadEngine:

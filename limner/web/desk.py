@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from limner.settings import Settings
 from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
 from limner.web.services import Services
+from limner.web.streams import Streams
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ class Desk:
 
     settings: Settings
     services: Services
+    streams: Streams = field(default_factory=Streams)
 
     async def draw(self, request: Request, order: Order) -> Outcome:
         """Run ``order`` for the request's caller; stops the work when the client leaves."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -33,34 +34,53 @@ async def follow(request: Request, desk: Desk) -> AsyncIterator[str]:
     return _stream(request, desk, status, after)
 
 
-async def _stream(request: Request, desk: Desk, status: Status, after: int) -> AsyncIterator[str]:
+async def _stream(
+    request: Request, desk: Desk, status: Status, after: int
+) -> AsyncGenerator[str, None]:
     """Text of the events, with comments in between so that no proxy thinks it is dead."""
     queue, caller, id = desk.services.queue, request.state.caller, status.job.id
     steps = (status.job.generation or {}).get("steps", 0)
     notes = cast(AsyncGenerator[Note, None], follow_notes(queue, caller, id, after))
     yield f"retry: {RETRY_MS}\n\n"
-    coming: asyncio.Future[Note] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(notes))
-            await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
-            if not coming.done():
+    async with aclosing(_until_stopped(desk, notes)) as coming:
+        async for note in coming:
+            if note is None:
                 yield ": still here\n\n"
-                continue
-            note, coming = coming.result(), None
-            if note.name in _ENDS:
+            elif note.name in _ENDS:
                 for text in _ending(desk, await queue.status(caller, id)):
                     yield text
                 return
-            if text := await asyncio.to_thread(_render, note, steps):
+            elif text := await asyncio.to_thread(_render, note, steps):
                 yield text
-    except StopAsyncIteration:
-        return
-    finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-        await notes.aclose()
+
+
+async def _until_stopped(
+    desk: Desk, notes: AsyncGenerator[Note, None]
+) -> AsyncGenerator[Note | None, None]:
+    """The notes as they come, None when none came for a while; ends with the server."""
+    coming: asyncio.Future[Note] | None = None
+    with desk.streams.open() as stop:
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set():
+                coming = coming or asyncio.ensure_future(anext(notes))
+                either: list[asyncio.Future[Any]] = [coming, stopped]
+                await asyncio.wait(
+                    either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                if coming.done():
+                    note, coming = coming.result(), None
+                    yield note
+                elif not stop.is_set():
+                    yield None
+        except StopAsyncIteration:
+            return
+        finally:
+            stopped.cancel()
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+            await notes.aclose()
 
 
 def _render(note: Note, steps: int) -> str:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from limner import imaging
 from limner.domain.pricing import as_credits
 from limner.settings import Settings
-from limner.store.images import Picture
 from limner.usecases.queue import Status
 
 SUFFIXES: Mapping[imaging.Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
+
+
+class Picture(Protocol):
+    """What is shown of a stored picture."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
 
 
 def picture_url(settings: Settings, picture_id: str, suffix: str) -> str:

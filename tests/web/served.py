@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from limner.cli.serving import make_app
+from limner.cli.serving import Server, make_app
 from limner.engine.fake import FakeEngine
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
@@ -45,8 +45,11 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path, *, engine=None, **settings):
-    """A server on a free port; its books are checked at the end."""
+def serve(folder: Path, *, engine=None, empty=True, **settings):
+    """A server on a free port; its books are checked at the end.
+
+    ``empty``: nothing may be held any more then.
+    """
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -62,13 +65,13 @@ def serve(folder: Path, *, engine=None, **settings):
     engine.close()
     with database.read() as conn:
         assert audit.check(conn) == []
-        assert ledger.totals(conn)["held"] == 0
+        assert ledger.totals(conn)["held"] == 0 or not empty
     database.close()
 
 
 @contextmanager
 def _running(app, listener):
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
+    server = Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=30))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     deadline = time.monotonic() + 10

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 
 import httpx
@@ -12,6 +13,7 @@ from PIL import Image
 
 from limner import imaging
 from limner.engine.fake import FakeEngine, fake_pixels
+from limner.web import events as web_events
 from tests.web.served import serve
 
 SLUG = "sd1.5-rpg"
@@ -190,6 +192,44 @@ def test_events_go_on_where_they_broke_off(http):
     assert "started" not in [name for _, name, _ in again]
     assert [name for _, name, _ in again][-1] == "finished"
     assert [name for _, name, _ in events(http, id)][-2:] == ["drawn", "finished"]
+
+
+def test_a_server_that_stops_ends_the_streams(tmp_path, monkeypatch):
+    monkeypatch.setattr(web_events, "KEEP_ALIVE_S", 0.05)
+    told = []
+    engine = FakeEngine(step_s=0.05)
+    with serve(tmp_path, engine=engine, drain_s=0, empty=False) as server:
+        http = server.http()
+        id = submit(http, {"prompt": "x", "num_inference_steps": 100}).json()["request_id"]
+        until_started = threading.Event()
+
+        def read():
+            with http.stream("GET", f"/api/requests/{id}/events") as answer:
+                for line in answer.iter_lines():
+                    told.append(line)
+                    if "progress" in line:
+                        until_started.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert until_started.wait(10)
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    reader.join(5)
+    assert not reader.is_alive()
+    http.close()
+    assert not any("finished" in line or "failed" in line for line in told)
+
+
+def test_a_quiet_stream_says_that_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(web_events, "KEEP_ALIVE_S", 0.02)
+    with serve(tmp_path, engine=FakeEngine(step_s=0.1)) as server, server.http() as http:
+        id = submit(http, {"prompt": "x"}).json()["request_id"]
+        with http.stream("GET", f"/api/requests/{id}/events") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "retry: 1000"
+            assert ": still here" in lines
+        http.delete(f"/api/requests/{id}")
 
 
 def test_cancelling_in_every_state(http):
