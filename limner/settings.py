@@ -104,13 +104,10 @@ class Settings(BaseModel):
     fetch_max_bytes: int = Field(
         16 * MIB, ge=1024, description="Longest picture fetched from a URL that a request names."
     )
-    fetch_max_s: float = Field(
-        10.0, gt=0, le=600, description="Longest time such a picture may take to arrive."
-    )
+    fetch_max_s: float = Field(10.0, gt=0, le=600, description="Longest time it may take.")
     fetch_private: bool = Field(
         False,
-        description="Fetch also from private, loopback and link-local addresses: every key can "
-        "then reach what this machine can.",
+        description="Fetch from private addresses too: a key then reaches what this host can.",
     )
     wait_max_s: float = Field(
         1800.0, gt=0, le=86400, description="Longest wait for a picture, queue included."
