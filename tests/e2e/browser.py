@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from limner import imaging
 from limner.cli import serving
+from limner.domain.model import ModelInfo
 from limner.engine.fake import FAKE_MODEL, FakeEngine
 from limner.settings import Settings
 from limner.store import keys
@@ -40,10 +41,11 @@ ARGUMENTS = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; skips the test where it is not installed."""
+    """Debian's Chromium; where it is not installed the test is skipped, in CI it fails."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if path is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
+        missing = "Chromium is not installed (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser
@@ -71,12 +73,12 @@ class Playground:
 
 
 @contextmanager
-def playground(folder: Path) -> Iterator[Playground]:
+def playground(folder: Path, model: ModelInfo = SPRITE_MODEL) -> Iterator[Playground]:
     """The application behind uvicorn in a thread of this process."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     settings = Settings(data_dir=folder, port=port, public_url=url)
     database = Database.open(settings.database_url)
-    engine = FakeEngine(step_s=0.01, model=SPRITE_MODEL).wait_ready()
+    engine = FakeEngine(step_s=0.01, model=model).wait_ready()
     app = serving.make_app(settings, database, engine)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)

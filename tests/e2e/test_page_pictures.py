@@ -97,6 +97,9 @@ def test_the_settings_inside_a_picture_of_ours_are_loaded(visit, format):
         "seed": 2601738487234,
         "width": 768,
         "height": 512,
+        "clip_skip": 2,
+        "subseed": 9,
+        "subseed_strength": 0.25,
     }
     receipt = {"receipt": 1, "parameters": parameters}
     pixels = np.zeros((64, 96, 3), np.uint8)
@@ -110,6 +113,10 @@ def test_the_settings_inside_a_picture_of_ours_are_loaded(visit, format):
     assert page.input_value("#seed") == "2601738487234"
     assert page.locator("#sizes input:checked").get_attribute("value") == "768x512"
     assert page.locator("#source-panel").is_hidden()
+    chips = page.locator("#extra .chip")
+    expect(chips).to_have_text(["clip skip 2×", "0.25 of seed 9’s noise×"])
+    page.click("[aria-label='Without clip skip 2']")
+    expect(chips).to_have_count(1)
 
 
 @pytest.mark.slow
@@ -120,10 +127,10 @@ def test_varied_pictures_share_the_seed_and_stand_on_one_sheet(visit):
     bodies = sent(page)
     page.locator("#act-vary").click()
     visitor.wait_until_drawn()
-    assert len(bodies) == page.locator(".tile").count() == 4
-    assert len({body["seed"] for body in bodies}) == 1
-    assert len({body["subseed"] for body in bodies}) == 4
-    assert {body["subseed_strength"] for body in bodies} == {0.15}
+    assert page.locator(".tile").count() == 4
+    seed = visitor.stored()[1]["generation"]["seed"]
+    assert [(b["samples"], b["seed"], b["subseed_strength"]) for b in bodies] == [(4, seed, 0.15)]
+    assert {picture["seed"] for picture in visitor.stored()[0]["pictures"]} == {seed}
     expect(page.locator("#strip img")).to_have_count(5)
 
 
@@ -146,6 +153,10 @@ def test_styles_are_chosen_weighed_previewed_and_sent(visit):
     assert "oil painting" in visitor.stored()[0]["generation"]["prompt"]
     page.click("[aria-label='Without moonlit']")
     expect(page.locator(".chip")).to_have_count(1)
+    page.fill("#prompt", "something else")
+    page.click("#act-settings")
+    expect(page.locator("#prompt")).to_have_value(bodies[0]["prompt"])
+    expect(page.locator(".chip")).to_have_count(2)
 
 
 @pytest.mark.slow
@@ -246,7 +257,7 @@ def test_a_replay_is_judged_in_a_sentence_and_shows_where_it_differs(visit, plac
         expect(page.locator("#finding")).to_contain_text(
             "262,144 of 262,144 pixels differ, by 1 of 255"
         )
-        assert page.locator("canvas.difference").is_visible()
+        expect(page.locator("canvas.difference")).to_be_visible()
     finally:
         place.engine.fake.decode = honest
     expect(page.locator("#strip img")).to_have_count(1)

@@ -10,7 +10,7 @@ import { fromGeneration, generationBody, order } from "./order.js";
 import { difference } from "./difference.js";
 import { showCost, showReceipt } from "./papers.js";
 import { showSnippets } from "./snippets.js";
-import { take } from "./source.js";
+import { take, takeAgain } from "./source.js";
 import * as stage from "./stage.js";
 import { finding } from "./under.js";
 
@@ -19,7 +19,7 @@ const HOW_FAR = 0.15;
 
 export const ACTIONS = [
   { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel; billed like the first time", act: replay },
-  { id: "vary", name: "Vary", key: "V", says: "Four neighbours of this picture, by subseed; four pictures are billed", act: vary },
+  { id: "vary", name: "Vary", key: "V", says: "Four neighbours: the same seed, a little of other noise; four pictures are billed", act: vary },
   { id: "input", name: "Use as input", key: "I", says: "Start the next drawing from it", act: useAsInput },
   { id: "lock", name: "Keep seed", key: "S", says: "Use its seed for every drawing", act: keepSeed },
   { id: "settings", name: "Its settings", says: "Put its prompt and settings on the desk", act: settings },
@@ -68,11 +68,8 @@ function sourceFields({ request }, g) {
 
 async function vary(tile) {
   const g = await generationOf(tile);
-  const fields = sourceFields(tile, g);
-  const bodies = Array.from({ length: NEIGHBOURS }, () => ({
-    body: { ...generationBody(g), ...fields, subseed: Math.floor(Math.random() * 2 ** 32), subseed_strength: HOW_FAR },
-  }));
-  drawSheet(bodies);
+  const variation = { samples: NEIGHBOURS, subseed: Math.floor(Math.random() * 2 ** 32), subseed_strength: HOW_FAR };
+  drawSheet([{ body: { ...generationBody(g), ...sourceFields(tile, g), ...variation } }]);
 }
 
 async function useAsInput({ picture }) {
@@ -87,9 +84,13 @@ function keepSeed({ picture }) {
 }
 
 async function settings(tile) {
-  const { generation } = tile.request;
-  order.set(fromGeneration({ ...generation, seed: tile.picture.seed }));
+  const g = await generationOf(tile);
   errors.clear();
+  order.set({ ...fromGeneration(g), image: null });
+  if (!g.source) return;
+  const kept = sourceOf(tile.request?.request_id);
+  if (kept) await takeAgain(kept);
+  else finding(h("p", { class: "finding" }, "It was made from another picture, which this page no longer holds; drop that one here again."));
 }
 
 async function copy(tile) {

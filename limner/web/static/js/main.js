@@ -5,23 +5,30 @@ import { Refused, Unreachable } from "./api.js";
 import * as controls from "./controls.js";
 import * as draw from "./draw.js";
 import * as errors from "./errors.js";
+import * as extra from "./extra.js";
 import * as gallery from "./gallery.js";
 import * as keys from "./keys.js";
+import { key } from "./local.js";
 import * as price from "./price.js";
 import * as prompt from "./prompt.js";
 import * as seed from "./seed.js";
 import * as sizes from "./sizes.js";
 import * as source from "./source.js";
+import * as stage from "./stage.js";
 import * as styles from "./styles.js";
 import * as stylesheet from "./stylesheet.js";
 import * as under from "./under.js";
 import * as viewer from "./viewer.js";
 import * as welcome from "./welcome.js";
 
-for (const part of [account, controls, sizes, seed, styles, source, price, under, viewer, gallery, stylesheet, keys, draw]) part.setUp();
+for (const part of [account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, keys, draw]) part.setUp();
 prompt.setUp(draw);
 
+let present = key.get();
+
 account.onEnter(async () => {
+  if (present && present !== key.get()) stage.show([]); // what another key drew is not this one's
+  present = key.get();
   prompt.refresh();
   price.refresh();
   await controls.refresh();

@@ -6,7 +6,7 @@ export const LIMITS = { side: [512, 1024], sideStep: 64, samples: 4 };
 
 const EMPTY = {
   prompt: "", negative_prompt: "", scheduler: "UniPC", num_inference_steps: 30, guidance_scale: 4.5,
-  samples: 1, img_width: 512, img_height: 512, seed: null, locked: false, styles: [],
+  samples: 1, img_width: 512, img_height: 512, seed: null, locked: false, styles: [], extra: {},
 };
 export const EXAMPLE = {
   prompt: "a knight in (red armor:1.2) with a sword, desert background",
@@ -48,6 +48,7 @@ export function toBody(o = state, { light = false } = {}) {
   };
   const mix = styleMix(o.styles);
   if (mix) body.style_mix = mix;
+  Object.assign(body, o.extra);
   if (o.image) Object.assign(body, sourceFields(o.image, light));
   return body;
 }
@@ -72,26 +73,34 @@ export function styleMix(styles) {
   return mix;
 }
 
+/** What a generation says beside the desk's own fields; only what is not the default. */
+function extraOf(g) {
+  const extra = {};
+  if (g.clip_skip > 1) extra.clip_skip = g.clip_skip;
+  if (g.exact) extra.exact = true;
+  if (g.noise_source && g.noise_source !== "philox") extra.noise_source = g.noise_source;
+  if (g.subseed_strength) Object.assign(extra, { subseed: g.subseed, subseed_strength: g.subseed_strength });
+  return extra;
+}
+
 /** Fields of the desk from a stored generation (a receipt's `parameters`, a request's). */
 export function fromGeneration(g) {
+  const said = g.origin && !g.origin.template ? g.origin : null;
+  const picks = Object.entries(said?.picks ?? {});
   return {
-    prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", scheduler: g.scheduler,
+    prompt: (said ?? g).prompt, negative_prompt: (said ?? g).negative_prompt ?? "", scheduler: g.scheduler,
     num_inference_steps: g.steps, guidance_scale: g.guidance, img_width: g.width, img_height: g.height,
-    seed: g.seed, locked: true, samples: 1, styles: [],
+    seed: g.seed, locked: true, samples: 1, extra: extraOf(g),
+    styles: picks.flatMap(([kind, chosen]) => chosen.map(({ name, weight }) => ({ kind, name, weight: weight ?? null }))),
   };
 }
 
-/** A stored generation as the API takes it: for variations, prices and snippets. */
+/** A stored generation as the API takes it: for variations and snippets. */
 export function generationBody(g) {
-  const body = {
+  const source = g.source ? { image: STAND_IN, strength: g.source.strength } : {};
+  return {
     prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", scheduler: g.scheduler,
     num_inference_steps: g.steps, guidance_scale: g.guidance, samples: g.samples ?? 1,
-    seed: g.seed, img_width: g.width, img_height: g.height,
+    seed: g.seed, img_width: g.width, img_height: g.height, ...extraOf(g), ...source,
   };
-  if (g.clip_skip > 1) body.clip_skip = g.clip_skip;
-  if (g.exact) body.exact = true;
-  if (g.noise_source && g.noise_source !== "philox") body.noise_source = g.noise_source;
-  if (g.subseed_strength) Object.assign(body, { subseed: g.subseed, subseed_strength: g.subseed_strength });
-  if (g.source) Object.assign(body, { image: STAND_IN, strength: g.source.strength });
-  return body;
 }

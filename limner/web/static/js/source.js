@@ -66,6 +66,11 @@ export async function take(file) {
   $("#source").scrollIntoView({ block: "nearest" });
 }
 
+/** Puts back the source that a request was sent with. */
+export async function takeAgain({ image: data, mask = null, strength, resize_mode: resize, mask_blur: feather = 4 }) {
+  order.set({ image: { data, ...(await sizeOf(data)), strength, resize, mask, feather, receipt: null } });
+}
+
 const dataUri = (file) => new Promise((resolve, reject) => {
   const reader = new FileReader();
   reader.onload = () => resolve(reader.result);

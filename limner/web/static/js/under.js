@@ -49,5 +49,7 @@ function adjustments({ request }) {
 
 /** A sentence or more under the picture, as the result of an action. */
 export function finding(...content) {
-  $("#finding")?.replaceChildren(...content);
+  const place = $("#finding");
+  place?.replaceChildren(...content);
+  place?.scrollIntoView({ block: "nearest" });
 }

@@ -22,7 +22,7 @@ export function show() {
 
 const firstVisit = () => [
   EXAMPLE(), h("h2", {}, "A limner’s desk"),
-  h("p", {}, "This server draws for whoever has a key. It printed one when it was started for the first time; put it here."),
+  h("p", {}, "This server draws for whoever has a key. It printed one when it was first started; its operator makes more. Put yours here."),
   keyForm(show),
 ];
 
