@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -13,10 +14,13 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import openai
 import pytest
 import segmind
+import webuiapi
 from PIL import Image
 
+import limner.client
 from limner.imaging import read_metadata
 from tests.e2e import servers
 from tests.e2e.servers import Server
@@ -93,6 +97,74 @@ def test_the_vendors_package_draws_after_a_change_of_its_base_url(server: Server
     assert receipt is not None
     assert receipt["parameters"]["seed"] == PUBLISHED["seed"]
     assert receipt["parameters"]["scheduler"] == "DDIM"
+
+
+def test_the_vendors_package_runs_asynchronously(server: Server) -> None:
+    client = segmind.SegmindClient(api_key=server.key, base_url=f"{server.url}/v1", timeout=100)
+    done = client.run("sd1.5-rpg", **{**PUBLISHED, "img_height": 512, "samples": 2})
+    assert done["status"] == "COMPLETED"
+    assert done["seeds"] == [PUBLISHED["seed"], PUBLISHED["seed"] + 1]
+    for url in done["images"]:
+        answer = httpx.get(url, headers=server.headers)
+        assert Image.open(io.BytesIO(answer.content)).size == (512, 512)
+
+
+def test_openais_package_draws_and_edits(server: Server) -> None:
+    with openai.OpenAI(api_key=server.key, base_url=f"{server.url}/v1", timeout=100) as client:
+        drawn = client.images.generate(
+            prompt=PUBLISHED["prompt"], size="256x320", extra_body={"seed": PUBLISHED["seed"]}
+        )
+        data = base64.b64decode(drawn.data[0].b64_json)
+        before = np.asarray(Image.open(io.BytesIO(data)))
+        mask = np.full((320, 256), 255, np.uint8)
+        mask[:128] = 0
+        edited = client.images.edit(
+            image=("a.png", data), mask=("m.png", clear(mask)), prompt="a dragon in the sky",
+            size="256x320",
+        )  # fmt: skip
+    assert before.shape == (320, 256, 3)
+    after = np.asarray(Image.open(io.BytesIO(base64.b64decode(edited.data[0].b64_json))))
+    assert np.array_equal(after[128:], before[128:])
+    assert not np.array_equal(after[:128], before[:128])
+
+
+def clear(alpha: np.ndarray) -> bytes:
+    """A PNG that is transparent where ``alpha`` is 0."""
+    picture = Image.new("RGBA", alpha.shape[::-1], "white")
+    picture.putalpha(Image.fromarray(alpha))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_client_of_automatic1111_draws_and_paints_on(server: Server) -> None:
+    api = webuiapi.WebUIApi(baseurl=f"{server.url}/sdapi/v1", username="me", password=server.key)
+    small = {"width": 256, "height": 256}
+    drawn = api.txt2img(
+        prompt="a mage", seed=1, steps=10, sampler_name="DPM++ 2M", batch_size=2, **small
+    )
+    assert [image.size for image in drawn.images] == [(256, 256)] * 2
+    assert drawn.info["all_seeds"] == [1, 2]
+    assert drawn.info["adjustments"] == []
+    again = api.img2img(images=[drawn.images[0]], prompt="a mage", steps=10, **small,
+                        denoising_strength=0.4, seed=9)  # fmt: skip
+    first, second, third = (np.asarray(image, float) for image in (*drawn.images, again.images[0]))
+    # What starts from a picture stays nearer to it than another seed's picture comes.
+    assert np.abs(third - first).mean() < np.abs(second - first).mean()
+    api.session.close()
+
+
+def test_the_python_client_draws_shows_and_replays(server: Server, tmp_path: Path) -> None:
+    seen: list[limner.client.Progress] = []
+    with limner.Client(server.url, server.key) as client:
+        [picture] = client.draw(
+            "a knight", seed=3, steps=10, width=256, height=256, exact=True, on_progress=seen.append
+        )
+        again = client.replay(picture)
+    assert any(progress.preview for progress in seen)
+    assert again.identical, again.text
+    receipt = read_metadata(picture.save(tmp_path / "a.webp").read_bytes()).receipt
+    assert receipt == picture.receipt
 
 
 def test_the_printed_curl_draws_when_pasted(server: Server, tmp_path: Path) -> None:
