@@ -166,7 +166,7 @@ function waiting(tiles, error, seconds, tryNow) {
 
 function fail(error, tiles, status = null) {
   for (const tile of tiles.filter((t) => t.state !== "done")) {
-    Object.assign(tile, { state: "failed", word: status === "CANCELLED" ? "Cancelled. Nothing was billed for it." : error.message, preview: null });
+    Object.assign(tile, { state: "failed", calm: status === "CANCELLED", word: status === "CANCELLED" ? "Cancelled. Nothing was billed for it." : error.message, preview: null });
     stage.update(tile);
   }
   if (status === "CANCELLED") return;

@@ -75,7 +75,7 @@ function paint(tile) {
   node.style.setProperty("--done", tile.state === "done" ? 0 : tile.done);
   if (tile.state === "done") paintPicture(tile, face);
   else if (tile.state === "drawing" && tile.preview) paintImage(face, tile.preview, true);
-  else face.replaceChildren(h("span", { class: `word ${tile.state === "failed" ? "failed" : ""}` }, tile.word));
+  else face.replaceChildren(h("span", { class: `word ${tile.state === "failed" && !tile.calm ? "failed" : ""}` }, tile.word));
   if (tile.label) face.append(h("span", { class: "label" }, tile.label));
 }
 
