@@ -59,6 +59,8 @@ def run(settings: Settings) -> None:
         port=settings.port,
         limit_concurrency=2 * settings.connections_max,  # a backstop: the web refuses first
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
+        # Longer than clients keep a quiet connection, so that none sends into one being closed.
+        timeout_keep_alive=75,
         log_config=None,
         log_level="warning",
         access_log=False,  # the application writes its own line for each call
