@@ -12,7 +12,7 @@ import binascii
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -143,10 +143,11 @@ def read_image(data: bytes, field: str = "image") -> Pixels:
     The first frame, turned as EXIF says, transparent pixels on white, 16 bits cut to 8.
     Raises ``InvalidInput`` naming ``field`` for what is no picture, broken, or too large.
     """
-    image = _load(data, field)
-    if image.has_transparency_data:
-        image = _on(image, "white")
-    return np.asarray(image.convert("RGB"))
+
+    def to_rgb(image: Image.Image) -> Image.Image:
+        return (_on(image, "white") if image.has_transparency_data else image).convert("RGB")
+
+    return _load(data, field, to_rgb)
 
 
 def read_mask(data: bytes, field: str = "mask", *, alpha: bool = False) -> Pixels:
@@ -155,12 +156,13 @@ def read_mask(data: bytes, field: str = "mask", *, alpha: bool = False) -> Pixel
     White is repainted, transparent counts as black; with ``alpha`` the transparent is
     repainted instead, whatever its colour.
     """
-    image = _load(data, field)
-    if alpha:
-        return 255 - np.asarray(image.convert("RGBA").getchannel("A"))
-    if image.has_transparency_data:
-        image = _on(image, "black")
-    return np.asarray(image.convert("L"))
+
+    def to_grey(image: Image.Image) -> Image.Image:
+        if alpha:
+            return ImageOps.invert(image.convert("RGBA").getchannel("A"))
+        return (_on(image, "black") if image.has_transparency_data else image).convert("L")
+
+    return _load(data, field, to_grey)
 
 
 _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(;[\w.=+-]+)*;base64,", re.IGNORECASE)
@@ -218,16 +220,17 @@ def _open(data: bytes, field: str) -> Image.Image:
     return image
 
 
-def _load(data: bytes, field: str) -> Image.Image:
+def _load(data: bytes, field: str, convert: Callable[[Image.Image], Image.Image]) -> Pixels:
     image = _open(data, field)
     try:
         image.load()
         image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):
+            deep = np.asarray(image, np.uint32) >> 8
+            image = Image.fromarray(deep.clip(0, 255).astype(np.uint8))
+        return np.asarray(convert(image))
     except Exception as error:  # decoders raise anything on files made to break them
         raise _unreadable(field, "is broken or cut off") from error
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    return image
 
 
 def _check_size(width: int, height: int, field: str) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from limner.domain.model import ModelInfo
 from limner.engine.request import Facts, Image, Pixels, Request
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache holds, and how often it had what was asked for."""
+
+    bytes: int
+    hits: int
+    misses: int
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,7 @@ class EngineStats:
     unet_s: float = 0.0
     vae_s: float = 0.0
     busy_s: float = 0.0
+    caches: Mapping[str, CacheStats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,9 @@ class Runner(Protocol):
 
     def decode(self, image: Image) -> Pixels:
         """The finished picture, uint8 (height, width, 3); raises ``NotFinite``."""
+
+    def caches(self) -> Mapping[str, CacheStats]:
+        """How the caches do; from any thread."""
 
     def facts(self, image: Image) -> Facts:
         """What the receipt says about how the image was computed."""

@@ -19,6 +19,7 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.domain.attention import Span
 from limner.domain.chunks import Chunk, Remembered, check_chunks, cut
+from limner.engine.client import CacheStats
 from limner.errors import InvalidInput
 
 MEAN_MIN = 1e-4
@@ -34,18 +35,26 @@ class ByteCache(Generic[Value]):
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size = 0
+        self._hits = self._misses = 0
         self._kept: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def stats(self) -> CacheStats:
+        """What it holds, and how often that was of use."""
+        return CacheStats(self.size, self._hits, self._misses)
+
     def get(self, key: Hashable, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
         """The value of ``key``, made when it is not kept; a value over capacity is not kept."""
         with self._lock:
             if key in self._kept:
+                self._hits += 1
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
+            self._misses += 1
         value = make()
         with self._lock:
             if key not in self._kept and size(value) <= self.capacity:
@@ -76,6 +85,10 @@ class Conditioner:
         self.layers: int = text_encoder.config.num_hidden_layers
         self._encoded: ByteCache[Tensor] = ByteCache(cache_bytes)
         self._cut: ByteCache[tuple[Chunk, ...]] = ByteCache(cache_bytes // 8)
+
+    def caches(self) -> dict[str, CacheStats]:
+        """How its caches do."""
+        return {"prompts": self._encoded.stats, "chunks": self._cut.stats}
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """CLIP's tokens of each text by itself, without start and end."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
 from limner.domain.model import ModelInfo
 from limner.domain.schedulers import evaluations
+from limner.engine.client import CacheStats
 from limner.engine.loop import ThreadEngine
 from limner.engine.request import Facts, Image, Pixels, Request
 from limner.errors import NotFinite
@@ -84,6 +86,9 @@ class FakeRunner:
         if "!black" in g.prompt:
             raise NotFinite("A planted picture that is not finite.")
         return fake_pixels(g.prompt, image.seed, g.width, g.height)
+
+    def caches(self) -> Mapping[str, CacheStats]:
+        return {}
 
     def facts(self, image: Image) -> Facts:
         return Facts(image.seed, image.evaluations, image.rows, "none", "shared")

@@ -99,7 +99,13 @@ class ThreadEngine:
             return EngineStatus(ready=False, message=self._message)
         runner, running = self._runner, self._scheduler.in_flight
         stats = EngineStats(
-            self._steps, self._rows, self._images, runner.unet_s, runner.vae_s, self._busy_s
+            self._steps,
+            self._rows,
+            self._images,
+            runner.unet_s,
+            runner.vae_s,
+            self._busy_s,
+            runner.caches(),
         )
         waiting = max(0, self._open_images - running)
         return EngineStatus(not self._closing, "ready", runner.model, waiting, running, stats)

@@ -18,12 +18,14 @@ in all of them run together. What must be equal is the latent size and the conte
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from limner.domain.schedulers import evaluations, history
-from limner.engine import latents
+from limner.engine import latents, samplers
+from limner.engine.client import CacheStats
 from limner.engine.conditioning import Conditioner
 from limner.engine.guidance import count_rows, together
 from limner.engine.history import begin, start_of
@@ -122,6 +124,9 @@ class Runner:
 
     def step_of(self, image: Image) -> int:
         return int(image.state.trace.steps[image.evaluation - 1])
+
+    def caches(self) -> Mapping[str, CacheStats]:
+        return {**self.conditioner.caches(), "matrices": samplers.cache_stats()}
 
     def facts(self, image: Image) -> Facts:
         return Facts(

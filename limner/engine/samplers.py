@@ -26,6 +26,7 @@ import numpy.typing as npt
 import torch
 
 from limner.domain.schedulers import BETAS, SPECS, SchedulerName, steps_run
+from limner.engine.client import CacheStats
 from limner.errors import InvalidInput
 
 Mode = Literal["txt2img", "img2img", "inpaint"]
@@ -112,6 +113,11 @@ def trace(
     return found
 
 
+def cache_stats() -> CacheStats:
+    """How the matrices' cache does."""
+    return _cache.stats
+
+
 def warm(
     names: Iterable[SchedulerName],
     steps: Iterable[int] = (20, 25),
@@ -155,16 +161,23 @@ class _Cache:
         self._limit = limit
         self._held: OrderedDict[tuple[Any, ...], Trace] = OrderedDict()
         self._bytes = 0
+        self._hits = self._misses = 0
         self._lock = threading.Lock()
+
+    @property
+    def stats(self) -> CacheStats:
+        return CacheStats(self._bytes, self._hits, self._misses)
 
     def get(self, key: tuple[Any, ...]) -> Trace | None:
         with self._lock:
             if key in self._held:
+                self._hits += 1
                 self._held.move_to_end(key)
             return self._held.get(key)
 
     def put(self, key: tuple[Any, ...], value: Trace) -> Trace:
         with self._lock:
+            self._misses += 1
             self._held[key] = value
             self._bytes += value.nbytes
             while self._bytes > self._limit and len(self._held) > 1:

@@ -49,6 +49,7 @@ class _Moment:
 
     def collect(self) -> Iterator[Metric]:
         yield from self._engine_figures()
+        yield from self._cache_figures()
         yield from self._house_figures()
 
     def _engine_figures(self) -> Iterator[Metric]:
@@ -71,6 +72,17 @@ class _Moment:
             ("vae_seconds", "Time in the VAE.", stats.vae_s),
         ):
             yield CounterMetricFamily(f"limner_engine_{name}", about, value=value)
+
+    def _cache_figures(self) -> Iterator[Metric]:
+        labels = ("cache",)
+        size = GaugeMetricFamily("limner_engine_cache_bytes", "What it holds.", labels=labels)
+        hits = CounterMetricFamily("limner_engine_cache_hits", "It had it.", labels=labels)
+        misses = CounterMetricFamily("limner_engine_cache_misses", "It had not.", labels=labels)
+        for name, cache in self._engine.stats.caches.items():
+            size.add_metric([name], cache.bytes)
+            hits.add_metric([name], cache.hits)
+            misses.add_metric([name], cache.misses)
+        yield from (size, hits, misses)
 
     def _house_figures(self) -> Iterator[Metric]:
         house = self._house

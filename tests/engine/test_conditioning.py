@@ -17,6 +17,7 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from limner.domain.attention import Span
 from limner.domain.chunks import Chunk
 from limner.domain.prompt import parse
+from limner.engine.client import CacheStats
 from limner.engine.conditioning import ByteCache, Conditioner, weighted
 from limner.engine.layouts import TOKENIZER
 from limner.engine.weights import Checkpoint
@@ -219,3 +220,10 @@ def test_a_masked_shorter_context_equals_a_run_apart(conditioner: Conditioner) -
     assert torch.allclose(together[:1], apart, atol=1e-5)
     assert torch.allclose(together[1:], other, atol=1e-5)
     assert not torch.allclose(ignored, apart, atol=1e-4)
+
+
+def test_a_cache_counts_what_it_had():
+    cache = ByteCache(10)
+    for key in ("a", "b", "a", "a", "b", "huge"):
+        cache.get(key, lambda: 0, lambda _, key=key: 99 if key == "huge" else 4)
+    assert cache.stats == CacheStats(bytes=8, hits=3, misses=3)

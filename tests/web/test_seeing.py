@@ -6,7 +6,7 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from limner.engine.client import EngineStats, EngineStatus
+from limner.engine.client import CacheStats, EngineStats, EngineStatus
 from limner.engine.fake import FAKE_MODEL
 from limner.errors import QueueFull
 from tests.web import fakes
@@ -52,13 +52,17 @@ def test_refusals_are_counted_by_cause(client, stranger, services):
 
 
 def test_engine_and_house_are_shown(client, services):
-    stats = EngineStats(steps=10, rows=35, images=4, unet_s=1.5, vae_s=0.25, busy_s=2.0)
+    caches = {"prompts": CacheStats(bytes=900, hits=3, misses=1)}
+    stats = EngineStats(10, 35, 4, unet_s=1.5, vae_s=0.25, busy_s=2.0, caches=caches)
     services.engine.current = EngineStatus(True, "", FAKE_MODEL, 7, 3, stats)
     found = figures(client)
     assert found["limner_engine_images"] == {("waiting",): 7, ("running",): 3}
     assert found["limner_engine_rows_total"][()] / found["limner_engine_steps_total"][()] == 3.5
     assert found["limner_engine_unet_seconds_total"] == {(): 1.5}
     assert found["limner_engine_busy_seconds_total"] == {(): 2.0}
+    assert found["limner_engine_cache_bytes"] == {("prompts",): 900}
+    assert found["limner_engine_cache_hits_total"] == {("prompts",): 3}
+    assert found["limner_engine_cache_misses_total"] == {("prompts",): 1}
     assert found["limner_queue_requests"] == {("queued",): 3, ("processing",): 2}
     assert found["limner_credits"] == {("available",): 9.999993, ("held",): 0}
     assert found["limner_credits_captured_total"] == {(): 7e-6}
@@ -71,9 +75,19 @@ def test_metrics_are_there_while_the_model_loads(client, services):
 
 
 @pytest.fixture
-def lines(caplog):
-    caplog.set_level(logging.INFO, "limner.http")
-    return lambda: [record for record in caplog.records if record.name == "limner.http"]
+def lines():
+    """What the calls' logger says, whatever other tests did to logging."""
+    log, found = logging.getLogger("limner.http"), []
+    handler = logging.Handler()
+    handler.emit = found.append
+    before = log.level, log.disabled
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.disabled = False
+    yield lambda: found
+    log.removeHandler(handler)
+    level, log.disabled = before
+    log.setLevel(level)
 
 
 def test_every_call_has_a_line(client, lines):
