@@ -181,20 +181,15 @@ def recent(conn: Connection, key_id: str, since: float) -> tuple[int, float | No
     return int(number), first
 
 
-def ahead(conn: Connection, job: Job) -> tuple[int, int]:
-    """About how many QUEUED requests go first, and their micro-credits.
+def line(conn: Connection) -> list[tuple[str, int]]:
+    """Ids and prices in micro-credits of the QUEUED requests, about in the order of their turns.
 
-    Keys take turns: before a key's n-th request go the first n - 1 of each key, and the n-th of
-    those who came earlier with it.
+    Keys take turns: first the first request of each key, by age, then the second of each.
     """
     turn = func.row_number().over(partition_by=requests.c.key_id, order_by=_place(requests))
-    columns = (requests.c.id, requests.c.created_at, requests.c.price_micro, turn.label("turn"))
-    line = select(*columns).where(requests.c.status == "QUEUED").subquery()
-    mine = select(line.c.turn).where(line.c.id == job.id).scalar_subquery()
-    first = (line.c.turn < mine) | ((line.c.turn == mine) & (line.c.created_at < job.created_at))
-    sums = select(func.count(), func.coalesce(func.sum(line.c.price_micro), 0)).where(first)
-    number, micro = conn.execute(sums).one()
-    return int(number), int(micro)
+    query = select(requests.c.id, requests.c.price_micro).where(requests.c.status == "QUEUED")
+    rows = conn.execute(query.order_by(turn, requests.c.created_at, requests.c.id))
+    return [(request_id, price_micro) for request_id, price_micro in rows]
 
 
 def speed(conn: Connection, since: float) -> float | None:

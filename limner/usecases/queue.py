@@ -24,9 +24,9 @@ from limner.store import images, jobs, ledger
 from limner.store.images import Picture
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.store.sql import now
 from limner.usecases import books, gallery, sources
 from limner.usecases.generate import Generate
+from limner.usecases.line import Line
 from limner.usecases.orders import Order, Outcome
 from limner.usecases.running import Running
 
@@ -38,7 +38,6 @@ RUNNING_MAX = 64
 # Requests that this process's engine has not begun: the rest stay in the database, where other
 # processes can have them and fairness between keys is decided.
 WAITING_MAX = 2
-SPEED_WINDOW_S = 600.0
 PAGE_MAX = 200
 
 
@@ -76,6 +75,7 @@ class Queue:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._resume_at = 0.0
+        self._line = Line()
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -112,7 +112,7 @@ class Queue:
 
     async def status(self, caller: Key, request_id: str) -> Status:
         """A request of the caller's account. Raises ``NotFound``."""
-        return await self.studio.read(_status, caller, request_id)
+        return await self.studio.look(self._status, caller, request_id)
 
     async def result(self, caller: Key, request_id: str) -> Outcome:
         """The pictures of a COMPLETED request. Raises ``NotFound``, ``Gone``."""
@@ -134,7 +134,7 @@ class Queue:
     ) -> list[Status]:
         """The account's requests stored before a moment that are still kept, newest first."""
         moment = time.time() + 60 if before is None else before
-        return await self.studio.read(_recent, caller, moment, min(max(1, number), PAGE_MAX))
+        return await self.studio.look(self._recent, caller, moment, min(max(1, number), PAGE_MAX))
 
     async def remove(self, caller: Key, request_id: str) -> Status:
         """Cancel a request that is not finished; forget a finished one with its pictures."""
@@ -148,6 +148,18 @@ class Queue:
         """Ids of what this process draws for a key that came in through ``surface``."""
         jobs_now = [running.job for running in self.studio.running.values()]
         return [job.id for job in jobs_now if job.key_id == caller.id and job.surface == surface]
+
+    def _status(self, conn: Connection, caller: Key, request_id: str) -> Status:
+        return self._describe(conn, find_owned(conn, caller, request_id))
+
+    def _recent(self, conn: Connection, caller: Key, before: float, number: int) -> list[Status]:
+        found = jobs.listing(conn, caller.account_id, before=before, number=number, kept=True)
+        return [self._describe(conn, job) for job in found]
+
+    def _describe(self, conn: Connection, job: Job) -> Status:
+        pictures = () if job.open else tuple(images.of_request(conn, job.id))
+        remaining = ledger.balance(conn, job.account_id).available_micro
+        return Status(job, pictures, remaining, *self._line.estimate(conn, job))
 
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""
@@ -228,30 +240,9 @@ def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = F
     return job
 
 
-def _status(conn: Connection, caller: Key, request_id: str) -> Status:
-    return _describe(conn, find_owned(conn, caller, request_id))
-
-
-def _recent(conn: Connection, caller: Key, before: float, number: int) -> list[Status]:
-    found = jobs.listing(conn, caller.account_id, before=before, number=number, kept=True)
-    return [_describe(conn, job) for job in found]
-
-
 def _forget(conn: Connection, caller: Key, request_id: str) -> list[str]:
     find_owned(conn, caller, request_id)
     return gallery.forget(conn, [request_id])
-
-
-def _describe(conn: Connection, job: Job) -> Status:
-    pictures = tuple(images.of_request(conn, job.id))
-    remaining = ledger.balance(conn, job.account_id).available_micro
-    if not job.open:
-        return Status(job, pictures, remaining)
-    number, micro = jobs.ahead(conn, job) if job.status == "QUEUED" else (0, 0)
-    speed = jobs.speed(conn, now(conn) - SPEED_WINDOW_S)
-    estimate = None if speed is None else (micro + job.price_micro) / speed
-    position = number + 1 if job.status == "QUEUED" else None
-    return Status(job, pictures, remaining, position, estimate)
 
 
 def _cancel(conn: Connection, caller: Key, request_id: str) -> None:

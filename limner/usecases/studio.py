@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
@@ -28,32 +26,30 @@ from limner.usecases.events import EventLogs
 from limner.usecases.keeper import Keeper
 from limner.usecases.orders import Outcome, StoredPicture
 from limner.usecases.running import Running, Stop
+from limner.usecases.threads import Threads
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Progress beyond this many unread events is dropped; pictures never are.
 UNREAD_EVENTS_MAX = 64
 
 
-class Studio:
+class Studio(Threads):
     """Draws stored requests with one engine; one in each server process.
 
-    Store calls and encoding run in two bounded thread pools, never on the event loop.
+    Store calls and encoding run on ``Threads``, never on the event loop.
     """
 
     def __init__(
         self, settings: Settings, database: Database, files: PictureFiles, engine: EngineClient
     ) -> None:
+        super().__init__(database, settings.database_pool_size)
         self.settings = settings
-        self.database = database
         self.files = files
         self.engine = engine
         self.running: dict[str, Running] = {}
         self.logs = EventLogs()
         self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
-        self._store = ThreadPoolExecutor(settings.database_pool_size, "limner-store")
-        self._encoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "limner-encode")
 
     async def start(self) -> None:
         """Open this process's lease and recover what dead processes left."""
@@ -73,30 +69,7 @@ class Studio:
     async def close(self) -> None:
         """End the lease, giving back what it still carries. The database stays open."""
         await self.in_store(self.keeper.close)
-        self._store.shutdown()
-        self._encoders.shutdown(cancel_futures=True)
-
-    async def in_store(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run a blocking function on a store thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._store, work, *arguments)
-
-    async def write(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run ``work(connection, *arguments)`` in one writing transaction."""
-
-        def transaction() -> T:
-            with self.database.begin() as conn:
-                return work(conn, *arguments)
-
-        return await self.in_store(transaction)
-
-    async def read(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run ``work(connection, *arguments)`` in one reading transaction."""
-
-        def transaction() -> T:
-            with self.database.read() as conn:
-                return work(conn, *arguments)
-
-        return await self.in_store(transaction)
+        self.shut_down()
 
     def model(self) -> ModelInfo:
         """The loaded checkpoint. Raises ``ModelLoading``."""
@@ -242,7 +215,7 @@ class Studio:
     def _print(self, generation: Generation, drawn: Drawn) -> asyncio.Future[Print]:
         embed, model = self.settings.embed_metadata, self.model()
         work = partial(make_print, self.files, generation, drawn, model, embed=embed)
-        return asyncio.get_running_loop().run_in_executor(self._encoders, work)
+        return self.in_encoder(work)
 
     async def _keep(
         self,

@@ -50,7 +50,7 @@ async def queue_up(queue, caller, name):
         # Anew only where three lives were not enough: what waits or is drawn is found again.
         request_id = (await queue.submit(caller, drawing("queued", name))).job.id
         while (await queue.status(caller, request_id)).job.open:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.25)
     tell("queued", name, (await queue.result(caller, request_id)).pictures)
 
 
