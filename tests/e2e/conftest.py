@@ -8,7 +8,7 @@ from tests.e2e import browser
 from tests.e2e.browser import Visitor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     with browser.chromium() as running:
         yield running
