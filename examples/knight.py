@@ -15,8 +15,8 @@ OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "knight.png"
 BODY = {
     "prompt": "a knight in red armor, desert background",
     "num_inference_steps": 30,
-    "guidance_scale": 4.5,
-    "seed": 7,
+    "guidance_scale": 3.5,
+    "seed": 17,
 }
 
 
