@@ -17,7 +17,7 @@ from limner.errors import InvalidInput
 
 SHOWN_MAX = 60
 NOTES_MAX = 50
-_WHOLE = re.compile(r"[+-]?\d{1,40}(\.0*)?")
+_WHOLE = re.compile(r"\s*([+-]?\d{1,40})(\.0*)?\s*", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
 
@@ -212,8 +212,9 @@ def cut(text: str) -> str:
 
 
 def _whole(value: Any) -> int | None:
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value.strip().partition(".")[0])
+    if isinstance(value, str):
+        found = _WHOLE.fullmatch(value)
+        return int(found[1]) if found else None
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

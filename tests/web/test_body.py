@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from limner.errors import LimnerError, MalformedBody
@@ -146,6 +146,7 @@ def test_any_form_is_served_or_refused(client, parts):
     assert client.post(PATH, content=content, headers=kind).status_code in (200, 400)
 
 
+@example("0\x1f")  # whitespace to Unicode and no number to float
 @given(st.floats() | st.integers() | st.text(max_size=8))
 def test_whole_numbers_are_whole_and_in_range(value):
     reader = fields.Whole(-5, 50)
