@@ -17,6 +17,7 @@
     ├── IdempotencyMismatch     an Idempotency-Key used before with another body
     ├── LimitExceeded           the key's rate or concurrency limit (retry_after)
     ├── Unavailable             the whole server cannot take this now (retry_after)
+    │   ├── DatabaseUnavailable
     │   ├── QueueFull
     │   ├── ModelLoading
     │   └── WaitedTooLong
@@ -124,6 +125,10 @@ class Unavailable(LimnerError):
     def __init__(self, message: str, retry_after_s: int = 5) -> None:
         super().__init__(message)
         self.retry_after_s = max(1, retry_after_s)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer; whether the transaction was committed is not known."""
 
 
 class QueueFull(Unavailable):

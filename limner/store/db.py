@@ -6,25 +6,30 @@ takes a ``Connection``, so that a use case composes one transaction out of sever
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from limner.errors import SettingsError
+from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store.schema import is_sqlite
+
+log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 30
 POOL_SIZE = 10
+POOL_WAIT_S = 30
 # Any number that nobody else on the same PostgreSQL server uses.
 MIGRATION_LOCK = 0x11A4E2
 WRITES = "limner_writes"
@@ -45,12 +50,15 @@ class Database:
         """Connect to ``url`` and bring its tables up to date.
 
         Raises ``SettingsError`` for a URL that is malformed or names another kind of database,
-        and for a database written by a newer Limner.
+        for one where nothing answers, and for a database written by a newer Limner.
         """
         engine = _engine(_parse(url), pool_size)
         database = cls(engine)
         try:
             _migrate(database)
+        except DatabaseUnavailable as error:
+            engine.dispose()
+            raise SettingsError(f"The database cannot be opened: {_reason(error)}") from error
         except BaseException:
             engine.dispose()
             raise
@@ -58,23 +66,56 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A writing transaction: committed at the end of the block, rolled back by an exception."""
-        if self._turn is None:
-            with self._writer.begin() as connection:
-                yield connection
-            return
-        with self._turn, self._writer.begin() as connection:
+        """A writing transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises ``DatabaseUnavailable``; then it may be committed or not.
+        """
+        with _troubles(), self._turn or nullcontext(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads; it never waits for writers."""
-        with self.engine.connect() as connection:
+        """A transaction that only reads; it never waits for writers.
+
+        Raises ``DatabaseUnavailable``.
+        """
+        with _troubles(), self.engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _troubles() -> Iterator[None]:
+    """What is wrong with the database, and not with us, as one kind of error."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable(
+            f"All connections to the database were in use for {POOL_WAIT_S} s; try again"
+        ) from error
+    except OperationalError as error:
+        if _is_ours(error):
+            raise
+        log.warning("the database could not be used: %s", type(error.orig).__name__)
+        raise DatabaseUnavailable(
+            "The database does not answer at the moment; try again"
+        ) from error
+
+
+def _is_ours(error: OperationalError) -> bool:
+    """SQLite reports mistakes in SQL, too, as operational errors; PostgreSQL does not."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    return name == "SQLITE_ERROR"
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what a driver said; it quotes no password."""
+    cause = error.__cause__
+    said = cause.orig if isinstance(cause, OperationalError) else error
+    return f"{str(said).strip().partition(chr(10))[0]}."
 
 
 class _Turn:
@@ -107,7 +148,7 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError):
+    except (ArgumentError, NoSuchModuleError, ValueError):
         # The URL may hold a password: it is not repeated.
         raise SettingsError(
             "The database URL cannot be read; use sqlite:///FILE or "
@@ -126,14 +167,23 @@ def _parse(url: str) -> URL:
 def _engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_S,
+            pool_pre_ping=True,
+            hide_parameters=True,
         )
     assert url.database is not None
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"The database cannot be opened: {error}.") from error
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
     )

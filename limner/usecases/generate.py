@@ -22,6 +22,7 @@ from limner.domain.pricing import Quote
 from limner.engine.client import EngineClient
 from limner.errors import (
     Aborted,
+    DatabaseUnavailable,
     InvalidInput,
     LicenceNotAccepted,
     LimnerError,
@@ -124,6 +125,8 @@ class Generate:
         try:
             accepted = await self.studio.write(transaction)
             log.debug("held", extra={"seconds": round(time.perf_counter() - began, 5)})
+        except DatabaseUnavailable:  # perhaps accepted: the sweeper will know
+            raise
         except LimnerError:
             await self.studio.in_store(self._discard, [file for file, _ in packed])
             raise

@@ -9,9 +9,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import OperationalError
 
-from limner.errors import SettingsError
-from limner.store import schema
+from limner.errors import DatabaseUnavailable, SettingsError
+from limner.store import db, schema
 from limner.store.db import Database
 from limner.store.schema import accounts
 
@@ -172,3 +173,47 @@ def test_sqlite_commits_survive_a_power_cut(tmp_path):
     database.close()
     with closing(sqlite3.connect(tmp_path / "limner.db")) as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_database_that_went_away_is_said_to_be_unavailable(database):
+    with pytest.raises(DatabaseUnavailable), database.begin() as conn:  # noqa: PT012
+        if conn.dialect.name == "sqlite":
+            raise OperationalError("", {}, sqlite_error("SQLITE_FULL"))
+        conn.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    with database.begin() as conn:
+        assert conn.execute(select(accounts.c.id)).first() is not None
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_mistake_in_sql_is_not_taken_for_the_databases_trouble(database):
+    with pytest.raises(OperationalError), database.read() as conn:
+        conn.execute(text("SELECT nothing FROM nowhere"))
+
+
+def sqlite_error(name):
+    error = sqlite3.OperationalError(name)
+    error.sqlite_errorname = name
+    return error
+
+
+def test_a_full_pool_is_said_to_be_unavailable(url, monkeypatch):
+    monkeypatch.setattr(db, "POOL_WAIT_S", 0.05)
+    database = Database.open(url, pool_size=1)
+    with database.read(), pytest.raises(DatabaseUnavailable, match=r"for 0\.05 s"):
+        database.read().__enter__()
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://u:hunter2@127.0.0.1:1/d", "Connection refused"),
+        ("postgresql+psycopg://u:hunter2@127.0.0.1:port/d", "cannot be read"),
+        ("sqlite:////proc/none/limner.db", "cannot be opened"),
+    ],
+)
+def test_where_nothing_answers_the_start_ends_with_a_sentence(url, said):
+    with pytest.raises(SettingsError, match=said) as caught:
+        Database.open(url)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
