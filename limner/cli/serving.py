@@ -24,6 +24,7 @@ from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
 from limner.store.images import PictureFiles
+from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
@@ -107,7 +108,7 @@ def make_engine(settings: Settings) -> ThreadEngine:
 
 def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> FastAPI:
     """The application with its use cases, which start and stop with it."""
-    generate = Generate(settings, database, PictureFiles(settings.pictures_dir), engine)
+    generate = Generate(settings, database, PictureFiles(settings.pictures_dir, database), engine)
     queue, retention = Queue(generate), Retention(generate.studio)
     accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
     replay = Replay(generate, gallery)
@@ -132,6 +133,7 @@ def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> Fa
 def _first_key(settings: Settings, database: Database) -> str | None:
     """On the first start a key with credits; its plain text, or None when there are keys."""
     with database.begin() as conn:
+        lock_start(conn)  # of several that start at once, one makes it
         if keys.listing(conn):
             return None
         plain, key = keys.create(conn, name="first", credits_micro=FIRST_CREDITS * MICRO)
@@ -143,6 +145,7 @@ def _first_key(settings: Settings, database: Database) -> str | None:
 def open_local(settings: Settings, database: Database) -> None:
     """See that there is a key for callers who need none; the first has some credits."""
     with database.begin() as conn:
+        lock_start(conn)
         former = [key for key in keys.listing(conn) if key.name == LOCAL]
         if any(key.revoked_at is None for key in former):
             return

@@ -16,13 +16,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store.schema import is_sqlite
+from limner.store.sql import lock_start
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S = 30
 POOL_SIZE = 10
 POOL_WAIT_S = 30
-# Any number that nobody else on the same PostgreSQL server uses.
-MIGRATION_LOCK = 0x11A4E2
 WRITES = "limner_writes"
 
 
@@ -228,8 +227,7 @@ def _migrate(database: Database) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     with database.begin() as connection:
-        if not is_sqlite(database.engine):
-            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        lock_start(connection)
         found = _revision(connection)
         if found is not None and found not in known:
             raise SettingsError(

@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, union_all
 
 from limner.errors import NotFound
-from limner.store.schema import pictures, requests, sources
-from limner.store.sql import clock
+from limner.store.db import Database
+from limner.store.schema import folders, pictures, requests, sources
+from limner.store.sql import clock, insert_once
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,19 @@ class Picture:
 
 
 class PictureFiles:
-    """A folder of files that appear whole or not at all."""
+    """A folder of files that appear whole or not at all.
 
-    def __init__(self, folder: Path) -> None:
+    With a ``database`` it is told to the others of that database, and what it lacks is looked
+    for in theirs, which must be seen from here: on this machine, or on a shared file system.
+    """
+
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
         self.folder = folder
+        self._database = database
         folder.mkdir(parents=True, exist_ok=True)
+        if database is not None:
+            with database.begin() as conn:
+                insert_once(conn, folders, {"path": str(folder.resolve())})
 
     def write(self, name: str, data: bytes) -> str:
         """Write ``data`` durably; returns the file's name within the folder."""
@@ -65,14 +75,29 @@ class PictureFiles:
 
     def read(self, file: str) -> bytes:
         """The bytes of a file. Raises ``NotFound``."""
-        try:
-            return (self.folder / file).read_bytes()
-        except FileNotFoundError:
-            raise NotFound(f"The file of picture {Path(file).stem} is missing") from None
+        for folder in self._folders():
+            with suppress(FileNotFoundError, PermissionError):
+                return (folder / file).read_bytes()
+        raise NotFound(
+            f"The file of picture {Path(file).stem} is missing: it is neither in this server's "
+            "data_dir nor in one of its siblings' that can be read from here"
+        )
 
     def delete(self, file: str) -> None:
         """Remove a file; one that is gone already is fine."""
-        (self.folder / file).unlink(missing_ok=True)
+        for folder in self._folders():
+            with suppress(FileNotFoundError, PermissionError):
+                (folder / file).unlink()
+                return
+
+    def _folders(self) -> Iterator[Path]:
+        """Our own, then, for who is still looking, those of the others."""
+        yield self.folder
+        if self._database is None:
+            return
+        with self._database.read() as conn:
+            paths = conn.execute(select(folders.c.path)).scalars().all()
+        yield from (Path(path) for path in paths if Path(path) != self.folder.resolve())
 
     def older_than(self, seconds: float) -> Iterator[str]:
         """Names of the files (temporary ones included) not written to for so long."""

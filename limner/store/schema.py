@@ -269,6 +269,9 @@ sources = Table(
     Index(None, "sha256"),
 )
 
+# Where the processes of this database keep their files: one folder for all, or one for each.
+folders = Table("folders", metadata, Column("path", Text, primary_key=True))
+
 
 def is_sqlite(engine: Engine) -> bool:
     """SQLite, and therefore one writer at a time and no ``FOR UPDATE``."""

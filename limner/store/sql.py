@@ -9,6 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Double, Table, cast, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+# Any number that nobody else on the same PostgreSQL server uses.
+START_LOCK = 0x11A4E2
+
 
 def clock(conn: Connection) -> float | ColumnElement[float]:
     """Seconds since the epoch by the clock all processes of a database share, as a SQL value."""
@@ -21,6 +24,15 @@ def now(conn: Connection) -> float:
     """``clock`` as a number."""
     value = clock(conn)
     return value if isinstance(value, float) else float(conn.execute(select(value)).scalar_one())
+
+
+def lock_start(conn: Connection) -> None:
+    """Let no other process prepare the database until the transaction ends.
+
+    SQLite's writers take turns as they are.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(START_LOCK)))
 
 
 def insert_once(conn: Connection, table: Table, values: Mapping[str, Any]) -> bool:

@@ -149,7 +149,6 @@ class Generate:
     async def _serve(self, caller: Key, order: Order, quoted: Quote, serving: _Serving) -> Outcome:
         """Accept and draw; or join the request that has the idempotency key."""
         deadline = time.monotonic() + self.settings.wait_max_s
-        pause = POLL_S[0]
         while time.monotonic() < deadline:
             lease_id = self.studio.keeper.lease_id
             [(job, new)] = await self.accept(caller, [(order, quoted)], lease_id)
@@ -160,13 +159,21 @@ class Generate:
             running = self.studio.running.get(job.id)
             if running is not None:
                 return await self._join(running, order)
-            # Another process has it: ask the database until it is done or given up.
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, POLL_S[1])
+            await self._until_ended(job.id, deadline)
         raise WaitedTooLong(
             f"The request with this idempotency key took over {self.settings.wait_max_s:g} s",
             retry_after_s=30,
         )
+
+    async def _until_ended(self, request_id: str, deadline: float) -> None:
+        """Ask the database until what another process draws, or will, is done or given up."""
+        pause = POLL_S[0]
+        while time.monotonic() < deadline and request_id not in self.studio.running:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, POLL_S[1])
+            job = await self.studio.look(jobs.find, request_id)
+            if job is None or not job.open:
+                return
 
     async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
         structlog.contextvars.bind_contextvars(request_id=job.id)

@@ -26,7 +26,7 @@ BATCH = 500
 class Retention:
     """Sweeps once a minute: results past ``keep_days``, then the oldest beyond ``keep_max_mib``.
 
-    Several processes may sweep one database. They must share one folder of pictures.
+    Several processes may sweep one database; orphans are looked for in their own folders.
     """
 
     def __init__(self, studio: Studio) -> None:

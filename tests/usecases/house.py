@@ -39,7 +39,7 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
     engine = engine or FakeEngine()
     await asyncio.to_thread(engine.wait_ready)
     chosen = Settings(data_dir=tmp_path, **settings)
-    generate = Generate(chosen, database, PictureFiles(tmp_path / "pictures"), engine)
+    generate = Generate(chosen, database, PictureFiles(tmp_path / "pictures", database), engine)
     await generate.start()
     try:
         yield generate

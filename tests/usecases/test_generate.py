@@ -29,6 +29,7 @@ from limner.settings import Settings
 from limner.store import images, jobs, keys
 from limner.store.images import PictureFiles
 from limner.usecases import sources
+from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from tests.store.databases import customer
 from tests.usecases.house import balance, generation, house, order, until
@@ -306,6 +307,49 @@ def test_two_processes_share_idempotency(database, tmp_path):
 
     asyncio.run(story())
     assert balance(database, key).available_micro == 100 - 2 * PRICE
+
+
+def test_processes_with_folders_of_their_own_find_each_others_files(database, tmp_path):
+    key, name = customer(database), "0" * 64
+    pixels = {name: np.zeros((64, 64, 3), np.uint8)}
+    wanted = order(key="k", source=Source(sha256=name, strength=1.0), pixels=pixels)
+
+    async def story():
+        async with (
+            house(database, tmp_path / "one") as one,
+            house(database, tmp_path / "two") as two,
+        ):
+            drawn = await one.run(key, wanted)
+            again = await two.run(key, wanted)
+            assert again.replayed
+            assert again.pictures == drawn.pictures
+            await Gallery(two.studio).delete_all(key)
+            assert [path for path in tmp_path.rglob("*.*") if path.is_file()] == database_files
+
+    database_files = [path for path in tmp_path.rglob("*.*") if path.is_file()]
+    asyncio.run(story())
+
+
+def test_waiting_for_another_process_writes_its_sources_once(database, tmp_path, monkeypatch):
+    key, name = customer(database), "0" * 64
+    pixels = {name: np.zeros((64, 64, 3), np.uint8)}
+    wanted = order(key="k", source=Source(sha256=name, strength=1.0), pixels=pixels, steps=40)
+
+    async def story():
+        slow = FakeEngine(step_s=0.02)
+        async with (
+            house(database, tmp_path, engine=slow) as one,
+            house(database, tmp_path) as two,
+        ):
+            first = asyncio.create_task(one.run(key, wanted))
+            await until(lambda: slow.status().running)
+            packed = []
+            monkeypatch.setattr(sources, "pack", lambda some: packed.append(some) or b"")
+            assert (await two.run(key, wanted)).replayed
+            assert len(packed) <= 2  # to ask, and to ask again once the first is done
+            await first
+
+    asyncio.run(story())
 
 
 def test_the_same_key_with_another_body_is_refused(database, tmp_path):
