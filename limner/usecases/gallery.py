@@ -85,6 +85,9 @@ def _owned(conn: Connection, caller: Key, picture_id: str) -> Picture:
 
 def _delete(conn: Connection, caller: Key, picture_id: str) -> list[str]:
     picture = _owned(conn, caller, picture_id)
+    # First, as everywhere: the sweeper may be about to forget the request, and who deletes its
+    # other picture at the same time must not take this one for the last.
+    jobs.lock(conn, [picture.request_id])
     files = images.remove(conn, [picture_id])
     if not images.of_request(conn, picture.request_id):
         files += forget(conn, [picture.request_id])

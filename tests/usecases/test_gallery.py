@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from limner.errors import Gone, NotFound
+from limner.store import images, jobs
 from limner.usecases.gallery import Gallery
 from tests.store.databases import customer
 from tests.usecases.house import balance, house, order
@@ -76,5 +77,38 @@ def test_delete_all_of_mine(database, tmp_path):
             assert all(job.generation is None for job in await gallery.requests(key))
             assert len(files(tmp_path)) == 1
             assert await gallery.picture(other, kept.pictures[0].id) == kept.pictures[0]
+
+    asyncio.run(story())
+
+
+def test_of_two_who_delete_the_last_pictures_one_forgets_the_request(database, tmp_path):
+    key = customer(database)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            gallery = Gallery(generate.studio)
+            for seed in range(10):
+                outcome = await generate.run(key, order(samples=2, seed=seed))
+                await asyncio.gather(*(gallery.delete(key, one.id) for one in outcome.pictures))
+            assert all(job.expired_at for job in await gallery.requests(key))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_deleting_and_sweeping_do_not_wait_in_a_circle(database, tmp_path):
+    key = customer(database)
+
+    async def story():
+        async with house(database, tmp_path, keep_days=1) as generate:
+            outcome = await generate.run(key, order())
+            with database.begin() as sweeper:
+                jobs.lock(sweeper, [outcome.request_id])
+                deleting = asyncio.create_task(
+                    Gallery(generate.studio).delete(key, outcome.pictures[0].id)
+                )
+                await asyncio.sleep(0.1)
+                assert len(images.remove_of_requests(sweeper, [outcome.request_id])) == 1
+            await deleting
 
     asyncio.run(story())
