@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shlex
 import signal
 import socket
@@ -33,12 +34,14 @@ from limner.usecases.queue import Queue
 from limner.usecases.replay import Replay
 from limner.usecases.retention import Retention
 from limner.web.app import create_app
+from limner.web.connections import Connection
 from limner.web.services import Services
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 FIRST_CREDITS = 100
+FILES = 256  # open at once beside connections: databases, pictures, fetches
 EXAMPLE = '{"prompt": "a knight in red armor, desert background", "img_height": 768}'
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -47,6 +50,7 @@ def run(settings: Settings) -> None:
     """Serve until stopped; SIGTERM and Ctrl+C let running pictures finish (``drain_s``)."""
     logs.configure(settings.log_format, settings.log_level)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    allow_files(2 * settings.connections_max + FILES)
     database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     first_key = _first_key(settings, database)
     if settings.open_sdapi:
@@ -58,7 +62,9 @@ def run(settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        limit_concurrency=2 * settings.connections_max,  # a backstop: the web refuses first
+        http=Connection,
+        # Quiet connections included; of calls in progress the web takes half as many.
+        limit_concurrency=2 * settings.connections_max,
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
         # Longer than clients keep a quiet connection, so that none sends into one being closed.
         timeout_keep_alive=75,
@@ -66,8 +72,6 @@ def run(settings: Settings) -> None:
         log_level="warning",
         access_log=False,  # the application writes its own line for each call
         server_header=False,
-        # A request line or header longer than this is nobody's prompt.
-        h11_max_incomplete_event_size=64 << 10,
     )
     # uvicorn finishes what runs, then raises the signal once more: that is the end of the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -78,6 +82,14 @@ def run(settings: Settings) -> None:
     finally:
         engine.close()
         database.close()
+
+
+def allow_files(number: int) -> None:
+    """Raise the soft limit of open files towards ``number``: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Server(uvicorn.Server):

@@ -16,6 +16,7 @@ from limner.engine.fake import FakeEngine
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
+from limner.web.connections import Connection
 
 CREDITS = 10
 
@@ -71,7 +72,8 @@ def serve(folder: Path, *, engine=None, empty=True, **settings):
 
 @contextmanager
 def _running(app, listener):
-    server = Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=30))
+    config = uvicorn.Config(app, http=Connection, log_level="error", timeout_graceful_shutdown=30)
+    server = Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     deadline = time.monotonic() + 10

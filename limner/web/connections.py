@@ -1,0 +1,94 @@
+"""What a client's connection may do before anything of ours sees a request.
+
+uvicorn waits for ever for a request's head, however long, and refuses what is too much without
+a word. Here a head must arrive in time and in bounds, and a connection too many is told so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from limner.errors import Unavailable
+from limner.web.answers import envelope, error_headers
+
+HEAD_MAX_S = 30.0
+HEAD_MAX_BYTES = 64 << 10  # nobody's prompt stands in a URL or a header
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; uvicorn's ``limit_concurrency`` is how many there may be at once."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._most, self.limit_concurrency = self.limit_concurrency, None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """A client has come."""
+        super().connection_made(transport)
+        if self._most is not None and len(self.connections) > self._most:
+            self.app = _Refusal(self._most)  # type: ignore[assignment]
+        self._begin_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client has gone."""
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes have come."""
+        super().data_received(data)
+        if self._timer is None:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES:
+            self._give_up(f"The request's head is longer than {HEAD_MAX_BYTES:,} bytes")
+
+    def on_message_begin(self) -> None:
+        """The parser has seen a request's first byte."""
+        super().on_message_begin()
+        self._begin_head()
+
+    def on_headers_complete(self) -> None:
+        """The parser has seen a request's head."""
+        self._end_head()
+        super().on_headers_complete()
+
+    def _begin_head(self) -> None:
+        self._end_head()
+        late = f"The request's head did not arrive within {HEAD_MAX_S:g} seconds"
+        self._timer = self.loop.call_later(HEAD_MAX_S, self._give_up, late)
+
+    def _end_head(self) -> None:
+        self._head_bytes = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self, reason: str) -> None:
+        self._end_head()
+        # While an answer is being sent, text of ours would end up within it.
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.send_400_response(reason)
+
+
+class _Refusal:
+    """ASGI application for connections beyond ``most``: it answers once and hangs up."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = Unavailable(f"The server has {self._most} connections, its limit; try again", 2)
+        headers = {**error_headers(error), "Connection": "close"}
+        answer = envelope(Request(scope), 503, str(error), error, headers)
+        await answer(scope, receive, send)
