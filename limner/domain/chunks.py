@@ -17,6 +17,8 @@ from limner.errors import InvalidInput
 START, END, COMMA = 49406, 49407, 267
 CHUNK_LENGTH = 75
 LOOK_BACK = 20
+ENCODED_MAX = 160
+"""Chunks of all texts of a request: enough for a short prompt that changes at each of 150 steps."""
 
 Tokenize = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 """CLIP's byte-pair encoding of some texts, each by itself, without start and end tokens."""
@@ -104,4 +106,18 @@ def check_chunks(field: str, chunks: Iterable[int]) -> None:
             field,
             f"{field} is {longest} chunks of {CHUNK_LENGTH} tokens long; at most {CHUNKS_MAX} "
             "are read.",
+        )
+
+
+def check_encoded(field: str, chunks: int) -> None:
+    """Raise ``InvalidInput`` when the texts that the steps show have too many chunks together.
+
+    All are encoded before the first step, and other people's prompts wait meanwhile.
+    """
+    if chunks > ENCODED_MAX:
+        raise InvalidInput(
+            field,
+            f"{field} changes over the steps into more text than is read: at most {ENCODED_MAX} "
+            f"chunks of {CHUNK_LENGTH} tokens in all, negative prompt included. Fewer edits and "
+            "alternatives, or shorter texts round them, fit.",
         )

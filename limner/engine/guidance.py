@@ -5,7 +5,8 @@ Classifier-free guidance (Ho and Salimans, 2022) over composed prompts (Liu et a
 
     eps = uncond + sum_i w_i g (cond_i - uncond) = (1 - g sum w) uncond + sum_i g w_i cond_i
 
-The unconditional row is left out exactly when its coefficient is 0.
+The unconditional row is left out exactly when its coefficient is 0. Each prompt is encoded once
+and shared by all steps that show it, so that an alternation over many steps takes little memory.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
+from limner.domain.attention import Span
+from limner.domain.chunks import check_chunks, check_encoded
+from limner.domain.params import BRANCHES_MAX, Generation
 from limner.domain.prompt import Branch, Prompt, parse
 from limner.domain.schedulers import steps_run
 from limner.engine.conditioning import Conditioner
@@ -30,12 +34,12 @@ CHUNK_TOKENS = 77
 class Rows:
     """The rows of one image for a span of steps.
 
-    ``context`` (rows, tokens, width); ``mask`` (rows, tokens) bool, True where a token counts,
-    None when every row is full; ``G`` (rows,) float32.
+    ``contexts`` holds what each row reads, (its tokens, width); in a batch it is filled with
+    zeros up to ``tokens`` and masked. ``G`` (rows,) float32.
     """
 
-    context: Tensor
-    mask: Tensor | None
+    contexts: tuple[Tensor, ...]
+    tokens: int
     G: Tensor
 
 
@@ -50,33 +54,33 @@ class Guidance:
         return self.spans[self.span_of[k]]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Guidance:
-        """The same on the UNet's device, contexts in its number type."""
+        """The same on the UNet's device, contexts in its number type and still shared."""
+        shared = {id(context): context for rows in self.spans for context in rows.contexts}
+        there = {key: context.to(device, dtype) for key, context in shared.items()}
         moved = tuple(
-            Rows(
-                r.context.to(device, dtype),
-                None if r.mask is None else r.mask.to(device),
-                r.G.to(device),
-            )
+            Rows(tuple(there[id(context)] for context in r.contexts), r.tokens, r.G.to(device))
             for r in self.spans
         )
         return replace(self, spans=moved)
 
 
 def together(rows: Sequence[Rows]) -> tuple[Tensor, Tensor | None]:
-    """Context and mask of a batch; no mask when every row is full, so that fast kernels stay."""
-    context = torch.cat([r.context for r in rows])
-    if all(r.mask is None for r in rows):
-        return context, None
-    full = [r.context.new_ones(r.context.shape[:2], dtype=torch.bool) for r in rows]
-    return context, torch.cat(
-        [f if r.mask is None else r.mask for f, r in zip(full, rows, strict=True)]
-    )
+    """Context (rows, tokens, width) of a batch, and its mask (rows, tokens), True where a token
+    counts; no mask when every row is full, so that fast kernels stay."""
+    contexts = [context for r in rows for context in r.contexts]
+    tokens = rows[0].tokens
+    if all(len(context) == tokens for context in contexts):
+        return torch.stack(contexts), None
+    padded = torch.stack([pad(context, (0, 0, 0, tokens - len(context))) for context in contexts])
+    lengths = torch.tensor([len(context) for context in contexts], device=padded.device)
+    return padded, torch.arange(tokens, device=padded.device) < lengths[:, None]
 
 
 def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
     """Rows of one evaluation and the context bucket in chunks, without encoding anything.
 
-    Raises ``InvalidInput`` beyond ``BRANCHES_MAX`` composed prompts or ``CHUNKS_MAX`` chunks.
+    Raises ``InvalidInput`` beyond ``BRANCHES_MAX`` composed prompts, ``CHUNKS_MAX`` chunks, or
+    ``ENCODED_MAX`` chunks of all texts that the steps show.
     """
     positive, negative = _parse(g)
     branches = positive.entries[0].branches
@@ -85,20 +89,14 @@ def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
             "prompt",
             f"prompt composes {len(branches)} prompts with AND; at most {BRANCHES_MAX} are drawn.",
         )
-    chunks = 1
+    longest = encoded = 0
     for field, prompt in (("prompt", positive), ("negative_prompt", negative)):
-        longest = max(
-            conditioner.count_chunks(branch.spans)
-            for entry in prompt.entries
-            for branch in entry.branches
-        )
-        if longest > CHUNKS_MAX:
-            raise InvalidInput(
-                field,
-                f"{field} is {longest} chunks of 75 tokens long; at most {CHUNKS_MAX} are read.",
-            )
-        chunks = max(chunks, longest)
-    return len(_weights(g.guidance, branches)), 1 << (chunks - 1).bit_length()
+        for spans in dict.fromkeys(b.spans for entry in prompt.entries for b in entry.branches):
+            chunks = conditioner.count_chunks(spans)
+            check_chunks(field, [chunks])
+            longest, encoded = max(longest, chunks), encoded + chunks
+            check_encoded(field, encoded)
+    return len(_weights(g.guidance, branches)), 1 << (longest - 1).bit_length()
 
 
 def encode_guidance(
@@ -109,15 +107,23 @@ def encode_guidance(
     ``steps`` (K,) is the user's step, from 1, that each evaluation belongs to.
     """
     positive, negative = _parse(g)
-    spans: dict[tuple[int, int], int] = {}
+    encoded: dict[tuple[Span, ...], Tensor] = {}
+    spans: dict[tuple[Branch, ...], int] = {}
     rows: list[Rows] = []
     span_of = []
     for step in steps:
-        entry, uncond = positive.at(int(step)), negative.at(int(step))
-        at = (entry.until_step, uncond.until_step)
+        branches = positive.at(int(step)).branches
+        uncond = negative.at(int(step)).branches[0]
+        at = (uncond, *branches)
         if at not in spans:
+            weights = _weights(g.guidance, branches)
+            prompts = at[-len(weights) :]
+            for prompt in prompts:
+                if prompt.spans not in encoded:
+                    encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip)
             spans[at] = len(rows)
-            rows.append(_rows(g, entry.branches, uncond.branches[0], bucket, conditioner))
+            contexts = tuple(encoded[prompt.spans] for prompt in prompts)
+            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, torch.tensor(weights)))
         span_of.append(spans[at])
     return Guidance(tuple(rows), tuple(span_of))
 
@@ -134,22 +140,3 @@ def _weights(guidance: float, branches: tuple[Branch, ...]) -> list[float]:
     weights = [guidance * branch.weight for branch in branches]
     uncond = 1 - guidance * total
     return weights if uncond == 0 else [uncond, *weights]
-
-
-def _rows(
-    g: Generation,
-    branches: tuple[Branch, ...],
-    uncond: Branch,
-    bucket: int,
-    conditioner: Conditioner,
-) -> Rows:
-    weights = _weights(g.guidance, branches)
-    prompts = branches if len(weights) == len(branches) else (uncond, *branches)
-    encoded = [conditioner.encode(prompt.spans, g.clip_skip) for prompt in prompts]
-    tokens = bucket * CHUNK_TOKENS
-    context = encoded[0].new_zeros(len(encoded), tokens, encoded[0].shape[-1])
-    mask = torch.zeros(len(encoded), tokens, dtype=torch.bool, device=context.device)
-    for row, hidden in enumerate(encoded):
-        context[row, : len(hidden)] = hidden
-        mask[row, : len(hidden)] = True
-    return Rows(context, None if mask.all() else mask, torch.tensor(weights))

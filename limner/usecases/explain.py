@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 import limner.assets
-from limner.domain.chunks import Chunk, Remembered, cut
+from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, cut
 from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
 from limner.domain.prompt import Branch, Entry, Prompt, parse, unparse
 from limner.domain.schedulers import steps_run
@@ -129,6 +129,11 @@ def _limits(prompt: Prompt, counts: list[int]) -> list[str]:
         told.append(
             f"The prompt is {max(counts)} chunks of 75 tokens long; a request may have "
             f"{CHUNKS_MAX} and would be refused."
+        )
+    if sum(counts) > ENCODED_MAX:
+        told.append(
+            f"The texts of all steps are {sum(counts)} chunks of 75 tokens long together; a "
+            f"request may have {ENCODED_MAX} and would be refused."
         )
     if math.isclose(sum(prompt.weights), 0.0, abs_tol=1e-9):
         told.append("The weights of the composed prompts add up to 0.")

@@ -41,7 +41,7 @@ def test_rows_are_what_the_price_counts(conditioner: Conditioner, text: str, sca
     rows, _ = guidance.count_rows(g, conditioner)
     assert rows == branch_count(parse(text, g.steps).weights, scale)
     prepared = guidance.encode_guidance(g, np.array([1]), 1, conditioner).at(0)
-    assert prepared.context.shape[0] == rows == len(prepared.G)
+    assert len(prepared.contexts) == rows == len(prepared.G)
     torch.testing.assert_close(prepared.G.sum(), torch.tensor(1.0))
 
 
@@ -52,8 +52,8 @@ def test_editing_changes_the_rows_at_the_users_step(conditioner: Conditioner) ->
     assert made.span_of == (0, 0, 0, 0, 1, 1, 2)
     knight = conditioner.encode(parse("knight", 1).entries[0].branches[0].spans, 1)
     mage = conditioner.encode(parse("mage", 1).entries[0].branches[0].spans, 1)
-    torch.testing.assert_close(made.at(3).context[1], knight)
-    torch.testing.assert_close(made.at(4).context[1], mage)
+    torch.testing.assert_close(made.at(3).contexts[1], knight)
+    torch.testing.assert_close(made.at(4).contexts[1], mage)
 
 
 @pytest.mark.parametrize(("words", "bucket"), [(10, 1), (80, 2), (160, 4), (320, 8)])
@@ -63,13 +63,33 @@ def test_shorter_prompts_are_padded_to_the_bucket_and_masked(
     g = make_generation("tree " * words)
     assert guidance.count_rows(g, conditioner) == (2, bucket)
     rows = guidance.encode_guidance(g, np.array([1]), bucket, conditioner).at(0)
-    assert rows.context.shape[1] == 77 * bucket
+    context, mask = guidance.together([rows])
+    assert context.shape[:2] == (2, 77 * bucket)
     if bucket == 1:
-        assert rows.mask is None
+        assert mask is None
     else:
-        assert rows.mask is not None
-        assert rows.mask[0].sum() == 77
-        assert not rows.context[0, 77:].any()
+        assert mask is not None
+        assert mask[0].sum() == 77
+        assert mask[1].sum() == 77 * -(-words // 75)
+        assert not context[0, 77:].any()
+
+
+def test_steps_that_show_the_same_share_what_was_encoded(conditioner: Conditioner) -> None:
+    g = make_generation("a [cow|horse] AND a hill", steps=100)
+    made = guidance.encode_guidance(g, np.arange(1, 101), 8, conditioner)
+    made = made.to(torch.device("cpu"), torch.float64)
+    assert made.span_of == (0, 1) * 50
+    contexts = [context for rows in made.spans for context in rows.contexts]
+    assert len({context.data_ptr() for context in contexts}) == 4
+    assert {tuple(context.shape) for context in contexts} == {(77, contexts[0].shape[1])}
+
+
+def test_a_prompt_that_changes_into_too_much_text_is_refused(conditioner: Conditioner) -> None:
+    many = "[" + "|".join(f"tree {n}" for n in range(150)) + "]"
+    guidance.count_rows(make_generation(many, steps=150), conditioner)
+    longer = make_generation(many + " and a hill" * 60, steps=150)
+    with pytest.raises(InvalidInput, match="at most 160 chunks of 75 tokens in all"):
+        guidance.count_rows(longer, conditioner)
 
 
 def test_limits_name_both_numbers(conditioner: Conditioner) -> None:

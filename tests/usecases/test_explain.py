@@ -102,6 +102,7 @@ def test_chunks_hold_no_padding_and_are_cut_where_the_engine_cuts() -> None:
     [
         (" AND ".join("a" * 9), "9 prompts are composed with AND; a request may have 8"),
         (" BREAK ".join("a" * 9), "9 chunks of 75 tokens long; a request may have 8"),
+        ("[a|b|c|d|e|f|g|h|i|j|k]" + " BREAK x" * 15, "176 chunks of 75 tokens long together"),
         ("a AND b :-1", "add up to 0"),
     ],
 )
