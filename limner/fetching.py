@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,14 @@ SCHEMES = ("http", "https")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Global to Python, though they lead to IPv4 or to the site's own network: IPv4-compatible and
+# IPv4-translated addresses, NAT64 of the network's own prefix, site-local addresses.
+_LOCAL = [
+    ipaddress.IPv6Network(n) for n in ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")
+]
 _open = 0
+
+_SCHEME = re.compile(r"\s{0,16}[a-z][a-z0-9+.-]{0,15}://", re.IGNORECASE)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -42,7 +50,7 @@ class Limits:
 
 def is_url(text: str) -> bool:
     """Whether ``text`` is meant as a web address rather than as base64."""
-    return text[:16].lstrip().lower().startswith(("http://", "https://"))
+    return _SCHEME.match(text) is not None
 
 
 async def fetch(url: str, field: str, limits: Limits) -> bytes:
@@ -80,6 +88,8 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        if any(address in network for network in _LOCAL):
+            return False
     return address.is_global and not address.is_multicast
 
 

@@ -169,6 +169,7 @@ def test_the_host_is_resolved_once_and_that_address_is_used(host, monkeypatch):
     [
         ("http://user:secret@example.com/", "name or password"),
         ("http:///a.png", "with a host"),
+        ("ftp://example.com/a.png", "only http and https"),
         ("http://a" + "b" * 5000, "longer than 4096"),
         ("http://exa mple\x00.com/", "cannot be read"),
         ("http://no-such-host.invalid/", "host no-such-host.invalid is not known"),
@@ -177,6 +178,22 @@ def test_the_host_is_resolved_once_and_that_address_is_used(host, monkeypatch):
 def test_urls_that_are_not_asked_for(url, sentence):
     with pytest.raises(InvalidInput, match=sentence):
         get(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("http://a/b.png", True),
+        (" \n HTTPS://a/b.png", True),
+        ("ftp://a/b.png", True),
+        ("file:///etc/passwd", True),
+        ("data:image/png;base64,aaaa", False),
+        ("//8BAgM=", False),
+        ("aGk=", False),
+    ],
+)
+def test_what_is_meant_as_a_url(text, meant):
+    assert fetching.is_url(text) is meant
 
 
 @pytest.mark.parametrize(
@@ -192,6 +209,10 @@ def test_urls_that_are_not_asked_for(url, sentence):
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
         ("::", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("fec0::1", False),
     ],
 )
 def test_what_is_public(address, public):
