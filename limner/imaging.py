@@ -165,13 +165,13 @@ def read_mask(data: bytes, field: str = "mask", *, alpha: bool = False) -> Pixel
     return _load(data, field, to_grey)
 
 
-_DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(;[\w.=+-]+)*;base64,", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(;[\w.=+-]+)*;base64,", re.IGNORECASE)
 
 
 def parse_base64(text: str, field: str = "image") -> bytes:
     """Bytes of bare base64 or of a ``data:`` URI; white space and missing padding are fine."""
     head = text[:200].lstrip()
-    if head.startswith("data:"):
+    if head[:5].lower() == "data:":
         prefix = _DATA_URI.match(text.lstrip())
         if prefix is None:
             raise InvalidInput(

@@ -210,7 +210,8 @@ def check_mutated(format, seed):
     "wrap",
     [lambda t: t, lambda t: "data:image/png;base64," + t, lambda t: t.rstrip("="),
      lambda t: "\n ".join(t), lambda t: t.replace("+", "-").replace("/", "_"),
-     lambda t: " data:application/octet-stream;charset=utf-8;base64," + t],
+     lambda t: " data:application/octet-stream;charset=utf-8;base64," + t,
+     lambda t: "data:;base64," + t, lambda t: "DATA:image/PNG;BASE64," + t],
 )  # fmt: skip
 def test_base64_in_its_forms(wrap):
     data = bytes(range(256))

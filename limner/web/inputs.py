@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def check_strength(steps: int, strength: float) -> None:
         raise InvalidInput(
             "strength",
             f"strength is {strength:g}, which leaves none of {steps} steps to run; "
-            f"at least {1 / steps + 0.0005:.3f} would do",
+            f"at least {math.ceil(1000 / steps) / 1000:g} would do",
         )
 
 

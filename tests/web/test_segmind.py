@@ -333,7 +333,7 @@ def test_image_and_mask(draw, services):
 def test_a_strength_that_leaves_no_step(draw):
     answer = draw({"prompt": "x", "image": picture_field(), "strength": 0.01})
     assert answer.status_code == 400
-    assert "at least 0.051 would do" in answer.json()["error"]
+    assert "at least 0.05 would do" in answer.json()["error"]
 
 
 def test_a_form_with_text_and_a_file(client, services):
