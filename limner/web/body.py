@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +21,7 @@ from limner.web.fields import cut
 DEPTH_MAX = 32
 PARTS_MAX = 200
 DIGITS_MAX = 400
+CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1")
 
 
 async def read_object(request: Request, *, max_bytes: int, max_s: float) -> dict[str, Any]:
@@ -95,6 +97,7 @@ async def _form(request: Request, body: bytes, max_bytes: int) -> dict[str, Any]
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
+    boundary = _boundary(request.headers["content-type"])
     scope = {"type": "http", "headers": request.scope["headers"]}
     limits = {"max_files": PARTS_MAX, "max_fields": PARTS_MAX, "max_part_size": max_bytes}
     try:
@@ -102,9 +105,25 @@ async def _form(request: Request, body: bytes, max_bytes: int) -> dict[str, Any]
             pairs = [(name, await _part(value)) for name, value in form.multi_items()]
     except MultiPartException as error:
         raise MalformedBody(f"The form cannot be read: {error.message}") from error
+    # The parser gives up without a word the field that the body ends in.
+    if pairs and b"--" + boundary + b"--" not in body:
+        raise MalformedBody("The form is cut off: the boundary that closes it is missing")
     values = _without_duplicates(pairs)
     _check(values)
     return values
+
+
+def _boundary(kind: str) -> bytes:
+    """The boundary that a form's content type names; its charset must be one of few.
+
+    Python knows hundreds of charsets, some of which raise, or take minutes, on a stranger's bytes.
+    """
+    _, options = parse_options_header(kind)
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in CHARSETS:
+        allowed = ", ".join(CHARSETS)
+        raise MalformedBody(f"The form's charset is {cut(ascii(charset))}; read are {allowed}")
+    return options.get(b"boundary", b"")
 
 
 async def _part(value: UploadFile | str) -> str | bytes:

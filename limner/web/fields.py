@@ -18,6 +18,7 @@ from limner.errors import InvalidInput
 SHOWN_MAX = 60
 NOTES_MAX = 50
 _WHOLE = re.compile(r"\s*([+-]?\d{1,40})(\.0*)?\s*", re.ASCII)
+_DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
 
@@ -61,7 +62,7 @@ class Whole:
     def read(self, field: str, value: Any) -> int:
         number = _whole(value)
         if number is None or not self.low <= number <= self.high or number % self.step:
-            kind = "whole number" if self.step == 1 else f"multiple of {self.step}"
+            kind = "whole number" if self.step == 1 else f"multiple of {self.step} from"
             raise InvalidInput(
                 field, f"{field} is {shown(value)}; it must be a {kind} {self.low} to {self.high}"
             )
@@ -222,6 +223,8 @@ def _whole(value: Any) -> int | None:
 
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         return None
     try:
         number = float(value)

@@ -81,6 +81,8 @@ def field(name, value, extra=b""):
         (b"", "prompt is missing"),
         (form(field(b"prompt", b"a", b'; filename="a"')), "prompt is a file"),
         (form(field(b"prompt", b"a"), field(b"samples", b"two")), 'samples is "two"'),
+        (form(field(b"prompt", b"a"), field(b"samples", b"two"), end=b""), "cut off"),
+        (form(field(b"prompt", b"a"), field(b"samples", b"3"))[:-30], "cut off"),
     ],
 )
 def test_forms_that_are_refused(client, content, sentence):
@@ -94,6 +96,22 @@ def test_a_form_without_a_boundary(client):
     answer = client.post(PATH, content=b"x", headers={"Content-Type": "multipart/form-data"})
     assert answer.status_code == 400
     assert "boundary" in answer.json()["error"].lower()
+
+
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "idna", "utf-7", "x" * 500])
+def test_a_form_in_a_strange_charset(client, charset):
+    kind = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+    answer = client.post(PATH, content=form(field(b"prompt", b"a\\ud800")), headers=kind)
+    assert answer.status_code == 400
+    assert "charset" in answer.json()["error"]
+
+
+@pytest.mark.parametrize(("charset", "prompt"), [("UTF-8", "é"), ("ISO-8859-1", "é")])
+def test_a_form_in_a_charset_people_use(client, services, charset, prompt):
+    kind = {"Content-Type": f'multipart/form-data; boundary=b; charset="{charset}"'}
+    content = form(field(b"prompt", prompt.encode(charset)))
+    assert client.post(PATH, content=content, headers=kind).status_code == 200
+    assert services.generate.orders[-1].generation.prompt == prompt
 
 
 def test_a_declared_length_that_is_too_long(client, settings):
@@ -158,3 +176,16 @@ def test_whole_numbers_are_whole_and_in_range(value):
         assert type(number) is int
         assert -5 <= number <= 50
         assert number == float(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "٣", "nan", "infinity", "0x9", "1e999", "", " ", ".", "1e"]
+)
+def test_numbers_as_text_that_are_refused(text):
+    with pytest.raises(LimnerError, match="n is "):
+        fields.Number(0, 50).read("n", text)
+
+
+@pytest.mark.parametrize("text", ["9", " 9.0 ", "+9.", "90e-1", ".9E1"])
+def test_numbers_as_text(text):
+    assert fields.Number(0, 50).read("n", text) == 9.0

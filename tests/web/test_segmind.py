@@ -271,7 +271,7 @@ def test_native_fields(draw, services):
         ("samples", True, "samples is true"),
         ("seed", 10**20, f"seed is {10**20}; it must be a whole number -1 to 999999999999999"),
         ("seed", -2, "seed is -2"),
-        ("img_width", 500, "img_width is 500; it must be a multiple of 64 512 to 1024"),
+        ("img_width", 500, "img_width is 500; it must be a multiple of 64 from 512 to 1024"),
         ("img_height", 1088, "512 to 1024"),
         ("width", 448, "width is 448"),
         ("base64", "maybe", 'base64 is "maybe"; it must be true or false'),
