@@ -13,7 +13,6 @@ import importlib
 import json
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -26,6 +25,7 @@ import numpy.typing as npt
 import torch
 
 from limner.domain.schedulers import BETAS, SPECS, SchedulerName, steps_run
+from limner.engine.caches import ByteCache
 from limner.engine.client import CacheStats
 from limner.errors import InvalidInput
 
@@ -106,11 +106,12 @@ def trace(
     spec = SPECS[scheduler]
     arguments = json.dumps({**betas, **spec.arguments}, sort_keys=True)
     key = (spec.class_name, arguments, steps, start, pure_noise)
-    found = _cache.get(key)
-    if found is None:
+
+    def run() -> Trace:
         with _tracing:
-            found = _cache.get(key) or _cache.put(key, _run(*key))
-    return found
+            return _run(*key)
+
+    return _cache.get(key, run, lambda made: made.nbytes)
 
 
 def cache_stats() -> CacheStats:
@@ -154,43 +155,7 @@ def least_strength(steps: int) -> float:
     return next(n for n in range(1, 1001) if int(steps * (n / 1000)) >= 1) / 1000
 
 
-class _Cache:
-    """Traces by key, least recently used out first, at most ``limit`` bytes together."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held: OrderedDict[tuple[Any, ...], Trace] = OrderedDict()
-        self._bytes = 0
-        self._hits = self._misses = 0
-        self._lock = threading.Lock()
-
-    @property
-    def stats(self) -> CacheStats:
-        return CacheStats(self._bytes, self._hits, self._misses)
-
-    def get(self, key: tuple[Any, ...]) -> Trace | None:
-        with self._lock:
-            if key in self._held:
-                self._hits += 1
-                self._held.move_to_end(key)
-            return self._held.get(key)
-
-    def put(self, key: tuple[Any, ...], value: Trace) -> Trace:
-        with self._lock:
-            self._misses += 1
-            self._held[key] = value
-            self._bytes += value.nbytes
-            while self._bytes > self._limit and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].nbytes
-        return value
-
-    def clear(self) -> None:
-        with self._lock:
-            self._held.clear()
-            self._bytes = 0
-
-
-_cache = _Cache(_CACHE_BYTES)
+_cache: ByteCache[Trace] = ByteCache(_CACHE_BYTES)
 _tracing = threading.Lock()  # the stand-in for randn_tensor below is a global of diffusers'
 
 

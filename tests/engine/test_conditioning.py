@@ -17,8 +17,7 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from limner.domain.attention import Span
 from limner.domain.chunks import Chunk
 from limner.domain.prompt import parse
-from limner.engine.client import CacheStats
-from limner.engine.conditioning import ByteCache, Conditioner, weighted
+from limner.engine.conditioning import Conditioner, weighted
 from limner.engine.layouts import TOKENIZER
 from limner.engine.weights import Checkpoint
 from limner.errors import InvalidInput
@@ -177,23 +176,6 @@ def test_the_cache_knows_everything_the_result_depends_on(
     assert len(calls) == 5
 
 
-def test_the_cache_keeps_within_its_bytes() -> None:
-    made: list[int] = []
-    cache: ByteCache[int] = ByteCache(100)
-
-    def get(key: int) -> int:
-        return cache.get(key, lambda: made.append(key) or key, lambda _: 40)
-
-    get(1), get(2), get(1), get(3)  # 2 was used longest ago and goes
-    assert (cache.size, len(cache)) == (80, 2)
-    get(1), get(3)
-    assert made == [1, 2, 3]
-    get(2)
-    assert made == [1, 2, 3, 2]
-    assert cache.get(9, lambda: 9, lambda _: 101) == 9
-    assert cache.size <= 100
-
-
 def test_a_masked_shorter_context_equals_a_run_apart(conditioner: Conditioner) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -220,10 +202,3 @@ def test_a_masked_shorter_context_equals_a_run_apart(conditioner: Conditioner) -
     assert torch.allclose(together[:1], apart, atol=1e-5)
     assert torch.allclose(together[1:], other, atol=1e-5)
     assert not torch.allclose(ignored, apart, atol=1e-4)
-
-
-def test_a_cache_counts_what_it_had():
-    cache = ByteCache(10)
-    for key in ("a", "b", "a", "a", "b", "huge"):
-        cache.get(key, lambda: 0, lambda _, key=key: 99 if key == "huge" else 4)
-    assert cache.stats == CacheStats(bytes=8, hits=3, misses=3)

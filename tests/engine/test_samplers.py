@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from limner.domain.schedulers import BETAS, SCHEDULER_NAMES, SPECS, SchedulerName, evaluations
 from limner.engine import samplers
+from limner.engine.caches import ByteCache
 from limner.engine.noise import NoiseStream
 from limner.engine.samplers import Trace, trace
 from limner.errors import InvalidInput
@@ -323,10 +324,10 @@ def test_other_betas_give_another_matrix():
     assert trace("DDIM", 20, betas=linear) is theirs
 
 
-def test_the_trace_leaves_diffusers_noise_alone():
+def test_the_trace_leaves_diffusers_noise_alone(monkeypatch):
     module = importlib.import_module("diffusers.schedulers.scheduling_euler_ancestral_discrete")
     before = module.randn_tensor
-    samplers._cache.clear()
+    monkeypatch.setattr(samplers, "_cache", ByteCache(1 << 20))
     trace("Euler a", 7)
     assert module.randn_tensor is before
 
@@ -338,28 +339,16 @@ def test_a_warmed_sampler_is_not_traced_again(monkeypatch):
     assert trace("Euler", 6) is trace("Euler", 6)
 
 
-def test_threads_do_not_mix_their_traces():
+def test_threads_do_not_mix_their_traces(monkeypatch):
     names = ("Euler a", "DDPM", "DPM2 a Karras") * 4
     alone = {name: trace(name, 11) for name in names}
-    samplers._cache.clear()
+    monkeypatch.setattr(samplers, "_cache", ByteCache(1 << 20))
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda name: trace(name, 11), names))
     for name, matrix in zip(names, together, strict=True):
         assert np.array_equal(matrix.inputs, alone[name].inputs)
         assert np.array_equal(matrix.final, alone[name].final)
         assert matrix is trace(name, 11), "traced once, whoever asked first"
-
-
-def test_the_cache_forgets_the_least_recently_used_first():
-    one, two, three = (trace("DDIM", steps) for steps in (8, 9, 10))
-    cache = samplers._Cache(one.nbytes + two.nbytes + three.nbytes - 1)
-    cache.put(("one",), one)
-    cache.put(("two",), two)
-    assert cache.get(("one",)) is one
-    cache.put(("three",), three)
-    assert cache.get(("two",)) is None
-    assert cache.get(("one",)) is one
-    assert cache.get(("three",)) is three
 
 
 def fingerprint(matrix: Trace) -> dict[str, Any]:
