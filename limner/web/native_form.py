@@ -8,8 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from limner.domain.params import SAMPLES_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE, STEPS_MAX
-from limner.web.fields import Choice, Number, Reader, Whole
+from limner.domain.params import (
+    PROMPT_LENGTH_MAX,
+    SAMPLES_MAX,
+    SEED_MAX,
+    SIDE_MAX,
+    SIDE_MIN,
+    SIDE_MULTIPLE,
+    STEPS_MAX,
+)
+from limner.web.fields import Choice, Number, Reader, Text, Whole
 from limner.web.wire import DEFAULTS, READERS, Form
 
 # Guidance and steps that the guide to RPG V4 names for easy, medium and hard prompts.
@@ -30,3 +38,5 @@ _READERS: Mapping[str, Reader] = {
     "preset": Choice(tuple(PRESETS)),
 }
 FORM = Form(_READERS, DEFAULTS, presets=PRESETS)
+# Nothing is drawn from what is only explained, so the prompt may be empty.
+EXPLAINED = Form({**_READERS, "prompt": Text(0, PROMPT_LENGTH_MAX)}, DEFAULTS, presets=PRESETS)

@@ -15,7 +15,7 @@ from limner.usecases.explain import explain_generation
 from limner.web import mixing, openapi, segmind
 from limner.web.answers import Json
 from limner.web.desk import Desk
-from limner.web.native_form import FORM
+from limner.web.native_form import EXPLAINED, FORM
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _OBJECT: dict[str, Any] = {"type": "object"}
@@ -33,7 +33,7 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 def _install_explain(app: FastAPI, desk: Desk) -> None:
     async def explain(request: Request) -> Response:
-        call, _ = await segmind.read_call(request, desk, FORM)
+        call, _ = await segmind.read_call(request, desk, EXPLAINED)
         told = await asyncio.to_thread(explain_generation, call.generation)
         return Json({**told, "adjustments": [*call.notes, *told["adjustments"]]})
 
@@ -57,7 +57,7 @@ def _install_explain(app: FastAPI, desk: Desk) -> None:
             "How a prompt is read: schedule, chunks, weights, and what was dropped.",
             openapi.json_answer("`negative` holds the same for the negative prompt.", fields),
             errors=_BODY_ERRORS,
-            **openapi.body(openapi.generation_schema(FORM)),
+            **openapi.body(openapi.generation_schema(EXPLAINED)),
         ),
     )
 
