@@ -173,7 +173,9 @@ def mix_lines(
         )
     choices = choose(mix, catalogue, seed)
     picks: dict[str, list[dict[str, Any]]] = {
-        kind: [{"name": c.style.name, "weight": c.weight or 1.0} for c in chosen]
+        kind: [
+            {"name": c.style.name, "weight": 1.0 if c.weight is None else c.weight} for c in chosen
+        ]
         for kind, chosen in choices.items()
         if chosen
     }

@@ -53,7 +53,7 @@ class Mix:
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join([field, *map(str, fault["loc"])])
-            raise InvalidInput(where, f"{where}: {fault['msg']}") from error
+            raise InvalidInput(where, f"{where}: {_sentence(fault)}") from error
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the object."""
@@ -63,6 +63,19 @@ class Mix:
             item = _PICK if name in KINDS else line
             properties[name] = {"type": "array", "maxItems": most, "items": item}
         return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a part of a mix, and what is allowed."""
+    if fault["type"] == "extra_forbidden":
+        return f"a mix and its picks may hold {', '.join(StyleMix.model_fields)}; name, weight"
+    if fault["type"] == "too_long":
+        return (
+            f"it has {fault['ctx']['actual_length']} entries; at most {fault['ctx']['max_length']}"
+        )
+    if fault["type"] == "tuple_type":
+        return f"it is {shown(fault['input'])}; it must be a list"
+    return str(fault["msg"])
 
 
 def catalogue(settings: Settings) -> Catalogue:

@@ -67,6 +67,11 @@ def test_the_order_of_the_whole_prompt() -> None:
     assert line.picks["preset"] == [{"name": "icon", "weight": 1.0}]
 
 
+def test_a_pick_of_weight_nothing_is_told_as_such() -> None:
+    picks = mixed(mood={"name": "mood 3", "weight": 0}).picks
+    assert picks["mood"] == [{"name": "mood 3", "weight": 0.0}]
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

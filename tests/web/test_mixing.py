@@ -72,8 +72,9 @@ def test_a_mix_as_text_of_a_form(client, services):
     [
         ({"mood": "candelit"}, "style_mix.mood is 'candelit'"),
         ({"mood": {"name": "candlelit", "weight": 3}}, "style_mix.mood.weight: "),
-        ({"mod": "candlelit"}, "style_mix.mod: "),
-        ({"artists": ["random"] * 4}, "style_mix.artists: "),
+        ({"mod": "candlelit"}, "style_mix.mod: a mix and its picks may hold concept, "),
+        ({"artists": ["random"] * 4}, "style_mix.artists: it has 4 entries; at most 3"),
+        ({"artists": "Rembrandt"}, 'style_mix.artists: it is "Rembrandt"; it must be a list'),
         ([], "style_mix is []; it must be an object"),
         ("{", 'style_mix is "{"; it must be JSON'),
         ({"sequence": ["a"] * 65}, "style_mix.sequence: "),
@@ -172,6 +173,12 @@ def test_explain(client, services):
     assert ["knight</w>", 1.2] in told["chunks"][0]
     assert told["negative"]["chunks"] == [[["x</w>", 1.0]]]
     assert services.generate.orders == []
+
+
+def test_an_empty_prompt_can_be_explained(client):
+    told = client.post("/api/explain", json={"prompt": "", "steps": 10}).json()
+    assert told["schedule"][0]["branches"][0]["spans"] == [["", 1.0]]
+    assert client.post("/api/quote", json={"prompt": "", "steps": 10}).status_code == 400
 
 
 def test_explain_shows_what_the_styles_made(client):
