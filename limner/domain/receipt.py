@@ -93,11 +93,17 @@ def from_receipt(record: Mapping[str, Any]) -> Generation:
             f"receipt: schema {record.get('receipt')!r} is unknown; this server reads {SCHEMA}",
         )
     try:
-        return Generation.model_validate(record.get("parameters"))
+        generation = Generation.model_validate(record.get("parameters"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["parameters", *map(str, first["loc"])])
         raise InvalidInput("receipt", f"receipt: {where}: {first['msg']}") from error
+    if generation.samples != 1:
+        raise InvalidInput(
+            "receipt",
+            f"receipt: parameters.samples is {generation.samples}; a receipt is of one picture",
+        )
+    return generation
 
 
 def parameters_text(record: Mapping[str, Any]) -> str:

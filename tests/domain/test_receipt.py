@@ -81,7 +81,8 @@ def test_no_paths_ids_or_times():
 @pytest.mark.parametrize(
     "broken",
     [{}, {"receipt": 2}, {"receipt": 1}, {"receipt": 1, "parameters": {"prompt": 3}},
-     {"receipt": 1, "parameters": {"prompt": "x", "seed": -1}}],
+     {"receipt": 1, "parameters": {"prompt": "x", "seed": -1}},
+     {"receipt": 1, "parameters": {"prompt": "x", "seed": 1, "samples": 16}}],
 )  # fmt: skip
 def test_what_is_no_receipt(broken):
     with pytest.raises(InvalidInput, match="receipt:"):
