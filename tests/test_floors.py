@@ -1,12 +1,17 @@
-"""Which room may import which, and that the web starts without torch."""
+"""Which room may import which, that the web starts without torch, and how long files are."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOM = Path(__file__).parents[1] / "limner"
+FILE_LINES_MAX = 300
+ENGINE_LINES_MAX = 700  # request, scheduler, loop and runner: to be read in one sitting
 
 FREE_OF_TORCH = [
     "limner.web.app",
@@ -27,3 +32,13 @@ def test_a_fresh_interpreter_imports_it_without_torch(module: str) -> None:
     code = f"import sys, {module}; print('torch' in sys.modules, 'diffusers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_files_can_be_held_in_the_head() -> None:
+    lengths = {
+        str(file.relative_to(ROOM)): len(file.read_text(encoding="utf-8").splitlines())
+        for file in ROOM.rglob("*.py")
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > FILE_LINES_MAX} == {}
+    whole = sum(lengths[f"engine/{name}.py"] for name in ("request", "scheduler", "loop", "runner"))
+    assert whole <= ENGINE_LINES_MAX

@@ -92,7 +92,7 @@ class ThreadEngine:
             self._inbox.put(lambda: self._arrive(images))
 
     def abort(self, request_id: str) -> None:
-        self._inbox.put(lambda: self._abort(request_id))
+        self._inbox.put(lambda: self._drop(request_id, Aborted("The request was cancelled.")))
 
     def status(self) -> EngineStatus:
         if not self._loaded:
@@ -192,16 +192,9 @@ class ThreadEngine:
 
     def _report(self, image: Image) -> None:
         watched = image.request.watched.is_set() and not image.finished
-        self._tell(
-            image,
-            Progress(
-                image.index,
-                self._runner.step_of(image),
-                image.evaluation,
-                image.evaluations,
-                self._runner.preview(image) if watched else None,
-            ),
-        )
+        preview = self._runner.preview(image) if watched else None
+        step = self._runner.step_of(image)
+        self._tell(image, Progress(image.index, step, image.evaluation, image.evaluations, preview))
 
     def _fail(self, image: Image, error: Exception) -> None:
         if not isinstance(error, LimnerError):
@@ -254,9 +247,6 @@ class ThreadEngine:
             self._fail(image, error)
         else:
             self._scheduler.start(image)
-
-    def _abort(self, request_id: str) -> None:
-        self._drop(request_id, Aborted("The request was cancelled."))
 
     def _drop(self, request_id: str, error: LimnerError) -> None:
         for image in self._scheduler.drop(request_id):

@@ -80,7 +80,7 @@ class Request:
 
     ``owner`` is what fairness is measured over (an API key's id). ``pixels`` holds the RGB
     source and the mask of img2img by their SHA-256. ``sink`` is called on the engine's threads
-    and must not block. ``preview_every`` evaluations a preview is made; 0 means never.
+    and must not block. While ``watched`` is set, previews are made.
     """
 
     id: str
