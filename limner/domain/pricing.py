@@ -16,6 +16,7 @@ from limner.domain.params import Generation
 
 TILE = 64
 MICRO = 1_000_000
+CREDITS_MAX = 1_000_000_000  # of one amount; balances in micro-credits stay within 64 bits
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def as_text(micro: int) -> str:
 def as_micro(credits: str | int | Decimal) -> int:
     """Credits as written by a person ("10", "0.5") in micro-credits, rounded down.
 
-    Raises ``ValueError`` for what is not a finite decimal number.
+    Raises ``ValueError`` for what is not a decimal number of at most ``CREDITS_MAX``.
     """
     try:
         amount = Decimal(credits)
@@ -76,4 +77,6 @@ def as_micro(credits: str | int | Decimal) -> int:
         raise ValueError(f"{credits!r} is not an amount of credits such as 10 or 0.5") from error
     if not amount.is_finite():
         raise ValueError(f"{credits!r} is not an amount of credits such as 10 or 0.5")
+    if not -CREDITS_MAX <= amount <= CREDITS_MAX:
+        raise ValueError(f"{credits} is more than {CREDITS_MAX:,} credits")
     return int((amount * MICRO).to_integral_value(ROUND_DOWN))

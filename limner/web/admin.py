@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner.domain.pricing import as_credits, as_micro
+from limner.domain.pricing import CREDITS_MAX, as_credits, as_micro
 from limner.errors import InvalidInput
 from limner.store.keys import SCOPES, Key
 from limner.store.ledger import Balance
@@ -23,7 +23,6 @@ from limner.web.fields import Flag, Number, Reader, Text, Whole, read, shown
 
 Handler = Callable[[Request], Awaitable[Response]]
 PATH = "/api/admin"
-CREDITS_MAX = 1_000_000_000
 DAYS_MAX = 36_500
 
 
@@ -35,7 +34,7 @@ class Credits:
             micro = as_micro(str(value)) if isinstance(value, str | int | float) else -1
         except ValueError:
             micro = -1
-        if isinstance(value, bool) or not 0 <= micro <= CREDITS_MAX * 1_000_000:
+        if isinstance(value, bool) or micro < 0:
             rule = f"it must be an amount of credits, 0 to {CREDITS_MAX:,}"
             raise InvalidInput(field, f"{field} is {shown(value)}; {rule}")
         return micro
