@@ -42,7 +42,10 @@ def draw(
     device: options.Device = None,
     noise_source: Annotated[str | None, typer.Option(help="philox or torch-cpu.")] = None,
     exact: Annotated[bool | None, typer.Option(help="A forward pass of its own.")] = None,
-    format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
+    format: Annotated[
+        str | None,
+        typer.Option(help="png, jpeg or webp. Default: as the file's name ends, else png."),
+    ] = None,
     sprite: Annotated[bool, typer.Option(help="The small model's true pixels, as PNG.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")] = None,
     batch: Annotated[

@@ -16,7 +16,7 @@ from limner.engine.request import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
 from limner.usecases.develop import Picture
-from limner.web import native_form, wire
+from limner.web import body, native_form, wire
 
 LINES_MAX = 100_000
 PATH_LENGTH_MAX = 1000
@@ -33,9 +33,16 @@ class Target:
 
     @classmethod
     def of(
-        cls, *, output: Path | None, out: Path | None, batch: Path | None, format: str, sprite: bool
+        cls,
+        *,
+        output: Path | None,
+        out: Path | None,
+        batch: Path | None,
+        format: str | None,
+        sprite: bool,
     ) -> Target:
         """From the command's options. Raises ``SettingsError`` for those that do not fit."""
+        format = "png" if sprite else format or _format_of(output)
         if format not in imaging.MEDIA_TYPES:
             raise SettingsError(
                 f"--format is {format!r}; it must be one of {', '.join(imaging.MEDIA_TYPES)}."
@@ -44,7 +51,9 @@ class Target:
             raise SettingsError("--batch needs --out FOLDER for its pictures.")
         if batch is None and out is not None:
             raise SettingsError("--out goes with --batch; a single picture is named by -o FILE.")
-        return cls(out, output, "png" if sprite else format, sprite)  # type: ignore[arg-type]
+        if batch is not None and output is not None:
+            raise SettingsError("-o names a single picture; those of --batch go to --out FOLDER.")
+        return cls(out, output, format, sprite)  # type: ignore[arg-type]
 
     def path(self, number: int, picture: Picture) -> Path:
         """File of a picture: the batch's line ``number`` from 1, sample ``picture.index``."""
@@ -57,18 +66,25 @@ class Target:
         return Path(f"limner-{picture.receipt['parameters']['seed']}.{suffix}")
 
 
+def _format_of(output: Path | None) -> str:
+    """The format that a file's name asks for; PNG where it asks for none that is written."""
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    named = {"jpg": "jpeg"}.get(ending, ending)
+    return named if named in imaging.MEDIA_TYPES else "png"
+
+
 def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any]) -> list[wire.Call]:
     """The calls of a batch file, ``given`` their defaults; or the one call of ``given``."""
-    bodies = [dict(given)]
+    lines = [(1, dict(given))]
     if batch is not None:
-        text = sys.stdin.read() if str(batch) == "-" else batch.read_text(encoding="utf-8")
-        bodies = [_with_defaults(line, given) for line in _lines(text)]
+        data = sys.stdin.buffer.read() if str(batch) == "-" else batch.read_bytes()
+        lines = [(number, _with_defaults(line, given)) for number, line in _lines(data)]
 
     async def all_calls() -> list[wire.Call]:
         calls = []
-        for number, body in enumerate(bodies, 1):
+        for number, fields in lines:
             try:
-                call = await to_call(body, settings)
+                call = await to_call(fields, settings)
             except InvalidInput as error:
                 where = f"line {number}: " if batch is not None else ""
                 raise InvalidInput(error.field, f"{where}{error}") from error
@@ -78,9 +94,10 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
     return asyncio.run(all_calls())
 
 
-async def to_call(body: Mapping[str, Any], settings: Settings) -> wire.Call:
+async def to_call(fields: Mapping[str, Any], settings: Settings) -> wire.Call:
     """A body as the terminal takes it: the engine's limits, and pictures also as files' names."""
-    read = {name: _from_file(name, value) for name, value in body.items()}
+    body.check(fields)  # bytes of an argument that are no UTF-8 come as lone surrogates
+    read = {name: _from_file(name, value) for name, value in fields.items()}
     return await wire.to_call(read, settings, mixed=True, form=native_form.FORM)
 
 
@@ -99,21 +116,19 @@ def _with_defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     return {**{name: value for name, value in given.items() if name not in said}, **line}
 
 
-def _lines(text: str) -> list[dict[str, Any]]:
-    bodies = []
-    for number, line in enumerate(text.splitlines(), 1):
+def _lines(data: bytes) -> list[tuple[int, dict[str, Any]]]:
+    """The requests of a batch, each with the number of its line in the file."""
+    found = []
+    for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            body = json.loads(line)
-        except ValueError as error:
-            raise MalformedBody(f"line {number} is not JSON: {error}") from error
-        if not isinstance(body, dict):
-            raise MalformedBody(f"line {number} is not a JSON object")
-        bodies.append(body)
-    if not 0 < len(bodies) <= LINES_MAX:
-        raise MalformedBody(f"The file holds {len(bodies)} requests; 1 to {LINES_MAX:,} are drawn.")
-    return bodies
+            found.append((number, body.parse_json(line)))
+        except MalformedBody as error:
+            raise MalformedBody(f"line {number}: {error}") from error
+    if not 0 < len(found) <= LINES_MAX:
+        raise MalformedBody(f"The file holds {len(found)} requests; 1 to {LINES_MAX:,} are drawn.")
+    return found
 
 
 def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_json: bool) -> None:

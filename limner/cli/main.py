@@ -45,9 +45,14 @@ typer_app.command()(doctor)
 
 
 def app() -> None:
-    """Run a command; an error of ours is one sentence on standard error and exit status 1."""
+    """Run a command; a mistake is one sentence on standard error and exit status 1."""
     try:
         typer_app()
     except LimnerError as error:
         print(f"limner: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+    except OSError as error:
+        if error.filename is None:  # no file of the user's: a fault of ours, to be seen whole
+            raise
+        print(f"limner: {error.filename}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
@@ -77,13 +77,16 @@ def parse_json(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise MalformedBody(f"The body is not UTF-8 (at byte {error.start})") from error
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise MalformedBody(f"The body is not JSON: {error.msg} at {where}") from error
+        line = f"line {error.lineno}, " if "\n" in error.doc else ""
+        what = error.msg.removesuffix(" at")
+        raise MalformedBody(
+            f"The body is not JSON: {what} at {line}column {error.colno}"
+        ) from error
     except RecursionError as error:
         raise _too_deep() from error
     if not isinstance(value, dict):
         raise MalformedBody('The body must be a JSON object such as {"prompt": "a knight"}')
-    _check(value)
+    check(value)
     return value
 
 
@@ -109,7 +112,7 @@ async def _form(request: Request, body: bytes, max_bytes: int) -> dict[str, Any]
     if pairs and b"--" + boundary + b"--" not in body:
         raise MalformedBody("The form is cut off: the boundary that closes it is missing")
     values = _without_duplicates(pairs)
-    _check(values)
+    check(values)
     return values
 
 
@@ -156,13 +159,16 @@ def _bounded_int(text: str) -> int:
     return int(text)
 
 
-def _check(value: dict[str, Any]) -> None:
-    """Walk everything, without recursion, for depth and for characters no text may hold."""
+def check(value: Mapping[str, Any]) -> None:
+    """Walk everything, without recursion, for depth and for characters no text may hold.
+
+    Raises ``MalformedBody``.
+    """
     level: list[Any] = [value]
     for _ in range(DEPTH_MAX):
         below: list[Any] = []
         for item in level:
-            if isinstance(item, dict):
+            if isinstance(item, Mapping):
                 below += [*item.keys(), *item.values()]
             elif isinstance(item, list):
                 below += item

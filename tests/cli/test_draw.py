@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from limner.cli.main import typer_app
+from limner.cli.main import app, typer_app
 from limner.domain.receipt import from_receipt
 from limner.errors import InvalidInput, LimnerError, MalformedBody, SettingsError
 from limner.imaging import read_metadata
@@ -70,6 +71,19 @@ def test_one_picture_goes_to_the_named_file(tmp_path: Path) -> None:
     assert Image.open(file).format == "WEBP"
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "format"),
+    [("a.jpg", [], "JPEG"), ("a.WEBP", [], "WEBP"), ("a", [], "PNG"), ("a.jpg", ["png"], "PNG")],
+)
+def test_a_files_name_says_its_format(
+    tmp_path: Path, name: str, words: list[str], format: str
+) -> None:
+    file = tmp_path / name
+    asked = [part for word in words for part in ("--format", word)]
+    assert run("a knight", "-o", str(file), *asked, *SMALL).exit_code == 0
+    assert Image.open(file).format == format
+
+
 def test_a_sprite_has_the_small_models_true_pixels(tmp_path: Path) -> None:
     file = tmp_path / "sprite.png"
     assert run("a knight", "-o", str(file), "--sprite", *SMALL).exit_code == 0
@@ -85,6 +99,8 @@ def test_a_sprite_has_the_small_models_true_pixels(tmp_path: Path) -> None:
         (["x", "--format", "gif"], SettingsError, "--format is 'gif'"),
         (["x", "--out", "f"], SettingsError, "--out goes with --batch"),
         (["--batch", "f"], SettingsError, "--batch needs --out"),
+        (["--batch", "f", "--out", "o", "-o", "x.png"], SettingsError, "-o names a single"),
+        (["caf\udce9"], MalformedBody, "half of a surrogate pair"),
     ],
 )
 def test_mistakes_get_a_sentence(words: list[str], error: type, sentence: str) -> None:
@@ -93,12 +109,47 @@ def test_mistakes_get_a_sentence(words: list[str], error: type, sentence: str) -
     assert re.search(sentence, str(found))
 
 
-def test_a_bad_line_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (b'{"prompt": "b", "samples": 99}', "samples is 99"),
+        (b"{no json}", "not JSON: .* at column 2$"),
+        (b'{"prompt": "b"', "not JSON"),
+        (b'["b"]', "must be a JSON object"),
+        (b'{"prompt": "\xe9"}', "not UTF-8"),
+        (b'{"prompt": "b", "prompt": "c"}', "stands more than once"),
+        (b'{"prompt": "\\ud800"}', "half of a surrogate pair"),
+        (b'{"prompt": "b", "guidance_scale": NaN}', "NaN is not a JSON number"),
+        (b'{"a":' * 100_000, "nested deeper"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: bytes, sentence: str) -> None:
     batch = tmp_path / "requests.jsonl"
-    batch.write_text('{"prompt": "a"}\n{"prompt": "b", "samples": 99}\n')
-    assert "line 2: samples is 99" in str(failure("--batch", str(batch), "--out", "o"))
-    batch.write_text("{no json}")
-    assert isinstance(failure("--batch", str(batch), "--out", "o"), MalformedBody)
+    batch.write_bytes(b'{"prompt": "a"}\n\n' + line + b"\n")
+    found = failure("--batch", str(batch), "--out", "o")
+    assert re.search(f"^line 3: .*{sentence}", str(found))
+
+
+def test_a_line_may_hold_what_unicode_calls_an_end_of_line(tmp_path: Path) -> None:
+    batch, out = tmp_path / "requests.jsonl", tmp_path / "pictures"
+    batch.write_text('{"prompt": "a\u2028knight"}', encoding="utf-8")
+    assert run("--batch", str(batch), "--out", str(out), *SMALL).exit_code == 0
+    assert json.loads((out / "0001.json").read_text())["parameters"]["prompt"] == "a\u2028knight"
+
+
+@pytest.mark.parametrize(
+    "words", [["--batch", "{}/none", "--out", "{}/o"], ["--batch", "{}", "--out", "o"]]
+)
+def test_a_file_that_cannot_be_used_is_named(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("sys.argv", ["limner", "draw", *(w.format(tmp_path) for w in words)])
+    with pytest.raises(SystemExit) as left:
+        app()
+    assert left.value.code == 1
+    sentence = capsys.readouterr().err
+    assert sentence.startswith(f"limner: {tmp_path}")
+    assert sentence.count("\n") == 1
 
 
 def test_styles_sequences_and_pictures_as_files(tmp_path: Path) -> None:
