@@ -27,9 +27,9 @@ from limner.errors import (
     SettingsError,
     Unavailable,
 )
+from limner.settings import without_password
 
 _KEY = re.compile(r"(?i)\bSG_[0-9a-z]{4,}")
-_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
 _CAUSES_MAX = 5
 # A ValueError or KeyError quotes the value, pydantic the input, PostgreSQL the row (as DETAIL).
 _SPEAKING = (
@@ -119,4 +119,4 @@ def _hide(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
 
 def hide(text: str) -> str:
     """``text`` without API keys and without passwords in URLs."""
-    return _PASSWORD.sub(r"\1:***@", _KEY.sub("SG_***", text))
+    return without_password(_KEY.sub("SG_***", text))

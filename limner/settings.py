@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -22,6 +22,9 @@ PREFIX = "LIMNER_"
 CONFIG_VARIABLE = "LIMNER_CONFIG"
 CLIENT_VARIABLES = ("LIMNER_URL", "LIMNER_KEY")  # what the Python client reads
 MIB = 2**20
+# A password may hold ":", "/" and "@"; a URL's query may hold one, too.
+_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):\S+@")
+_NAMED_PASSWORD = re.compile(r"(?i)\b(password=)[^\s&]+")
 _SLUG = r"^[a-z0-9][a-z0-9._-]*$"
 
 
@@ -223,13 +226,9 @@ def load(
         raise SettingsError(_sentence(error, given)) from error
 
 
-def without_password(url: str) -> str:
-    """``url`` with ``***`` in place of its password."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    address = parts.netloc.replace(f":{parts.password}@", ":***@")
-    return urlunsplit(parts._replace(netloc=address))
+def without_password(text: str) -> str:
+    """``text`` with ``***`` in place of the passwords of the URLs in it."""
+    return _NAMED_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
 
 
 def table() -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from limner import settings
+from limner import logs, settings
 from limner.errors import SettingsError
 
 NO_FILE = {"XDG_CONFIG_HOME": "/nonexistent"}
@@ -103,3 +103,21 @@ def test_every_limit_names_its_unit():
 def test_the_page_lists_every_setting():
     page = Path(__file__).parents[1] / "docs" / "settings.md"
     assert page.read_text().endswith("\n\n" + settings.table())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://u:hunter2@h/d",
+        "postgresql+psycopg://u:hunter2/with/slashes@h/d",
+        "postgresql+psycopg://u:p@hunter2@h/d",
+        "postgresql://u:hunter2@[bad",
+        "postgresql://h/d?user=u&password=hunter2&sslmode=prefer",
+    ],
+)
+def test_no_password_is_shown(url):
+    shown = settings.without_password(f"cannot open {url} at all")
+    assert "hunter2" not in shown
+    assert shown.startswith("cannot open postgresql")
+    assert shown.endswith(" at all")
+    assert logs.hide(url) == settings.without_password(url)
