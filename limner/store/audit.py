@@ -93,13 +93,22 @@ RULES = {
         "the process that owned this hold is gone, and nobody has given it back",
         """SELECT h.id FROM holds h LEFT JOIN leases l ON l.id = h.lease_id
            LEFT JOIN requests r ON r.hold_id = h.id
-           WHERE (h.lease_id IS NOT NULL AND (l.id IS NULL OR l.expires_at < :lost))
-              OR (h.lease_id IS NULL AND (r.id IS NULL OR r.status <> 'QUEUED'))""",
+           WHERE r.id IS NULL
+              OR (h.lease_id IS NOT NULL AND (l.id IS NULL OR l.expires_at < :lost))
+              OR (h.lease_id IS NULL) <> (r.status = 'QUEUED')""",
     ),
     "stuck request": (
         "this request waits or runs without a hold, or is finished with its hold still open",
         """SELECT r.id FROM requests r LEFT JOIN holds h ON h.id = r.hold_id
            WHERE (r.status IN ('QUEUED', 'PROCESSING')) = (h.id IS NULL)""",
+    ),
+    "wrong price": (
+        "the hold of this request is none, or not over its price, or not on its key's account",
+        """SELECT r.id FROM requests r LEFT JOIN transfers t
+             ON t.id = r.hold_id AND t.kind = 'hold' LEFT JOIN keys k ON k.id = r.key_id
+           WHERE t.id IS NULL OR t.amount_micro <> r.price_micro
+              OR t.account_id <> r.account_id OR k.id IS NULL
+              OR k.account_id <> r.account_id""",
     ),
     "wrong cost": (
         "the cost written on this request is not what was captured for it",
@@ -109,9 +118,15 @@ RULES = {
               OR (r.status = 'COMPLETED') <> (t.id IS NOT NULL)""",
     ),
     "unpaid picture": (
-        "this picture is stored, and its request is not completed",
-        """SELECT p.id FROM pictures p JOIN requests r ON r.id = p.request_id
-           WHERE r.status <> 'COMPLETED'""",
+        "this picture is stored, and its request is not completed, or not paid for so many",
+        """SELECT p.id FROM pictures p LEFT JOIN requests r ON r.id = p.request_id
+           WHERE r.id IS NULL OR r.status <> 'COMPLETED' OR r.cost_micro < r.price_micro
+               / r.samples * (SELECT count(*) FROM pictures q WHERE q.request_id = r.id)""",
+    ),
+    "missing picture": (
+        "this request was paid for and has not expired, and no picture of it is stored",
+        """SELECT r.id FROM requests r LEFT JOIN pictures p ON p.request_id = r.id
+           WHERE r.status = 'COMPLETED' AND r.expired_at IS NULL AND p.id IS NULL""",
     ),
     "wrong spending": (
         "what this key is said to have spent is not the sum of its costs and open holds",

@@ -31,7 +31,7 @@ def history(database):
                 surface="test",
                 body_sha256="0" * 64,
                 adjustments=[],
-                samples=1,
+                samples=2 if name == "done" else 1,
                 asynchronous=status == "QUEUED",
                 status=status,
                 hold_id=f"hold_{name}",
@@ -40,9 +40,9 @@ def history(database):
             keys.reserve(conn, key.id, 100)
             lease_id = None if status == "QUEUED" else lease
             ledger.hold(conn, key.account_id, 100, id=f"hold_{name}", lease_id=lease_id)
-        ledger.capture(conn, "hold_done", 60)
-        keys.give_back(conn, key.id, 40)
-        jobs.finish(conn, "req_done", "COMPLETED", cost_micro=60)
+        ledger.capture(conn, "hold_done", 50)
+        keys.give_back(conn, key.id, 50)
+        jobs.finish(conn, "req_done", "COMPLETED", cost_micro=50)
         images.add(
             conn,
             id="pic_1",
@@ -127,7 +127,7 @@ FAULTS = {
     ],
     "wrong resolution": [
         "UPDATE resolutions SET outcome = 'expire' WHERE hold_id = 'hold_done'",
-        "UPDATE transfers SET amount_micro = 39 WHERE id = 'hold_done/release'",
+        "UPDATE transfers SET amount_micro = 49 WHERE id = 'hold_done/release'",
         "DELETE FROM transfers WHERE id = 'hold_done/release'",
         "UPDATE transfers SET kind = 'expire' WHERE id = 'hold_failed/release'",
         "UPDATE transfers SET account_id = 'issued' WHERE id = 'hold_done/release'",
@@ -137,17 +137,31 @@ FAULTS = {
         "DELETE FROM leases",
         "UPDATE holds SET lease_id = NULL WHERE id = 'hold_running'",
         "DELETE FROM requests WHERE id = 'req_queued'",
+        "DELETE FROM requests WHERE id = 'req_running'",
+        "UPDATE requests SET status = 'QUEUED' WHERE id = 'req_running'",
     ],
     "stuck request": [
         "UPDATE requests SET status = 'PROCESSING' WHERE id = 'req_failed'",
         "UPDATE requests SET status = 'FAILED' WHERE id = 'req_running'",
     ],
     "wrong cost": [
-        "UPDATE requests SET cost_micro = 61 WHERE id = 'req_done'",
+        "UPDATE requests SET cost_micro = 51 WHERE id = 'req_done'",
         "UPDATE requests SET status = 'FAILED' WHERE id = 'req_done'",
         "UPDATE requests SET status = 'COMPLETED' WHERE id = 'req_failed'",
     ],
-    "unpaid picture": ["UPDATE pictures SET request_id = 'req_failed'"],
+    "wrong price": [
+        "UPDATE requests SET price_micro = 101 WHERE id = 'req_done'",
+        "UPDATE requests SET hold_id = 'nothing' WHERE id = 'req_failed'",
+        "UPDATE requests SET account_id = 'issued' WHERE id = 'req_done'",
+        "UPDATE keys SET account_id = 'issued'",
+    ],
+    "unpaid picture": [
+        "UPDATE pictures SET request_id = 'req_failed'",
+        "UPDATE pictures SET request_id = 'nothing'",
+        "INSERT INTO pictures SELECT 'pic_2', request_id, 1, seed, width, height, rgb_sha256, "
+        "receipt, 'g', bytes, created_at FROM pictures",
+    ],
+    "missing picture": ["DELETE FROM pictures"],
     "wrong spending": [
         "UPDATE keys SET spent_micro = spent_micro + 1",
         "DELETE FROM requests WHERE id = 'req_done'",
