@@ -30,11 +30,11 @@ class Connection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._most, self.limit_concurrency = self.limit_concurrency, None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
         if self._most is not None and len(self.connections) > self._most:
-            self.app = _Refusal(self._most)  # type: ignore[assignment]
+            self.app = _Refusal(self._most)
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
