@@ -18,12 +18,15 @@ from limner.usecases import catalogue, sheet
 from limner.usecases.develop import Picture
 from limner.usecases.sheet import Cell, Sheet
 from limner.web import native_form, wire
-from limner.web.inputs import check_strength, digest
+from limner.web.inputs import WITH_IMAGE, check_strength, digest
 from limner.web.mixing import catalogue as read_catalogue
 
 CELLS_MAX = 400
 COLUMNS = 6
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# They change the answer or the number of pictures, not a picture.
+_NO_AXES = ("samples", "base64", "output", "output_format", "metadata", "style_mix")
+FIELDS = tuple(name for name in native_form.FORM.readers if name not in _NO_AXES)
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,20 @@ class Axis:
         field, equals, rest = text.partition("=")
         values = tuple(next(csv.reader([rest], skipinitialspace=True), ())) if equals else ()
         own = wire.ALIASES.get(field, field)
-        if own not in native_form.FORM.readers and own not in KINDS:
-            known = ", ".join([*native_form.FORM.readers, *KINDS])
+        if own not in FIELDS and own not in KINDS:
+            known = ", ".join(dict.fromkeys([*FIELDS, *KINDS]))
             raise InvalidInput("axis", f"{field!r} is no axis; an axis is one of: {known}")
         if not values or not all(value.strip() for value in values):
             raise InvalidInput("axis", f"{text!r} has no values; write {field}=ONE,TWO")
         return cls(own, values)
 
     def apply(self, body: Mapping[str, Any], value: str) -> dict[str, Any]:
-        """``body`` with this axis's field set."""
-        if self.field not in KINDS:
+        """``body`` with this axis's field set.
+
+        ``preset`` is both a request's and a style's: easy, medium and hard are the request's.
+        """
+        of_request = self.field == "preset" and value.strip().lower() in native_form.PRESETS
+        if of_request or self.field not in KINDS:
             return {**body, self.field: value}
         mix = dict(body.get("style_mix") or {})
         mix[self.field] = [value] if self.field in ("artists", "movements") else value
@@ -66,6 +73,7 @@ def grid(settings: Settings, body: Mapping[str, Any], x: Axis, y: Axis | None) -
     rows = [body] if y is None else [y.apply(body, value) for value in y.values]
     bodies = [x.apply(row, value) for row in rows for value in x.values]
     _check(len(bodies))
+    _check_image(bodies, (x,) if y is None else (x, y))
     pictures = draw(settings, bodies)
     width = len(x.values)
     cells = [
@@ -99,6 +107,7 @@ def flow(settings: Settings, body: Mapping[str, Any], vary: Axis, strength: floa
     body = _one_seed(settings, body)
     bodies = [body, *(vary.apply(body, value) for value in vary.values)]
     _check(2 * len(bodies))
+    _check_image(bodies, (vary,))
     calls = asyncio.run(_calls(settings, bodies))
     check_strength(calls[0].generation.steps, strength)
     with easel.opened(settings, len(bodies)) as engine:
@@ -172,3 +181,10 @@ def _notes(picture: Picture, hide: Sequence[str] = ()) -> tuple[str, ...]:
 def _check(pictures: int) -> None:
     if pictures > CELLS_MAX:
         raise InvalidInput("axis", f"This sheet has {pictures} pictures; at most {CELLS_MAX}")
+
+
+def _check_image(bodies: Sequence[Mapping[str, Any]], axes: Sequence[Axis]) -> None:
+    """An axis that acts on a picture needs one in every body, or all its cells are equal."""
+    for axis in axes:
+        if axis.field in WITH_IMAGE and not all("image" in body for body in bodies):
+            raise InvalidInput(axis.field, f"{axis.field} acts only on a picture to start from")

@@ -93,11 +93,24 @@ def test_the_catalogue_is_listed_with_ones_own(tmp_path: Path) -> None:
         ("colour=red", "'colour' is no axis; an axis is one of: prompt, "),
         ("steps", "'steps' has no values"),
         ("steps=1,,2", "'steps=1,,2' has no values"),
+        ("samples=1,2", "'samples' is no axis"),
     ],
 )
 def test_axes_that_are_none(axis: str, sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
         Axis.parse(axis)
+
+
+def test_a_preset_is_of_the_request_or_of_the_styles() -> None:
+    axis = Axis.parse("preset=easy,portrait")
+    assert axis.apply({}, "easy") == {"preset": "easy"}
+    assert axis.apply({}, "portrait") == {"style_mix": {"preset": "portrait"}}
+
+
+@pytest.mark.parametrize("words", [["grid", "x", "--x"], ["flow", "x", "--vary"]])
+def test_an_axis_that_needs_a_picture_is_refused_without_one(words: list[str]) -> None:
+    with pytest.raises(InvalidInput, match="strength acts only on a picture to start from"):
+        run(*words, "strength=0.3,0.6", "-o", "a.png", *SMALL)
 
 
 def test_a_sheet_has_a_limit() -> None:
