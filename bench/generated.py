@@ -2,7 +2,8 @@
 
 Routes come from the server's own OpenAPI document; bodies are valid ones with fields broken at
 random, and bytes that are no bodies at all. The server may refuse whatever it likes; it may not
-answer 5xx (503 with Retry-After, when its queue is full, excepted), hang, or grow.
+answer 5xx (503 with Retry-After, when its queue is full, excepted), hang, or grow. One line of
+JSON tells all.
 """
 
 from __future__ import annotations
@@ -118,14 +119,17 @@ async def send(server: fleet.Server, keys: list[str], options: argparse.Namespac
     makers = [Maker(document, options.seed * 1000 + index) for index in range(options.clients)]
     numbers, statuses, faults = itertools.count(), Counter(), []
     memory: list[tuple[float, float]] = []
+    longest = 0.0
 
     async def client(maker: Maker) -> None:
+        nonlocal longest
         async with httpx.AsyncClient(base_url=server.url, timeout=ANSWER_MAX_S) as http:
             while (number := next(numbers)) < options.requests and len(faults) < 20:
                 made = maker.request()
                 made["headers"]["x-api-key"] = maker.dice.choice(keys)
                 if "/events" in made["url"]:
                     continue
+                sent = time.perf_counter()
                 try:
                     answer = await http.request(**made)
                 except (httpx.InvalidURL, UnicodeEncodeError, httpx.LocalProtocolError):
@@ -134,6 +138,7 @@ async def send(server: fleet.Server, keys: list[str], options: argparse.Namespac
                     faults.append(f"{error!r} for {_short(made)}")
                     continue
                 statuses[answer.status_code] += 1
+                longest = max(longest, time.perf_counter() - sent)
                 if answer.status_code >= 500 and (
                     answer.status_code != 503 or "retry-after" not in answer.headers
                 ):
@@ -146,13 +151,20 @@ async def send(server: fleet.Server, keys: list[str], options: argparse.Namespac
     took = time.perf_counter() - began
     warm = [point for point in memory if point[0] > options.requests / 4]
     growth = fleet.slope(warm) * 10_000 if len(warm) > 2 else 0.0
-    print(
-        f"{sum(statuses.values())} generated requests in {took:.0f} s, answers "
-        f"{dict(sorted(statuses.items()))}; memory {memory[0][1]:.0f} -> {memory[-1][1]:.0f} MiB, "
-        f"{growth:+.2f} MiB in 10,000 requests after the first quarter; "
-        f"{server.files} files, {server.threads} threads; load {os.getloadavg()[0]:.1f}; "
-        f"{len(faults)} faults"
-    )
+    report = {
+        "answers": sum(statuses.values()),
+        "seconds": round(took),
+        "a_second": round(sum(statuses.values()) / took),
+        "statuses": dict(sorted(statuses.items())),
+        "longest_s": round(longest, 2),
+        "memory_mib": [round(mib) for _, mib in memory[:: max(1, len(memory) // 10)]],
+        "mib_in_10000_after_a_quarter": round(growth, 2),
+        "files": server.files,
+        "threads": server.threads,
+        "load": round(os.getloadavg()[0], 1),
+        "faults": len(faults),
+    }
+    print(json.dumps(report))
     return faults
 
 

@@ -1,9 +1,10 @@
 """Mixed traffic on the real engine: ``python -m bench.soak --minutes 30``.
 
 Eight clients with two keys draw, queue, follow, cancel, hang up, explain, look, delete and send
-nonsense. Every ten seconds the server's memory, files and threads are read; after the traffic it
-must come back to rest: no request open, no connection, the books right. The slope of memory is
-that after the first third, which is warm-up.
+nonsense. The server's memory is read every few seconds; its slope is the least squares' over the
+last two thirds. The cache of prompts is small, so that it is full by then. After the traffic the
+server must come back to rest: no request open, the books right, and no more files, threads and
+tasks than before. One line of JSON tells all.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import asyncio
 import base64
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
@@ -30,7 +33,10 @@ from limner.store import audit, ledger
 from limner.store.db import Database
 
 PATH, LATER = "/v1/sd1.5-rpg", "/v2/sd1.5-rpg"
-SAMPLE_S = 10.0
+SAMPLE_S = 5.0
+PROMPT_CACHE_MIB = 8
+# Pools open their threads and connections as they need them: so many more is no leak.
+SLACK = {"files": 16, "threads": 24, "tasks": 0}
 WORDS = ("knight", "castle", "dragon", "potion", "sword", "tree", "gold", "night", "(red:1.2)")
 DRAWERS = ("wait", "several", "from_picture", "queue", "cancel", "hang_up", "follow")
 LOOKERS = ("explain", "quote", "listing", "nonsense", "forget")
@@ -139,18 +145,27 @@ class Visitor:
         return (await self.http.delete("/api/pictures")).status_code
 
 
+@dataclass(frozen=True)
+class Rest:
+    """What a server at rest has open."""
+
+    files: int
+    threads: int
+    tasks: int
+    open_images: int
+
+
 async def traffic(server: fleet.Server, keys: list[str], options: argparse.Namespace) -> list[str]:
     """All of it; the faults found."""
     told: Counter[str] = Counter()
-    samples: list[tuple[float, float, int, int]] = []
+    samples: list[tuple[float, float]] = []
+    before = await rest(server)
     began = time.monotonic()
     until = began + options.minutes * 60
 
     async def sample() -> None:
         while time.monotonic() < until:
-            samples.append(
-                (time.monotonic() - began, server.resident_mib, server.files, server.threads)
-            )
+            samples.append(((time.monotonic() - began) / 60, server.resident_mib))
             await asyncio.sleep(SAMPLE_S)
 
     async def client(index: int) -> None:
@@ -159,33 +174,63 @@ async def traffic(server: fleet.Server, keys: list[str], options: argparse.Names
             await Visitor(http, options.seed * 100 + index, told).visit(until)
 
     await asyncio.gather(sample(), *(client(index) for index in range(options.clients)))
-    rested = await rest(server)
-    warm = [(at / 60, mib) for at, mib, _, _ in samples if at > options.minutes * 20]
-    first, last = samples[len(samples) // 3], samples[-1]
-    print(
-        f"{options.minutes:g} minutes, {options.engine} engine, {options.clients} clients, "
-        f"{sum(told.values())} calls; memory {samples[0][1]:.0f} at first, {first[1]:.0f} warm, "
-        f"{last[1]:.0f} MiB at the end, slope {fleet.slope(warm):+.2f} MiB a minute after warm-up; "
-        f"files {first[2]} -> {rested[0]}, threads {first[3]} -> {rested[1]} at rest; "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
-    print("  " + ", ".join(f"{name}: {number}" for name, number in sorted(told.items())))
+    after = await rest(server)
+    report = {
+        "minutes": options.minutes,
+        "engine": options.engine,
+        "clients": options.clients,
+        "calls": sum(told.values()),
+        "memory_mib": [
+            round(mib) for mib in (samples[i * (len(samples) - 1) // 6][1] for i in range(7))
+        ],
+        "slope_mib_a_minute": round(slope(samples, options.minutes), 3),
+        "before": asdict(before),
+        "after": asdict(after),
+        "caches_bytes": figures(server, "limner_engine_cache_bytes"),
+        "load": round(os.getloadavg()[0], 1),
+        "told": dict(sorted(told.items())),
+    }
+    print(json.dumps(report))
     bad = [name for name in told if name.split()[1].startswith("5") and not name.endswith(" 503")]
     bad += [name for name in told if name.endswith(("timeout", "FAILED"))]
-    return [f"{name}: {told[name]} times" for name in bad] + rested[2]
+    return [f"{name}: {told[name]} times" for name in bad] + leaks(before, after)
 
 
-async def rest(server: fleet.Server) -> tuple[int, int, list[str]]:
-    """Files, threads and what is not as it should be, once the last drawing has ended."""
+def slope(samples: list[tuple[float, float]], minutes: float) -> float:
+    """MiB a minute over the last two thirds; the first is warm-up."""
+    return fleet.slope([point for point in samples if point[0] > minutes / 3])
+
+
+def leaks(before: Rest, after: Rest) -> list[str]:
+    """What rest after the traffic has more than rest before it."""
+    faults = [f"{after.open_images} images are still open"] if after.open_images else []
+    for name, more in SLACK.items():
+        had, has = getattr(before, name), getattr(after, name)
+        if has > had + more:
+            faults.append(f"{has} {name} at rest, {had} before")
+    return faults
+
+
+async def rest(server: fleet.Server) -> Rest:
+    """The server once the last drawing has ended and the quiet connections are closed."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = httpx.get(f"{server.url}/health/ready").json()
         if found["waiting"] == found["running"] == 0:
             break
         await asyncio.sleep(0.5)
-    await asyncio.sleep(6)  # uvicorn closes idle connections after five seconds
-    open_ = found["waiting"] + found["running"]
-    return server.files, server.threads, [f"{open_} images are still open"] if open_ else []
+    await asyncio.sleep(3)
+    tasks = int(next(iter(figures(server, "limner_tasks").values())))
+    images = found["waiting"] + found["running"]
+    await asyncio.sleep(0.5)
+    return Rest(server.files, server.threads, tasks, images)
+
+
+def figures(server: fleet.Server, name: str) -> dict[str, float]:
+    """The values of a figure of /metrics, by its labels."""
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    values = (line.rpartition(" ") for line in lines if line.startswith(name))
+    return {labels: float(value) for labels, _, value in values}
 
 
 def faults_of(url: str) -> list[str]:
@@ -209,7 +254,14 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="limner-soak-"))
     with fleet.database(options.database, folder) as url:
         keys = [fleet.new_key(url, name=f"key {n}") for n in range(2)]
-        server = fleet.Server(folder, url, engine=options.engine, keep_max_mib=64)
+        server = fleet.Server(
+            folder,
+            url,
+            engine=options.engine,
+            keep_max_mib=64,
+            prompt_cache_max_mib=PROMPT_CACHE_MIB,
+            metrics_open=True,
+        )
         server.wait_ready()
         faults = asyncio.run(traffic(server, keys, options))
         ended = server.stop()

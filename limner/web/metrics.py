@@ -7,6 +7,7 @@ and the sum for all others.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 from fastapi import FastAPI
@@ -48,6 +49,9 @@ class _Moment:
         self._engine, self._house = engine, house
 
     def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "limner_tasks", "Tasks on the event loop.", value=len(asyncio.all_tasks())
+        )
         yield from self._engine_figures()
         yield from self._cache_figures()
         yield from self._house_figures()
