@@ -21,6 +21,7 @@ from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.loop import ThreadEngine
 from limner.engine.starting import loader
+from limner.errors import SettingsError
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
@@ -49,6 +50,8 @@ _console = Console(highlight=False, soft_wrap=True)
 def run(settings: Settings) -> None:
     """Serve until stopped; SIGTERM and Ctrl+C let running pictures finish (``drain_s``)."""
     logs.configure(settings.log_format, settings.log_level)
+    sockets = listen(settings.host, settings.port)  # first: a taken port should cost no time
+    settings = _with_port(settings, sockets[0].getsockname()[1])
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     allow_files(2 * settings.connections_max + FILES)
     database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
@@ -76,12 +79,33 @@ def run(settings: Settings) -> None:
     # uvicorn finishes what runs, then raises the signal once more: that is the end of the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        Server(config).run()
+        Server(config).run(sockets)
     except KeyboardInterrupt:
         _console.print("Stopped.")
     finally:
         engine.close()
         database.close()
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets on every address of ``host``. Raises ``SettingsError`` where one cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        places = dict.fromkeys((family, address[0]) for family, *_, address in found)
+        sockets: list[socket.socket] = []
+        for family, address in places:
+            sockets.append(socket.create_server((address, port), family=family))
+            port = sockets[0].getsockname()[1]
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]
+        raise SettingsError(f"{host}:{port} cannot be listened on: {why}.") from error
+    return sockets
+
+
+def _with_port(settings: Settings, port: int) -> Settings:
+    """The settings with the port the system chose, also in what is made of it."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return Settings.model_validate(given | {"port": port})
 
 
 def allow_files(number: int) -> None:
