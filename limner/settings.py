@@ -291,6 +291,8 @@ def _sentence(error: ValidationError, given: Mapping[str, tuple[str, Any]]) -> s
     """One line for each wrong setting: where it came from, its value, what is wrong."""
     lines = []
     for fault in error.errors(include_url=False):
+        if fault["type"] == "default_factory_not_called":  # it only follows from another fault
+            continue
         name = str(fault["loc"][0])
         shown, value = given.get(name, (name, None))
         value = without_password(str(value)) if name == "database_url" else value

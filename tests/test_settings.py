@@ -62,6 +62,12 @@ def test_what_stops_the_start(tmp_path, flags, environ, toml, sentence):
         load(flags, environ, write(tmp_path, toml))
 
 
+def test_what_only_follows_from_a_fault_is_not_told():
+    with pytest.raises(SettingsError) as told:
+        load({"port": 70000})
+    assert "public_url" not in str(told.value)
+
+
 def test_a_missing_file_is_told():
     with pytest.raises(SettingsError, match="cannot be read"):
         load(file=Path("/nonexistent/limner.toml"))

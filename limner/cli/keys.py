@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 keys_app = typer.Typer(help="Create, list, limit, rotate and revoke keys.", no_args_is_help=True)
 
 DAY_S = 86_400
+NAME_LENGTH_MAX = 200
 Named = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, name or beginning.")]
 Scopes = Annotated[str, typer.Option(help="Of draw, read, admin; separated by commas.")]
 Cap = Annotated[str | None, typer.Option(help="Credits the key may ever spend.")]
@@ -52,6 +53,9 @@ def create(
     from limner.domain.licences import RAIL_M
     from limner.store import keys
 
+    if not 0 < len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+        rule = f"1 to {NAME_LENGTH_MAX} printable characters"
+        raise InvalidInput("name", f"--name is {name!a}; it must be {rule}.")
     granted = micro("credits", credits)
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
     with books.opened(data_dir, database_url) as database:
