@@ -14,7 +14,8 @@ fits='import torch; v = tuple(map(int, torch.__version__.split("+")[0].split("."
     echo "Limner needs Python 3.11 or newer; $python is $("$python" --version)." >&2
     exit 1
 }
-if [ ! -x "$venv/bin/python" ]; then
+# Debian's python3 without python3-venv leaves an environment without pip: made again, it is whole.
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     site=
     "$python" -c "$fits" 2>/dev/null && site=--system-site-packages
     echo "Making $venv ${site:+(with the PyTorch that is already installed)}"
