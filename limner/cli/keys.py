@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 keys_app = typer.Typer(help="Create, list, limit, rotate and revoke keys.", no_args_is_help=True)
 
 DAY_S = 86_400
+DAYS_MAX = 36_500
+HOURS_MAX = 24 * 365
+NUMBER_MAX = 1_000_000
 NAME_LENGTH_MAX = 200
 Named = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, name or beginning.")]
 Scopes = Annotated[str, typer.Option(help="Of draw, read, admin; separated by commas.")]
@@ -124,6 +127,10 @@ def rotate(
     from limner.cli import books
     from limner.store import keys
 
+    if not 0 <= grace_hours <= HOURS_MAX:
+        raise InvalidInput(
+            "grace-hours", f"--grace-hours is {grace_hours}; it must be 0 to {HOURS_MAX:,}."
+        )
     with books.opened(data_dir, database_url) as database:
         found = books.find(database, key)
         with database.begin() as conn:
@@ -169,13 +176,15 @@ def micro(option: str, credits: str) -> int:
 def _limits(
     spend_cap: str | None, expires_days: float | None, rate: int | None, concurrency: int | None
 ) -> dict[str, Any]:
-    for option, value in (
-        ("expires-days", expires_days),
-        ("requests-per-minute", rate),
-        ("concurrency", concurrency),
+    for option, value, most in (
+        ("expires-days", expires_days, DAYS_MAX),
+        ("requests-per-minute", rate, NUMBER_MAX),
+        ("concurrency", concurrency, NUMBER_MAX),
     ):
-        if value is not None and value <= 0:
-            raise InvalidInput(option, f"--{option} is {value}; it must be above 0.")
+        if value is not None and not 0 < value <= most:
+            raise InvalidInput(
+                option, f"--{option} is {value}; it must be above 0 and at most {most:,}."
+            )
     limits = {
         "spend_cap_micro": None if spend_cap is None else micro("spend-cap", spend_cap),
         "expires_at": None if expires_days is None else time.time() + expires_days * DAY_S,

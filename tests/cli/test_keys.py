@@ -61,3 +61,22 @@ def test_mistakes_get_a_sentence(words: list[str], sentence: str) -> None:
     error = limner(*words).exception
     assert isinstance(error, InvalidInput)
     assert sentence in str(error)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("limit", "me", "--expires-days", "1e300"),
+        ("limit", "me", "--expires-days", "nan"),
+        ("limit", "me", "--requests-per-minute", "99999999999"),
+        ("limit", "me", "--concurrency", "0"),
+        ("rotate", "me", "--grace-hours", "-1"),
+        ("rotate", "me", "--grace-hours", "nan"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_with_the_bound(words: tuple[str, ...]) -> None:
+    limner("keys", "create", "--name", "me")
+    refused = limner("keys", *words)
+    assert isinstance(refused.exception, InvalidInput)
+    assert f"{words[2]} is " in str(refused.exception)
+    assert limner("keys", "list").exit_code == 0
