@@ -65,7 +65,9 @@ class Server:
             **chosen,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        atexit.register(lambda: self.process.kill())  # none outlives the measurement
+        # None outlives the measurement, however that ends.
+        atexit.register(lambda: self.process.kill())
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.start()
 
     def start(self) -> None:
