@@ -35,8 +35,9 @@ from limner.store.db import Database
 PATH, LATER = "/v1/sd1.5-rpg", "/v2/sd1.5-rpg"
 SAMPLE_S = 5.0
 PROMPT_CACHE_MIB = 8
-# Pools open their threads and connections as they need them: so many more is no leak.
-SLACK = {"files": 16, "threads": 24, "tasks": 0}
+# Pools open threads and connections as they need them, and a call ends a moment after its answer:
+# so many more is no leak.
+SLACK = {"files": 16, "threads": 24, "tasks": 4}
 WORDS = ("knight", "castle", "dragon", "potion", "sword", "tree", "gold", "night", "(red:1.2)")
 DRAWERS = ("wait", "several", "from_picture", "queue", "cancel", "hang_up", "follow")
 LOOKERS = ("explain", "quote", "listing", "nonsense", "forget")
