@@ -1,7 +1,8 @@
 """What a client's connection may do before anything of ours sees a request.
 
 uvicorn waits for ever for a request's head, however long, and refuses what is too much without
-a word. Here a head must arrive in time and in bounds, and a connection too many is told so.
+a word. Here a head must arrive in time and in bounds, and a connection too many is told so. The
+rest of a body that has its answer is read, so that its client sees the answer, but not for ever.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from limner.errors import Unavailable
 from limner.web.answers import envelope, error_headers
 
 HEAD_MAX_S = 30.0
+REST_MAX_S = 30.0
 HEAD_MAX_BYTES = 64 << 10  # nobody's prompt stands in a URL or a header
 
 
@@ -24,6 +26,7 @@ class Connection(HttpToolsProtocol):
     """One connection; uvicorn's ``limit_concurrency`` is how many there may be at once."""
 
     _timer: asyncio.TimerHandle | None = None
+    _rest_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,6 +43,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """A client has gone."""
         self._end_head()
+        self._end_rest()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -60,6 +64,22 @@ class Connection(HttpToolsProtocol):
         """The parser has seen a request's head."""
         self._end_head()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer has been sent, perhaps before its request was whole."""
+        super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body:
+            self._rest_timer = self.loop.call_later(REST_MAX_S, self.transport.close)
+
+    def on_message_complete(self) -> None:
+        """The parser has seen a request's end."""
+        self._end_rest()
+        super().on_message_complete()
+
+    def _end_rest(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
 
     def _begin_head(self) -> None:
         self._end_head()

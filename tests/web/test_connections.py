@@ -104,3 +104,33 @@ def test_a_body_may_take_longer_and_be_longer_than_a_head(monkeypatch):
         time.sleep(0.4)
         client.sendall(b"x")
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+PART = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"
+
+
+def answered(client, request):
+    client.sendall(request)
+    text = b""
+    while not text.endswith(b"\r\n0\r\n\r\n"):
+        text += client.recv(1000)
+    return text.startswith(b"HTTP/1.1 200")
+
+
+def test_the_rest_of_an_answered_body_is_not_read_for_ever(monkeypatch):
+    monkeypatch.setattr(connections, "REST_MAX_S", 0.2)
+    server = served(timeout_keep_alive=60)
+    with server as (address, _), socket.create_connection(address, timeout=5) as client:
+        assert answered(client, PART)
+        client.sendall(b"x")
+        assert client.recv(1000) == b""
+
+
+def test_the_rest_of_an_answered_body_may_come_and_another_request(monkeypatch):
+    monkeypatch.setattr(connections, "REST_MAX_S", 0.2)
+    server = served(timeout_keep_alive=60)
+    with server as (address, _), socket.create_connection(address, timeout=5) as client:
+        assert answered(client, PART)
+        client.sendall(b"x" * 8)
+        time.sleep(0.4)
+        assert answered(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
