@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shlex
 import signal
 import socket
@@ -17,6 +16,7 @@ import uvicorn
 from rich.console import Console
 
 from limner import logs
+from limner.cli.process import allow_files, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.loop import ThreadEngine
@@ -50,6 +50,7 @@ _console = Console(highlight=False, soft_wrap=True)
 def run(settings: Settings) -> None:
     """Serve until stopped; SIGTERM and Ctrl+C let running pictures finish (``drain_s``)."""
     logs.configure(settings.log_format, settings.log_level)
+    share_arenas()
     sockets = listen(settings.host, settings.port)  # first: a taken port should cost no time
     settings = _with_port(settings, sockets[0].getsockname()[1])
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -106,14 +107,6 @@ def _with_port(settings: Settings, port: int) -> Settings:
     """The settings with the port the system chose, also in what is made of it."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
     return Settings.model_validate(given | {"port": port})
-
-
-def allow_files(number: int) -> None:
-    """Raise the soft limit of open files towards ``number``: each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Server(uvicorn.Server):
