@@ -21,6 +21,7 @@ from limner.web.fields import cut
 DEPTH_MAX = 32
 PARTS_MAX = 200
 DIGITS_MAX = 400
+MARKS_MAX = 200_000  # a bound on JSON's values: millions of them would hold up every other caller
 CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1")
 
 
@@ -66,6 +67,8 @@ async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytes
 
 def parse_json(body: bytes) -> dict[str, Any]:
     """A JSON object; no duplicate names, no NaN, nothing too deep, no NUL, no lone surrogate."""
+    if sum(body.count(mark) for mark in b",[{") > MARKS_MAX:
+        raise MalformedBody(f"The body holds more than {MARKS_MAX:,} commas and opening brackets")
     try:
         value = json.loads(
             body.decode("utf-8-sig"),

@@ -32,6 +32,8 @@ from tests.web.conftest import PATH
         (b'{"x": ' + b"[" * 40 + b"]" * 40 + b"}", "nested deeper than 32"),
         (b'{"x": ' + b"[" * 100_000, "nested deeper than 32"),
         (b'{"a":' * 100_000, "nested deeper than 32"),
+        (b'{"x": [' + b"1," * 200_000 + b"1]}", "more than 200,000 commas"),
+        (b'{"x": [' + b"[{}]" * 100_000 + b"]}", "more than 200,000 commas"),
     ],
 )
 def test_json_that_is_refused(content, sentence):
@@ -42,6 +44,7 @@ def test_json_that_is_refused(content, sentence):
 
 
 def test_json_that_is_read():
+    assert body.parse_json(b'{"x": [' + b"1," * 199_997 + b"1]}")
     assert body.parse_json(b'\xef\xbb\xbf{"a": [1, 2.5, "\\ud83d\\udc09", null]}') == {
         "a": [1, 2.5, "🐉", None]
     }
