@@ -47,12 +47,13 @@ class Evaluation:
         self.model, self.judge = Model(folder, options.bfloat16), judge.train()
         self.pictures = Pictures(options.data_seed)
 
-    def drawn(self, cases: list[Case]) -> list[list[np.ndarray]]:
+    def drawn(self, cases: list[Case], seeds: int | None = None) -> list[list[np.ndarray]]:
         """The sprites of each case, one for every seed."""
+        count = seeds or self.options.seeds
         sprites: list[list[np.ndarray]] = [[] for _ in cases]
         for size in sorted({case.size for case in cases}):
             which = [k for k, case in enumerate(cases) if case.size == size]
-            jobs = [(k, seed) for k in which for seed in range(self.options.seeds)]
+            jobs = [(k, seed) for k in which for seed in range(count)]
             prompts = [cases[k].prompt for k, _ in jobs]
             seeds = [seed for _, seed in jobs]
             pictures = self.model.draw(
@@ -156,7 +157,7 @@ def originality(run: Evaluation) -> dict[str, object]:
     cases = [
         case for case in characters(2 * run.options.cases, painted, seed=9) if case.size == (32, 32)
     ]
-    sprites = [sprite for row in run.drawn(cases) for sprite in row[:2]]
+    sprites = [sprite for row in run.drawn(cases, seeds=2) for sprite in row]
     known = run.pictures.sprites[(32, 32)]
     nearest = [_nearest(sprite, known) for sprite in sprites]
     return {
