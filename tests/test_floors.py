@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOM = Path(__file__).parents[1] / "limner"
 FILE_LINES_MAX = 300
@@ -23,8 +22,11 @@ FREE_OF_TORCH = [
 ]
 
 
-def test_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lint_imports(cache_dir=None) == EXIT_STATUS_SUCCESS
+def test_import_contracts_hold() -> None:
+    # In a process of its own: the linter switches off every logger that exists where it runs.
+    code = "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("module", FREE_OF_TORCH)
