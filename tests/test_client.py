@@ -229,7 +229,8 @@ def test_a_retry_reuses_its_key_and_is_billed_once(server):
 
 def test_a_busy_server_is_asked_again_when_it_says(server, monkeypatch):
     slept = []
-    monkeypatch.setattr("limner.client.waiting.time.sleep", slept.append)
+    # The client's own name for it: the module's sleep is every thread's.
+    monkeypatch.setattr("limner.client.waiting.sleep", slept.append)
     busy = httpx.Response(503, json={"error": "full"}, headers={"Retry-After": "7"})
     client, _ = flaky(server, lambda request, number: busy if number == 1 else None)
     with client:

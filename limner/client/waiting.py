@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from time import sleep
 from typing import Any, TypeVar, Unpack
 
 import httpx
@@ -140,7 +140,7 @@ class Client:
 
     def _do(self, step: Step) -> Answer | None:
         if isinstance(step, Pause):
-            time.sleep(step.seconds)
+            sleep(step.seconds)
         elif isinstance(step, Follow):
             self._follow(step)
         else:
