@@ -91,7 +91,7 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
         grid=call.grid,
         sprite_pixels=sprite_pixels,
     )
-    notes = tuple(dict.fromkeys((*call.notes, *outcome.adjustments, *files.notes)))
+    notes = (*_told(call, outcome, files), *files.notes)
     response = _answer(call, outcome, files)
     response.headers.update(result_headers(call.format, outcome, files))
     if notes:
@@ -120,6 +120,16 @@ def size_of_sprite(call: wire.Call, desk: Desk) -> int | None:
     if model.sprite_pixels is None:
         raise InvalidInput("output", f"output is sprite, but {model.name} paints no sprites")
     return model.sprite_pixels
+
+
+def _told(call: wire.Call, outcome: Outcome, files: Files) -> tuple[str, ...]:
+    """The adjustments of what was drawn; for a replay that may be another number than asked now."""
+    if not outcome.replayed:
+        return tuple(dict.fromkeys((*call.notes, *outcome.adjustments)))
+    number = len(files.data)
+    if call.base64 or call.mixed or number == 1:
+        return outcome.adjustments
+    return (*outcome.adjustments, f"the first of {number} pictures drawn and billed is answered")
 
 
 def _answer(call: wire.Call, outcome: Outcome, files: Files) -> Response:

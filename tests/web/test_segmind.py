@@ -368,6 +368,14 @@ def test_too_little_credit(draw, services):
     assert answer.headers["x-remaining-credits"] == "0.00001"
 
 
+def test_a_replay_tells_what_was_drawn_then(draw):
+    body, key = {"prompt": "x", "samples": 2}, {"Idempotency-Key": "abc"}
+    draw(body, headers=key | {"Accept": "multipart/mixed"})
+    again = draw(body, headers=key)
+    assert again.headers["content-type"] == "image/jpeg"
+    assert notes(again) == ["the first of 2 pictures drawn and billed is answered"]
+
+
 def test_idempotency(draw):
     headers = {"Idempotency-Key": "abc"}
     first = draw({"prompt": "x", "seed": -1}, headers=headers)
