@@ -51,6 +51,8 @@ class Writer:
 def caption(scene: Scene, rng: np.random.Generator) -> tuple[str, Told]:
     """A caption of the scene, newly worded at every call."""
     writer = Writer(scene, rng)
+    if writer.often(0.12):
+        return _fragment(writer), writer.told
     detail = {"character": _character, "creature": _creature, "object": _thing}.get(scene.kind)
     if detail:
         detail(writer)
@@ -77,6 +79,26 @@ def _joined(writer: Writer) -> str:
             tags.insert(rng.integers(0, len(tags) + 1), writer.one(words.FILLER))
     joint = ", " if writer.often(0.9) else " "
     return joint.join(tags)
+
+
+def _fragment(writer: Writer) -> str:
+    """One attribute and nothing else, as negative prompts are written; half of them a colour.
+
+    A negative prompt acts by the difference between what it draws and what no prompt draws, so its
+    words must mean something by themselves.
+    """
+    scene = writer.scene
+    tables = {"place": words.PLACES}
+    if scene.kind != "landscape":
+        subjects = {"character": words.ROLES, "creature": words.CREATURES, "object": words.OBJECTS}
+        tables |= {"subject": subjects[scene.kind], "colour": words.COLOURS}
+    if scene.kind == "character":
+        tables |= {"headgear": words.HEADGEAR, "weapon": words.WEAPONS}
+    colour = "colour" in tables and writer.often(0.5)
+    name = "colour" if colour else str(writer.rng.choice(list(tables)))
+    writer.told = {}
+    writer.tell(name)
+    return writer.one(tables[name][getattr(scene, name)])
 
 
 def _character(writer: Writer) -> None:

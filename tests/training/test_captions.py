@@ -42,11 +42,20 @@ def test_a_told_attribute_is_in_the_text_and_an_untold_one_is_not(slot, options)
 
 
 def test_captions_of_one_scene_vary():
-    assert len({text for text, _ in captions(RED_KNIGHT)}) > 190
+    wholes = [text for text, facts in captions(RED_KNIGHT) if len(facts) > 1]
+    assert len(set(wholes)) > 0.95 * len(wholes)
+
+
+def test_some_captions_are_one_word_as_negative_prompts_are():
+    alone = [(text, facts) for text, facts in captions(RED_KNIGHT, 1000) if len(facts) == 1]
+    assert 80 < len(alone) < 160
+    colours = [text for text, facts in alone if "colour" in facts]
+    assert set(colours) == set(words.COLOURS["red"])
+    assert 0.4 < len(colours) / len(alone) < 0.75
 
 
 def test_most_captions_tell_the_main_things():
-    told = [facts for _, facts in captions(RED_KNIGHT)]
+    told = [facts for _, facts in captions(RED_KNIGHT) if len(facts) > 1]
     for slot in ("subject", "colour", "headgear", "weapon", "place"):
         assert np.mean([slot in facts for facts in told]) > 0.75
 
