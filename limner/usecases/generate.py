@@ -38,7 +38,7 @@ from limner.store.keys import Key
 from limner.usecases import books, sources
 from limner.usecases.orders import Order, Outcome, StoredPicture
 from limner.usecases.running import Running
-from limner.usecases.studio import Studio
+from limner.usecases.studio import Studio, model_of
 
 __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
 
@@ -106,20 +106,24 @@ class Generate:
     ) -> list[tuple[Job, bool]]:
         """Store orders and hold their prices, all or none; True with those that are new.
 
-        Source pixels are written first, so that an accepted request can always be drawn.
+        Source pixels are written first, so that an accepted request can always be drawn. While no
+        model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
-        model = self.studio.model()
         packed = [await self._pack(order) for order, _ in orders]
 
         def transaction(conn: Connection) -> list[tuple[Job, bool]]:
-            if model.licence_needs_acceptance:
-                _check_licence(conn, caller, model.licence)
-            return [
+            status = self.studio.engine.status()
+            if status.model is not None and status.model.licence_needs_acceptance:
+                _check_licence(conn, caller, status.model.licence)
+            accepted = [
                 books.accept(
                     conn, self.settings, caller, order, quoted.total_micro, lease_id, *file
                 )
                 for (order, quoted), file in zip(orders, packed, strict=True)
             ]
+            if any(new for _, new in accepted):
+                model_of(status)
+            return accepted
 
         began = time.perf_counter()
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
-from limner.engine.client import EngineClient
+from limner.engine.client import EngineClient, EngineStatus
 from limner.engine.request import Drawn, Event, Failed, Pixels, Progress, Request
 from limner.errors import EngineFault, LimnerError, ModelLoading, WaitedTooLong
 from limner.settings import Settings
@@ -73,10 +73,7 @@ class Studio(Threads):
 
     def model(self) -> ModelInfo:
         """The loaded checkpoint. Raises ``ModelLoading``."""
-        status = self.engine.status()
-        if status.model is None:
-            raise ModelLoading(f"The model is not ready: {status.message}.", retry_after_s=5)
-        return status.model
+        return model_of(self.engine.status())
 
     def take(
         self,
@@ -245,6 +242,13 @@ class Studio(Threads):
 
     def _running_ids(self) -> list[str]:
         return list(self.running)
+
+
+def model_of(status: EngineStatus) -> ModelInfo:
+    """The checkpoint of an engine that has loaded one. Raises ``ModelLoading``."""
+    if status.model is None:
+        raise ModelLoading(f"The model is not ready: {status.message}.", retry_after_s=5)
+    return status.model
 
 
 def _find_outcome(conn: Any, job: Job) -> tuple[list[images.Picture], int]:

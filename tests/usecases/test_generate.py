@@ -509,6 +509,30 @@ def test_a_loading_model_takes_nothing(database, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_while_a_model_loads_what_was_drawn_is_found_and_money_comes_first(database, tmp_path):
+    key, poor, gate = customer(database, 100), customer(database, 1), threading.Event()
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            first = await generate.run(key, order(key="k"))
+        engine = FakeEngine(hold=gate)
+        files = PictureFiles(tmp_path / "pictures", database)
+        generate = Generate(Settings(data_dir=tmp_path), database, files, engine)
+        await generate.start()
+        again = await generate.run(key, order(key="k"))
+        assert (again.request_id, again.replayed) == (first.request_id, True)
+        with pytest.raises(IdempotencyMismatch):
+            await generate.run(key, order("another", key="k"))
+        with pytest.raises(InsufficientCredits):
+            await generate.run(poor, order())
+        gate.set()
+        await generate.close()
+        engine.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_full_engine_gives_the_hold_back(database, tmp_path):
     key = customer(database, 1000)
 
