@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from limner.domain.schedulers import BETAS, SCHEDULER_NAMES, SPECS
 from limner.engine import latents
 from limner.engine.loop import ThreadEngine
 from limner.engine.request import Drawn, Request
-from limner.engine.runner import Runner
 from limner.engine.weights import Checkpoint
 from tests.engine.factories import Collector, make_generation
 
@@ -32,15 +30,6 @@ PROMPT, NEGATIVE = "knight with red armor, desert background", "blue"
 STRENGTHS = (0.3, 0.5, 0.75, 1.0)
 FEW = [("UniPC", 0.5), ("Euler a", 0.75), ("DPM2 Karras", 1.0)]
 ALL = list(itertools.product(SCHEDULER_NAMES, STRENGTHS))
-
-
-@pytest.fixture(scope="module")
-def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
-    made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
-    while not made.status().ready:
-        time.sleep(0.01)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

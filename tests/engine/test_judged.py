@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from limner.domain.params import Source
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.engine.loop import ThreadEngine
 from limner.engine.request import Drawn, Request
-from limner.engine.runner import Runner
-from limner.engine.weights import Checkpoint
 from tests.engine.factories import Collector, make_generation
 
 SIZES = ((128, 128), (128, 192), (192, 128))
@@ -39,15 +36,6 @@ WORDS = [
     "hood",
     "night",
 ]
-
-
-@pytest.fixture(scope="module")
-def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
-    made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
-    while not made.status().ready:
-        time.sleep(0.01)
-    yield made
-    made.close()
 
 
 def request(prompt: str, *pixels: np.ndarray[Any, Any], **fields: Any) -> Request:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,15 +22,6 @@ PROMPTS = [
     "dragon AND lava :0.7",
     "[elf:orc:0.5] with a bow, forest",
 ]
-
-
-@pytest.fixture(scope="module")
-def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
-    made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
-    while not made.status().ready:
-        time.sleep(0.01)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.engine.loop import ThreadEngine
-from tests.engine.test_judged import draw, engine, request  # noqa: F401
+from tests.engine.test_judged import draw, request
 from training import judge, scene
 from training.painter.picture import paint
 
