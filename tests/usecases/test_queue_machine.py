@@ -66,11 +66,12 @@ class QueueMachine(RuleBasedStateMachine):
         with self.database.begin() as conn:
             return leases.open(conn, ttl_s=3600)
 
+    # In order of creation, never of the random ids: a history must be the same when repeated.
     def running(self):
-        return sorted(name for name, one in self.model.items() if one.status == "PROCESSING")
+        return [name for name, one in self.model.items() if one.status == "PROCESSING"]
 
     def open(self):
-        return sorted(n for n, one in self.model.items() if one.status in ("QUEUED", "PROCESSING"))
+        return [n for n, one in self.model.items() if one.status in ("QUEUED", "PROCESSING")]
 
     @rule(which=st.booleans(), lease=st.sampled_from([None, 0, 1]))
     def accept(self, which, lease):
@@ -200,7 +201,6 @@ def row(name, index):
 
 
 @pytest.mark.parametrize("examples", [5, pytest.param(300, marks=pytest.mark.slow)])
-@pytest.mark.xfail(reason="hypothesis calls its long histories flaky", strict=False)
 def test_random_histories(database, examples):
     machine = type("Machine", (QueueMachine,), {"database": database})
     run_state_machine_as_test(
