@@ -19,24 +19,22 @@ LONGEST_STEP_S = 1.5
 
 
 def knee(rows_per_second: Callable[[int], float]) -> int:
-    """The smallest number of rows after which doubling gains less than 3 per cent.
+    """The smallest number of rows within 3 per cent of the best rate.
 
-    Stops where memory ends, and where a step would last over 1.5 s: a newcomer waits for the
-    step under way.
+    Larger numbers are tried although smaller ones gained nothing: where rows go to lanes the rate
+    first dips. Stops where memory ends, and where a step would last over 1.5 s: a newcomer waits
+    for the step under way.
     """
-    best = ROWS_TRIED[0]
-    rate = rows_per_second(best)
-    for rows in ROWS_TRIED[1:]:
-        if rows / rate > LONGEST_STEP_S:
+    rates: dict[int, float] = {}
+    for rows in ROWS_TRIED:
+        if rates and rows / max(rates.values()) > LONGEST_STEP_S:
             break
         try:
-            next_rate = rows_per_second(rows)
+            rates[rows] = rows_per_second(rows)
         except (torch.OutOfMemoryError, MemoryError):
             break
-        if next_rate < rate * GAIN_NEEDED:
-            break
-        best, rate = rows, next_rate
-    return best
+    best = max(rates.values(), default=0.0)
+    return next((rows for rows in rates if rates[rows] * GAIN_NEEDED >= best), ROWS_TRIED[0])
 
 
 @torch.inference_mode()

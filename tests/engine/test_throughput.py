@@ -30,6 +30,11 @@ def test_knee(overhead_s: float, row_s: float, rows: int) -> None:
     assert throughput.knee(machine(overhead_s, row_s)) == rows
 
 
+def test_a_dip_before_the_gain_does_not_end_the_search() -> None:
+    rates = {2: 103.0, 4: 73.0, 8: 93.0, 16: 126.0, 32: 147.0, 64: 150.0}
+    assert throughput.knee(rates.__getitem__) == 32
+
+
 def test_a_step_never_lasts_much_longer_than_the_limit() -> None:
     rate = machine(0.6, 0.1)
     assert throughput.knee(rate) / rate(throughput.knee(rate)) <= 2 * throughput.LONGEST_STEP_S
