@@ -14,9 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROWS_PER_LANE_MIN = 2
-# From here on convolutions run faster with channels innermost.
-CHANNELS_LAST_ROWS_MIN = 4
+ROWS_PER_LANE_MIN = 3
 
 
 class Lanes:
@@ -40,8 +38,9 @@ class Lanes:
 
     @torch.inference_mode()
     def _forward(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        if len(y) >= CHANNELS_LAST_ROWS_MIN:
-            y = y.contiguous(memory_format=torch.channels_last)
+        # Quicker for many rows, no slower for few; and one layout for all keeps a picture drawn
+        # in company closest to itself drawn alone.
+        y = y.contiguous(memory_format=torch.channels_last)
         made: Tensor = self._unet(
             y, t, encoder_hidden_states=context, encoder_attention_mask=mask
         ).sample

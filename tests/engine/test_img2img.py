@@ -25,7 +25,7 @@ from limner.engine.weights import Checkpoint
 from tests.engine.factories import Collector, make_generation
 
 Array = np.ndarray[Any, Any]
-SIDE, STEPS, GUIDANCE = 128, 10, 6.0
+SIDE, STEPS, GUIDANCE = 512, 10, 6.0
 PROMPT, NEGATIVE = "knight with red armor, desert background", "blue"
 STRENGTHS = (0.3, 0.5, 0.75, 1.0)
 FEW = [("UniPC", 0.5), ("Euler a", 0.75), ("DPM2 Karras", 1.0)]
@@ -41,7 +41,7 @@ def picture() -> Array:
 @pytest.fixture(scope="module")
 def mask() -> Array:
     y, x = np.mgrid[:SIDE, :SIDE]
-    return np.where((x - 60) ** 2 + (y - 70) ** 2 < 40**2, np.uint8(255), np.uint8(0))
+    return np.where((x - 240) ** 2 + (y - 280) ** 2 < 160**2, np.uint8(255), np.uint8(0))
 
 
 def requests(cases: list[tuple[str, float]], *pixels: Array) -> list[Request]:

@@ -20,7 +20,7 @@ from limner.engine.loop import ThreadEngine
 from limner.engine.request import Drawn, Request
 from tests.engine.factories import Collector, make_generation
 
-SIZES = ((128, 128), (128, 192), (192, 128))
+SIZES = ((512, 512), (512, 768), (768, 512))
 WORDS = [
     "knight",
     "mage",
