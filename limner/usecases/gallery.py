@@ -6,11 +6,13 @@ import time
 
 from sqlalchemy import Connection
 
+from limner.engine.request import Pixels
 from limner.errors import NotFound
 from limner.store import images, jobs
 from limner.store.images import Picture
 from limner.store.jobs import Job
 from limner.store.keys import Key
+from limner.usecases import sources
 from limner.usecases.orders import StoredPicture
 from limner.usecases.studio import Studio
 
@@ -27,6 +29,11 @@ class Gallery:
         """A picture with its lossless file. Raises ``NotFound``."""
         row = await self._studio.read(_owned, caller, picture_id)
         return await self._studio.in_store(self._studio.open_picture, row)
+
+    async def source(self, caller: Key, sha256: str) -> Pixels:
+        """A picture or mask that a kept request started from. Raises ``Gone``."""
+        studio, account_id = self._studio, caller.account_id
+        return await studio.in_store(sources.one, studio.database, studio.files, account_id, sha256)
 
     async def pictures(
         self, caller: Key, *, before: float | None = None, number: int = 50

@@ -51,6 +51,11 @@ def of_account(
     return _load(database, files, wanted(generation), account_id=account_id)
 
 
+def one(database: Database, files: PictureFiles, account_id: str, sha256: str) -> Pixels:
+    """A single one that an account's requests started from. Raises ``Gone``."""
+    return _load(database, files, {sha256}, account_id=account_id)[sha256]
+
+
 def of_anyone(database: Database, files: PictureFiles, sha256s: set[str]) -> dict[str, Pixels]:
     """Stored pixels whosever they are: for the operator's own terminal. Raises ``Gone``."""
     return _load(database, files, sha256s)

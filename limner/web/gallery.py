@@ -33,6 +33,12 @@ def install(app: FastAPI, desk: Desk) -> None:
     async def receipt(request: Request) -> Response:
         return Json((await _find(request, desk)).receipt)
 
+    async def source(request: Request) -> Response:
+        sha256 = request.path_params["sha256"]
+        pixels = await desk.services.gallery.source(request.state.caller, sha256)
+        data = await asyncio.to_thread(imaging.to_png, pixels)
+        return Response(data, headers=_KEPT, media_type="image/png")
+
     async def delete(request: Request) -> Response:
         await desk.services.gallery.delete(request.state.caller, request.path_params["id"])
         return Json({"deleted": 1})
@@ -60,6 +66,7 @@ def install(app: FastAPI, desk: Desk) -> None:
             "pictures", "Delete all finished requests: pictures, sources and prompts.", False
         ),
     )
+    app.add_api_route("/api/sources/{sha256}", source, methods=["GET"], **_source_operation())
     app.add_api_route("/api/receipts/{id}", receipt, methods=["GET"], **_receipt_operation())
 
 
@@ -110,6 +117,17 @@ def _file_operation(id: str, media_type: str, summary: str) -> dict[str, Any]:
         {"description": "The file.", "content": {media_type: schema}},
         errors=_ERRORS,
         parameters=[PICTURE_ID, wish],
+    )
+
+
+def _source_operation() -> dict[str, Any]:
+    schema = {"schema": {"type": "string", "format": "binary"}}
+    return openapi.operation(
+        "source",
+        "A picture or mask that a kept request of the account started from, lossless.",
+        {"description": "The file.", "content": {"image/png": schema}},
+        errors=(*_ERRORS, 410),
+        parameters=[openapi.in_path("sha256", "`sha256` or `mask_sha256` of a `source`.")],
     )
 
 

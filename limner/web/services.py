@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineStatus
+from limner.engine.request import Pixels
 from limner.usecases.accounts import Standing
 from limner.usecases.office import Office
 from limner.usecases.orders import Order, Outcome, StoredPicture
@@ -53,6 +54,9 @@ class Gallery(Protocol):
 
     async def picture(self, caller: Caller, picture_id: str) -> StoredPicture:
         """A picture with its file; raises ``NotFound``."""
+
+    async def source(self, caller: Caller, sha256: str) -> Pixels:
+        """A picture or mask that a kept request started from; raises ``Gone``."""
 
     async def delete(self, caller: Caller, picture_id: str) -> None:
         """Delete a picture for good; raises ``NotFound``."""

@@ -135,6 +135,25 @@ def test_varied_pictures_share_the_seed_and_stand_on_one_sheet(visit):
 
 
 @pytest.mark.slow
+def test_after_a_reload_a_picture_made_from_another_is_varied_from_it(visit):
+    visitor = visit()
+    page = visitor.page
+    pixels = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
+    drop(page, imaging.to_png(pixels), "image/png")
+    page.wait_for_selector("#source-panel img")
+    visitor.draw()
+    page.reload()
+    page.wait_for_selector("#act-vary")
+    page.locator("#act-vary").click()
+    page.wait_for_selector("#draw.cancel")
+    visitor.wait_until_drawn()
+    varied, first = visitor.stored()[:2]
+    assert first["generation"]["source"]["sha256"]
+    assert varied["generation"]["source"] == first["generation"]["source"]
+    assert len(varied["pictures"]) == 4
+
+
+@pytest.mark.slow
 def test_styles_are_chosen_weighed_previewed_and_sent(visit):
     visitor = visit()
     page, bodies = visitor.page, sent(visitor.page)

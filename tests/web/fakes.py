@@ -14,6 +14,7 @@ from limner.engine.client import EngineStatus
 from limner.engine.fake import FAKE_MODEL, fake_pixels
 from limner.engine.request import Facts
 from limner.errors import (
+    Gone,
     IdempotencyMismatch,
     InsufficientCredits,
     InvalidInput,
@@ -199,6 +200,9 @@ class FakeGallery:
 
     async def picture(self, caller, picture_id):
         raise NotFound(f"Picture {picture_id} not found")
+
+    async def source(self, caller, sha256):
+        raise Gone(f"The picture {sha256} is no longer kept")
 
     async def delete(self, caller, picture_id):
         raise NotFound(f"Picture {picture_id} not found")

@@ -95,6 +95,24 @@ def test_sources_are_kept_for_the_replay_and_gone_with_the_picture(http):
     assert "is no longer kept" in told["error"]
 
 
+def test_what_a_picture_started_from_is_fetched_by_its_owner_and_makes_it_again(served, http):
+    rng = np.random.default_rng(3)
+    red, spots = (rng.integers(0, 256, shape, np.uint8) for shape in ((96, 64, 3), (96, 64)))
+    image, mask = (base64.b64encode(imaging.to_png(pixels)).decode() for pixels in (red, spots))
+    _, receipt = draw(http, image=image, mask=mask, strength=0.5)
+    source = receipt["parameters"]["source"]
+    fetched = [http.get(f"/api/sources/{source[name]}") for name in ("sha256", "mask_sha256")]
+    assert [answer.headers["content-type"] for answer in fetched] == ["image/png"] * 2
+    image, mask = (base64.b64encode(answer.content).decode() for answer in fetched)
+    _, again = draw(http, image=image, mask=mask, strength=0.5)
+    assert again["parameters"] == receipt["parameters"]
+    with served.http(served.new_key()) as stranger:
+        assert stranger.get(f"/api/sources/{source['sha256']}").status_code == 410
+    http.delete("/api/pictures")
+    gone = http.get(f"/api/sources/{source['sha256']}")
+    assert (gone.status_code, "is no longer kept" in gone.json()["error"]) == (410, True)
+
+
 def test_others_pictures_are_not_found(served, http):
     picture_id, _ = draw(http)
     with served.http(served.new_key()) as stranger:

@@ -10,7 +10,7 @@ import { fromGeneration, generationBody, order } from "./order.js";
 import { difference } from "./difference.js";
 import { showCost, showReceipt } from "./papers.js";
 import { showSnippets } from "./snippets.js";
-import { take, takeAgain } from "./source.js";
+import { dataUri, take, takeAgain } from "./source.js";
 import * as stage from "./stage.js";
 import { finding } from "./under.js";
 
@@ -58,18 +58,21 @@ async function replay({ picture }) {
   if (!told.identical && told.different_pixels) $("#finding").append(await difference(picture.id, told.picture_id));
 }
 
-/** The request's own source pixels, or an empty object where it has none. */
-function sourceFields({ request }, g) {
+/** What the request started from, this page's own or the server's; an empty object where nothing. */
+async function sourceFields({ request }, g) {
   if (!g.source) return {};
-  const kept = sourceOf(request.request_id);
-  if (!kept) throw new Refused(0, "This picture was made from another one that this page no longer holds. Drop that one here again, then draw.");
-  return kept;
+  const { sha256, mask_sha256: mask, strength, resize_mode, mask_blur } = g.source;
+  return sourceOf(request?.request_id) ?? {
+    image: await keptSource(sha256), ...(mask && { mask: await keptSource(mask), mask_blur }), strength, resize_mode,
+  };
 }
+
+const keptSource = async (sha256) => dataUri(await (await call(`api/sources/${sha256}`)).blob());
 
 async function vary(tile) {
   const g = await generationOf(tile);
   const variation = { samples: NEIGHBOURS, subseed: Math.floor(Math.random() * 2 ** 32), subseed_strength: HOW_FAR };
-  drawSheet([{ body: { ...generationBody(g), ...sourceFields(tile, g), ...variation } }]);
+  drawSheet([{ body: { ...generationBody(g), ...await sourceFields(tile, g), ...variation } }]);
 }
 
 async function useAsInput({ picture }) {
@@ -87,10 +90,7 @@ async function settings(tile) {
   const g = await generationOf(tile);
   errors.clear();
   order.set({ ...fromGeneration(g), image: null });
-  if (!g.source) return;
-  const kept = sourceOf(tile.request?.request_id);
-  if (kept) await takeAgain(kept);
-  else finding(h("p", { class: "finding" }, "It was made from another picture, which this page no longer holds; drop that one here again."));
+  if (g.source) await takeAgain(await sourceFields(tile, g));
 }
 
 async function copy(tile) {

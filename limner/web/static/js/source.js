@@ -71,7 +71,8 @@ export async function takeAgain({ image: data, mask = null, strength, resize_mod
   order.set({ image: { data, ...(await sizeOf(data)), strength, resize, mask, feather, receipt: null } });
 }
 
-const dataUri = (file) => new Promise((resolve, reject) => {
+/** A file's bytes as a `data:` address. */
+export const dataUri = (file) => new Promise((resolve, reject) => {
   const reader = new FileReader();
   reader.onload = () => resolve(reader.result);
   reader.onerror = () => reject(reader.error);
