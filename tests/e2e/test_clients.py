@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,8 +171,10 @@ def test_the_python_client_draws_shows_and_replays(server: Server, tmp_path: Pat
 def test_the_printed_curl_draws_when_pasted(server: Server, tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
-    printed = re.search(r"curl -o knight\.jpg(?s:.*?)}'", server.log.read_text())
-    assert printed, server.log.read_text()
+    deadline = time.monotonic() + 10  # it is printed a moment after the server is ready
+    while not (printed := re.search(r"curl -o knight\.jpg(?s:.*?)}'", server.log.read_text())):
+        assert time.monotonic() < deadline, server.log.read_text()
+        time.sleep(0.1)
     subprocess.run(["sh", "-c", printed[0]], cwd=tmp_path, check=True, capture_output=True)
     assert Image.open(tmp_path / "knight.jpg").size == (512, 768)
 
