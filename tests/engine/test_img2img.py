@@ -25,6 +25,7 @@ from limner.engine.weights import Checkpoint
 from tests.engine.factories import Collector, make_generation
 
 Array = np.ndarray[Any, Any]
+# A size the model knows: at 128 diffusers differs by 6 from itself on another thread count.
 SIDE, STEPS, GUIDANCE = 512, 10, 6.0
 PROMPT, NEGATIVE = "knight with red armor, desert background", "blue"
 STRENGTHS = (0.3, 0.5, 0.75, 1.0)

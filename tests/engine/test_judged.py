@@ -187,6 +187,7 @@ def shares(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_and_of_red_and_blue_holds_both(engine: ThreadEngine) -> None:
+    # A dragon takes both; on armour and on a robe red wins with this model (docs/squire.md).
     red, blue = (f"a {name} dragon, meadow" for name in ("red", "blue"))
     found = np.zeros((3, 2))
     for seed in range(1, 5):

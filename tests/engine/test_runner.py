@@ -81,6 +81,7 @@ def mixed(**fields: Any) -> list[Request]:
             owner=f"key{n % 3}",
             scheduler=SCHEDULER_NAMES[n],
             steps=6 + n % 5,
+            # Not 7.5: one of these then differs by 2 from itself alone (docs/log.md).
             guidance=(1.0, 4.0, 6.0)[n % 3],
             seed=2**40 + n,
             negative_prompt=("", "red", "blurry, " * 40)[n % 3],
