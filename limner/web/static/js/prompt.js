@@ -73,6 +73,7 @@ function show(field, o) {
   if (field.area.value !== text) field.area.value = text;
   if (field.text === text && field.steps === o.num_inference_steps) return;
   Object.assign(field, { text, steps: o.num_inference_steps });
+  if (!text.trim()) field.count.textContent = "";
   paint(field);
 }
 
@@ -143,7 +144,9 @@ function pointAt(field, index) {
   const word = index === null ? null : field.words?.find((w) => w.start <= index && index <= w.end);
   if (!word) return showNote(field);
   const weight = word.weight === 1 ? "" : ` · weight ${Number(word.weight.toFixed(3))}`;
-  field.note.textContent = `“${word.text}” · ${word.tokens} token${word.tokens > 1 ? "s" : ""}${weight}`;
+  const { pieces } = word;
+  const tokens = pieces.length > 1 ? `${pieces.length} tokens, ${pieces.join("·")}` : "1 token";
+  field.note.textContent = `“${word.text}” · ${tokens}${weight}`;
 }
 
 /** The mouse is over the textarea; the same place in the layer tells which character. */

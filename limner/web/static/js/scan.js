@@ -71,9 +71,10 @@ function readBranch(text, places, steps, found) {
   }
   for (const step of [...views].sort((a, b) => a - b)) {
     const kept = view(shown, choices, step, steps);
-    for (const { place, weight, letters = 1 } of weigh(at(shown, kept))) {
+    for (const { place, weight, letters = 1, dropped } of weigh(at(shown, kept))) {
       const where = kept.slice(place, place + letters).map((i) => places[i]);
-      if (letters > 1 && weight === BREAK_WEIGHT) found.breaks.push(where[0]);
+      if (dropped) found.dropped.push([where[0], where[0] + 1]);
+      else if (letters > 1 && weight === BREAK_WEIGHT) found.breaks.push(where[0]);
       else for (const i of where) found.chars[i] ??= { weight, first: step === 1 };
     }
   }
@@ -167,7 +168,7 @@ function close(bracket, text, mark, place) {
   return { start: bracket.start, end: place + 1, parts, when };
 }
 
-/** `{place, weight}` of every character that is text, brackets resolved. */
+/** `{place, weight}` of every character that is text, brackets resolved; `dropped` where one is left out. */
 function weigh(text) {
   const pieces = [];
   const opened = { "(": [], "[": [] };
@@ -180,7 +181,8 @@ function weigh(text) {
   for (const match of text.matchAll(TOKEN)) {
     const [token, escaped, open, weight] = match;
     const end = match.index + token.length;
-    if (token[0] === "\\") add(end - (escaped ? 1 : 0), end);
+    if (escaped) add(end - 1, end);
+    else if (token[0] === "\\") pieces.push({ place: match.index, weight: 1, dropped: true });
     else if (open) {
       pieces.push({ place: match.index, weight: 1, hidden: true });
       opened[open].push(pieces.length);

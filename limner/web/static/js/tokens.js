@@ -31,13 +31,13 @@ function width(text, i) {
   return code >= 0xd800 && code <= 0xdfff ? 2 : bytes.encode(text[i].toLowerCase()).length;
 }
 
-/** The words that tokens make: `{text, start, end, weight, tokens}`. */
+/** The words that tokens make: `{text, start, end, weight, pieces}`; a piece is a token's text. */
 export function words(text, placed) {
   const made = [];
   let open = null;
   for (const token of placed) {
-    open ??= { start: token.start, weight: token.weight, tokens: 0 };
-    open.tokens += 1;
+    open ??= { start: token.start, weight: token.weight, pieces: [] };
+    open.pieces.push(text.slice(token.start, token.end));
     open.end = token.end;
     if (token.token.endsWith(END)) {
       made.push({ ...open, text: text.slice(open.start, open.end) });
