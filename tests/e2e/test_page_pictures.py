@@ -81,6 +81,11 @@ def test_a_mask_by_keyboard_inverted_erased_and_left(visit):
     assert canvas.evaluate(painted) == 255
     page.click("text=Invert")
     assert canvas.evaluate(painted) == 0
+    page.click("text=Invert")
+    page.click("button:text-is('Erase')")
+    canvas.focus()
+    page.keyboard.press("Space")
+    assert canvas.evaluate(painted) == 0
     page.keyboard.press("Escape")
     expect(page.locator("#mask-open")).to_have_text("Paint a mask")
 

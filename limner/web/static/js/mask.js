@@ -32,17 +32,16 @@ export function paintMask(image) {
 function makeView(image, painter, feather, done, cancel) {
   const paper = h("div", { class: "paper", style: { "--ratio": String(image.width / image.height) } },
     h("img", { src: image.data, alt: "", class: model()?.sprite_pixels ? "crisp" : "" }), painter.canvas, painter.brush);
+  const button = (name, onclick, more = {}) => h("button", { type: "button", onclick, ...more }, name);
   return h("div", { class: "mask", role: "group", "aria-label": "Mask" },
-    h("p", { class: "note" }, "Paint what is to be drawn anew. Alt erases; wheel or [ ] change the brush; arrows and Space paint by keyboard."),
+    h("p", { class: "note" }, "Paint what is to be drawn anew. ",
+      h("span", { class: "by-keys" }, "Alt erases; wheel or [ ] change the brush; arrows and Space paint by keyboard.")),
     paper,
+    h("div", { class: "tools" }, h("label", {}, "Brush", painter.sizeInput), h("label", {}, "Feather", feather)),
     h("div", { class: "tools" },
-      h("label", {}, "Brush", painter.sizeInput),
-      h("label", {}, "Feather", feather),
-      h("button", { type: "button", onclick: painter.invert }, "Invert"),
-      h("button", { type: "button", onclick: painter.clear }, "Clear"),
-      h("button", { type: "button", onclick: painter.undo }, "Undo"),
-      h("button", { type: "button", onclick: cancel }, "Leave"),
-      h("button", { type: "button", class: "primary", id: "mask-done", onclick: done }, "Use this mask")));
+      button("Erase", painter.turn, { "aria-pressed": "false" }), button("Invert", painter.invert),
+      button("Clear", painter.clear), button("Undo", painter.undo), button("Leave", cancel),
+      button("Use this mask", done, { class: "primary", id: "mask-done" })));
 }
 
 function makePainter(image) {
@@ -51,7 +50,7 @@ function makePainter(image) {
   const canvas = h("canvas", { class: "paint", width, height, tabindex: 0, role: "img", "aria-label": "The picture under the mask" });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const accent = getComputedStyle(document.documentElement).getPropertyValue("--vermilion").trim();
-  const state = { size: Math.round(Math.max(width, height) / 8), at: [width / 2, height / 2], last: null, undo: [] };
+  const state = { size: Math.round(Math.max(width, height) / 8), at: [width / 2, height / 2], last: null, undo: [], erases: false };
   const brush = h("span", { class: "brush" });
   const sizeInput = h("input", { type: "range", min: 4, max: Math.round(Math.max(width, height) / 2), value: state.size });
   const painter = { canvas, brush, sizeInput, state, context, width, height, accent };
@@ -68,6 +67,11 @@ function makePainter(image) {
     undo: () => state.undo.length && context.putImageData(state.undo.pop(), 0, 0),
     clear: () => { painter.keep(); context.clearRect(0, 0, width, height); },
     invert: () => invert(painter),
+    /** The brush erases from now on, or paints again: for hands without an Alt key. */
+    turn: ({ currentTarget: button }) => {
+      state.erases = !state.erases;
+      button.setAttribute("aria-pressed", String(state.erases));
+    },
     isEmpty: () => !context.getImageData(0, 0, width, height).data.some((value, i) => i % 4 === 3 && value > 127),
     png: () => exported(painter),
   });
@@ -107,7 +111,7 @@ function listen(painter) {
 function stroke(painter, to, erase) {
   const { context, state, accent } = painter;
   const from = state.last ?? to;
-  context.globalCompositeOperation = erase ? "destination-out" : "source-over";
+  context.globalCompositeOperation = erase || state.erases ? "destination-out" : "source-over";
   Object.assign(context, { lineWidth: state.size, lineCap: "round", strokeStyle: accent });
   context.beginPath();
   context.moveTo(...from);

@@ -104,7 +104,7 @@ function show({ image, img_width: width, img_height: height }) {
 
 function thumb(image) {
   return h("div", { class: "thumb" }, h("img", { src: image.data, alt: `The source, ${image.width} by ${image.height} pixels` }),
-    image.mask && h("img", { class: "sr", src: image.mask, alt: "A mask is painted on it" }));
+    image.mask && h("span", { class: "veil", role: "img", "aria-label": "A mask is painted on it", style: { "--mask": `url("${image.mask}")` } }));
 }
 
 function strength(image) {
@@ -116,7 +116,7 @@ function strength(image) {
       change({ strength: Number(event.target.value) });
     } });
   return h("div", {}, h("div", { class: "field-head" }, h("label", { for: "strength" }, "Strength"), output), input,
-    h("p", { class: "note", id: "strength-note" }, "low keeps the picture, high forgets it"));
+    h("p", { class: "note", id: "strength-note" }, "low keeps it, high forgets it"));
 }
 
 function resize(image, width, height) {
