@@ -21,18 +21,31 @@ def test_first_visit_to_first_picture(visit, place: Playground):
     visitor = visit(key=None)
     page = visitor.page
     assert page.input_value("#prompt") == EXAMPLE
+    expect(page.locator("#strip")).to_contain_text("come here")
     page.fill("#key", "SG_" + "0" * 32)
     page.keyboard.press("Enter")
     expect(page.locator("#key-error")).to_contain_text("API key is invalid")
     visitor.key = place.make_key(1_000_000)
     page.fill("#key", visitor.key)
     page.keyboard.press("Enter")
+    expect(page.locator("#draw")).to_have_text("Draw0.00384 credits")
     page.click("#welcome button:text-is('Draw')")
     visitor.wait_until_drawn()
-    assert "0.00384 credits" in page.locator("#under").inner_text()
+    told = page.locator("#under").inner_text()
+    assert "0.00384 credits" in told
+    assert "512×512, a sprite of 32×32" in told
     assert page.locator("#credits").inner_text() == "0.99616 credits left"
     assert visitor.key not in page.url
     assert page.evaluate("localStorage.getItem('limner.key')") == json.dumps(visitor.key)
+
+
+def test_another_key_goes_in_where_pictures_are(visit):
+    visitor = visit()
+    visitor.draw()
+    page = visit(key=visitor.key).page
+    page.wait_for_selector(".tile img")
+    page.click("#key-open")
+    expect(page.locator("dialog #key")).to_be_focused()
 
 
 @pytest.mark.slow
@@ -62,6 +75,8 @@ def test_cancel_stands_where_draw_was_and_bills_nothing(visit, place: Playground
     page.keyboard.press("Escape")
     page.wait_for_selector("#draw:not(.cancel)")
     assert "Nothing was billed" in page.locator(".tile").inner_text()
+    assert page.locator(".tile").evaluate("n => n.style.getPropertyValue('--done')") == "0"
+    expect(page.locator("#queue")).not_to_contain_text("Drawing")
     assert [request["status"] for request in visitor.stored()] == ["CANCELLED"]
     with place.api(visitor.key) as api:
         assert api.get("/v1/get-user-credits").json()["credits"] == 10
@@ -126,12 +141,18 @@ def test_errors_stand_beside_their_field_in_the_servers_words(visit, place: Play
     assert page.locator("#seed").get_attribute("aria-invalid") == "true"
     page.fill("#seed", "42")
     assert line.count() == 0
-    poor = visit(key=place.make_key(1000))
-    poor.page.click("#draw")
-    told = poor.page.locator("#draw-error")
-    told.wait_for()
-    assert told.inner_text().startswith("Insufficient credits")
-    assert "limner credits grant" in told.inner_text()
+
+
+def test_no_credits_says_price_balance_and_who_adds_more(visit, place: Playground):
+    page = visit(key=place.make_key(1000)).page
+    expect(page.locator("#draw")).to_contain_text("credits, not enough left")
+    page.click("#draw")
+    told = page.locator("#draw-error")
+    expect(told).to_contain_text(re.compile("^Insufficient credits.*0.001.*0.00384"))
+    expect(told).to_contain_text("limner credits grant")
+    # What was there comes back.
+    expect(page.locator("#welcome")).to_be_visible()
+    expect(page.locator(".tile")).to_have_count(0)
 
 
 @pytest.mark.slow
@@ -189,6 +210,13 @@ def test_the_layer_shows_what_the_server_reads(visit):
     page.locator("#prompt").evaluate("node => node.setSelectionRange(3, 3)")
     page.keyboard.press("ArrowLeft")
     assert page.locator("#prompt-note").inner_text() == "“grey” · 1 token"
+    page.fill("#prompt", "limner\\'s (art:1.2)")
+    expect(layer.locator(".dropped")).to_have_text("\\")
+    expect(page.locator("#prompt-count")).to_have_text(re.compile("/ 75"))
+    page.keyboard.press("Control+Home")
+    expect(page.locator("#prompt-note")).to_have_text("“limner” · 2 tokens, lim·ner")
+    page.fill("#prompt", "")
+    expect(page.locator("#prompt-count")).to_be_empty()
 
 
 MARKS = [

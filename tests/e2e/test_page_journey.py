@@ -44,7 +44,7 @@ def stored(server: Server) -> list[dict]:
 
 
 def wait_until_drawn(page: Page) -> None:
-    expect(page.locator("#draw")).to_have_text("Draw", timeout=120_000)
+    expect(page.locator("#draw-word")).to_have_text("Draw", timeout=120_000)
     page.wait_for_selector("#act-replay")
 
 

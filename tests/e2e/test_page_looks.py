@@ -48,6 +48,25 @@ def test_axe_finds_no_serious_fault(visit, scheme):
         page.keyboard.press("Escape")
 
 
+RING = """() => {
+  const at = document.activeElement;
+  const near = [at, at.closest("label"), ...at.parentElement.querySelectorAll("label")];
+  return near.some((node) => node && getComputedStyle(node).outlineStyle !== "none");
+}"""
+
+
+def test_the_focus_is_seen_wherever_tab_leads(visit):
+    page = visit().page
+    page.focus("#prompt")
+    for _ in range(40):
+        where = page.evaluate("document.activeElement.outerHTML.slice(0, 120)")
+        assert page.evaluate(RING), where
+        if 'id="theme"' in where:
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"Tab ends at {where}")
+
+
 @pytest.mark.slow
 def test_on_a_phone(visit):
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)

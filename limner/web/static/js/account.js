@@ -53,7 +53,7 @@ function showCredits(value) {
 /** The form where a key goes in; used by the first visit and by the dialog. */
 export function keyForm(done) {
   const error = h("p", { class: "error", role: "alert", id: "key-error", hidden: true });
-  const input = h("input", { type: "password", id: "key", name: "key", autocomplete: "off", spellcheck: "false",
+  const input = h("input", { type: "password", id: "key", name: "key", required: true, autocomplete: "off", spellcheck: "false",
     placeholder: "SG_…", "aria-describedby": "key-error", value: key.get() });
   const form = h("form", { class: "key-form" }, h("label", { for: "key" }, "Your key"),
     h("div", { class: "key-row" }, input, h("button", { class: "primary" }, "Use it")), error,
@@ -78,7 +78,7 @@ export function keyForm(done) {
 /** Opens the key's dialog, or points at the first visit's form. */
 export function askForKey(why = "") {
   if ($("#key")) return $("#key").focus();
-  const box = dialog("Your key", why && h("p", { class: "error" }, why), keyForm(() => box.close()),
+  const box = dialog("Key", why && h("p", { class: "error" }, why), keyForm(() => box.close()),
     h("p", { class: "note" }, "The server prints a first key when it is started for the first time; its operator makes others with ",
       h("code", {}, "limner keys create --name NAME --credits 10"), "."));
   return $("#key").focus();
@@ -98,7 +98,8 @@ let own = null;
 /** What the status line says of one's own request; null when there is none. */
 export function showTurn(text) {
   own = text;
-  if (text !== null) $("#queue").textContent = text;
+  if (text === null) showQueue();
+  else $("#queue").textContent = text;
 }
 
 async function pollQueue() {
@@ -112,7 +113,8 @@ async function showQueue() {
   try {
     const { waiting, running } = await get("health/ready");
     if (own !== null) return;
-    $("#queue").textContent = running || waiting ? `${words.count(waiting, "request")} waiting, ${running} being drawn` : "Nobody is waiting";
+    const told = [waiting && `${words.count(waiting, "request")} waiting`, running && `${running} being drawn`].filter(Boolean);
+    $("#queue").textContent = told.join(", ") || "Nobody is waiting";
   } catch (error) {
     if (own === null) $("#queue").textContent = error.message;
   }

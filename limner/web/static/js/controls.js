@@ -35,7 +35,7 @@ function slider(id, name, valueOf) {
     const value = valueOf(preset);
     const at = `${((value - low) / (high - low)) * 100}%`;
     return h("button", {
-      type: "button", style: { "--at": at }, title: `The guide's ${preset.name} prompts: ${preset.steps} steps, guidance ${preset.guidance}`,
+      type: "button", class: value === high ? "last" : "", style: { "--at": at }, title: `The guide's ${preset.name} prompts: ${preset.steps} steps, guidance ${preset.guidance}`,
       "aria-label": `${preset.name}: ${value}`, data: { value }, onclick: () => order.set({ [name]: value }),
     }, preset.name);
   });

@@ -59,7 +59,7 @@ function start(made) {
 }
 
 function tilesOf({ body, label }) {
-  return Array.from({ length: body.samples ?? 1 }, () => stage.makeTile({ width: body.img_width, height: body.img_height, label }));
+  return Array.from({ length: body.samples ?? 1 }, () => stage.makeTile({ width: body.img_width, height: body.img_height, label, word: "On its way" }));
 }
 
 async function run(job, parts, before) {
@@ -73,8 +73,8 @@ async function run(job, parts, before) {
     await Promise.all(parts.map(([part, some]) => follow(part, some, stop.signal)));
   } catch (error) {
     if (stop.signal.aborted) return;
-    // Refused before it began: what was looked at comes back.
-    if (!job.parts[0].id && before.length) stage.show(before);
+    // Refused before it began: what was looked at comes back, and Draw says why.
+    if (!job.parts[0].id) stage.show(before);
     fail(error, tiles);
   } finally {
     running.delete(job);
@@ -192,7 +192,7 @@ export async function cancel() {
 function showButton() {
   const button = $("#draw");
   const drawing = isDrawing();
-  button.textContent = drawing ? "Cancel" : "Draw";
+  $("#draw-word").textContent = drawing ? "Cancel" : "Draw";
   button.classList.toggle("cancel", drawing);
   if (!drawing) account.showTurn(null);
 }

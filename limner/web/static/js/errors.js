@@ -16,8 +16,10 @@ export function show(text, extra = null, { focus = true } = {}) {
   field.closest("details")?.setAttribute("open", "");
   control(field)?.setAttribute("aria-invalid", "true");
   announce(text);
-  if (focus && !field.matches(".draw-bar")) control(field)?.focus();
-  if (focus) line.scrollIntoView?.({ block: "nearest" });
+  // The bar of Draw is always in sight.
+  if (!focus || field.matches(".draw-bar")) return;
+  control(field)?.focus();
+  line.scrollIntoView({ block: "nearest" });
 }
 
 /** Takes the sentences away: all, or those of one field. */

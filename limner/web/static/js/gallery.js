@@ -3,6 +3,7 @@
 import { get, picture as fetchPicture } from "./api.js";
 import { $, h } from "./dom.js";
 import { model } from "./account.js";
+import { key } from "./local.js";
 import * as stage from "./stage.js";
 import * as words from "./words.js";
 
@@ -14,6 +15,7 @@ let seen = null;
 export function setUp() {
   $("#more").addEventListener("click", () => load(next));
   stage.onLook((tile) => mark(tile?.picture?.id ?? null));
+  if (!key.get()) show();
 }
 
 /** The first page; the newest picture goes on the stage when nothing else is there. */

@@ -35,6 +35,6 @@ const OTHERS = [
 function show() {
   const rows = [...OTHERS, ...ACTIONS.filter((a) => a.key).map((a) => [a.key, a.says])];
   const box = dialog("Shortcuts",
-    h("dl", { class: "keys" }, rows.flatMap(([keys, says]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, says)])),
+    h("dl", { class: "keys" }, rows.flatMap(([keys, says]) => [h("dt", {}, keys.split("  ").map((one) => h("kbd", {}, one))), h("dd", {}, says)])),
     h("div", { class: "dialog-foot" }, h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Close")));
 }

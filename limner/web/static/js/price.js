@@ -33,7 +33,7 @@ function show(quote) {
   const line = $("#price");
   if (!quote) return line.replaceChildren();
   const each = quote.samples > 1 ? ` for ${quote.samples}` : "";
-  const short = account.credits() !== null && account.credits() < quote.credits ? "; more than is left" : "";
+  const short = account.credits() !== null && account.credits() < quote.credits ? ", not enough left" : "";
   line.title = `${quote.rows.toLocaleString("en")} UNet rows × ${quote.tiles} tiles of 64 × 64 pixels × ${words.count(quote.samples, "picture")}`;
   return line.replaceChildren(h("strong", {}, words.credits(quote.credits)), ` credits${each}${short}`);
 }

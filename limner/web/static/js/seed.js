@@ -23,7 +23,7 @@ export function setUp() {
     if (input.value.trim() !== text) input.value = text;
     input.closest(".seed").classList.toggle("loose", !o.locked);
     lock.setAttribute("aria-pressed", String(o.locked));
-    $("#seed-note").textContent = o.seed === null ? "" : o.locked ? "Kept for every drawing." : "The last one; the next is random.";
+    $("#seed-note").textContent = typeof o.seed !== "number" ? "" : o.locked ? "Kept for every drawing." : "The last one; the next is random.";
   });
 }
 

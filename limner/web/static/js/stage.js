@@ -14,8 +14,8 @@ export const looked = () => tiles[current] ?? null;
 export const shown = () => tiles;
 
 /** A place on the stage. `state` is waiting, drawing, done or failed. */
-export function makeTile({ width, height, label = "", picture = null, request = null }) {
-  return { width, height, label, picture, request, state: picture ? "done" : "waiting", word: "", preview: null, done: 0, node: null };
+export function makeTile({ width, height, label = "", word = "", picture = null, request = null }) {
+  return { width, height, label, picture, request, state: picture ? "done" : "waiting", word, preview: null, done: 0, node: null };
 }
 
 /** Puts `made` on the stage in place of what is there. */
@@ -72,7 +72,7 @@ function paint(tile) {
   if (!node) return;
   const face = $(".face", node);
   node.setAttribute("aria-label", labelOf(tile));
-  node.style.setProperty("--done", tile.state === "done" ? 0 : tile.done);
+  node.style.setProperty("--done", tile.state === "drawing" ? tile.done : 0);
   if (tile.state === "done") paintPicture(tile, face);
   else if (tile.state === "drawing" && tile.preview) paintImage(face, tile.preview, true);
   else face.replaceChildren(h("span", { class: `word ${tile.state === "failed" && !tile.calm ? "failed" : ""}` }, tile.word));

@@ -1,6 +1,7 @@
 // What stands under a picture: its facts, and what can be done with it.
 
 import { $, h } from "./dom.js";
+import { model } from "./account.js";
 import { ACTIONS, run } from "./actions.js";
 import * as stage from "./stage.js";
 import * as words from "./words.js";
@@ -26,12 +27,14 @@ function facts({ picture, request, took }) {
   const each = request && request.pictures.length ? Number(request.cost) / request.pictures.length : null;
   const told = [
     ["seed", String(picture.seed)],
-    ["size", `${picture.width}×${picture.height}`],
-    g && ["drawn in", `${g.steps} steps, ${g.scheduler}, guidance ${g.guidance}`],
     time && ["time", `${Number(time).toFixed(1)} s`],
     each !== null && ["cost", `${words.credits(each)} credits`],
-  ];
-  return h("p", { class: "facts" }, told.filter(Boolean).map(([name, value]) => h("span", {}, `${name} `, h("b", {}, value))));
+    ["size", words.size(picture, model()?.sprite_pixels)],
+    g && ["drawn in", `${g.steps} steps, ${g.scheduler}, guidance ${g.guidance}`],
+  ].filter(Boolean);
+  // What it was in one line, how it was drawn in the next.
+  return h("div", { class: "fact-lines" }, [told.slice(0, -2), told.slice(-2)].map((line) => h("p", { class: "facts" },
+    line.map(([name, value]) => h("span", {}, `${name} `, h("b", {}, value))))));
 }
 
 function actions(tile, quiet) {

@@ -20,7 +20,7 @@ function open(first) {
     image.src = await fetchPicture(picture.id, "png");
     const prompt = picture.request?.generation.prompt ?? "";
     image.alt = prompt;
-    line.textContent = `seed ${picture.seed} · ${picture.width}×${picture.height}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
+    line.textContent = `seed ${picture.seed} · ${words.size(picture, model()?.sprite_pixels)}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
   };
   const step = (by) => {
     gallery.open(picture.id);

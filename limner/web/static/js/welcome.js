@@ -9,15 +9,11 @@ import * as stage from "./stage.js";
 
 const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 32, height: 32, alt: "A knight in red armour, drawn by the model that comes with Limner" });
 
-/** Shows what fits: the key's form, or the first drawing; hidden once there are pictures. */
+/** Shows what fits: the key's form, or the first drawing; hidden while there are pictures. */
 export function show() {
   const box = $("#welcome");
-  if (stage.shown().length) {
-    box.hidden = true;
-    return;
-  }
   box.replaceChildren(...(key.get() ? firstDrawing() : firstVisit()));
-  box.hidden = false;
+  box.hidden = stage.shown().length > 0;
 }
 
 const firstVisit = () => [

@@ -30,3 +30,9 @@ export function when(iso) {
     ? date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
     : date.toLocaleDateString([], { day: "numeric", month: "short" });
 }
+
+/** A picture's size; of a model that paints sprites also the sprite's own, in its true pixels. */
+export function size({ width, height }, spritePixels) {
+  const sprite = spritePixels ? `, a sprite of ${width / spritePixels}×${height / spritePixels}` : "";
+  return `${width}×${height}${sprite}`;
+}
