@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from limner.cli import options
 from limner.errors import InvalidInput, NotFound
 from limner.store import keys
@@ -23,6 +25,17 @@ def opened(data_dir: Path | None, database_url: str | None) -> Iterator[Database
         yield database
     finally:
         database.close()
+
+
+@contextmanager
+def changing(
+    named: str, data_dir: Path | None, database_url: str | None
+) -> Iterator[tuple[Connection, Key]]:
+    """A transaction to change the key that ``named`` names. Raises as ``find``."""
+    with opened(data_dir, database_url) as database:
+        found = find(database, named)
+        with database.begin() as conn:
+            yield conn, found
 
 
 def find(database: Database, named: str) -> Key:

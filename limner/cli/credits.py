@@ -29,14 +29,11 @@ def grant(
     """Give credits to a key's account."""
     from limner.cli import books
     from limner.domain.pricing import as_text
-    from limner.store import ids, ledger
+    from limner.usecases import office
 
     amount = micro("credits", credits)
-    with books.opened(data_dir, database_url) as database:
-        found = books.find(database, key)
-        with database.begin() as conn:
-            ledger.grant(conn, found.account_id, amount, id=id or ids.new("grant"))
-            balance = ledger.balance(conn, found.account_id)
+    with books.changing(key, data_dir, database_url) as (conn, found):
+        balance = office.grant(conn, found.id, amount, id)
     print(f"{found.name} has {as_text(balance.available_micro)} credits.")
 
 

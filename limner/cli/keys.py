@@ -109,10 +109,8 @@ def revoke(
     from limner.cli import books
     from limner.store import keys
 
-    with books.opened(data_dir, database_url) as database:
-        found = books.find(database, key)
-        with database.begin() as conn:
-            keys.revoke(conn, found.id)
+    with books.changing(key, data_dir, database_url) as (conn, found):
+        keys.revoke(conn, found.id)
     print(f"{found.id} ({found.name}) is revoked.")
 
 
@@ -131,10 +129,8 @@ def rotate(
         raise InvalidInput(
             "grace-hours", f"--grace-hours is {grace_hours}; it must be 0 to {HOURS_MAX:,}."
         )
-    with books.opened(data_dir, database_url) as database:
-        found = books.find(database, key)
-        with database.begin() as conn:
-            plain, _ = keys.rotate(conn, found.id, grace_s=grace_hours * 3600)
+    with books.changing(key, data_dir, database_url) as (conn, found):
+        plain, _ = keys.rotate(conn, found.id, grace_s=grace_hours * 3600)
     print(plain)
 
 
@@ -153,10 +149,8 @@ def limit(
     from limner.store import keys
 
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
-    with books.opened(data_dir, database_url) as database:
-        found = books.find(database, key)
-        with database.begin() as conn:
-            keys.limit(conn, found.id, **limits)
+    with books.changing(key, data_dir, database_url) as (conn, found):
+        keys.limit(conn, found.id, **limits)
     print(f"{found.id} ({found.name}): {', '.join(limits) or 'nothing'} changed.")
 
 

@@ -69,7 +69,8 @@ def as_text(micro: int) -> str:
 def as_micro(credits: str | int | Decimal) -> int:
     """Credits as written by a person ("10", "0.5") in micro-credits, rounded down.
 
-    Raises ``ValueError`` for what is not a decimal number of at most ``CREDITS_MAX``.
+    Raises ``ValueError`` for what is not a decimal number of at most ``CREDITS_MAX``, and for one
+    that would be rounded down to nothing.
     """
     try:
         amount = Decimal(credits)
@@ -79,4 +80,7 @@ def as_micro(credits: str | int | Decimal) -> int:
         raise ValueError(f"{credits!r} is not an amount of credits such as 10 or 0.5")
     if not -CREDITS_MAX <= amount <= CREDITS_MAX:
         raise ValueError(f"{credits} is more than {CREDITS_MAX:,} credits")
-    return int((amount * MICRO).to_integral_value(ROUND_DOWN))
+    micro = int((amount * MICRO).to_integral_value(ROUND_DOWN))
+    if amount and not micro:
+        raise ValueError(f"{credits} is less than a micro-credit, 0.000001")
+    return micro

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from limner.domain.licences import RAIL_M
-from limner.errors import IdempotencyMismatch, LedgerError
+from limner.domain.pricing import as_text
+from limner.errors import IdempotencyMismatch, InvalidInput, LedgerError
 from limner.store import audit, ids, keys, ledger, usage
 from limner.store.audit import Fault
 from limner.store.db import Database
@@ -76,7 +77,7 @@ class Office:
 
     async def grant(self, key_id: str, micro: int, id: str | None = None) -> Balance:
         """Give a key's account credits; the same ``id`` grants once. Raises ``NotFound``."""
-        return await self._write(_grant, key_id, micro, id)
+        return await self._write(grant, key_id, micro, id)
 
     async def totals(self) -> dict[str, int]:
         """Micro-credits in each pocket over all accounts; they sum to zero."""
@@ -143,7 +144,13 @@ def _expiry(conn: Connection, days: float | None) -> float | None:
     return None if days is None else now(conn) + days * DAY_S
 
 
-def _grant(conn: Connection, key_id: str, micro: int, id: str | None) -> Balance:
+def grant(conn: Connection, key_id: str, micro: int, id: str | None) -> Balance:
+    """Give a key's account credits, once for each ``id``, whoever gives them.
+
+    Raises ``NotFound``, ``InvalidInput``, and ``IdempotencyMismatch`` for another grant's ``id``.
+    """
+    if micro <= 0:
+        raise InvalidInput("credits", f"credits is {as_text(micro)}; a grant must be above 0")
     account_id = keys.get(conn, key_id).account_id
     try:
         ledger.grant(conn, account_id, micro, id=f"grant_{id}" if id else ids.new("grant"))

@@ -35,7 +35,7 @@ class Credits:
         except ValueError:
             micro = -1
         if isinstance(value, bool) or micro < 0:
-            rule = f"it must be an amount of credits, 0 to {CREDITS_MAX:,}"
+            rule = f"it must be 0 to {CREDITS_MAX:,} credits, and 0.000001 at least unless it is 0"
             raise InvalidInput(field, f"{field} is {shown(value)}; {rule}")
         return micro
 
@@ -43,11 +43,21 @@ class Credits:
         return {"type": "number", "minimum": 0, "maximum": CREDITS_MAX}
 
 
+class Name(Text):
+    """A text that is shown in terminals."""
+
+    def read(self, field: str, value: Any) -> str:
+        name = super().read(field, value)
+        if not name.isprintable():
+            raise InvalidInput(field, f"{field} is {shown(name)}; it must be printable characters")
+        return name
+
+
 class Scopes:
     """A list of scopes, or one text with commas between them."""
 
     def read(self, field: str, value: Any) -> tuple[str, ...]:
-        words = value.split(",") if isinstance(value, str) else value
+        words = [w.strip() for w in value.split(",")] if isinstance(value, str) else value
         if not isinstance(words, list) or not words or not all(w in SCOPES for w in words):
             rule = f"it must be a list of {', '.join(SCOPES)}"
             raise InvalidInput(field, f"{field} is {shown(value)}; {rule}")
@@ -65,7 +75,7 @@ _LIMITS: Mapping[str, Reader] = {
     "concurrency": Whole(1, 1_000_000),
 }
 _NEW: Mapping[str, Reader] = {
-    "name": Text(1, 200),
+    "name": Name(1, 200),
     "credits": Credits(),
     "share_with": Text(1, 100),
     "scopes": Scopes(),
@@ -137,8 +147,6 @@ def _install_credits(app: FastAPI, desk: Desk) -> None:
 
     async def grant(request: Request) -> Response:
         values = await _read(request, desk, _GRANT, required=("key_id", "credits"))
-        if not values["credits"]:
-            raise InvalidInput("credits", "credits is 0; a grant must be above 0")
         balance = await office.grant(values["key_id"], values["credits"], values.get("id"))
         return Json({"key_id": values["key_id"], **_balance_json(balance)})
 
@@ -163,7 +171,7 @@ async def _read(
         raise InvalidInput(unknown[0], f"{shown(unknown[0])} is unknown here; allowed: {allowed}")
     for name in required:
         if name not in values:
-            raise InvalidInput(name, f"{name} is missing")
+            raise InvalidInput(name, f"{name} is missing; needed: {', '.join(required)}")
     assert not ignored
     nulls = {name: None for name in _LIMITS if name in fields and fields[name] is None}
     return values | nulls

@@ -91,3 +91,9 @@ def test_too_much(text):
 
 def test_less_than_a_micro_credit_is_dropped():
     assert pricing.as_micro(Decimal("0.0000019")) == 1
+
+
+@pytest.mark.parametrize("text", ["0.0000009", "1e-9", "-1e-9"])
+def test_an_amount_is_not_rounded_to_nothing(text):
+    with pytest.raises(ValueError, match="less than a micro-credit"):
+        pricing.as_micro(text)

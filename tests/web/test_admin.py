@@ -1,7 +1,9 @@
 """The operator's calls over the whole server: what a key may do follows at once."""
 
 import pytest
+from typer.testing import CliRunner
 
+from limner.cli.main import typer_app
 from tests.web import fakes
 from tests.web.served import serve
 
@@ -59,6 +61,18 @@ def test_the_same_grant_twice_and_another_under_its_id(served):
         for _ in range(2):
             assert admin.post("/api/admin/credits", json=grant).json()["available"] == 1
         assert admin.post("/api/admin/credits", json={**grant, "credits": 2}).status_code == 422
+        nothing = admin.post("/api/admin/credits", json={**grant, "credits": 0})
+        assert nothing.json()["error"] == "credits is 0; a grant must be above 0"
+        given = ["credits", "grant", key, "1", "--id", "bill"]
+        database = ["--database-url", served.settings.database_url]
+        assert CliRunner().invoke(typer_app, [*given, *database]).output == "x has 1 credits.\n"
+
+
+def test_scopes_as_one_text_may_have_spaces(served):
+    with served.http(served.admin) as admin:
+        wanted = {"name": "spaced", "scopes": "draw, read"}
+        made = admin.post("/api/admin/keys", json=wanted).json()
+    assert made["scopes"] == ["draw", "read"]
 
 
 @pytest.mark.parametrize(
@@ -66,14 +80,15 @@ def test_the_same_grant_twice_and_another_under_its_id(served):
     [
         ("POST", "keys", {}, "name is missing"),
         ("POST", "keys", {"name": ""}, "1 to 200 characters"),
+        ("POST", "keys", {"name": "b\x07ell"}, "printable"),
         ("POST", "keys", {"name": "x", "scopes": ["root"]}, "draw, read, admin"),
         ("POST", "keys", {"name": "x", "scopes": [[]]}, "draw, read, admin"),
         ("POST", "keys", {"name": "x", "credits": -1}, "0 to 1,000,000,000"),
         ("POST", "keys", {"name": "x", "credits": True}, "0 to 1,000,000,000"),
         ("POST", "keys", {"name": "x", "credits": "1e400"}, "0 to 1,000,000,000"),
+        ("POST", "keys", {"name": "x", "credits": 1e-7}, "0.000001 at least"),
         ("POST", "keys", {"name": "x", "concurency": 1}, '"concurency" is unknown'),
         ("PATCH", "keys/key_1", {"requests_per_minute": 0}, "requests_per_minute"),
-        ("POST", "credits", {"key_id": "key_1", "credits": 0}, "above 0"),
         ("POST", "credits", {"key_id": "key_1"}, "credits is missing"),
     ],
 )
