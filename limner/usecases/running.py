@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from limner.domain.params import Generation
 from limner.engine.request import Event, Pixels, Request
 from limner.store.jobs import Job
+from limner.usecases.darkroom import Print
 from limner.usecases.orders import Outcome
 
 
@@ -31,6 +32,7 @@ class Running:
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     events: asyncio.Queue[Event | Stop] = field(default_factory=asyncio.Queue)
     request: Request | None = None
+    prints: list[asyncio.Future[Print]] = field(default_factory=list)
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
     watched: bool = False
 

@@ -14,7 +14,13 @@ from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.engine.client import EngineClient, EngineStatus
 from limner.engine.request import Drawn, Event, Failed, Pixels, Progress, Request
-from limner.errors import EngineFault, LimnerError, ModelLoading, WaitedTooLong
+from limner.errors import (
+    DatabaseUnavailable,
+    EngineFault,
+    LimnerError,
+    ModelLoading,
+    WaitedTooLong,
+)
 from limner.settings import Settings
 from limner.store import images, ledger
 from limner.store.db import Database
@@ -100,6 +106,7 @@ class Studio(Threads):
         except Exception as error:
             shown = _shown(running.job.id, error)
             await self.settle(running.job.id, running.lease_id, shown)
+            await self._discard(running, error)
             running.outcome.set_exception(shown)
             if shown is error:
                 raise
@@ -177,8 +184,7 @@ class Studio(Threads):
             await self.in_store(self.engine.submit, self._request(running))
         finally:
             running.submitted.set()
-        prints: list[asyncio.Future[Print]] = []
-        errors: list[Exception] = []
+        prints, errors = running.prints, list[Exception]()
         while len(prints) + len(errors) < running.generation.samples:
             event = await running.events.get()
             if isinstance(event, Stop):
@@ -234,6 +240,17 @@ class Studio(Threads):
         cost = job.price_micro // job.samples * len(made)
         pictures = tuple(one.picture for one in made)
         return Outcome(job.id, pictures, cost, balance, seconds, adjustments, replayed=False)
+
+    async def _discard(self, running: Running, error: Exception) -> None:
+        """Delete the files of pictures that were not billed; not where that is not known."""
+        if isinstance(error, DatabaseUnavailable) or not isinstance(error, LimnerError):
+            return
+        made = await asyncio.gather(*running.prints, return_exceptions=True)
+        files = [one.row["file"] for one in made if isinstance(one, Print)]
+        try:
+            await self.in_store(self.delete_files, files)
+        except Exception:  # the sweeper finds them
+            log.exception("files of request %s could not be deleted yet", running.job.id)
 
     def _lost(self) -> None:
         # A loop that is closed has nothing running any more.

@@ -52,6 +52,11 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
             assert ledger.totals(conn)["held"] == 0 or not empty
 
 
+def files(folder):
+    """What the folder of pictures holds."""
+    return [path for path in (folder / "pictures").rglob("*") if path.is_file()]
+
+
 def balance(database, key):
     with database.read() as conn:
         return ledger.balance(conn, key.account_id)

@@ -58,11 +58,11 @@ def test_after_a_lost_connection_nothing_is_told_twice(database, tmp_path):
 
     async def story():
         async with queue_of(database, tmp_path, engine=FakeEngine(step_s=0.01)) as queue:
-            job = (await queue.submit(key, order(steps=20))).job
+            job = (await queue.submit(key, order(steps=100))).job
             first = []
             async for note in follow(queue, key, job.id):
                 first.append(note)
-                if len(first) == 6:
+                if note.name == "progress":
                     break
             rest = await notes_of(queue, key, job.id, first[-1].number)
             assert min(note.number for note in rest[:-1]) > first[-1].number

@@ -8,11 +8,7 @@ from limner.errors import Gone, NotFound
 from limner.store import images, jobs
 from limner.usecases.gallery import Gallery
 from tests.store.databases import customer
-from tests.usecases.house import balance, house, order
-
-
-def files(folder):
-    return [path for path in (folder / "pictures").rglob("*") if path.is_file()]
+from tests.usecases.house import balance, files, house, order
 
 
 def test_a_gallery_is_newest_first_and_ones_own(database, tmp_path):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from limner.domain.params import Source
-from limner.errors import Gone, NotFinite
+from limner.errors import Aborted, DatabaseUnavailable, Gone, NotFinite
 from limner.store import images, jobs
+from limner.usecases import books
 from limner.usecases.gallery import Gallery
 from limner.usecases.retention import Retention
 from tests.store.databases import customer
-from tests.usecases.house import house, order
-from tests.usecases.test_gallery import files
+from tests.usecases.house import files, house, order
 
 
 def age(database, request_id, days):
@@ -66,6 +66,27 @@ def test_the_oldest_go_when_room_runs_out(database, tmp_path, monkeypatch):
             assert await asyncio.to_thread(Retention(generate.studio).sweep) == 1
             left = await Gallery(generate.studio).pictures(key)
             assert {p.request_id for p in left} == {one.request_id for one in drawn[1:]}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("error", "left"), [(Aborted("cancelled"), 0), (DatabaseUnavailable("perhaps stored"), 2)]
+)
+def test_files_of_what_was_not_billed_do_not_wait_for_the_sweeper(
+    database, tmp_path, monkeypatch, error, left
+):
+    key = customer(database)
+
+    def fail(*_):
+        raise error
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            monkeypatch.setattr(books, "complete", fail)
+            with pytest.raises(type(error)):
+                await generate.run(key, order(samples=2))
+            assert len(files(tmp_path)) == left
 
     asyncio.run(story())
 
