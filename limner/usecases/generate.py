@@ -35,7 +35,7 @@ from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases import books, sources
+from limner.usecases import books, explain, sources
 from limner.usecases.orders import Order, Outcome, StoredPicture
 from limner.usecases.running import Running
 from limner.usecases.studio import Studio, model_of
@@ -181,6 +181,8 @@ class Generate:
 
     async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
         structlog.contextvars.bind_contextvars(request_id=job.id)
+        if order.on_stored is not None:
+            order.on_stored(job.id)
         running = self.studio.take(job, lease_id, order.pixels, order.on_event)
         serving.join(running)
         return await self.studio.finish(running, self.settings.wait_max_s)
@@ -223,8 +225,9 @@ class _Serving:
 def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
     """The price, and what the prompt's parser had to change.
 
-    Raises ``InvalidInput`` when no step would run.
+    Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
     """
+    explain.check(generation)
     positive = prompt.parse(generation.prompt, generation.steps)
     negative = prompt.parse(generation.negative_prompt, generation.steps, negative=True)
     branches = pricing.branch_count(positive.weights, generation.guidance)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from limner.domain.params import Generation
+from limner.errors import LimnerError
 from limner.usecases.orders import Order, Outcome
 
 if TYPE_CHECKING:
@@ -42,15 +43,31 @@ def _key(key: str | None, line: int) -> str | None:
 async def run_all(generate: Draws, caller: Key, orders: Sequence[Order]) -> Outcome:
     """Draw all orders at once; one outcome that holds the pictures of all, in order.
 
-    The first error, or a cancellation, stops the rest; what was not drawn is not billed.
+    The first error, or a cancellation, stops the rest; what was not drawn is not billed. The error
+    is raised unless some orders were drawn before it: these are the outcome, and it says so.
     """
     tasks = [asyncio.create_task(generate.run(caller, order)) for order in orders]
     try:
         return merged(await asyncio.gather(*tasks))
+    except LimnerError as error:
+        await _stop(tasks)
+        if not (drawn := [task.result() for task in tasks if _succeeded(task)]):
+            raise
+        told = f"{len(drawn)} of {len(orders)} lines were drawn, and only these are billed: {error}"
+        outcome = merged(drawn)
+        return replace(outcome, adjustments=(*outcome.adjustments, told))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _stop(tasks)
+
+
+async def _stop(tasks: Sequence[asyncio.Task[Outcome]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _succeeded(task: asyncio.Task[Outcome]) -> bool:
+    return not task.cancelled() and task.exception() is None
 
 
 def merged(outcomes: Sequence[Outcome]) -> Outcome:

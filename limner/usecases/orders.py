@@ -15,8 +15,9 @@ class Order:
     """One call: what to draw, and how it came in.
 
     ``body_sha256`` tells whether two calls with one ``idempotency_key`` are the same.
-    ``adjustments`` are sentences about what the surface changed. ``on_event`` is called on the
-    event loop with each engine event and must not block.
+    ``adjustments`` are sentences about what the surface changed. Both callbacks are called on the
+    event loop and must not block: ``on_stored`` with the id of the request that was made of this
+    order, ``on_event`` with each engine event.
     """
 
     generation: Generation
@@ -26,6 +27,7 @@ class Order:
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     adjustments: tuple[str, ...] = ()
     idempotency_key: str | None = None
+    on_stored: Callable[[str], None] | None = None
     on_event: Callable[[Event], None] | None = None
 
 

@@ -114,7 +114,8 @@ class Errors:
     """Outermost of our layers: a request id on every answer, and errors as JSON.
 
     A handler adds headers to whatever will be answered, error or not, through
-    ``request.state.headers``. More than ``at_once_max`` requests in progress are refused here.
+    ``request.state.headers``. More than ``at_once_max`` requests in progress are refused here, and
+    those on a connection too many.
     """
 
     def __init__(self, app: ASGIApp, *, at_once_max: int) -> None:
@@ -139,35 +140,41 @@ class Errors:
 
         self._at_once += 1
         try:
-            self._check_crowd()
+            self._check_crowd(state)
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
             if begun:
                 raise
-            response = _render(Request(scope), error, extra["x-request-id"])
+            response = _render(Request(scope), error)
             await response(scope, receive, send_with_headers)
         finally:
             self._at_once -= 1
 
-    def _check_crowd(self) -> None:
+    def _check_crowd(self, state: dict[str, Any]) -> None:
+        if most := state.get("connections_max"):
+            state["headers"]["connection"] = "close"
+            raise errors.Unavailable(f"The server has {most} connections, its limit; try again", 2)
         if self._at_once > self._at_once_max:
             raise errors.Unavailable(
                 f"The server is busy with {self._at_once_max} requests, its limit", 2
             )
 
 
-def _render(request: Request, error: Exception, request_id: str) -> Response:
+def _render(request: Request, error: Exception) -> Response:
     request.state.refusal = type(error).__name__ if isinstance(error, LimnerError) else "Fault"
-    if not isinstance(error, LimnerError):
+    request_id = request.state.headers["x-request-id"]
+    if isinstance(error, LimnerError):
+        status, text, headers = status_of(error), str(error), error_headers(error)
+        if status >= 500:
+            log.warning("%s for %s: %s", status, request_id, type(error).__name__)
+    else:
+        status, text, headers = 500, "The server failed to answer this", {}
         log.error(
             "fault in %s %s, %s", request.method, request.url.path, request_id, exc_info=error
         )
-        text = f"The server failed to answer this; please report {request_id} to its operator"
-        return envelope(request, 500, text, error)
-    status = status_of(error)
-    if status >= 500:
-        log.warning("%s for %s: %s", status, request_id, type(error).__name__)
-    return envelope(request, status, str(error), error, error_headers(error))
+    if status == 500:
+        text = f"{text.removesuffix('.')}; please report {request_id} to its operator"
+    return envelope(request, status, text, error, headers)
 
 
 def envelope(

@@ -80,7 +80,7 @@ def _drawer(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
         key_id = request.state.caller.id
-        try:
+        async with desk.account(request):
             fields = await options.read_body(request, desk)
             drawing = await form.to_drawing(
                 fields, readers, desk.settings, mixing.catalogue(desk.settings),
@@ -88,8 +88,6 @@ def _drawer(
             )  # fmt: skip
             digest = body.digest(request.url.path, fields)
             outcome = await _sit(request, desk, studio, drawing, digest)
-        finally:
-            await desk.show_standing(request)
         return await _answer(desk, drawing, outcome, fields)
 
     return draw

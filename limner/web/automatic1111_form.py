@@ -12,11 +12,7 @@ from limner import imaging
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
     SAMPLES_MAX,
-    SEED_MAX,
-    SIDE_MAX,
-    SIDE_MIN,
     SIDE_MULTIPLE,
-    STEPS_MAX,
     Generation,
     ResizeMode,
     Source,
@@ -26,27 +22,27 @@ from limner.engine.request import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.web import automatic1111_lists as lists
-from limner.web import inputs, mixing
+from limner.web import inputs, mixing, ranges
 from limner.web.fields import Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
 from limner.web.mixing import Mix
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
 RANDOM_SEEDS = 2**32
-_PROMPT, _NAME, _SEED = Text(0, PROMPT_LENGTH_MAX), Text(0, 100), Whole(-1, SEED_MAX)
+_NAME = Text(0, 100)
 
 TXT2IMG: Mapping[str, Reader] = {
-    "prompt": _PROMPT,
-    "negative_prompt": _PROMPT,
+    "prompt": ranges.MAYBE_PROMPT,
+    "negative_prompt": ranges.MAYBE_PROMPT,
     "styles": Items(_NAME, 32),
-    "seed": _SEED,
-    "subseed": _SEED,
+    "seed": ranges.SEED,
+    "subseed": ranges.SEED,
     "subseed_strength": Number(0, 1),
-    "steps": Whole(1, STEPS_MAX),
-    "cfg_scale": Number(0, 100),
-    "width": Whole(SIDE_MIN, SIDE_MAX),
-    "height": Whole(SIDE_MIN, SIDE_MAX),
-    "batch_size": Whole(1, SAMPLES_MAX),
-    "n_iter": Whole(1, SAMPLES_MAX),
+    "steps": ranges.STEPS,
+    "cfg_scale": ranges.GUIDANCE,
+    "width": ranges.ANY_SIDE,
+    "height": ranges.ANY_SIDE,
+    "batch_size": ranges.SAMPLES,
+    "n_iter": ranges.SAMPLES,
     "sampler_name": _NAME,
     "sampler_index": _NAME,
     "scheduler": _NAME,
@@ -105,6 +101,9 @@ _NOTHING: Mapping[str, tuple[Any, ...]] = {
     "image_cfg_scale": (1.5,),
     "seed_resize_from_h": (-1,),
     "seed_resize_from_w": (-1,),
+    # ``mask_blur`` overrules both, and is 4 where it is absent, as they are.
+    "mask_blur_x": (4,),
+    "mask_blur_y": (4,),
 }
 _RESIZE: Mapping[int, ResizeMode] = {0: "stretch", 1: "crop", 2: "fill", 3: "stretch"}
 
@@ -216,11 +215,14 @@ def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -
 
 
 def _clip_skip(override: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]) -> int:
-    asked = {**options, **override}
-    notes += [
-        f"override_settings.{cut(name)} was ignored" for name in override if name != CLIP_SKIP
-    ]
-    return int(Whole(1, 12).read(CLIP_SKIP, asked.get(CLIP_SKIP) or 1))
+    given = {name: value for name, value in override.items() if value is not None}
+    notes += [f"override_settings.{cut(name)} was ignored" for name in given if name != CLIP_SKIP]
+    return read_clip_skip({**options, **given}.get(CLIP_SKIP, 1))
+
+
+def read_clip_skip(value: Any) -> int:
+    """1 to 12; 0 leaves no layer out either. Raises ``InvalidInput``."""
+    return int(Whole(1, 12).read(CLIP_SKIP, value or 1))
 
 
 async def _source(

@@ -19,9 +19,9 @@ from limner.web import automatic1111_info as told
 from limner.web import automatic1111_lists as lists
 from limner.web import body, mixing
 from limner.web.answers import Json
-from limner.web.automatic1111_form import CLIP_SKIP
+from limner.web.automatic1111_form import CLIP_SKIP, read_clip_skip
 from limner.web.desk import Desk
-from limner.web.fields import Whole, shown
+from limner.web.fields import shown
 
 ROOT = "/sdapi/v1"
 KEYS_MAX = 10_000
@@ -61,16 +61,15 @@ def _install_options(app: FastAPI, desk: Desk, options: Options) -> None:
     async def change(request: Request) -> Response:
         fields = await read_body(request, desk)
         asked, model = fields.get("sd_model_checkpoint"), _model(desk)
-        known = (lists.title(model), model.name, model.sha256, model.sha256[:10])
+        known = set(lists.models(model)[0].values())
         if asked and asked not in known:
             raise InvalidInput(
                 "sd_model_checkpoint",
                 f"sd_model_checkpoint is {shown(asked)}; this server has loaded "
                 f"{lists.title(model)} and no other",
             )
-        if layers := fields.get(CLIP_SKIP):
-            number = Whole(1, 12).read(CLIP_SKIP, layers)
-            options.set(request.state.caller.id, {CLIP_SKIP: number})
+        if (layers := fields.get(CLIP_SKIP)) is not None:
+            options.set(request.state.caller.id, {CLIP_SKIP: read_clip_skip(layers)})
         return Json({})
 
     path = f"{ROOT}/options"

@@ -15,7 +15,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from limner.errors import Aborted, BodyTooLarge, MalformedBody, WrongContentType
+from limner.errors import Aborted, BodyTooLarge, MalformedBody, Unavailable, WrongContentType
 from limner.web.fields import cut
 
 DEPTH_MAX = 32
@@ -28,8 +28,8 @@ CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1")
 async def read_object(request: Request, *, max_bytes: int, max_s: float) -> dict[str, Any]:
     """The body as an object: of JSON, or of ``multipart/form-data`` (text, and bytes of files).
 
-    Raises ``WrongContentType``, ``BodyTooLarge``, ``MalformedBody``, or ``Aborted`` when the
-    client leaves before the body's end.
+    Raises ``WrongContentType``, ``BodyTooLarge``, ``MalformedBody``, ``Unavailable`` for a body
+    that is too slow, or ``Aborted`` when the client leaves before its end.
     """
     kind = content_type(request)
     if kind not in ("application/json", "multipart/form-data"):
@@ -59,7 +59,9 @@ async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytes
                 if len(body) > max_bytes:
                     raise too_large
     except TimeoutError as error:
-        raise MalformedBody(f"The body did not arrive within {max_s:g} seconds") from error
+        raise Unavailable(
+            f"The body did not arrive within {max_s:g} seconds, the limit; send it again", 2
+        ) from error
     except ClientDisconnect as error:
         raise Aborted("The client left before its request was complete") from error
     return bytes(body)
@@ -140,7 +142,9 @@ def _without_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in values:
-            raise MalformedBody(f"The name {cut(ascii(name))} stands more than once in the body")
+            raise MalformedBody(
+                f"The name {cut(ascii(name))} stands more than once in the body; it may stand once"
+            )
         values[name] = value
     return values
 

@@ -1,7 +1,8 @@
 """What a client's connection may do before anything of ours sees a request.
 
 uvicorn waits for ever for a request's head, however long, and refuses what is too much without
-a word. Here a head must arrive in time and in bounds, and a connection too many is told so. The
+a word. Here a head must arrive in time and in bounds, and the application is told that a
+connection is one too many, so that it answers, counts and logs that like any other refusal. The
 rest of a body that has its answer is read, so that its client sees the answer, but not for ever.
 """
 
@@ -10,12 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from limner.errors import Unavailable
-from limner.web.answers import envelope, error_headers
 
 HEAD_MAX_S = 30.0
 REST_MAX_S = 30.0
@@ -37,7 +34,7 @@ class Connection(HttpToolsProtocol):
         """A client has come."""
         super().connection_made(transport)
         if self._most is not None and len(self.connections) > self._most:
-            self.app = _Refusal(self._most)
+            self.app = _Crowded(self.app, self._most)
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -101,14 +98,12 @@ class Connection(HttpToolsProtocol):
             self.send_400_response(reason)
 
 
-class _Refusal:
-    """ASGI application for connections beyond ``most``: it answers once and hangs up."""
+class _Crowded:
+    """The application for a connection beyond ``most``, which it finds in its state."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = Unavailable(f"The server has {self._most} connections, its limit; try again", 2)
-        headers = {**error_headers(error), "Connection": "close"}
-        answer = envelope(Request(scope), 503, str(error), error, headers)
-        await answer(scope, receive, send)
+        scope.setdefault("state", {})["connections_max"] = self._most
+        await self._app(scope, receive, send)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 
 from limner.domain.pricing import as_text
-from limner.errors import Aborted, InsufficientCredits
+from limner.errors import Aborted, InsufficientCredits, LimnerError
 from limner.settings import Settings
 from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
@@ -30,10 +31,8 @@ class Desk:
 
     async def draw(self, request: Request, order: Order) -> Outcome:
         """Run ``order`` for the request's caller; stops the work when the client leaves."""
-        run = self.services.generate.run(request.state.caller, order)
-        outcome: Outcome = await unless_gone(request, run)
-        request.state.headers["x-request-id"] = outcome.request_id
-        return outcome
+        run = self.services.generate.run(request.state.caller, _named(request, order))
+        return name_outcome(request, await unless_gone(request, run))
 
     async def draw_lines(self, request: Request, orders: Sequence[Order]) -> Outcome:
         """Run several orders as one; nothing begins unless the balance pays for all."""
@@ -50,20 +49,47 @@ class Desk:
                 available_micro=available_micro,
                 price_micro=price_micro,
             )
-        outcome = await unless_gone(request, lines.run_all(generate, caller, orders))
-        request.state.headers["x-request-id"] = outcome.request_id
-        return outcome
+        orders = [_named(request, orders[0]), *orders[1:]]
+        run = lines.run_all(generate, caller, orders)
+        return name_outcome(request, await unless_gone(request, run))
 
-    async def show_standing(self, request: Request) -> None:
-        """Put balance and what is left of the key's minute on whatever will be answered."""
-        standing = await self.services.accounts.standing(request.state.caller)
-        request.state.headers.update(
-            {
+    @asynccontextmanager
+    async def account(self, request: Request) -> AsyncIterator[None]:
+        """Put balance and what is left of the key's minute on whatever will be answered.
+
+        A refusal says that it cost nothing.
+        """
+        headers = request.state.headers
+        try:
+            yield
+        except LimnerError:
+            headers["x-cost"] = as_text(0)
+            raise
+        finally:
+            standing = await self.services.accounts.standing(request.state.caller)
+            headers |= {
                 "x-remaining-credits": as_text(standing.available_micro),
                 "x-rate-limit-remaining": str(standing.requests_left),
                 "x-rate-limit-reset-at-utc": standing.reset_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
-        )
+
+
+def _named(request: Request, order: Order) -> Order:
+    """``order``; the id under which it is stored is the answer's, also where it fails."""
+
+    def name(request_id: str) -> None:
+        request.state.headers["x-request-id"] = request_id
+
+    return replace(order, on_stored=name)
+
+
+def name_outcome(request: Request, outcome: Outcome) -> Outcome:
+    """``outcome``, with its id and cost in the answer's headers."""
+    request.state.headers |= {
+        "x-request-id": outcome.request_id,
+        "x-cost": as_text(outcome.cost_micro),
+    }
+    return outcome
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

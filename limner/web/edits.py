@@ -31,6 +31,7 @@ async def prepare(
     image = fields.get("image[]", fields.get("image"))
     if not isinstance(image, str | bytes) or not image:
         raise InvalidInput("image", "image is missing; send a picture as a file of the form")
+    told = ["image was ignored beside image[]"] if {"image", "image[]"} <= fields.keys() else []
     rest["image"] = await inputs.read_bytes("image", image, settings)
     mask = fields.get("mask") or None
     if mask is not None:
@@ -38,7 +39,7 @@ async def prepare(
     size, area, notes = await asyncio.to_thread(_look, rest["image"], mask)
     if area is not None:
         rest = {"strength": 1.0, **rest, "mask": area}
-    return rest, size, notes
+    return rest, size, [*told, *notes]
 
 
 def _look(image: bytes, mask: bytes | None) -> tuple[tuple[int, int], bytes | None, list[str]]:

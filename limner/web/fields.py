@@ -183,9 +183,11 @@ def read(
     ignored: list[str] = []
     for name, value in body.items():
         own = aliases.get(name, name)
+        if value is None:
+            continue
         if own not in readers or (own != name and own in body):
             ignored.append(f"{cut(name)} was ignored")
-        elif value is not None and (value != "" or isinstance(readers[own], Text)):
+        elif value != "" or isinstance(readers[own], Text):
             values[own] = readers[own].read(name, value)
     return values, bounded(ignored)
 

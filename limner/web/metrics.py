@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterator
 
 from fastapi import FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
@@ -28,6 +28,7 @@ from limner.web.seeing import Meters
 
 def install(app: FastAPI, desk: Desk, meters: Meters) -> None:
     """Add the route."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the lines
 
     async def show(_: Request) -> Response:
         now = CollectorRegistry()

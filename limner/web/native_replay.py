@@ -14,7 +14,7 @@ from limner.errors import InvalidInput
 from limner.usecases.replay import Replayed
 from limner.web import body, openapi
 from limner.web.answers import Json
-from limner.web.desk import Desk, unless_gone
+from limner.web.desk import Desk, name_outcome, unless_gone
 from limner.web.fields import shown
 
 _WANTED = 'send {"picture_id": "pic_..."} of a stored picture, or {"receipt": {...}}'
@@ -25,16 +25,14 @@ def install(app: FastAPI, desk: Desk) -> None:
 
     async def replay(request: Request) -> Response:
         settings = desk.settings
-        fields = await body.read_object(
-            request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
-        )
-        try:
+        async with desk.account(request):
+            fields = await body.read_object(
+                request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
+            )
             record = await _record(request, desk, fields)
             run = desk.services.replay.run(request.state.caller, record)
             replayed = await unless_gone(request, run)
-        finally:
-            await desk.show_standing(request)
-        request.state.headers["x-request-id"] = replayed.outcome.request_id
+        name_outcome(request, replayed.outcome)
         return Json(_told(replayed))
 
     app.add_api_route("/api/replay", replay, methods=["POST"], **_operation())

@@ -19,7 +19,7 @@ from limner.errors import InvalidInput, NotFound
 from limner.settings import Settings
 from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
-from limner.web import body, edits, openai_docs, pictures, segmind, wire
+from limner.web import body, edits, openai_docs, pictures, ranges, segmind, wire
 from limner.web.answers import Json, adjustments
 from limner.web.desk import Desk
 from limner.web.fields import Choice, Flag, Reader, Text, Whole, cut, read, shown
@@ -61,15 +61,14 @@ OWN: Mapping[str, Reader] = {
     "response_format": Choice(("b64_json", "url")),
     "stream": Flag(),
 }
-_SIDE = Whole(SIDE_MIN, SIDE_MAX)
 _NOT_HERE = ("base64", "output", "image", "mask", "strength", "resize_mode", "mask_blur")
 _PLAIN = {name: reader for name, reader in wire.READERS.items() if name not in _NOT_HERE}
 _READERS: Mapping[str, Reader] = {
     **_PLAIN,
     "output_format": Choice(tuple(SUFFIXES)),
-    "samples": Whole(1, SAMPLES_MAX),
-    "img_width": _SIDE,
-    "img_height": _SIDE,
+    "samples": ranges.SAMPLES,
+    "img_width": ranges.ANY_SIDE,
+    "img_height": ranges.ANY_SIDE,
 }
 _FILLED_IN = ("samples", "img_width", "img_height")
 _DEFAULTS = {**wire.DEFAULTS, "output_format": "png"}
@@ -112,7 +111,7 @@ def names(settings: Settings) -> tuple[str, ...]:
 
 def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
-        try:
+        async with desk.account(request):
             own, call, digest = await _read_call(request, desk, form)
             first = Order(
                 generation=call.generation,
@@ -124,8 +123,6 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
                 idempotency_key=request.headers.get("idempotency-key"),
             )
             outcome = await desk.draw_lines(request, lines.orders(first, call.lines))
-        finally:
-            await desk.show_standing(request)
         return await _answer(desk.settings, own, call, outcome)
 
     return draw

@@ -17,7 +17,7 @@ from limner.web import openapi, segmind, wire
 from limner.web.answers import Json, adjustments
 from limner.web.desk import Desk
 from limner.web.fields import Choice, Flag, Reader, read
-from limner.web.stored import SUFFIXES, metrics_json, picture_url
+from limner.web.stored import SUFFIXES, metrics_json, picture_url, seconds
 
 # What a caller wished for the files travels in the URL of the result.
 _WISHES: Mapping[str, Reader] = {
@@ -39,7 +39,8 @@ def install(app: FastAPI, desk: Desk) -> None:
     async def show_status(request: Request) -> Response:
         status = await find(request, desk)
         job = status.job
-        metrics = {"inference_time": job.infer_seconds} if job.status == "COMPLETED" else {}
+        done = job.status == "COMPLETED"
+        metrics = {"inference_time": seconds(job.infer_seconds)} if done else {}
         return _failed(status) or Json(
             {"status": job.status, "request_id": job.id, "metrics": metrics}
         )
@@ -73,13 +74,11 @@ async def find(request: Request, desk: Desk) -> Status:
 
 def _submitter(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def submit(request: Request) -> Response:
-        try:
+        async with desk.account(request):
             call, digest = await segmind.read_call(request, desk, form, mixed=True)
             segmind.size_of_sprite(call, desk)
             order = segmind.to_order(request, call, digest, _unfit(call))
             accepted = await desk.services.queue.submit(request.state.caller, order)
-        finally:
-            await desk.show_standing(request)
         request.state.headers["x-request-id"] = accepted.job.id
         return _accepted(desk.settings, call, accepted)
 

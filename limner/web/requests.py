@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,7 +19,7 @@ from limner.usecases.queue import PAGE_MAX
 from limner.web import body, events, openapi, wire
 from limner.web.answers import Json
 from limner.web.desk import Desk
-from limner.web.fields import Number, Reader, Whole, read
+from limner.web.fields import Number, Reader, Whole, bounded, cut, read
 from limner.web.native_form import FORM
 from limner.web.queue import REQUEST_ID
 from limner.web.stored import request_json
@@ -32,11 +33,9 @@ def install(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
 
     async def submit(request: Request) -> Response:
-        try:
+        async with desk.account(request):
             orders = await _read_orders(request, desk)
             accepted = await desk.services.queue.submit_all(request.state.caller, orders)
-        finally:
-            await desk.show_standing(request)
         return Json({"requests": [request_json(desk.settings, status) for status in accepted]})
 
     async def page(request: Request) -> Response:
@@ -87,16 +86,26 @@ async def _read_orders(request: Request, desk: Desk) -> list[Order]:
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
     bodies = _bodies(fields)
+    beside = _beside(fields)
     whole = body.digest(request.url.path, fields)
     orders: list[Order] = []
     for place, each in enumerate(bodies):
         orders += await _orders_of(request, settings, each, place, whole)
+    orders = [replace(order, adjustments=(*beside, *order.adjustments)) for order in orders]
     if len(orders) > SUBMISSION_MAX:
         raise InvalidInput(
             "requests",
             f"requests makes {len(orders)} requests; at most {SUBMISSION_MAX} are taken at once",
         )
     return orders
+
+
+def _beside(fields: Mapping[str, Any]) -> list[str]:
+    """A note for each field that stands beside a list of bodies, where none is read."""
+    if "requests" not in fields:
+        return []
+    ignored = [n for n, value in fields.items() if n != "requests" and value is not None]
+    return bounded([f"{cut(name)} was ignored: it stands beside requests" for name in ignored])
 
 
 def _bodies(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -75,13 +75,11 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
 
 
 async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
-    try:
+    async with desk.account(request):
         call, digest = await read_call(request, desk, form)
         sprite_pixels = size_of_sprite(call, desk)
         orders = lines.orders(to_order(request, call, digest), call.lines)
         outcome = await desk.draw_lines(request, orders)
-    finally:
-        await desk.show_standing(request)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
     files = await asyncio.to_thread(
         pictures.encode,
@@ -169,7 +167,6 @@ def result_headers(format: imaging.Format, outcome: Outcome, files: Files) -> di
     }
     headers = {
         "x-generation-time": f"{outcome.infer_seconds:.3f}",
-        "x-cost": as_text(outcome.cost_micro),
         "x-seed-value": str(seeds[0]),
         "x-output-metadata": json.dumps(shape),
     }

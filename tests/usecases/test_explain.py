@@ -15,9 +15,13 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from typer.testing import CliRunner
 
 from limner.cli.explain import explain as command
+from limner.domain.attention import Span
+from limner.domain.chunks import cut
 from limner.domain.params import Generation, Source
+from limner.engine.guidance import count_rows
 from limner.engine.layouts import TOKENIZER
-from limner.usecases.explain import explain, explain_generation, tokenize
+from limner.errors import InvalidInput
+from limner.usecases.explain import check, explain, explain_generation, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +112,31 @@ def test_chunks_hold_no_padding_and_are_cut_where_the_engine_cuts() -> None:
 )
 def test_what_a_request_would_be_refused_for_is_told(text: str, words: str) -> None:
     assert any(words in sentence for sentence in explain(text, 20)["adjustments"])
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [
+        ("prompt", " AND ".join("a" * 9), "prompt composes 9 prompts with AND; at most 8"),
+        ("negative_prompt", " BREAK ".join("a" * 9), "negative_prompt is 9 chunks"),
+        ("prompt", f"[{'|'.join('abcdefghijklmnopqrstu')}]" + " BREAK x" * 7, "at most 160 chunks"),
+    ],
+)
+def test_what_the_engine_would_refuse_is_refused_before(field: str, text: str, words: str) -> None:
+    asked = Generation(**{"prompt": "x", "steps": 30, "seed": 1, field: text})
+    with pytest.raises(InvalidInput, match=words) as refused:
+        check(asked)
+    assert refused.value.field == field
+    with pytest.raises(InvalidInput) as by_the_engine:
+        count_rows(asked, Tokens())
+    assert str(by_the_engine.value) == str(refused.value)
+
+
+class Tokens:
+    """As much of a ``Conditioner`` as counting needs."""
+
+    def count_chunks(self, spans: tuple[Span, ...]) -> int:
+        return len(cut(spans, tokenize))
 
 
 def test_a_generation_is_read_for_the_steps_that_run() -> None:

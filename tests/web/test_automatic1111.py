@@ -233,6 +233,11 @@ def test_options_go_round(server, api):
     assert other.txt2img(prompt="x", steps=1).info["clip_skip"] == 1
     other.session.close()
     api.util_set_model("fake")
+    api.set_options({"CLIP_stop_at_last_layers": None, "sd_model_checkpoint": "fake.safetensors"})
+    asked = {"CLIP_stop_at_last_layers": None}
+    assert api.txt2img(prompt="x", steps=1, override_settings=asked).info["clip_skip"] == 2
+    api.set_options({"CLIP_stop_at_last_layers": 0})
+    assert api.get_options() == options
 
 
 def test_lists(api):

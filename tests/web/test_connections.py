@@ -10,12 +10,18 @@ import pytest
 import uvicorn
 
 from limner.web import connections
+from limner.web.answers import Errors
+from limner.web.seeing import Meters, Seeing
 
 
-async def app(scope, receive, send):
+async def fine(scope, receive, send):
     await receive()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"fine"})
+
+
+meters = Meters()
+app = Seeing(Errors(fine, at_once_max=100), meters=meters)
 
 
 @contextmanager
@@ -40,6 +46,10 @@ def ask(address, path="/"):
     return connection, answer, answer.read().decode()
 
 
+def refused():
+    return meters.registry.get_sample_value("limner_refusals_total", {"cause": "Unavailable"}) or 0
+
+
 def until(condition):
     deadline = time.monotonic() + 5
     while not condition():
@@ -49,6 +59,7 @@ def until(condition):
 
 @pytest.mark.parametrize("path", ["/", "/v1/images/generations"])
 def test_a_connection_too_many_is_told_so_and_closed(path):
+    before = refused()
     with served(limit_concurrency=2) as (address, server):
         quiet = [socket.create_connection(address) for _ in range(2)]
         until(lambda: len(server.server_state.connections) == 2)
@@ -56,7 +67,9 @@ def test_a_connection_too_many_is_told_so_and_closed(path):
         assert answer.status == 503
         assert answer.getheader("retry-after") == "2"
         assert "2 connections, its limit" in text
+        assert answer.getheader("x-request-id").startswith("req_")
         assert answer.will_close
+        until(lambda: refused() > before)
         connection.close()
         quiet[0].close()
         until(lambda: len(server.server_state.connections) == 1)

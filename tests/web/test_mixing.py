@@ -1,5 +1,6 @@
 """Style mixes, templates and explain over HTTP, and what they cost and leave in the receipt."""
 
+import asyncio
 import io
 import json
 
@@ -7,6 +8,7 @@ import pytest
 
 from limner import imaging
 from limner.domain.schedulers import SCHEDULER_NAMES
+from limner.errors import EngineFault
 from limner.web import native_form
 from tests.web.conftest import PATH
 
@@ -121,6 +123,25 @@ def test_lines_that_nobody_can_pay_are_not_begun(draw, services):
     assert answer.status_code == 406
     assert answer.json()["error"].startswith("Insufficient credits: the 4 lines cost 0.01024")
     assert services.generate.orders == []
+
+
+def test_lines_that_were_drawn_before_another_failed_are_answered_and_billed(draw, services):
+    run, broken = services.generate.run, ["a mage"]
+
+    async def fail_some(caller, order):
+        if not any(word in order.generation.prompt for word in broken):
+            return await run(caller, order)
+        await asyncio.sleep(0)  # the others are drawn at once
+        raise EngineFault("It broke")
+
+    services.generate.run = fail_some
+    body = {"prompt": "portrait", "seed": 9, "base64": True, "style_mix": LINES}
+    answer = draw(body)
+    assert len(answer.json()["image"]) == 2
+    assert answer.headers["x-cost"] == str(2 * 0.00256)
+    assert notes(answer) == ["2 of 4 lines were drawn, and only these are billed: It broke"]
+    broken.append("a knight")
+    assert draw(body).status_code == 500
 
 
 def test_templates_draw_from_each_pictures_seed(draw, services):

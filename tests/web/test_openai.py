@@ -182,6 +182,24 @@ def test_an_edit_without_a_picture(ai):
         ai.images.edit(image=("a.png", b"", "image/png"), prompt="x")
 
 
+def test_pictures_that_are_not_taken_are_told_or_refused(ai, server):
+    with server.http(ai.api_key) as http:
+        both = [("image", png()), ("image[]", png(colour="blue"))]
+        told = http.post("/v1/images/edits", files=both, data={"prompt": "x"})
+        assert json.loads(told.headers["x-adjustments"]) == ["image was ignored beside image[]"]
+    with pytest.raises(openai.BadRequestError, match=r"'image\[\]' stands more than once"):
+        ai.images.edit(image=[png(), png()], prompt="x")
+
+
+def test_a_prompt_of_too_many_chunks_is_no_question_of_credit(server):
+    poor = openai.OpenAI(
+        api_key=server.new_key(credits=0), base_url=f"{server.url}/v1", max_retries=0
+    )
+    with poor, pytest.raises(openai.BadRequestError, match="9 chunks") as refused:
+        poor.images.generate(prompt=" BREAK ".join("abcdefghi"))
+    assert refused.value.param == "prompt"
+
+
 def test_too_little_credit(server):
     client = openai.OpenAI(
         api_key=server.new_key(credits=0), base_url=f"{server.url}/v1", max_retries=0
@@ -195,6 +213,9 @@ def test_faults_are_free_and_ours(ai, server):
     with pytest.raises(openai.InternalServerError) as failed:
         ai.images.generate(prompt="!black")
     assert failed.value.type == "server_error"
+    named = failed.value.response.headers["x-request-id"]
+    assert named in str(failed.value)
+    assert stored(server, ai)["request_id"] == named
     with server.http(ai.api_key) as http:
         assert http.get("/v1/get-user-credits").json()["credits"] == 10
 

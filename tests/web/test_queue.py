@@ -103,7 +103,8 @@ def test_what_is_accepted_and_how_it_is_found(server, http):
     finished(http, accepted["status_url"])
     status = http.get(accepted["status_url"]).json()
     assert (status["status"], status["request_id"]) == ("COMPLETED", id)
-    assert status["metrics"]["inference_time"] > 0
+    took = status["metrics"]["inference_time"]
+    assert took == round(took, 3) > 0
     results = [http.get(accepted[name]).json() for name in ("response_url", "poll_url")]
     assert results[0] == results[1]
     assert set(results[0]["metrics"]) == {
@@ -268,6 +269,16 @@ def test_many_at_once_and_in_pages(http):
     assert rest["next"] is None
     assert page["requests"][0]["pictures"][0]["seed"] == 4
     assert page["requests"][0]["cost"] == 2 * 2 * 64 / 1e6
+
+
+def test_what_stands_beside_many_is_told(http):
+    body = {"requests": [{"prompt": "x", "steps": 2, "scheduler": "?"}], "steps": 9, "seed": None}
+    [made] = http.post("/api/requests", json=body).json()["requests"]
+    assert made["adjustments"] == [
+        "steps was ignored: it stands beside requests",
+        'scheduler "?" is unknown; UniPC was used',
+    ]
+    finished(http, f"/api/requests/{made['request_id']}")
 
 
 @pytest.mark.parametrize(

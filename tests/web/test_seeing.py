@@ -40,6 +40,7 @@ def test_calls_are_counted_by_route_and_status(client, stranger):
     assert calls["GET", "/v2/requests/{id}/status", "404"] == 2
     assert calls["GET", "unknown", "404"] == 1
     assert calls["OTHER", "unknown", "404"] == 1
+    assert "_created" not in client.get("/metrics", headers=ADMIN).text
 
 
 def test_refusals_are_counted_by_cause(client, stranger, services):

@@ -392,8 +392,6 @@ def test_idempotency(draw):
         (errors.ModelLoading("loading"), 503, "5"),
         (errors.WaitedTooLong("late"), 503, "5"),
         (errors.LimitExceeded("too many", 3), 429, "3"),
-        (errors.EngineFault("it broke"), 500, None),
-        (errors.NotFinite("black"), 500, None),
         (errors.Gone("expired"), 410, None),
         (errors.Aborted("stopped"), 503, "5"),
     ],
@@ -404,7 +402,22 @@ def test_what_the_use_case_raises(draw, services, error, status, retry):
     assert (answer.status_code, answer.json()) == (status, {"error": str(error)})
     assert answer.headers.get("retry-after") == retry
     assert answer.headers["x-remaining-credits"] == "10"
+    assert answer.headers["x-cost"] == "0"
     assert answer.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("error", [errors.EngineFault("It broke."), errors.NotFinite("It broke.")])
+def test_a_picture_that_failed_gives_an_id(draw, services, error):
+    services.generate.error = error
+    answer = draw()
+    id = answer.headers["x-request-id"]
+    said = f"It broke; please report {id} to its operator"
+    assert (answer.status_code, answer.json()) == (500, {"error": said})
+    assert answer.headers["x-cost"] == "0"
+
+
+def test_a_field_that_is_null_is_absent(draw):
+    assert "x-adjustments" not in draw({"prompt": "x", "seed": None, "quality": None}).headers
 
 
 def test_a_fault_gives_an_id_and_no_traceback(draw, services, caplog):
