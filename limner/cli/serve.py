@@ -1,59 +1,54 @@
-"""``limner serve``: the server."""
+"""``limner serve``: the server. Every setting is a flag."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
+from pydantic.fields import FieldInfo
 
-from limner.cli import options
+from limner.settings import Settings, load
 
 
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address. Default: 127.0.0.1.")] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port; 0 takes a free one. Default: 8420.")
-    ] = None,
-    data_dir: options.DataDir = None,
-    model: options.Model = None,
-    vae: options.Vae = None,
-    device: options.Device = None,
-    database_url: options.DatabaseUrl = None,
-    public_url: Annotated[str | None, typer.Option(help="Where clients reach this server.")] = None,
-    accept_license: Annotated[
-        bool | None, typer.Option(help="The key of the first start accepts the model's licence.")
-    ] = None,
-    slug: Annotated[str | None, typer.Option(help="Name in the path. Default: sd1.5-rpg.")] = None,
-    open_sdapi: Annotated[
-        bool | None,
-        typer.Option(help="AUTOMATIC1111's calls need no key on this machine."),
-    ] = None,
-    keep_days: Annotated[int | None, typer.Option(help="How long pictures are kept.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file in TOML.")] = None,
-) -> None:
+def serve(config: Path | None = None, **flags: Any) -> None:
     """Serve pictures over HTTP.
 
-    Every setting of docs/settings.md can also be given as a LIMNER_* variable or in a TOML file.
+    Every option but --config can also be given as a LIMNER_* variable or in a TOML file: see
+    docs/settings.md.
     """
     from limner.cli import serving
     from limner.engine import layouts
-    from limner.settings import load
 
-    flags = {
-        "host": host,
-        "port": port,
-        "data_dir": data_dir,
-        "model": model,
-        "vae": vae,
-        "device": device,
-        "database_url": database_url,
-        "public_url": public_url,
-        "accept_license": accept_license,
-        "slug": slug,
-        "open_sdapi": open_sdapi,
-        "keep_days": keep_days,
-    }
     settings = load(flags, file=config)
     layouts.check(settings.model, settings.vae)  # a wrong file stops the start, not the first call
     serving.run(settings)
+
+
+def _options() -> Iterator[inspect.Parameter]:
+    for name, field in Settings.model_fields.items():
+        yield _option(name, _kind(field.annotation), _told(field))
+    yield _option("config", Path, "Settings file in TOML.")
+
+
+def _option(name: str, kind: Any, told: str) -> inspect.Parameter:
+    annotation = Annotated[kind | None, typer.Option(help=told)]
+    only = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, only, default=None, annotation=annotation)
+
+
+def _kind(annotation: Any) -> type:
+    """The type that the terminal reads; choices and lists are text, which the settings read."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in (bool, int, float, Path) if kind in kinds), str)
+
+
+def _told(field: FieldInfo) -> str:
+    if field.default_factory or field.default in (None, (), False):
+        return str(field.description)
+    return f"{field.description} Default: {str(field.default).removesuffix('.0')}."
+
+
+serve.__signature__ = inspect.Signature(list(_options()))  # type: ignore[attr-defined]

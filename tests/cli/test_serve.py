@@ -6,8 +6,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from limner.cli import serving
+from limner.cli.main import typer_app
+from limner.engine.layouts import EMBEDDED
 from limner.errors import SettingsError
 from limner.settings import Settings
 
@@ -41,3 +44,28 @@ def test_a_chosen_port_is_told_to_clients() -> None:
     assert serving._with_port(given, 1234).slug == "other"
     proxied = Settings(port=0, public_url="https://draw.example")
     assert serving._with_port(proxied, 1234).public_url == "https://draw.example"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_a_flag(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    served: list[Settings] = []
+    monkeypatch.setattr(serving, "run", served.append)
+    flag, given = f"--{name.replace('_', '-')}", GIVEN.get(name, "100")
+    words = [flag] if isinstance(Settings.model_fields[name].default, bool) else [flag, given]
+    done = CliRunner().invoke(typer_app, ["serve", *words])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert served[0].model_fields_set == {name}
+
+
+GIVEN = {
+    "body_max_bytes": "2048",
+    "fetch_max_bytes": "2048",
+    "public_url": "https://draw.example",
+    "database_url": "sqlite:///x.db",
+    "model": str(EMBEDDED),
+    "vae": str(EMBEDDED / "vae"),
+    "device": "cpu",
+    "dtype": "float32",
+    "log_format": "json",
+    "log_level": "debug",
+}
