@@ -32,5 +32,5 @@ export function showCost({ request }) {
   finding(h("ul", { class: "sentence-list" },
     h("li", {}, `Quote: ${price} credits, told before anything was drawn.`),
     h("li", {}, `Hold: ${price} credits were set aside when the request was accepted.`),
-    h("li", {}, `Capture: ${paid} credits were taken for ${words.count(count, "picture")} that ${count === 1 ? "was" : "were"} delivered and stored${back > 0 ? `, and ${words.credits(back)} went back in the same moment.` : "; nothing was left to give back."}`)));
+    h("li", {}, `Capture: ${paid} credits were taken for ${words.count(count, "picture")} that ${count === 1 ? "was" : "were"} delivered and stored${back > 0 ? `, and ${words.credits(back)} went back in the same moment` : ""}.`)));
 }
