@@ -48,6 +48,21 @@ def test_another_key_goes_in_where_pictures_are(visit):
     expect(page.locator("dialog #key")).to_be_focused()
 
 
+def test_a_server_gone_at_the_start_is_waited_for_with_the_draft_kept(visit):
+    visitor = visit()
+    page = visitor.page
+    page.fill("#prompt", "a kept prompt")
+    page.route("**/v1/get-user-credits", lambda route: route.abort("connectionrefused"))
+    page.reload()
+    expect(page.locator("#draw-error")).to_contain_text("What is on the desk is kept")
+    assert page.input_value("#prompt") == "a kept prompt"
+    # Nobody is told of a first picture before the gallery has been asked.
+    expect(page.locator("#welcome")).to_be_hidden()
+    page.unroute("**/v1/get-user-credits")
+    expect(page.locator("#draw-error")).to_be_hidden()
+    expect(page.locator("#welcome")).to_be_visible()
+
+
 @pytest.mark.slow
 def test_previews_grow_while_it_draws(visit, place: Playground):
     visitor = visit()

@@ -37,7 +37,8 @@ account.onEnter(async () => {
   welcome.show();
 });
 
-welcome.show();
+// With a key there may be pictures: what fits is known once it is let in.
+if (!present) welcome.show();
 
 const AGAIN_MS = 3000;
 
