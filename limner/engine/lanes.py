@@ -1,8 +1,13 @@
-"""One UNet call of many rows, on a CPU as several narrow ones side by side.
+"""One UNet call of many rows; for a small model on a CPU, several narrow calls side by side.
 
 Threads that share every operator wait for each other at every operator; threads that own rows
 meet once a step. A small model gains a third from it (docs/log.md), a large one nothing. A GPU
 runs its rows in one piece.
+
+In lanes a row is computed alike, to the bit, whatever rows run beside it: each lane is one core,
+its products are row by row (``rowwise``), and it never has a single row, for which convolutions
+take another way. A lone pair of rows has two cores, each of which gets one row of every operator,
+and comes out the same.
 """
 
 from __future__ import annotations
@@ -14,32 +19,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROWS_PER_LANE_MIN = 3
+from limner.engine.rowwise import make_rowwise
+
+SMALL = 100_000_000
+"""Parameters of the largest model that runs in lanes."""
+ROWS_PER_LANE_MIN = 2
 
 
 class Lanes:
-    """Calls ``unet``; give it to one thread at a time. ``lanes``: None means one a core."""
+    """Calls ``unet``; give it to one thread at a time. A lane for each of torch's threads.
 
-    def __init__(self, unet: Any, lanes: int | None = None) -> None:
+    A small model on a CPU is made row-wise (``rowwise.make_rowwise``).
+    """
+
+    def __init__(self, unet: Any) -> None:
         self._unet = unet
-        on_cpu = next(unet.parameters()).device.type == "cpu"
-        self._lanes = lanes or (torch.get_num_threads() if on_cpu else 1)
-        self._pool = _single_threaded_pool(self._lanes)
+        self._in_lanes = unet.device.type == "cpu" and unet.num_parameters() <= SMALL
+        if not self._in_lanes:
+            return
+        make_rowwise(unet)
+        cores = torch.get_num_threads()
+        self._lanes, self._lane_pool = cores, _pool(cores, cores=1)
+        self._pair_pool = _pool(1, cores=min(cores, 2))
 
     def __call__(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
         """The UNet's output (rows, C, h, w) for inputs ``y`` (rows, C, h, w) at timesteps ``t``
         (rows,), with ``context`` (rows, tokens, width) and its ``mask`` (rows, tokens) or None."""
-        lanes = self._lanes
-        if lanes == 1 or len(y) < lanes * ROWS_PER_LANE_MIN:
+        if not self._in_lanes:
             return self._forward(y, t, context, mask)
+        if len(y) <= ROWS_PER_LANE_MIN:
+            return self._pair_pool.submit(self._lane, y, t, context, mask).result()
+        lanes = min(self._lanes, -(-len(y) // ROWS_PER_LANE_MIN))
         masks = [None] * lanes if mask is None else mask.tensor_split(lanes)
         parts = (y.tensor_split(lanes), t.tensor_split(lanes), context.tensor_split(lanes), masks)
-        return torch.cat(list(self._pool.map(self._forward, *parts)))
+        return torch.cat(list(self._lane_pool.map(self._lane, *parts)))
+
+    def _lane(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+        rows = len(y)
+        if rows < ROWS_PER_LANE_MIN:
+            y, t, context = (torch.cat([part, part]) for part in (y, t, context))
+            mask = None if mask is None else torch.cat([mask, mask])
+        return self._forward(y, t, context, mask)[:rows]
 
     @torch.inference_mode()
     def _forward(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        # Quicker for many rows, no slower for few; and one layout for all keeps a picture drawn
-        # in company closest to itself drawn alone.
+        # Quicker for many rows, no slower for few; and rows are computed alike in one layout only.
         y = y.contiguous(memory_format=torch.channels_last)
         made: Tensor = self._unet(
             y, t, encoder_hidden_states=context, encoder_attention_mask=mask
@@ -47,13 +71,17 @@ class Lanes:
         return made
 
 
-def _single_threaded_pool(threads: int) -> ThreadPoolExecutor:
-    """``threads`` running threads on which torch uses one core each."""
+def _pool(threads: int, cores: int) -> ThreadPoolExecutor:
+    """``threads`` running threads on each of which torch uses so many cores."""
     before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(
-        threads, "limner-lane", initializer=torch.set_num_threads, initargs=(1,)
-    )
     together = threading.Barrier(threads)
+
+    def begin() -> None:
+        torch.set_num_threads(cores)
+        # A thread takes over the process's number when it first asks; so ask before it changes.
+        torch.get_num_threads()
+
+    pool = ThreadPoolExecutor(threads, "limner-lane", initializer=begin)
     list(pool.map(lambda _: together.wait(), range(threads)))
     # Setting it on a thread also sets what threads born later begin with.
     torch.set_num_threads(before)

@@ -18,6 +18,12 @@ def squire() -> Checkpoint:
     return weights.load(None, device="cpu", dtype="float32")
 
 
+@pytest.fixture(scope="session")
+def untouched() -> Checkpoint:
+    """The same, never given to an engine, which changes how its layers compute: for oracles."""
+    return weights.load(None, device="cpu", dtype="float32")
+
+
 @pytest.fixture(scope="module")
 def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
     made = ThreadEngine(lambda say: Runner(squire, max_rows=64))

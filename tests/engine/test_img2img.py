@@ -72,12 +72,12 @@ def draw(engine: ThreadEngine, batch: list[Request]) -> list[Array]:
     return [end.pixels for end in ends]
 
 
-def pipeline(kind: Any, squire: Checkpoint, name: str) -> Any:
+def pipeline(kind: Any, untouched: Checkpoint, name: str) -> Any:
     made = kind(
-        vae=squire.vae,
-        text_encoder=squire.text_encoder,
-        tokenizer=squire.tokenizer,
-        unet=squire.unet,
+        vae=untouched.vae,
+        text_encoder=untouched.text_encoder,
+        tokenizer=untouched.tokenizer,
+        unet=untouched.unet,
         scheduler=schedulers.DDIMScheduler(steps_offset=1, clip_sample=False),
         safety_checker=None,
         feature_extractor=None,
@@ -90,12 +90,12 @@ def pipeline(kind: Any, squire: Checkpoint, name: str) -> Any:
     return made
 
 
-def oracle(squire: Checkpoint, name: str, strength: float, *pixels: Array) -> Array:
+def oracle(untouched: Checkpoint, name: str, strength: float, *pixels: Array) -> Array:
     kind = StableDiffusionImg2ImgPipeline if len(pixels) == 1 else StableDiffusionInpaintPipeline
     fields: dict[str, Any] = {"image": Image.fromarray(pixels[0])}
     if len(pixels) == 2:
         fields |= {"mask_image": Image.fromarray(pixels[1]), "width": SIDE, "height": SIDE}
-    drawn = pipeline(kind, squire, name)(
+    drawn = pipeline(kind, untouched, name)(
         PROMPT, negative_prompt=NEGATIVE, num_inference_steps=STEPS, guidance_scale=GUIDANCE,
         strength=strength, generator=torch.Generator().manual_seed(5), output_type="np", **fields,
     ).images[0]  # fmt: skip
@@ -103,29 +103,29 @@ def oracle(squire: Checkpoint, name: str, strength: float, *pixels: Array) -> Ar
     return rounded if len(pixels) == 1 else latents.overlay(rounded, *pixels)
 
 
-def check(engine: Any, squire: Any, cases: list[tuple[str, float]], *pixels: Array) -> None:
+def check(engine: Any, untouched: Any, cases: list[tuple[str, float]], *pixels: Array) -> None:
     for case, ours in zip(cases, draw(engine, requests(cases, *pixels)), strict=True):
-        theirs = oracle(squire, *case, *pixels)
+        theirs = oracle(untouched, *case, *pixels)
         assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 2, case
 
 
-def test_some_img2img(engine: Any, squire: Any, picture: Array) -> None:
-    check(engine, squire, FEW, picture)
+def test_some_img2img(engine: Any, untouched: Any, picture: Array) -> None:
+    check(engine, untouched, FEW, picture)
 
 
-def test_some_inpainting(engine: Any, squire: Any, picture: Array, mask: Array) -> None:
-    check(engine, squire, FEW, picture, mask)
+def test_some_inpainting(engine: Any, untouched: Any, picture: Array, mask: Array) -> None:
+    check(engine, untouched, FEW, picture, mask)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_img2img_with_all_schedulers(engine: Any, squire: Any, picture: Array) -> None:
-    check(engine, squire, ALL, picture)
+def test_img2img_with_all_schedulers(engine: Any, untouched: Any, picture: Array) -> None:
+    check(engine, untouched, ALL, picture)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_inpainting_with_all_schedulers(
-    engine: Any, squire: Any, picture: Array, mask: Array
+    engine: Any, untouched: Any, picture: Array, mask: Array
 ) -> None:
-    check(engine, squire, ALL, picture, mask)
+    check(engine, untouched, ALL, picture, mask)

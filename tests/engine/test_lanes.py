@@ -1,37 +1,76 @@
-"""Rows in lanes are the rows of one call."""
+"""Rows in lanes are the rows of one call, and the same ones in any company."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch import Tensor
 
 from limner.engine.lanes import Lanes
 from limner.engine.weights import Checkpoint
 
+ROWS = 12
 
-@pytest.mark.parametrize("rows", [1, 2, 5, 8])
+
+@pytest.fixture(params=[1, 2, 3])
+def cores(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def inputs(masked: bool, height: int = 32, width: int = 32) -> list[Tensor | None]:
+    generator = torch.Generator().manual_seed(height)
+    y = torch.randn(ROWS, 4, height, width, generator=generator)
+    t = torch.linspace(1, 999, ROWS)
+    context = torch.randn(ROWS, 154, 128, generator=generator)
+    mask = torch.ones(ROWS, 154, dtype=torch.bool)
+    mask[::2, 77:] = False
+    return [y, t, context, mask if masked else None]
+
+
+def part(whole: list[Tensor | None], start: int, count: int) -> list[Tensor | None]:
+    return [None if each is None else each[start : start + count] for each in whole]
+
+
 @pytest.mark.parametrize("masked", [False, True])
-def test_lanes_equal_one_call(squire: Checkpoint, rows: int, masked: bool) -> None:
-    generator = torch.Generator().manual_seed(rows)
-    y = torch.randn(rows, 4, 8, 12, generator=generator)
-    t = torch.linspace(1, 999, rows)
-    context = torch.randn(rows, 154, 128, generator=generator)
-    mask = torch.rand(rows, 154, generator=generator) > 0.3 if masked else None
+def test_lanes_equal_one_call(
+    squire: Checkpoint, untouched: Checkpoint, cores: int, masked: bool
+) -> None:
+    y, t, context, mask = inputs(masked, 8, 12)
     with torch.inference_mode():
-        expected = squire.unet(
+        expected = untouched.unet(
             y, t, encoder_hidden_states=context, encoder_attention_mask=mask
         ).sample
-        found = Lanes(squire.unet, 3)(y, t, context, mask)
+    found = Lanes(squire.unet)(y, t, context, mask)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
 
 
-def test_a_lane_leaves_other_threads_their_cores(squire: Checkpoint) -> None:
+@pytest.mark.parametrize("size", [(32, 32), (48, 32)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_row_is_the_same_to_the_bit_in_any_company(
+    squire: Checkpoint, cores: int, masked: bool, size: tuple[int, int]
+) -> None:
+    lanes, whole = Lanes(squire.unet), inputs(masked, *size)
+    together = lanes(*whole)
+    for start, count in ((0, 1), (5, 1), (0, 2), (7, 2), (3, 3), (0, 4), (5, 5), (4, 7)):
+        found = lanes(*part(whole, start, count))
+        difference = (found - together[start : start + count]).abs().max()
+        assert difference == 0, (start, count)
+
+
+def test_a_lane_is_one_core_and_leaves_other_threads_theirs(squire: Checkpoint) -> None:
     before = torch.get_num_threads()
+    seen: set[int] = set()
     lanes = Lanes(squire.unet)
-    with torch.inference_mode():
-        lanes(torch.randn(8, 4, 8, 8), torch.ones(8), torch.randn(8, 77, 128), None)
+    squire.unet.conv_in.register_forward_pre_hook(lambda *_: seen.add(torch.get_num_threads()))
+    lanes(*inputs(False, 8, 8))
+    squire.unet.conv_in._forward_pre_hooks.clear()
+    assert seen == {1}
     with ThreadPoolExecutor(1) as later:
         assert later.submit(torch.get_num_threads).result() == before
     assert torch.get_num_threads() == before
