@@ -234,11 +234,11 @@ def test_a_quiet_stream_says_that_it_lives(tmp_path, monkeypatch):
 
 
 def test_cancelling_in_every_state(http):
-    ids = [submit(http, {"prompt": "x", "num_inference_steps": 100}).json()["request_id"]
-           for _ in range(3)]  # fmt: skip
-    for id in reversed(ids):
-        answer = http.delete(f"/api/requests/{id}")
-        assert answer.json()["status"] == "CANCELLED"
+    long = {"prompt": "x", "num_inference_steps": 100, "scheduler": "Heun"}
+    ids = [submit(http, long).json()["request_id"] for _ in range(3)]
+    answers = [http.delete(f"/api/requests/{id}").json() for id in reversed(ids)]
+    assert [answer["status"] for answer in answers] == ["CANCELLED"] * 3
+    for id in ids:
         assert http.get(f"/v2/requests/{id}/status").status_code == 422
         assert events(http, id)[-1][1] == "failed"
     assert http.get("/v1/get-user-credits").json()["credits"] == 10
