@@ -22,7 +22,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
 }
 # A coarser type has to be this many times faster than float32 to win. Only in float32 do a
-# picture and its twin in another batch agree to 1/255, and a CPU whose bfloat16 is merely
+# picture and its twin in another batch agree, and a CPU whose bfloat16 is merely
 # twice as fast would choose differently from one busy start to the next.
 WORTH = 4.0
 ROUNDS = 6  # best of; the types take turns, so that a busy moment hits them alike

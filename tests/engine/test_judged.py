@@ -93,7 +93,7 @@ def _random(rng: random.Random, kind: int, **fields: Any) -> Request:
         **({"source": {"strength": rng.choice((0.5, 0.75, 1.0))}} if pixels else {}),
         negative_prompt=rng.choice(("", "blurry", "noise, " * 40)),
         scheduler=rng.choice(SCHEDULER_NAMES),
-        steps=rng.randint(4, 10),
+        steps=rng.randint(4, 20),
         guidance=rng.choice((1.0, 4.0, 7.5)),
         seed=rng.randrange(2**64),
         width=width,
@@ -105,15 +105,15 @@ def _random(rng: random.Random, kind: int, **fields: Any) -> Request:
 def test_a_few_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:
     requests = mixed(6, seed=1)
     for each, picture in zip(requests, draw(engine, *requests), strict=True):
-        assert apart(picture, alone(engine, each)) <= 1, each.generation
+        assert np.array_equal(picture, alone(engine, each)), each.generation
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_forty_mixed_requests_are_within_one_of_themselves_alone(engine: ThreadEngine) -> None:
+def test_forty_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:
     requests = mixed(40, seed=2)
     for each, picture in zip(requests, draw(engine, *requests), strict=True):
-        assert apart(picture, alone(engine, each)) <= 1, each.generation
+        assert np.array_equal(picture, alone(engine, each)), each.generation
 
 
 @pytest.mark.slow
