@@ -73,7 +73,7 @@ def grid(settings: Settings, body: Mapping[str, Any], x: Axis, y: Axis | None) -
     rows = [body] if y is None else [y.apply(body, value) for value in y.values]
     bodies = [x.apply(row, value) for row in rows for value in x.values]
     _check(len(bodies))
-    _check_image(bodies, (x,) if y is None else (x, y))
+    _check_acts(bodies, (x,) if y is None else (x, y))
     pictures = draw(settings, bodies)
     width = len(x.values)
     cells = [
@@ -107,7 +107,7 @@ def flow(settings: Settings, body: Mapping[str, Any], vary: Axis, strength: floa
     body = _one_seed(settings, body)
     bodies = [body, *(vary.apply(body, value) for value in vary.values)]
     _check(2 * len(bodies))
-    _check_image(bodies, (vary,))
+    _check_acts(bodies, (vary,))
     calls = asyncio.run(_calls(settings, bodies))
     check_strength(calls[0].generation.steps, strength)
     with easel.opened(settings, len(bodies)) as engine:
@@ -183,8 +183,13 @@ def _check(pictures: int) -> None:
         raise InvalidInput("axis", f"This sheet has {pictures} pictures; at most {CELLS_MAX}")
 
 
-def _check_image(bodies: Sequence[Mapping[str, Any]], axes: Sequence[Axis]) -> None:
-    """An axis that acts on a picture needs one in every body, or all its cells are equal."""
+def _check_acts(bodies: Sequence[Mapping[str, Any]], axes: Sequence[Axis]) -> None:
+    """An axis that acts only together with another field needs that, or its cells are equal."""
     for axis in axes:
         if axis.field in WITH_IMAGE and not all("image" in body for body in bodies):
             raise InvalidInput(axis.field, f"{axis.field} acts only on a picture to start from")
+        if axis.field == "subseed" and not any(body.get("subseed_strength") for body in bodies):
+            raise InvalidInput(
+                "subseed",
+                "subseed acts only with a subseed_strength above 0: give it the other axis",
+            )

@@ -17,6 +17,9 @@ from torch import Tensor
 from limner.engine import latents
 from limner.engine.request import Pixels
 
+SPREAD = 1.3
+"""Standard deviation of a vivid finished picture's latent; VAEs are scaled so that 1 is usual."""
+
 
 class PreviewMap:
     """Running normal equations of [latent, 1] -> RGB, one sample per latent pixel."""
@@ -50,7 +53,7 @@ class PreviewMap:
                 assert self._XtX is not None
                 ridge = 1e-3 * torch.eye(len(self._XtX), dtype=torch.float64)
                 self._map = torch.linalg.solve(self._XtX + ridge, self._XtY)
-            colours = _with_one(latent) @ self._map
+            colours = _with_one(_calmed(latent)) @ self._map
         height, width = latent.shape[1:]
         return np.asarray(colours.round().clamp(0, 255).byte().view(height, width, 3))
 
@@ -59,6 +62,11 @@ class PreviewMap:
         coarse = torch.randn(1, channels, 8, 8, generator=generator)
         smooth = F.interpolate(coarse, (32, 32), mode="bicubic")[0].to(device)
         self.learn(smooth, latents.decode(self._vae, smooth, self._scaling))
+
+
+def _calmed(latent: Tensor) -> Tensor:
+    """Guidance overshoots in the first steps, four to seven times (docs/log.md): not too garish."""
+    return latent * min(1.0, SPREAD / max(float(latent.std()), 1e-6))
 
 
 def _with_one(latent: Tensor) -> Tensor:

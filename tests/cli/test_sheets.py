@@ -113,6 +113,12 @@ def test_an_axis_that_needs_a_picture_is_refused_without_one(words: list[str]) -
         run(*words, "strength=0.3,0.6", "-o", "a.png", *SMALL)
 
 
+@pytest.mark.parametrize("words", [["grid", "x", "--x"], ["flow", "x", "--vary"]])
+def test_an_axis_of_subseeds_is_refused_without_their_strength(words: list[str]) -> None:
+    with pytest.raises(InvalidInput, match="subseed acts only with a subseed_strength above 0"):
+        run(*words, "subseed=1,2", "-o", "a.png", *SMALL)
+
+
 def test_a_sheet_has_a_limit() -> None:
     seeds = ",".join(map(str, range(21)))
     with pytest.raises(InvalidInput, match="441 pictures; at most 400"):
