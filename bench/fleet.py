@@ -56,7 +56,7 @@ class Server:
         self.log = folder / f"serve-{self.port}.log"
         chosen = {f"LIMNER_{name.upper()}": str(value) for name, value in settings.items()}
         self._environ = {
-            **os.environ,
+            **{k: v for k, v in os.environ.items() if k != "LIMNER_TEST_POSTGRES"},
             **GENEROUS,
             "LIMNER_DATA_DIR": str(folder),
             "LIMNER_DATABASE_URL": database_url,
@@ -132,10 +132,12 @@ def database(name: str, folder: Path) -> Iterator[str]:
         made = f"limner_bench_{secrets.token_hex(4)}"
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {made}"))
-        yield server.url.set(database=made).render_as_string(hide_password=False)
-        with server.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {made} WITH (FORCE)"))
-        server.dispose()
+        try:
+            yield server.url.set(database=made).render_as_string(hide_password=False)
+        finally:
+            with server.connect() as connection:
+                connection.execute(text(f"DROP DATABASE {made} WITH (FORCE)"))
+            server.dispose()
     else:
         yield name
 

@@ -84,7 +84,7 @@ def import_checkpoint(
     name = _name(name or source.stem)
     target = models / name
     if target.exists():
-        raise CheckpointError(f"{target} exists already; choose another name with --name.")
+        raise _taken(target)
     if precision not in PRECISIONS:
         raise CheckpointError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}.")
     tensors = _open(source)
@@ -98,6 +98,10 @@ def import_checkpoint(
         papers = _provenance(source, file, kind, changes, licences.find(licence))
         _write_papers(folder, papers, licences.find(licence))
     return Imported(target / file.name, papers)
+
+
+def _taken(target: Path) -> CheckpointError:
+    return CheckpointError(f"{target} exists already; choose another name with --name.")
 
 
 def _name(name: str) -> str:
@@ -119,6 +123,11 @@ def _open(source: Path) -> Tensors:
 
 
 def _unpickle(source: Path) -> Tensors:
+    if source.suffix.lower() == ".safetensors":
+        raise CheckpointError(
+            f"{source.name} is a pickle under a false name; rename it to {source.stem}.ckpt and "
+            "import that."
+        )
     zipped = zipfile.is_zipfile(source)
     try:
         with torch.serialization.safe_globals(_bookkeeping(source) if zipped else []):
@@ -224,7 +233,12 @@ def _new_folder(target: Path) -> Iterator[Path]:
             with file.open("rb") as written:
                 os.fsync(written.fileno())
         folder.chmod(0o755)
-        folder.rename(target)
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if target.exists():  # another import was quicker
+                raise _taken(target) from error
+            raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from limner.engine import weights
+from limner.engine import importing, weights
 from limner.engine.importing import import_checkpoint
 from limner.errors import CheckpointError
 from tests.engine import checkpoints
@@ -174,3 +174,31 @@ def test_a_taken_name_and_a_bad_one_are_refused(
             import_checkpoint(source, models, name=name)
     with pytest.raises(CheckpointError, match="precision is 'int8'"):
         import_checkpoint(source, models, name="b", precision="int8")
+
+
+def test_two_imports_of_one_name_at_once_give_one_folder_and_a_sentence(
+    tensors: Tensors, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.safetensors"
+    save_file(tensors, source)
+    write = importing._write_papers
+
+    def write_late(*args: Any) -> None:
+        monkeypatch.setattr(importing, "_write_papers", write)
+        import_checkpoint(source, models)  # the other one, which is quicker
+        write(*args)
+
+    monkeypatch.setattr(importing, "_write_papers", write_late)
+    with pytest.raises(CheckpointError, match="exists already"):
+        import_checkpoint(source, models)
+    assert [each.name for each in models.iterdir()] == ["a"]
+
+
+def test_a_pickle_under_a_false_name_is_called_one(
+    tensors: Tensors, tmp_path: Path, models: Path
+) -> None:
+    source = tmp_path / "a.safetensors"
+    torch.save({"state_dict": tensors}, source)
+    with pytest.raises(CheckpointError, match=r"pickle under a false name; rename it to a\.ckpt"):
+        import_checkpoint(source, models)
+    assert not models.exists()
