@@ -17,13 +17,13 @@ from limner.usecases.sheet import Cell, Sheet, to_small_png
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "fashion.png"
 COLOURS = ("red", "pink", "yellow", "green", "blue", "purple")
 CUTS = {
-    "plain gown": "queen with {} gown, golden crown",
-    "floral ornament": "queen with {} gown, (floral ornament:1.3), golden crown",
-    "flowers, feathers": "queen with {0} gown, floral, golden crown"
-    " AND queen with {0} gown, feather ornament :0.5",
+    "plain gown": "female mage with {0} gown, long blond hair",
+    "floral ornament": "female mage with {0} gown, (floral ornament:1.2), long blond hair",
+    "flowers, feathers": "female mage with {0} gown, floral, long blond hair"
+    " AND female mage with {0} gown, feathers :0.5",
 }
 COMMON = {
-    "negative_prompt": "armor, weapon",
+    "negative_prompt": "hat, hood",
     "num_inference_steps": 30,
     "guidance_scale": 4.5,
     "seed": 1204,
