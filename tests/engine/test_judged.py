@@ -71,13 +71,13 @@ def apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-def mixed(number: int, seed: int, **fields: Any) -> list[Request]:
+def mixed(number: int, seed: int, longest: int = 20, **fields: Any) -> list[Request]:
     """Random requests: txt2img, img2img, inpainting, AND, editing, 1 to 3 chunks, three sizes."""
     rng = random.Random(seed)
-    return [_random(rng, kind=index % 5, **fields) for index in range(number)]
+    return [_random(rng, index % 5, longest, **fields) for index in range(number)]
 
 
-def _random(rng: random.Random, kind: int, **fields: Any) -> Request:
+def _random(rng: random.Random, kind: int, longest: int, **fields: Any) -> Request:
     words = " ".join(rng.choices(WORDS, k=rng.choice((4, 90, 170))))
     width, height = rng.choice(SIZES)
     noise = np.random.default_rng(rng.randrange(2**32))
@@ -93,7 +93,7 @@ def _random(rng: random.Random, kind: int, **fields: Any) -> Request:
         **({"source": {"strength": rng.choice((0.5, 0.75, 1.0))}} if pixels else {}),
         negative_prompt=rng.choice(("", "blurry", "noise, " * 40)),
         scheduler=rng.choice(SCHEDULER_NAMES),
-        steps=rng.randint(4, 20),
+        steps=rng.randint(4, longest),
         guidance=rng.choice((1.0, 4.0, 7.5)),
         seed=rng.randrange(2**64),
         width=width,
@@ -103,7 +103,7 @@ def _random(rng: random.Random, kind: int, **fields: Any) -> Request:
 
 
 def test_a_few_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:
-    requests = mixed(6, seed=1)
+    requests = mixed(6, seed=1, longest=8)
     for each, picture in zip(requests, draw(engine, *requests), strict=True):
         assert np.array_equal(picture, alone(engine, each)), each.generation
 
