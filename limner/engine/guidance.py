@@ -20,12 +20,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from limner.domain.attention import Span
-from limner.domain.chunks import check_chunks, check_encoded
-from limner.domain.params import BRANCHES_MAX, Generation
+from limner.domain.limits import check_prompts
+from limner.domain.params import Generation
 from limner.domain.prompt import Branch, Prompt, parse
 from limner.domain.schedulers import steps_run
 from limner.engine.conditioning import Conditioner
-from limner.errors import InvalidInput
 
 CHUNK_TOKENS = 77
 
@@ -79,23 +78,12 @@ def together(rows: Sequence[Rows]) -> tuple[Tensor, Tensor | None]:
 def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
     """Rows of one evaluation and the context bucket in chunks, without encoding anything.
 
-    Raises ``InvalidInput`` beyond ``BRANCHES_MAX`` composed prompts, ``CHUNKS_MAX`` chunks, or
-    ``ENCODED_MAX`` chunks of all texts that the steps show.
+    Raises ``InvalidInput`` as ``check_prompts``.
     """
     positive, negative = _parse(g)
+    prompts = {"prompt": positive, "negative_prompt": negative}
+    longest = check_prompts(prompts, conditioner.count_chunks)
     branches = positive.entries[0].branches
-    if len(branches) > BRANCHES_MAX:
-        raise InvalidInput(
-            "prompt",
-            f"prompt composes {len(branches)} prompts with AND; at most {BRANCHES_MAX} are drawn.",
-        )
-    longest = encoded = 0
-    for field, prompt in (("prompt", positive), ("negative_prompt", negative)):
-        for spans in dict.fromkeys(b.spans for entry in prompt.entries for b in entry.branches):
-            chunks = conditioner.count_chunks(spans)
-            check_chunks(field, [chunks])
-            longest, encoded = max(longest, chunks), encoded + chunks
-            check_encoded(field, encoded)
     return len(_weights(g.guidance, branches)), 1 << (longest - 1).bit_length()
 
 

@@ -12,11 +12,11 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 import limner.assets
-from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, check_chunks, check_encoded, cut
+from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, cut
+from limner.domain.limits import check_prompts
 from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
 from limner.domain.prompt import Branch, Entry, Prompt, parse, unparse
 from limner.domain.schedulers import steps_run
-from limner.errors import InvalidInput
 
 DIALECT = "automatic1111"
 
@@ -103,20 +103,12 @@ def explain_generation(generation: Generation) -> dict[str, Any]:
 
 def check(generation: Generation) -> None:
     """Raise ``InvalidInput`` for prompts that the engine would refuse, before anything is held."""
-    steps, remembered, encoded = _steps(generation), Remembered(tokenize), 0
-    for field in ("prompt", "negative_prompt"):
-        prompt = parse(getattr(generation, field), steps, negative=field == "negative_prompt")
-        if len(prompt.weights) > BRANCHES_MAX:
-            raise InvalidInput(
-                field,
-                f"{field} composes {len(prompt.weights)} prompts with AND; at most {BRANCHES_MAX} "
-                "are drawn.",
-            )
-        for spans in dict.fromkeys(b.spans for entry in prompt.entries for b in entry.branches):
-            chunks = len(cut(spans, remembered))
-            check_chunks(field, [chunks])
-            encoded += chunks
-            check_encoded(field, encoded)
+    steps, remembered = _steps(generation), Remembered(tokenize)
+    prompts = {
+        "prompt": parse(generation.prompt, steps),
+        "negative_prompt": parse(generation.negative_prompt, steps, negative=True),
+    }
+    check_prompts(prompts, lambda spans: len(cut(spans, remembered)))
 
 
 def _steps(generation: Generation) -> int:
