@@ -98,14 +98,15 @@ def forget_idempotency_key(conn: Connection, request_id: str) -> None:
     conn.execute(change.values(idempotency_key=None))
 
 
-def claim(conn: Connection, lease_id: str) -> Job | None:
+def claim(conn: Connection, lease_id: str, full: Collection[str] = ()) -> Job | None:
     """Take the next QUEUED request for this process, fairly between keys.
 
     First comes the key with the fewest requests running, then the one served longest ago; within
     a key, the least tried, then the oldest. A key never has more running than its
-    ``concurrency``. Several processes may claim at once: each gets another.
+    ``concurrency``, and keys that are ``full`` get no more for now. Several processes may claim
+    at once: each gets another.
     """
-    request_id = conn.execute(_next()).scalar()
+    request_id = conn.execute(_next(full)).scalar()
     if request_id is None:
         return None
     moment = clock(conn)
@@ -235,7 +236,7 @@ def finished_before(
     return list(conn.execute(query).scalars())
 
 
-def _next() -> Any:
+def _next(full: Collection[str]) -> Any:
     other, earlier = requests.alias(), requests.alias()
     running = select(func.count()).where(
         other.c.key_id == requests.c.key_id, other.c.status == "PROCESSING"
@@ -253,7 +254,7 @@ def _next() -> Any:
     return (
         select(requests.c.id)
         .join(keys, keys.c.id == requests.c.key_id)
-        .where(requests.c.status == "QUEUED", first)
+        .where(requests.c.status == "QUEUED", first, requests.c.key_id.not_in(full))
         .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
         .order_by(*order, *_place(requests))
         .limit(1)

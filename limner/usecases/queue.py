@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
 from limner.domain.params import Generation
-from limner.engine.request import Pixels
+from limner.engine.request import Event, Pixels, Started
 from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.images import Picture
@@ -35,9 +37,12 @@ log = logging.getLogger(__name__)
 POLL_S = 0.5
 PAUSE_S = 1.0
 RUNNING_MAX = 64
-# Requests that this process's engine has not begun: the rest stay in the database, where other
-# processes can have them and fairness between keys is decided.
-WAITING_MAX = 2
+# Claimed requests that this process's engine has not begun, in all and of one key: the rest stay
+# in the database, where other processes can have them and fairness between keys is decided. What
+# waits in the engine without having come through the queue does not count: a flood of calls that
+# are waited for would otherwise keep the queue standing for as long as it lasts.
+WAITING_MAX = 8
+WAITING_PER_KEY_MAX = 2
 PAGE_MAX = 200
 
 
@@ -74,6 +79,7 @@ class Queue:
         self.studio = generate.studio
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, str] = {}
         self._resume_at = 0.0
         self._line = Line()
         self._loops: list[asyncio.Task[None]] = []
@@ -176,13 +182,15 @@ class Queue:
                 await asyncio.wait_for(self._wake.wait(), POLL_S)
 
     def _has_room(self) -> bool:
-        engine, paused = self.studio.engine.status(), time.monotonic() < self._resume_at
-        room = engine.waiting < WAITING_MAX and len(self._tasks) < RUNNING_MAX
-        return engine.ready and room and not paused
+        room = len(self._waiting) < WAITING_MAX and len(self._tasks) < RUNNING_MAX
+        paused = time.monotonic() < self._resume_at
+        return room and not paused and self.studio.engine.status().ready
 
     async def _claim(self) -> tuple[Job, str] | None:
         lease_id = self.studio.keeper.lease_id
-        job = await self.studio.write(jobs.claim, lease_id)
+        waiting = Counter(self._waiting.values())
+        full = [key_id for key_id, number in waiting.items() if number >= WAITING_PER_KEY_MAX]
+        job = await self.studio.write(jobs.claim, lease_id, full)
         return None if job is None else (job, lease_id)
 
     async def _begin(self, job: Job, lease_id: str) -> None:
@@ -194,10 +202,16 @@ class Queue:
             await self.studio.settle(job.id, lease_id, error)
             return
         running = self.studio.take(job, lease_id, pixels)
+        self._waiting[job.id] = job.key_id
+        running.listeners.append(partial(self._told, job.id))
         task = asyncio.create_task(self._draw(running))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         await running.submitted.wait()
+
+    def _told(self, request_id: str, event: Event) -> None:
+        if isinstance(event, Started) and self._waiting.pop(request_id, None):
+            self._wake.set()
 
     def _pixels(self, job: Job) -> Mapping[str, Pixels]:
         generation = Generation.model_validate(job.generation)
@@ -205,14 +219,17 @@ class Queue:
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""
-        structlog.contextvars.bind_contextvars(request_id=running.job.id)
+        request_id = running.job.id
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self.studio.finish(running)
         except Unavailable as error:
-            log.info("request %s has to wait: %s", running.job.id, type(error).__name__)
+            log.info("request %s has to wait: %s", request_id, type(error).__name__)
             self._resume_at = time.monotonic() + PAUSE_S
         except LimnerError as error:
-            log.info("request %s was not drawn: %s", running.job.id, type(error).__name__)
+            log.info("request %s was not drawn: %s", request_id, type(error).__name__)
+        finally:
+            self._waiting.pop(request_id, None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -192,6 +193,51 @@ def test_keys_take_turns(database, tmp_path):
                 served.append(job.key_id)
                 books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
         assert only.job.key_id in served[:2]
+        await queue_emptied(database)
+
+    asyncio.run(story())
+
+
+def test_a_flood_that_is_waited_for_does_not_stop_the_queue(database, tmp_path):
+    """More calls of one key than the engine takes from it, again and again, beside the queue."""
+    flooding, others = customer(database), [customer(database) for _ in range(3)]
+    hold = threading.Event()
+    engine = FakeEngine(step_s=0.01, hold=hold)
+    engine.fake.max_rows = 2
+    hold.set()
+
+    async def story():
+        async with queue_of(database, tmp_path, engine=engine) as queue:
+            generate, told = queue._generate, []
+
+            async def again_and_again():
+                while len(told) < len(others):
+                    await generate.run(flooding, order("flood"))
+
+            flood = [asyncio.create_task(again_and_again()) for _ in range(12)]
+            await until(lambda: engine.status().waiting > 6)
+            for key in others:
+                accepted = await queue.submit(key, order())
+                told.append((await finished(queue, key, accepted.job.id)).job.status)
+            assert told == ["COMPLETED"] * len(others)
+            await asyncio.gather(*flood)
+
+    asyncio.run(story())
+
+
+def test_a_key_that_is_full_gets_no_more(database, tmp_path):
+    full, other = customer(database), customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            for key in (full, full, other):
+                await queue.submit(key, order())
+        with database.begin() as conn:
+            lease = leases.open(conn)
+            job = jobs.claim(conn, lease, [full.id])
+            assert job.key_id == other.id
+            assert jobs.claim(conn, lease, [full.id]) is None
+            books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
         await queue_emptied(database)
 
     asyncio.run(story())
