@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -106,12 +107,13 @@ PUBLISHED_NEGATIVE = (
 )
 """The hosted service's own example request: guidance 9, 25 steps of DDIM, 512x768."""
 
-REDDENED = (
-    "knight with ({}) armor, castle hall",
-    "mage with ({}) robe, forest",
-    "rogue with ({}) clothes, snow",
-    "({}) dragon, mountains",
-    "({}) potion, cave",
-    "({}) slime, meadow",
-)
-"""Prompts in which a weighted colour word takes the braces' place."""
+
+def reddened() -> list[str]:
+    """Prompts in which a weighted colour word takes the braces' place.
+
+    Every class, creature and object once, the places taking turns.
+    """
+    figures = [f"{role} with ({{}}) clothes" for role in scenes.ROLES]
+    figures += [f"({{}}) {name}" for name in (*scenes.CREATURES, *scenes.OBJECTS)]
+    places = itertools.cycle(words.PLACES[place][0] for place in scenes.PLACES[1:])
+    return [f"{figure}, {place}" for figure, place in zip(figures, places, strict=False)]

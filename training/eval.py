@@ -25,12 +25,12 @@ from training.autoencoder import build_autoencoder
 from training.cases import (
     PUBLISHED,
     PUBLISHED_NEGATIVE,
-    REDDENED,
     TALL,
     Case,
     characters,
     combination,
     others,
+    reddened,
 )
 from training.data import Pictures, draw
 from training.drawing import Model
@@ -110,7 +110,7 @@ def weights_act(run: Evaluation) -> dict[str, object]:
     """`(red:w)` and a negative `red`: does the figure's redness move the right way?"""
     seeds, means = list(range(run.options.seeds)), defaultdict(list)
     stronger, weaker, sheet = [], [], []
-    for prompt in REDDENED:
+    for prompt in reddened():
         by_weight = {}
         for weight in (0.5, 1.0, 1.5):
             text = prompt.format(f"red:{weight}")

@@ -210,7 +210,8 @@ class Queue:
         await running.submitted.wait()
 
     def _told(self, request_id: str, event: Event) -> None:
-        if isinstance(event, Started) and self._waiting.pop(request_id, None):
+        if isinstance(event, Started) and request_id in self._waiting:
+            del self._waiting[request_id]
             self._wake.set()
 
     def _pixels(self, job: Job) -> Mapping[str, Pixels]:

@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 
 from limner.domain.params import Generation
 from limner.engine.fake import FakeEngine
+from limner.errors import EngineFault
 from limner.settings import Settings
-from limner.store import audit, ledger
+from limner.store import audit, jobs, leases, ledger
 from limner.store.images import PictureFiles
+from limner.usecases import books
 from limner.usecases.generate import Generate, Order
+from limner.usecases.queue import Queue
 
 SMALL = {"width": 64, "height": 64, "steps": 2, "scheduler": "Euler", "guidance": 2.0}
 
@@ -50,6 +53,35 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
         with database.read() as conn:
             assert audit.check(conn) == []
             assert ledger.totals(conn)["held"] == 0 or not empty
+
+
+@asynccontextmanager
+async def queue_of(database, tmp_path, *, works=True, **options):
+    """A ``Queue`` in a house of its own; unless it ``works`` it only accepts."""
+    async with house(database, tmp_path, **options) as generate:
+        queue = Queue(generate)
+        if works:
+            await queue.start()
+        try:
+            yield queue
+        finally:
+            await queue.close()
+
+
+async def finished(queue, key, request_id, timeout_s=10):
+    """The status of a request that has ended."""
+    async with asyncio.timeout(timeout_s):
+        while (status := await queue.status(key, request_id)).job.open:
+            await asyncio.sleep(0.01)
+    return status
+
+
+async def queue_emptied(database):
+    """Cancel all that is queued."""
+    with database.begin() as conn:
+        lease = leases.open(conn)
+        while (job := jobs.claim(conn, lease)) is not None:
+            books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
 
 
 def files(folder):

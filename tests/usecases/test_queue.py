@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-import threading
-from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -12,40 +10,16 @@ from limner import imaging
 from limner.domain.params import Source
 from limner.engine.fake import FakeEngine, fake_pixels
 from limner.errors import (
-    EngineFault,
     Gone,
     IdempotencyMismatch,
     InsufficientCredits,
-    LimitExceeded,
     NotFound,
-    QueueFull,
 )
 from limner.store import images, jobs, leases
-from limner.usecases import books
-from limner.usecases.queue import Queue
 from tests.store.databases import customer
-from tests.usecases.house import balance, house, order, until
+from tests.usecases.house import balance, finished, order, queue_emptied, queue_of, until
 
 PRICE = 4
-
-
-@asynccontextmanager
-async def queue_of(database, tmp_path, *, works=True, **options):
-    async with house(database, tmp_path, **options) as generate:
-        queue = Queue(generate)
-        if works:
-            await queue.start()
-        try:
-            yield queue
-        finally:
-            await queue.close()
-
-
-async def finished(queue, key, request_id, timeout_s=10):
-    async with asyncio.timeout(timeout_s):
-        while (status := await queue.status(key, request_id)).job.open:
-            await asyncio.sleep(0.01)
-    return status
 
 
 def test_accepted_then_drawn_then_fetched(database, tmp_path):
@@ -172,136 +146,6 @@ def test_position_and_estimate(database, tmp_path):
             late = await queue.submit(busy, order())
             assert late.estimate_s is None or late.estimate_s > 0
             await finished(queue, busy, late.job.id)
-
-    asyncio.run(story())
-
-
-def test_keys_take_turns(database, tmp_path):
-    """One key's flood does not stand before another's single request."""
-    flood, modest = customer(database), customer(database)
-
-    async def story():
-        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
-            for i in range(6):
-                await queue.submit(flood, order(f"flood {i}"))
-            only = await queue.submit(modest, order())
-        served = []
-        with database.begin() as conn:
-            lease = leases.open(conn)
-            for _ in range(3):
-                job = jobs.claim(conn, lease)
-                served.append(job.key_id)
-                books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
-        assert only.job.key_id in served[:2]
-        await queue_emptied(database)
-
-    asyncio.run(story())
-
-
-def test_a_flood_that_is_waited_for_does_not_stop_the_queue(database, tmp_path):
-    """More calls of one key than the engine takes from it, again and again, beside the queue."""
-    flooding, others = customer(database), [customer(database) for _ in range(3)]
-    hold = threading.Event()
-    engine = FakeEngine(step_s=0.01, hold=hold)
-    engine.fake.max_rows = 2
-    hold.set()
-
-    async def story():
-        async with queue_of(database, tmp_path, engine=engine) as queue:
-            generate, told = queue._generate, []
-
-            async def again_and_again():
-                while len(told) < len(others):
-                    await generate.run(flooding, order("flood"))
-
-            flood = [asyncio.create_task(again_and_again()) for _ in range(12)]
-            await until(lambda: engine.status().waiting > 6)
-            for key in others:
-                accepted = await queue.submit(key, order())
-                told.append((await finished(queue, key, accepted.job.id)).job.status)
-            assert told == ["COMPLETED"] * len(others)
-            await asyncio.gather(*flood)
-
-    asyncio.run(story())
-
-
-def test_a_key_that_is_full_gets_no_more(database, tmp_path):
-    full, other = customer(database), customer(database)
-
-    async def story():
-        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
-            for key in (full, full, other):
-                await queue.submit(key, order())
-        with database.begin() as conn:
-            lease = leases.open(conn)
-            job = jobs.claim(conn, lease, [full.id])
-            assert job.key_id == other.id
-            assert jobs.claim(conn, lease, [full.id]) is None
-            books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
-        await queue_emptied(database)
-
-    asyncio.run(story())
-
-
-def test_what_was_tried_before_waits_behind_what_was_not(database, tmp_path):
-    """Servers killed again and again do not use up the tries of the same few requests."""
-    key = customer(database)
-
-    async def story():
-        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
-            names = [(await queue.submit(key, order(f"p {i}"))).job.id for i in range(3)]
-        claimed = []
-        with database.begin() as conn:
-            lease = leases.open(conn)
-            for _ in range(7):
-                job = jobs.claim(conn, lease)
-                claimed.append(job.id)
-                books.settle(conn, job.id, lease, EngineFault("lost"))
-        assert claimed[:6] == [*names, *names]
-        await queue_emptied(database)
-
-    asyncio.run(story())
-
-
-async def queue_emptied(database):
-    with database.begin() as conn:
-        lease = leases.open(conn)
-        while (job := jobs.claim(conn, lease)) is not None:
-            books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
-
-
-def test_a_keys_concurrency_holds_in_the_queue(database, tmp_path):
-    key = customer(database, concurrency=2)
-
-    async def story():
-        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
-            for i in range(5):
-                await queue.submit(key, order(f"picture {i}"))
-        with database.begin() as conn:
-            lease = leases.open(conn)
-            claimed = [jobs.claim(conn, lease) for _ in range(3)]
-            assert [job is None for job in claimed] == [False, False, True]
-            for job in claimed[:2]:
-                books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
-        await queue_emptied(database)
-
-    asyncio.run(story())
-
-
-def test_caps_of_the_queue(database, tmp_path):
-    key, other = customer(database), customer(database)
-    settings = {"key_max_concurrent": 2, "queue_max_requests": 3}
-
-    async def story():
-        async with queue_of(database, tmp_path, works=False, empty=False, **settings) as queue:
-            for _ in range(2):
-                await queue.submit(key, order())
-            with pytest.raises(LimitExceeded, match="2 requests waiting"):
-                await queue.submit(key, order())
-            await queue.submit(other, order())
-            with pytest.raises(QueueFull, match="3 requests wait"):
-                await queue.submit(other, order())
-        await queue_emptied(database)
 
     asyncio.run(story())
 
