@@ -38,9 +38,9 @@ POLL_S = 0.5
 PAUSE_S = 1.0
 RUNNING_MAX = 64
 # Claimed requests that this process's engine has not begun, in all and of one key: the rest stay
-# in the database, where other processes can have them and fairness between keys is decided. What
-# waits in the engine without having come through the queue does not count: a flood of calls that
-# are waited for would otherwise keep the queue standing for as long as it lasts.
+# in the database, where other processes can have them and fairness between keys is decided.
+# Synchronous calls that wait in the engine do not count: a flood of them would otherwise keep the
+# queue standing for as long as it lasts.
 WAITING_MAX = 8
 WAITING_PER_KEY_MAX = 2
 PAGE_MAX = 200
@@ -79,7 +79,7 @@ class Queue:
         self.studio = generate.studio
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}  # claimed but not begun: request id -> key id
         self._resume_at = 0.0
         self._line = Line()
         self._loops: list[asyncio.Task[None]] = []
@@ -220,17 +220,16 @@ class Queue:
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""
-        request_id = running.job.id
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        structlog.contextvars.bind_contextvars(request_id=running.job.id)
         try:
             await self.studio.finish(running)
         except Unavailable as error:
-            log.info("request %s has to wait: %s", request_id, type(error).__name__)
+            log.info("request %s has to wait: %s", running.job.id, type(error).__name__)
             self._resume_at = time.monotonic() + PAUSE_S
         except LimnerError as error:
-            log.info("request %s was not drawn: %s", request_id, type(error).__name__)
+            log.info("request %s was not drawn: %s", running.job.id, type(error).__name__)
         finally:
-            self._waiting.pop(request_id, None)
+            self._waiting.pop(running.job.id, None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

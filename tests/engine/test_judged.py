@@ -186,20 +186,18 @@ def shares(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("of", ["{}", "a {} dragon, meadow"])
-def test_an_and_of_red_and_blue_holds_both(engine: ThreadEngine, of: str) -> None:
-    # In other figures red has most of it with this model (docs/squire.md).
-    red, blue = (of.format(name) for name in ("red", "blue"))
-    found = np.zeros((3, 2))
-    for seed in range(1, 5):
-        prompts = (red, blue, f"{red} AND {blue}")
-        fields = {"seed": seed, "steps": 20, "guidance": 5.0, "width": 512, "height": 512}
-        pictures = draw(engine, *(request(prompt, **fields) for prompt in prompts))
-        # The figure's part of the picture: the sky over the meadow is blue in all three.
-        found += [shares(picture[128:496, 128:384]) for picture in pictures]
-    red_alone, blue_alone, both = found / 4
-    assert both[0] > 1.5 * blue_alone[0]
-    assert both[1] > 1.5 * red_alone[1]
+def test_an_and_of_red_and_blue_holds_both(engine: ThreadEngine) -> None:
+    # In a dragon most clearly; in other figures red has most of it (docs/squire.md).
+    red, blue = (f"a {name} dragon, meadow" for name in ("red", "blue"))
+    of = {"steps": 20, "guidance": 5.0, "width": 512, "height": 512}
+    prompts = [(prompt, seed) for prompt in (red, blue, f"{red} AND {blue}") for seed in range(4)]
+    pictures = draw(engine, *(request(prompt, seed=seed, **of) for prompt, seed in prompts))
+    # The dragon's part of the picture: the sky is blue in all of them.
+    found = np.array([shares(picture[128:496, 128:384]) for picture in pictures])
+    red_alone, blue_alone, both = found.reshape(3, 4, 2)
+    assert (both[:, 0] > 1.5 * blue_alone[:, 0]).all()  # in every picture by itself
+    assert (both[:, 1] > red_alone[:, 1]).all()
+    assert both[:, 1].mean() > 1.5 * red_alone[:, 1].mean()
 
 
 @pytest.mark.slow
