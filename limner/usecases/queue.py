@@ -179,7 +179,8 @@ class Queue:
                 log.exception("the queue could not be worked on")
             self._wake.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):  # wait_for may swallow a cancellation
+                    await self._wake.wait()
 
     def _has_room(self) -> bool:
         room = len(self._waiting) < WAITING_MAX and len(self._tasks) < RUNNING_MAX

@@ -8,8 +8,7 @@ from limner.engine.fake import FakeEngine
 from limner.errors import NotFound
 from limner.usecases.following import follow
 from tests.store.databases import customer
-from tests.usecases.house import order
-from tests.usecases.test_queue import queue_of
+from tests.usecases.house import order, queue_of
 
 
 async def notes_of(*arguments):

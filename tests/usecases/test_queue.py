@@ -249,6 +249,21 @@ def test_closing_puts_work_back_without_counting_the_try(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("ticks", range(5))
+def test_closing_at_the_moment_of_being_woken(database, tmp_path, ticks):
+    """A stop that meets a wake, some turns of the event loop after it, is not swallowed."""
+
+    async def story():
+        async with queue_of(database, tmp_path) as queue:
+            await asyncio.sleep(0.1)  # it waits now, with nothing to draw
+            queue._wake.set()
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(story(), 5))
+
+
 def test_a_lost_process_leaves_its_request_to_others_three_times(database, tmp_path):
     key = customer(database, 100)
 
