@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.painter import palette
+from training import palette
 
 COLOURS = tuple(palette.BASES)
 HAIRS = tuple(palette.HAIRS)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from training import scene as scenes
-from training.painter.palette import BASES, RAMPS
 from training.painter.picture import paint
+from training.palette import BASES, RAMPS
 from training.scene import Scene
 
 KNIGHT = Scene("character", subject="knight", material="plate", place="plain")

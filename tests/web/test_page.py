@@ -1,6 +1,7 @@
 """The playground's files: who gets them, with what policy, and how browsers keep them."""
 
 import re
+from graphlib import TopologicalSorter
 from importlib import resources
 
 import pytest
@@ -10,6 +11,7 @@ from limner.web import page
 STATIC = resources.files("limner.web") / "static"
 FILES = page.read(STATIC)
 WEIGHT_MAX = 300_000
+IMPORT = re.compile(r'^import .*?from "\./([^"]+)";$', re.M)
 
 
 def test_a_stranger_gets_the_page_and_every_file_it_names(stranger):
@@ -23,8 +25,19 @@ def test_a_stranger_gets_the_page_and_every_file_it_names(stranger):
 def test_every_module_imports_files_that_exist():
     modules = {name: file.data.decode() for name, file in FILES.items() if name.endswith(".js")}
     for name, text in modules.items():
-        for imported in re.findall(r'^import .*?from "\./([^"]+)";$', text, re.M):
+        for imported in IMPORT.findall(text):
             assert f"js/{imported}" in modules, name
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    imported = {
+        name.removeprefix("js/"): re.findall(
+            r'^import .*?from "\./([^"]+)";$', file.data.decode(), re.M
+        )
+        for name, file in FILES.items()
+        if name.endswith(".js")
+    }
+    TopologicalSorter(imported).prepare()  # raises CycleError with the circle
 
 
 def test_only_the_known_files_are_there(stranger):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.painter.palette import OUTLINE
+from training.palette import OUTLINE
 
 BAYER = (
     np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], dtype=np.float32) + 0.5

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from training.painter.canvas import Canvas
-from training.painter.palette import RAMPS
-
-if TYPE_CHECKING:
-    from training.painter.figure import Doll
+from training.painter.doll import Doll
+from training.palette import RAMPS
 
 SHINE = {"plate": 1.0, "leather": 0.35, "cloth": 0.15, "robe": 0.2}
 

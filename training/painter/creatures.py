@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.painter.canvas import Canvas
-from training.painter.palette import RAMPS
+from training.palette import RAMPS
 from training.scene import Scene
 
 DARK = (26.0, 18.0, 32.0)

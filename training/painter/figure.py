@@ -1,36 +1,17 @@
-"""The paper doll: body, race and the order in which its parts are laid on."""
+"""The paper doll put together: body, race and the order in which its parts are laid on."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from training.painter import clothes, gear, heads
 from training.painter.canvas import Canvas
-from training.painter.palette import HAIR_RAMPS, RAMPS, SKIN_RAMPS
+from training.painter.doll import Doll
+from training.palette import HAIR_RAMPS, RAMPS, SKIN_RAMPS
 from training.scene import Scene
 
 BUILD = {"elf": (0.94, 1.0), "dwarf": (1.10, 0.86), "orc": (1.10, 1.0)}
 """How a race is stretched across and along."""
-
-
-@dataclass(frozen=True)
-class Doll:
-    """A character with its colours mixed and its pose set; what every part is drawn from."""
-
-    scene: Scene
-    skin: np.ndarray
-    hair: np.ndarray
-    main: np.ndarray
-    second: np.ndarray
-    metal: np.ndarray
-    grip: tuple[float, float]  # where the weapon's hand is, in doll units
-    guard: tuple[float, float]  # where the other hand is
-
-    @property
-    def bony(self) -> bool:
-        return self.scene.race == "skeleton"
 
 
 def paint_character(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:

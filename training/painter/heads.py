@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from training.painter.canvas import Canvas
-from training.painter.palette import RAMPS
-
-if TYPE_CHECKING:
-    from training.painter.figure import Doll
+from training.painter.doll import Doll
+from training.palette import RAMPS
 
 DARK = (30.0, 22.0, 38.0)
 COVERED = ("helmet", "horned helmet", "hood", "wizard hat")

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.painter import gear
 from training.painter.canvas import Canvas
-from training.painter.palette import RAMPS
+from training.palette import RAMPS
 from training.scene import Scene
 
 

@@ -12,7 +12,7 @@ import { showCost, showReceipt } from "./papers.js";
 import { showSnippets } from "./snippets.js";
 import { dataUri, take, takeAgain } from "./source.js";
 import * as stage from "./stage.js";
-import { finding } from "./under.js";
+import { finding } from "./finding.js";
 
 const NEIGHBOURS = 4;
 const HOW_FAR = 0.15;

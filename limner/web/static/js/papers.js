@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { dialog, h } from "./dom.js";
-import { finding } from "./under.js";
+import { finding } from "./finding.js";
 import * as words from "./words.js";
 
 /** The receipt: the canonical record, to read, to copy, to keep. */

@@ -49,10 +49,3 @@ function adjustments({ request }) {
   const told = request?.adjustments ?? [];
   return told.length ? h("p", { class: "adjusted" }, `What the server did differently: ${told.join("; ")}`) : null;
 }
-
-/** A sentence or more under the picture, as the result of an action. */
-export function finding(...content) {
-  const place = $("#finding");
-  place?.replaceChildren(...content);
-  place?.scrollIntoView({ block: "nearest" });
-}
