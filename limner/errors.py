@@ -22,6 +22,7 @@
     │   ├── ModelLoading
     │   └── WaitedTooLong
     ├── Aborted                 the caller went away or cancelled
+    ├── Damaged                 a file of ours is not what was written
     ├── EngineFault             drawing failed; nothing is billed
     │   └── NotFinite           latents or pixels that are not numbers
     ├── CheckpointError         a file that cannot be loaded, and why
@@ -145,6 +146,10 @@ class WaitedTooLong(Unavailable):
 
 class Aborted(LimnerError):
     """The request was cancelled before it was finished."""
+
+
+class Damaged(LimnerError):
+    """A stored file that is cut, flipped or no longer ours; trying again would not mend it."""
 
 
 class EngineFault(LimnerError):

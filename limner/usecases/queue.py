@@ -31,6 +31,7 @@ from limner.usecases.generate import Generate
 from limner.usecases.line import Line
 from limner.usecases.orders import Order, Outcome
 from limner.usecases.running import Running
+from limner.usecases.studio import shown
 
 log = logging.getLogger(__name__)
 
@@ -199,8 +200,8 @@ class Queue:
             await asyncio.sleep(0.05)
         try:
             pixels = await self.studio.in_store(self._pixels, job)
-        except LimnerError as error:
-            await self.studio.settle(job.id, lease_id, error)
+        except Exception as error:  # told at once: nobody works on it, and its key waits for it
+            await self.studio.settle(job.id, lease_id, shown(job.id, error))
             return
         running = self.studio.take(job, lease_id, pixels)
         self._waiting[job.id] = job.key_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Mapping
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from limner.domain.params import Generation
 from limner.engine.request import Pixels
-from limner.errors import Gone
+from limner.errors import Damaged, Gone
 from limner.store import images
 from limner.store.db import Database
 from limner.store.images import PictureFiles
@@ -23,10 +24,25 @@ def pack(pixels: Mapping[str, Pixels]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes) -> dict[str, Pixels]:
-    """What ``pack`` packed."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as packed:
-        return {name: packed[name] for name in packed.files}
+def unpack(data: bytes, sha256: str) -> Pixels:
+    """One array of what ``pack`` packed. Raises ``Damaged`` when it is not what its name says."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as packed:
+            pixels: Pixels = packed[sha256]
+    except MemoryError:
+        raise
+    except Exception as error:  # numpy and zipfile raise anything on a file that is cut or flipped
+        raise _damaged(sha256) from error
+    if pixels.dtype != np.uint8 or hashlib.sha256(pixels.tobytes()).hexdigest() != sha256:
+        raise _damaged(sha256)
+    return pixels
+
+
+def _damaged(sha256: str) -> Damaged:
+    return Damaged(
+        f"The stored picture {sha256[:12]}... that this starts from is damaged on the server's "
+        "disk; send it again"
+    )
 
 
 def wanted(generation: Generation) -> set[str]:
@@ -71,7 +87,7 @@ def _load(
 ) -> dict[str, Pixels]:
     with database.read() as conn:
         found = {sha256: _file(conn, sha256, request_id, account_id) for sha256 in sha256s}
-    return {sha256: unpack(files.read(file))[sha256] for sha256, file in found.items()}
+    return {sha256: unpack(files.read(file), sha256) for sha256, file in found.items()}
 
 
 def _file(conn: Connection, sha256: str, request_id: str | None, account_id: str | None) -> str:

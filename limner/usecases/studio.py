@@ -104,13 +104,13 @@ class Studio(Threads):
         try:
             outcome = await self.draw(running, wait_s)
         except Exception as error:
-            shown = _shown(running.job.id, error)
-            await self.settle(running.job.id, running.lease_id, shown)
+            told = shown(running.job.id, error)
+            await self.settle(running.job.id, running.lease_id, told)
             await self._discard(running, error)
-            running.outcome.set_exception(shown)
-            if shown is error:
+            running.outcome.set_exception(told)
+            if told is error:
                 raise
-            raise shown from error
+            raise told from error
         finally:
             del self.running[running.job.id]
             notes.close()
@@ -275,7 +275,7 @@ def _find_outcome(conn: Any, job: Job) -> tuple[list[images.Picture], int]:
     return rows, ledger.balance(conn, job.account_id).available_micro
 
 
-def _shown(request_id: str, error: Exception) -> LimnerError:
+def shown(request_id: str, error: Exception) -> LimnerError:
     """The error as the caller may see it; what nobody foresaw is logged."""
     if isinstance(error, LimnerError):
         return error
