@@ -17,20 +17,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.engines import draw as drawn
+from bench.engines import engine
 from limner.domain.params import Generation
 from limner.domain.schedulers import SPECS
 from limner.engine import weights
 from limner.engine.inspection import SD15_PARAMETERS
 from limner.engine.layouts import TOKENIZER
-from limner.engine.loop import ThreadEngine
-from limner.engine.request import Drawn, Failed, Request
-from limner.engine.runner import Runner
 from limner.engine.shapes import SD15
 
 PROMPT = "portrait of a knight in heavy armor, highly detailed"
@@ -79,19 +77,11 @@ def load(path: Path) -> weights.Checkpoint:
 
 def draw(checkpoint: weights.Checkpoint, generation: Generation) -> np.ndarray:
     """The picture by Limner's engine, uint8 (height, width, 3)."""
-    events: SimpleQueue[Any] = SimpleQueue()
-    engine = ThreadEngine(lambda _say: Runner(checkpoint, max_rows=2))
-    while not engine.status().ready:
-        time.sleep(0.05)
-    began = time.perf_counter()
-    engine.submit(Request(id="bench", generation=generation, owner="bench", sink=events.put))
-    while not isinstance(event := events.get(), Drawn | Failed):
-        pass
-    engine.close()
-    if isinstance(event, Failed):
-        raise event.error
-    print(f"Limner drew in {time.perf_counter() - began:.1f} s")
-    return event.pixels
+    with engine(checkpoint, max_rows=2) as running:
+        began = time.perf_counter()
+        [picture] = drawn(running, [generation])
+        print(f"Limner drew in {time.perf_counter() - began:.1f} s")
+    return picture
 
 
 def pipeline(path: Path, folder: Path) -> Any:

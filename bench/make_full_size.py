@@ -33,17 +33,23 @@ def fan_in(shape: torch.Size) -> int:
     return math.prod(shape[1:])
 
 
+def write(file: Path, seed: int = 0) -> int:
+    """Write the checkpoint; the number of its tensors."""
+    with torch.device("meta"):
+        names = checkpoints.original(checkpoints.models({}))
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {name: fill(name, value.shape, generator) for name, value in names.items()}
+    save_file(tensors, file, metadata={"format": "pt"})
+    return len(tensors)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    with torch.device("meta"):
-        names = checkpoints.original(checkpoints.models({}))
-    generator = torch.Generator().manual_seed(args.seed)
-    tensors = {name: fill(name, value.shape, generator) for name, value in names.items()}
-    save_file(tensors, args.file, metadata={"format": "pt"})
-    print(f"{args.file}: {args.file.stat().st_size:,} bytes, {len(tensors)} tensors")
+    count = write(args.file, args.seed)
+    print(f"{args.file}: {args.file.stat().st_size:,} bytes, {count} tensors")
 
 
 if __name__ == "__main__":
