@@ -35,6 +35,8 @@ def of_answer(status: int, text: str, retry_after_s: float | None = None) -> Lim
         return kind(said)
     if status == 406:
         return _not_acceptable(said)
+    if status == 422 and said.endswith("was cancelled"):
+        return errors.Aborted(said)
     if status == 429:
         return errors.LimitExceeded(said, round(retry_after_s or 1))
     if status in (502, 503, 504):

@@ -79,7 +79,7 @@ def create(
     }
     conn.execute(insert(keys).values(**row, created_at=clock(conn)))
     if credits_micro:
-        ledger.grant(conn, account_id, credits_micro, id=f"grant_{key_id}")
+        ledger.grant(conn, account_id, credits_micro, id=ids.new("given"))
     return plain, get(conn, key_id)
 
 

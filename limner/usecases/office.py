@@ -27,6 +27,7 @@ from limner.store.usage import House, Usage
 
 THREADS = 2
 DAY_S = 86_400.0
+GRANT_ID_LENGTH_MAX = 64
 T = TypeVar("T")
 
 
@@ -147,13 +148,28 @@ def _expiry(conn: Connection, days: float | None) -> float | None:
 def grant(conn: Connection, key_id: str, micro: int, id: str | None) -> Balance:
     """Give a key's account credits, once for each ``id``, whoever gives them.
 
-    Raises ``NotFound``, ``InvalidInput``, and ``IdempotencyMismatch`` for another grant's ``id``.
+    ``id`` may be any text of 1 to 64 characters, a key's id included. Raises ``NotFound``,
+    ``InvalidInput``, and ``IdempotencyMismatch`` for another grant's ``id``.
     """
     if micro <= 0:
         raise InvalidInput("credits", f"credits is {as_text(micro)}; a grant must be above 0")
+    if id is not None and not 0 < len(id) <= GRANT_ID_LENGTH_MAX:
+        raise InvalidInput(
+            "id", f"id has {len(id)} characters; a grant's has 1 to {GRANT_ID_LENGTH_MAX}"
+        )
     account_id = keys.get(conn, key_id).account_id
     try:
-        ledger.grant(conn, account_id, micro, id=f"grant_{id}" if id else ids.new("grant"))
+        ledger.grant(conn, account_id, micro, id=_transfer_id(id))
     except LedgerError:
         raise IdempotencyMismatch(f"The grant {id} was made before, and was another one") from None
     return ledger.balance(conn, account_id)
+
+
+def _transfer_id(id: str | None) -> str:
+    """Where no name that is chosen meets one that we make.
+
+    Up to revision 0003 a key's first credits were ``grant_`` and the key's id.
+    """
+    if id is None:
+        return ids.new("given")
+    return f"named_{id}" if id.startswith("key_") else f"grant_{id}"

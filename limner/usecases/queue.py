@@ -171,6 +171,8 @@ class Queue:
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""
         while True:
+            # Before looking: whatever comes from now on, also while we look, rings it again.
+            self._wake.clear()
             try:
                 claimed = await self._claim() if self._has_room() else None
                 if claimed is not None:
@@ -178,7 +180,6 @@ class Queue:
                     continue
             except Exception:
                 log.exception("the queue could not be worked on")
-            self._wake.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):  # wait_for may swallow a cancellation
                     await self._wake.wait()

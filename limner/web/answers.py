@@ -51,7 +51,7 @@ STATUS: Mapping[type[LimnerError], int] = {
     errors.IdempotencyMismatch: 422,
     errors.LimitExceeded: 429,
     errors.Unavailable: 503,
-    errors.Aborted: 503,
+    errors.Aborted: 422,
     errors.LimnerError: 500,
 }
 
@@ -101,8 +101,6 @@ def error_headers(error: LimnerError) -> dict[str, str]:
     headers = {}
     if isinstance(error, errors.LimitExceeded | errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
-    elif isinstance(error, errors.Aborted):
-        headers["Retry-After"] = "5"
     elif isinstance(error, errors.NotAllowed):
         headers["Allow"] = error.allow
     elif isinstance(error, errors.Unauthenticated):

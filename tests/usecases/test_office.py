@@ -2,8 +2,14 @@
 
 import pytest
 
-from limner.errors import IdempotencyMismatch, InsufficientCredits, InvalidKey, NotFound
-from limner.store import keys
+from limner.errors import (
+    IdempotencyMismatch,
+    InsufficientCredits,
+    InvalidInput,
+    InvalidKey,
+    NotFound,
+)
+from limner.store import keys, ledger
 from limner.usecases.office import NewKey, Office
 from limner.usecases.queue import Queue
 from tests.store.databases import customer
@@ -68,6 +74,24 @@ async def test_a_grant_with_an_id_is_made_once(office):
     assert (await office.grant(key.id, 1)).available_micro == 8
     assert (await office.totals())["issued"] == -8
     assert await office.check() == []
+
+
+@pytest.mark.parametrize("first", [0, 7])
+async def test_a_grant_may_be_named_like_its_key(office, database, first):
+    _, key = await office.create_key(NewKey("me", first))
+    for _ in range(2):
+        assert (await office.grant(key.id, 7, key.id)).available_micro == first + 7
+    assert (await office.grant(key.id, 7)).available_micro == first + 14
+    with database.begin() as conn:  # as every key's first credits were named once
+        ledger.grant(conn, key.account_id, 5, id=f"grant_{key.id}x")
+    assert (await office.grant(key.id, 5, f"{key.id}x")).available_micro == first + 24
+
+
+@pytest.mark.parametrize("id", ["", "i" * 65])
+async def test_the_id_of_a_grant_has_bounds(office, id):
+    _, key = await office.create_key(NewKey("me"))
+    with pytest.raises(InvalidInput, match="1 to 64"):
+        await office.grant(key.id, 7, id)
 
 
 @pytest.mark.parametrize("call", ["limit_key", "rotate_key", "revoke_key"])

@@ -264,6 +264,33 @@ def test_closing_at_the_moment_of_being_woken(database, tmp_path, ticks):
     asyncio.run(asyncio.wait_for(story(), 5))
 
 
+def test_what_comes_while_the_queue_is_looked_at_is_not_overlooked(database, tmp_path, monkeypatch):
+    """The look found nothing; before it comes back, a request is stored and rings the bell."""
+    key = customer(database)
+    monkeypatch.setattr("limner.usecases.queue.POLL_S", 600.0)
+
+    async def story():
+        async with queue_of(database, tmp_path) as queue:
+            looked, stored = asyncio.Event(), asyncio.Event()
+            claim = queue._claim
+
+            async def held_claim():
+                found = await claim()
+                if found is None and not looked.is_set():
+                    looked.set()
+                    await stored.wait()
+                return found
+
+            monkeypatch.setattr(queue, "_claim", held_claim)
+            queue._wake.set()
+            await asyncio.wait_for(looked.wait(), 60)
+            accepted = await queue.submit(key, order())
+            stored.set()
+            assert (await finished(queue, key, accepted.job.id)).job.status == "COMPLETED"
+
+    asyncio.run(story())
+
+
 def test_a_lost_process_leaves_its_request_to_others_three_times(database, tmp_path):
     key = customer(database, 100)
 

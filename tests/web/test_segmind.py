@@ -393,7 +393,7 @@ def test_idempotency(draw):
         (errors.WaitedTooLong("late"), 503, "5"),
         (errors.LimitExceeded("too many", 3), 429, "3"),
         (errors.Gone("expired"), 410, None),
-        (errors.Aborted("stopped"), 503, "5"),
+        (errors.Aborted("Request req_1 was cancelled"), 422, None),
     ],
 )
 def test_what_the_use_case_raises(draw, services, error, status, retry):
