@@ -10,7 +10,7 @@ from typing import Any
 from limner.domain.params import Generation
 from limner.domain.styles import Catalogue, StyleMix, mix_lines
 from limner.errors import InvalidInput
-from limner.usecases import templates
+from limner.usecases.templates import Templates
 
 PICTURES_MAX = 64
 
@@ -61,27 +61,24 @@ def _fill_in(
     generation: Generation, style_mix: StyleMix | None, catalogue: Catalogue
 ) -> list[tuple[Generation, StyleMix | None]]:
     """Every picture of ``generation`` with its own reading of the templates."""
+    prompts = {
+        name: Templates(name, [getattr(generation, name)], catalogue)
+        for name in ("prompt", "negative_prompt")
+    }
+    lines = {} if style_mix is None else _lines(style_mix, catalogue)
     pictures = []
     for index in range(generation.samples):
         seed = generation.seed_of(index)
-        prompts = ("prompt", "negative_prompt")
-        read = {
-            name: templates.expand(name, [getattr(generation, name)], seed, catalogue)[0]
-            for name in prompts
-        }
+        read = {name: template.draw(seed)[0] for name, template in prompts.items()}
         picture = generation.alone(index).model_copy(update=read)
-        pictures.append((picture, _fill_in_lines(style_mix, seed, catalogue)))
+        filled = {name: tuple(template.draw(seed)) for name, template in lines.items()}
+        pictures.append((picture, style_mix and style_mix.model_copy(update=filled)))
     return pictures
 
 
-def _fill_in_lines(mix: StyleMix | None, seed: int, catalogue: Catalogue) -> StyleMix | None:
-    if mix is None:
-        return None
-    read = {
-        name: tuple(templates.expand(f"style_mix.{name}", lines, seed, catalogue))
-        for name, lines in (("sequence", mix.sequence), ("subsequence", mix.subsequence))
-    }
-    return mix.model_copy(update=read)
+def _lines(mix: StyleMix, catalogue: Catalogue) -> dict[str, Templates]:
+    named = {"sequence": mix.sequence, "subsequence": mix.subsequence}
+    return {name: Templates(f"style_mix.{name}", lines, catalogue) for name, lines in named.items()}
 
 
 def _style(
