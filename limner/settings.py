@@ -6,25 +6,22 @@ has a setting, its unit last in the name. ``docs/settings.md`` is made by ``tabl
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from limner import settings_refusals as refusals
 from limner.errors import SettingsError
+from limner.passwords import without_password as without_password
 
 PREFIX = "LIMNER_"
 CONFIG_VARIABLE = "LIMNER_CONFIG"
 CLIENT_VARIABLES = ("LIMNER_URL", "LIMNER_KEY")  # what the Python client reads
 MIB = 2**20
-# A password may hold ":", "/" and "@"; a URL's query may hold one, too.
-_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):\S+@")
-_NAMED_PASSWORD = re.compile(r"(?i)\b(password=)[^\s&]+")
 _SLUG = r"^[a-z0-9][a-z0-9._-]*$"
 
 
@@ -73,7 +70,7 @@ class Settings(BaseModel):
 
     model: Path | None = Field(
         None,
-        description="Checkpoint to serve: a `.safetensors` file or a folder in diffusers layout. "
+        description="Checkpoint: a `.safetensors` file or a folder in diffusers layout. "
         "Default: the embedded model.",
     )
     vae: Path | None = Field(None, description="VAE to use in place of the checkpoint's own.")
@@ -188,6 +185,20 @@ class Settings(BaseModel):
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None
 
+    _file: Path | None = PrivateAttr(None)
+
+    @property
+    def file(self) -> Path | None:
+        """The settings file that was named, if one was."""
+        return self._file
+
+    def changed(self, **changes: Any) -> Settings:
+        """The same with ``changes``, also in what is derived from them."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        made = Settings.model_validate(given | changes)
+        made._file = self._file
+        return made
+
     @property
     def pictures_dir(self) -> Path:
         """Folder of the stored pictures."""
@@ -209,6 +220,8 @@ def load(
     ``$XDG_CONFIG_HOME/limner/limner.toml`` where it exists. Raises ``SettingsError``.
     """
     environ = os.environ if environ is None else environ
+    if file is None and environ.get(CONFIG_VARIABLE):
+        file = Path(environ[CONFIG_VARIABLE])
     given: dict[str, tuple[str, Any]] = {}
     for name, value in _from_file(file, environ).items():
         given[name] = (f"{name} in the settings file", value)
@@ -221,14 +234,11 @@ def load(
                 value,
             )
     try:
-        return Settings.model_validate({name: value for name, (_, value) in given.items()})
+        made = Settings.model_validate({name: value for name, (_, value) in given.items()})
     except ValidationError as error:
-        raise SettingsError(_sentence(error, given)) from error
-
-
-def without_password(text: str) -> str:
-    """``text`` with ``***`` in place of the passwords of the URLs in it."""
-    return _NAMED_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+        raise refusals.wrong(error, given) from error
+    made._file = file
+    return made
 
 
 def table() -> str:
@@ -258,8 +268,6 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _from_file(file: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    if file is None and environ.get(CONFIG_VARIABLE):
-        file = Path(environ[CONFIG_VARIABLE])
     if file is None:
         file = _home("XDG_CONFIG_HOME", ".config", environ) / "limner.toml"
         if not file.is_file():
@@ -274,27 +282,6 @@ def _from_file(file: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _known(name: str, shown: str) -> str:
-    if name in Settings.model_fields:
-        return name
-    near = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.4)
-    hint = f" Did you mean {_alike(shown, near[0])}?" if near else ""
-    raise SettingsError(f"{shown} is not a setting.{hint} `limner serve --help` lists them all.")
-
-
-def _alike(shown: str, name: str) -> str:
-    if shown.startswith(PREFIX):
-        return PREFIX + name.upper()
-    return f"--{name.replace('_', '-')}" if shown.startswith("--") else name
-
-
-def _sentence(error: ValidationError, given: Mapping[str, tuple[str, Any]]) -> str:
-    """One line for each wrong setting: where it came from, its value, what is wrong."""
-    lines = []
-    for fault in error.errors(include_url=False):
-        if fault["type"] == "default_factory_not_called":  # it only follows from another fault
-            continue
-        name = str(fault["loc"][0])
-        shown, value = given.get(name, (name, None))
-        value = without_password(str(value)) if name == "database_url" else value
-        lines.append(f"{shown} = {value!r}: {fault['msg']}")
-    return "; ".join(lines)
+    if name not in Settings.model_fields:
+        raise refusals.unknown(name, shown, Settings.model_fields)
+    return name

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import Connection
 
-from limner.cli import options
+from limner.cli import terminal
 from limner.errors import InvalidInput, NotFound
+from limner.settings import Settings, without_password
 from limner.store import keys
 from limner.store.db import Database
 from limner.store.keys import Key
 
 
 @contextmanager
-def opened(data_dir: Path | None, database_url: str | None) -> Iterator[Database]:
-    """The database, migrated and ready; closed at the end."""
-    settings = options.settings(data_dir=data_dir, database_url=database_url)
+def opened(settings: Settings) -> Iterator[Database]:
+    """The database, migrated and ready; closed at the end. One that was not there is told."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database.open(settings.database_url, pool_size=1)
+    if database.new:
+        place = without_password(settings.database_url)
+        terminal.note(f"There was no database: a new, empty one was made at {place}.")
     try:
         yield database
     finally:
@@ -28,11 +30,9 @@ def opened(data_dir: Path | None, database_url: str | None) -> Iterator[Database
 
 
 @contextmanager
-def changing(
-    named: str, data_dir: Path | None, database_url: str | None
-) -> Iterator[tuple[Connection, Key]]:
+def changing(settings: Settings, named: str) -> Iterator[tuple[Connection, Key]]:
     """A transaction to change the key that ``named`` names. Raises as ``find``."""
-    with opened(data_dir, database_url) as database:
+    with opened(settings) as database:
         found = find(database, named)
         with database.begin() as conn:
             yield conn, found

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from limner.cli import options
+from limner.cli import options, terminal
+from limner.cli.configured import PLACE, configured
 from limner.cli.keys import Named, micro
+from limner.settings import Settings
 
 credits_app = typer.Typer(help="Grant, show and check credits.", no_args_is_help=True)
 
 
 @credits_app.command("grant")
+@configured(*PLACE)
 def grant(
     key: Named,
     credits: Annotated[str, typer.Argument(help="How many, such as 10 or 0.5.")],
     id: Annotated[
         str | None, typer.Option(help="Your own id of this grant: the same id grants once.")
     ] = None,
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
+    *,
+    settings: Settings,
 ) -> None:
     """Give credits to a key's account."""
     from limner.cli import books
@@ -32,57 +32,59 @@ def grant(
     from limner.usecases import office
 
     amount = micro("credits", credits)
-    with books.changing(key, data_dir, database_url) as (conn, found):
+    with books.changing(settings, key) as (conn, found):
         balance = office.grant(conn, found.id, amount, id)
-    print(f"{found.name} has {as_text(balance.available_micro)} credits.")
+    terminal.say(f"{found.name} has {as_text(balance.available_micro)} credits.")
 
 
 @credits_app.command("show")
+@configured(*PLACE)
 def show(
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Show what each key's account holds and what was issued and earned in all."""
     from limner.cli import books
     from limner.domain.pricing import as_text
     from limner.store import keys, ledger
 
-    with books.opened(data_dir, database_url) as database, database.read() as conn:
+    with books.opened(settings) as database, database.read() as conn:
         found = keys.listing(conn)
         balances = {key.account_id: ledger.balance(conn, key.account_id) for key in found}
         totals = ledger.totals(conn)
     if as_json:
         accounts = {account: asdict(balance) for account, balance in balances.items()}
-        print(json.dumps({"accounts": accounts, "totals": totals}))
+        terminal.data({"accounts": accounts, "totals": totals})
         return
-    table = Table("key", "name", "available", "held", "spent")
+    rows = []
     for key in found:
         balance = balances[key.account_id]
         amounts = (balance.available_micro, balance.held_micro, key.spent_micro)
-        table.add_row(key.id, key.name, *map(as_text, amounts))
-    Console().print(table)
-    print("  ".join(f"{name} {as_text(amount)}" for name, amount in totals.items()))
+        rows.append((key.id, key.name, *map(as_text, amounts)))
+    terminal.table(("key", "name", "available", "held", "spent"), rows)
+    terminal.say("  ".join(f"{name} {as_text(amount)}" for name, amount in totals.items()))
 
 
 @credits_app.command("check")
+@configured(*PLACE)
 def check(
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Prove that everything sums to zero and no hold has lost its owner; status 1 if not."""
     from limner.cli import books
     from limner.store import audit
 
-    with books.opened(data_dir, database_url) as database, database.read() as conn:
+    with books.opened(settings) as database, database.read() as conn:
         faults = audit.check(conn)
     if as_json:
-        print(json.dumps([asdict(fault) for fault in faults]))
+        terminal.data([asdict(fault) for fault in faults])
     elif not faults:
-        print("The books are right.")
+        terminal.say("The books are right.")
     else:
         for fault in faults:
-            print(f"{fault.kind}: {fault.subject}: {fault.detail}")
+            terminal.say(f"{fault.kind}: {fault.subject}: {fault.detail}")
     if faults:
         raise typer.Exit(1)

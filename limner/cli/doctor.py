@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -16,10 +15,10 @@ from typing import Any
 
 import typer
 
-from limner import settings
-from limner.cli import options
+from limner.cli import options, terminal
+from limner.cli.configured import MODEL, PLACE, configured
 from limner.errors import LimnerError
-from limner.settings import Settings
+from limner.settings import Settings, without_password
 
 PACKAGES = ("limner", "torch", "diffusers", "transformers", "safetensors", "sqlalchemy", "fastapi")
 LOW_DISK = 2 * 2**30  # bytes; a full-size checkpoint and a day of pictures
@@ -35,28 +34,19 @@ class Finding:
     facts: dict[str, Any]
 
 
-def doctor(
-    model: options.Model = None,
-    vae: options.Vae = None,
-    device: options.Device = None,
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
-    as_json: options.Json = False,
-) -> None:
+@configured(*MODEL, *PLACE)
+def doctor(as_json: options.Json = False, *, settings: Settings) -> None:
     """Check versions, device, number types, data folder, disk, database and model.
 
     Leaves with status 1 when something failed. Changes nothing.
     """
-    chosen = options.settings(
-        model=model, vae=vae, device=device, data_dir=data_dir, database_url=database_url
-    )
     findings = []
-    for finding in examine(chosen):
+    for finding in examine(settings):
         findings.append(finding)
         if not as_json:
-            typer.echo(f"{finding.state:<8} {finding.check:<12} {finding.detail}")
+            terminal.say(f"{finding.state:<8} {finding.check:<12} {finding.detail}")
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        terminal.data([asdict(finding) for finding in findings], indent=2)
     if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)
 
@@ -131,7 +121,7 @@ def _database(chosen: Settings) -> Finding:
     from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.exc import SQLAlchemyError
 
-    shown = settings.without_password(chosen.database_url)
+    shown = without_password(chosen.database_url)
     url = make_url(chosen.database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return Finding("database", "ok", f"{shown} (will be made by the first start)", {})

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from limner.cli import options
+from limner.cli.configured import MODEL, configured
+from limner.settings import Settings
 
 
+@configured(*MODEL, "data_dir")
 def draw(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
     negative: options.Negative = None,
@@ -37,9 +40,6 @@ def draw(
     style: options.Style = None,
     template: Annotated[bool | None, typer.Option(help="Fill in {a|b} and __moods__.")] = None,
     preset: options.Preset = None,
-    model: options.Model = None,
-    vae: options.Vae = None,
-    device: options.Device = None,
     noise_source: Annotated[str | None, typer.Option(help="philox or torch-cpu.")] = None,
     exact: Annotated[bool | None, typer.Option(help="A forward pass of its own.")] = None,
     format: Annotated[
@@ -52,8 +52,9 @@ def draw(
         Path | None, typer.Option(help="JSON Lines of requests, drawn together; - reads stdin.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the pictures of --batch.")] = None,
-    data_dir: options.DataDir = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Draw pictures without a server.
 
@@ -70,7 +71,6 @@ def draw(
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,
         style=style, template=template, preset=preset,
     )  # fmt: skip
-    settings = options.settings(model=model, vae=vae, device=device, data_dir=data_dir)
     target = drawing.Target.of(output=output, out=out, batch=batch, format=format, sprite=sprite)
     calls = drawing.read_calls(settings, batch, given)
     drawing.run(settings, calls, target, as_json=as_json)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import easel
+from limner.cli import easel, terminal
 from limner.engine.request import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
@@ -169,8 +169,8 @@ def _write(picture: Picture, target: Target, number: int) -> Path:
 def _tell(path: Path, picture: Picture, notes: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         line = {"file": str(path), "adjustments": list(notes), "receipt": picture.receipt}
-        print(json.dumps(line), flush=True)
+        terminal.data(line)
         return
-    print(f"{path}  seed {picture.receipt['parameters']['seed']}", flush=True)
+    terminal.say(f"{path}  seed {picture.receipt['parameters']['seed']}")
     for note in notes:
-        easel.console.print(f"  {note}", style="yellow", highlight=False)
+        terminal.note(f"  {note}", style="yellow")

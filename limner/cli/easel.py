@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+from limner.cli import terminal
 from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine import request as engine_request
 from limner.engine.loop import ThreadEngine
@@ -25,7 +23,6 @@ from limner.usecases.develop import Picture, develop
 
 WORKS_MAX = 100_000
 FEW = 4
-console = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,11 @@ def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
     )
     engine = ThreadEngine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
     try:
-        with console.status("starting") as status:
+        with terminal.waiting("starting") as status:
             while not engine.status().ready:
                 if engine.failure is not None:
                     raise engine.failure
-                status.update(engine.status().message)
+                status.update(terminal.shown(engine.status().message))
                 time.sleep(0.05)
         yield engine
     finally:
@@ -71,7 +68,7 @@ def draw(engine: ThreadEngine, works: Sequence[Work]) -> Iterator[tuple[int, Pic
         engine.submit(_request(place, work, events))
     pictures = sum(work.generation.samples for work in works)
     open_pictures = pictures
-    with _progress() as bar:
+    with terminal.progress() as bar:
         task = bar.add_task("drawing", total=None)
         done: dict[tuple[int, int], int] = {}
         while open_pictures:
@@ -115,10 +112,3 @@ def _request(place: int, work: Work, events: SimpleQueue[tuple[int, Event]]) -> 
     if work.on_event is not None:
         request.watched.set()
     return request
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield bar

@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limner.cli import options, terminal
+from limner.cli.configured import configured
 from limner.domain.params import STEPS_MAX
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
+@configured()
 def explain(
     text: Annotated[str, typer.Argument(help="The prompt to read.")],
     steps: Annotated[
         int, typer.Option(min=1, max=STEPS_MAX, help="Steps of the picture. Default: 20.")
     ] = 20,
     negative: Annotated[bool, typer.Option(help="Read it as a negative prompt.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show tokens, chunks, weights and schedule of a prompt, and what was changed or dropped."""
     from limner.usecases.explain import explain as read
 
     explained = read(text, steps, negative=negative)
     if as_json:
-        typer.echo(json.dumps(explained))
+        terminal.data(explained)
         return
     _show(explained)
 
 
 def _show(explained: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print("[bold]Schedule[/bold]")
+    terminal.say("Schedule", style="bold")
     since = 1
     for entry in explained["schedule"]:
         for branch in entry["branches"]:
-            console.print(_heading(since, entry["until_step"], branch["weight"]), end="")
-            console.print(_coloured(branch["spans"], ""))
+            terminal.say(_heading(since, entry["until_step"], branch["weight"]), end="")
+            terminal.say(_coloured(branch["spans"], ""))
         since = entry["until_step"] + 1
     for number, chunk in enumerate(explained["chunks"], 1):
-        console.print(f"[bold]Chunk {number}[/bold]: {len(chunk)} of 75 tokens")
-        console.print(_coloured(chunk, " "), style="default")
+        terminal.say(f"Chunk {number}", style="bold", end="")
+        terminal.say(f": {len(chunk)} of 75 tokens")
+        terminal.say(_coloured(chunk, " "))
     if explained["adjustments"]:
-        console.print("[bold]Adjustments[/bold]")
+        terminal.say("Adjustments", style="bold")
     for sentence in explained["adjustments"]:
-        console.print(f"  {sentence}", markup=False)
+        terminal.say(f"  {sentence}")
 
 
 def _heading(since: int, until: int, weight: float) -> str:
@@ -66,7 +66,8 @@ def _coloured(pieces: list[list[Any]], between: str) -> Text:
             shown.append(" BREAK ", style="bold")
             continue
         colour = "red" if weight > 1 else "cyan" if weight < 1 else "default"
-        shown.append(piece.removesuffix("</w>") if between else piece, style=colour)
+        word = piece.removesuffix("</w>") if between else piece
+        shown.append(terminal.plain(word), style=colour)
         if weight != 1:
             shown.append(f"×{weight:.4g}", style="dim")
         shown.append(between)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from limner.cli import options
+from limner.cli import options, terminal
+from limner.cli.configured import PLACE, configured
 from limner.errors import InvalidInput
+from limner.settings import Settings
 
 if TYPE_CHECKING:
     from limner.store.keys import Key
@@ -34,6 +33,7 @@ Concurrency = Annotated[int | None, typer.Option(help="Requests at the same time
 
 
 @keys_app.command("create")
+@configured(*PLACE)
 def create(
     name: Annotated[str, typer.Option(help="What to call it.")],
     credits: Annotated[str, typer.Option(help="Credits to grant, such as 10 or 0.5.")] = "0",
@@ -48,8 +48,8 @@ def create(
     expires_days: Days = None,
     requests_per_minute: Rate = None,
     concurrency: Concurrency = None,
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
+    *,
+    settings: Settings,
 ) -> None:
     """Create a key and print it, alone, on standard output; it is never shown again."""
     from limner.cli import books
@@ -61,7 +61,7 @@ def create(
         raise InvalidInput("name", f"--name is {name!a}; it must be {rule}.")
     granted = micro("credits", credits)
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
-    with books.opened(data_dir, database_url) as database:
+    with books.opened(settings) as database:
         account_id = books.find(database, account).account_id if account else None
         with database.begin() as conn:
             plain, key = keys.create(
@@ -74,52 +74,53 @@ def create(
             )
             if accept_license:
                 keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)
-    print(plain)
+    terminal.say(plain)
 
 
 @keys_app.command("list")
+@configured(*PLACE)
 def list_keys(
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """List the keys, without their secrets."""
     from limner.cli import books
     from limner.domain.pricing import as_text
     from limner.store import keys, ledger
 
-    with books.opened(data_dir, database_url) as database, database.read() as conn:
+    with books.opened(settings) as database, database.read() as conn:
         found = keys.listing(conn)
         left = {key.id: ledger.balance(conn, key.account_id).available_micro for key in found}
     if as_json:
-        print(json.dumps([_plain(key) | {"available_micro": left[key.id]} for key in found]))
+        terminal.data([_plain(key) | {"available_micro": left[key.id]} for key in found])
         return
-    table = Table("id", "name", "begins", "scopes", "credits", "state")
-    for key in found:
-        scopes = ",".join(sorted(key.scopes))
-        table.add_row(key.id, key.name, key.hint, scopes, as_text(left[key.id]), _state(key))
-    Console().print(table)
+    rows = [
+        (k.id, k.name, k.hint, ",".join(sorted(k.scopes)), as_text(left[k.id]), _state(k))
+        for k in found
+    ]
+    terminal.table(("id", "name", "begins", "scopes", "credits", "state"), rows)
 
 
 @keys_app.command("revoke")
-def revoke(
-    key: Named, data_dir: options.DataDir = None, database_url: options.DatabaseUrl = None
-) -> None:
+@configured(*PLACE)
+def revoke(key: Named, *, settings: Settings) -> None:
     """Refuse a key from now on."""
     from limner.cli import books
     from limner.store import keys
 
-    with books.changing(key, data_dir, database_url) as (conn, found):
+    with books.changing(settings, key) as (conn, found):
         keys.revoke(conn, found.id)
-    print(f"{found.id} ({found.name}) is revoked.")
+    terminal.say(f"{found.id} ({found.name}) is revoked.")
 
 
 @keys_app.command("rotate")
+@configured(*PLACE)
 def rotate(
     key: Named,
     grace_hours: Annotated[float, typer.Option(help="How long the former one still works.")] = 0,
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
+    *,
+    settings: Settings,
 ) -> None:
     """Give a key a new secret and print it, alone, on standard output."""
     from limner.cli import books
@@ -129,29 +130,30 @@ def rotate(
         raise InvalidInput(
             "grace-hours", f"--grace-hours is {grace_hours}; it must be 0 to {HOURS_MAX:,}."
         )
-    with books.changing(key, data_dir, database_url) as (conn, found):
+    with books.changing(settings, key) as (conn, found):
         plain, _ = keys.rotate(conn, found.id, grace_s=grace_hours * 3600)
-    print(plain)
+    terminal.say(plain)
 
 
 @keys_app.command("limit")
+@configured(*PLACE)
 def limit(
     key: Named,
     spend_cap: Cap = None,
     expires_days: Days = None,
     requests_per_minute: Rate = None,
     concurrency: Concurrency = None,
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
+    *,
+    settings: Settings,
 ) -> None:
     """Change a key's limits; those not named stay."""
     from limner.cli import books
     from limner.store import keys
 
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
-    with books.changing(key, data_dir, database_url) as (conn, found):
+    with books.changing(settings, key) as (conn, found):
         keys.limit(conn, found.id, **limits)
-    print(f"{found.id} ({found.name}): {', '.join(limits) or 'nothing'} changed.")
+    terminal.say(f"{found.id} ({found.name}): {', '.join(limits) or 'nothing'} changed.")
 
 
 def micro(option: str, credits: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import typer
 
@@ -11,6 +10,7 @@ import typer
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
+from limner.cli import terminal
 from limner.cli.credits import credits_app
 from limner.cli.doctor import doctor
 from limner.cli.draw import draw
@@ -49,10 +49,10 @@ def app() -> None:
     try:
         typer_app()
     except LimnerError as error:
-        print(f"limner: {error}", file=sys.stderr)
+        terminal.note(f"limner: {error}")
         raise SystemExit(1) from error
     except OSError as error:
         if error.filename is None:  # no file of the user's: a fault of ours, to be seen whole
             raise
-        print(f"limner: {error.filename}: {error.strerror}", file=sys.stderr)
+        terminal.note(f"limner: {error.filename}: {error.strerror}")
         raise SystemExit(1) from error

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from limner.cli import options
+from limner.cli import options, terminal
+from limner.cli.configured import configured
+from limner.settings import Settings
 
 app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_models(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
+@configured("data_dir")
+def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
     """List the embedded model and the imported ones."""
-    entries = [_embedded(), *_imported(models_dir(data_dir))]
+    entries = [_embedded(), *_imported(models_dir(settings))]
     if as_json:
-        typer.echo(json.dumps(entries, indent=2))
+        terminal.data(entries, indent=2)
         return
     for entry in entries:
         size = f"{entry['bytes'] / 1e6:,.0f} MB"
-        typer.echo(f"{entry['name']:<24} {size:>10}  {entry['licence']:<24} {entry['path']}")
+        terminal.say(f"{entry['name']:<24} {size:>10}  {entry['licence']:<24} {entry['path']}")
 
 
 @app.command("inspect")
+@configured()
 def inspect_model(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .safetensors file or a diffusers folder.")
@@ -35,10 +38,14 @@ def inspect_model(
 ) -> None:
     """Say what a file is: kind, precision, SHA-256, parameters, licence; nothing is loaded."""
     facts = inspect(file)
-    typer.echo(json.dumps(facts, indent=2) if as_json else _as_lines(facts))
+    if as_json:
+        terminal.data(facts, indent=2)
+    else:
+        terminal.say(_as_lines(facts))
 
 
 @app.command("import")
+@configured("data_dir")
 def import_model(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .ckpt or .safetensors checkpoint or VAE.")
@@ -51,8 +58,9 @@ def import_model(
         str | None,
         typer.Option("--license", help="Licence id. Default: creativeml-openrail-m, SD 1.5's own."),
     ] = None,
-    data_dir: options.DataDir = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Convert a checkpoint to safetensors, with SHA-256, provenance and licence beside it.
 
@@ -61,21 +69,21 @@ def import_model(
     from limner.engine.importing import import_checkpoint
 
     made = import_checkpoint(
-        file, models_dir(data_dir), name=name, precision=precision, licence=licence
+        file, models_dir(settings), name=name, precision=precision, licence=licence
     )
     if as_json:
-        typer.echo(json.dumps({"path": str(made.path), **made.provenance}, indent=2))
+        terminal.data({"path": str(made.path), **made.provenance}, indent=2)
         return
     for change in made.provenance["changes"]:
-        typer.echo(f"  {change}")
+        terminal.say(f"  {change}")
     flag = "--vae" if made.provenance["kind"] == "vae" else "--model"
-    typer.echo(f"sha256 {made.provenance['sha256']}")
-    typer.echo(f"Use it with: limner serve {flag} {made.path}")
+    terminal.say(f"sha256 {made.provenance['sha256']}")
+    terminal.say(f"Use it with: limner serve {flag} {made.path}")
 
 
-def models_dir(data_dir: Path | None) -> Path:
+def models_dir(settings: Settings) -> Path:
     """The folder of imported models."""
-    return options.settings(data_dir=data_dir).data_dir / "models"
+    return settings.data_dir / "models"
 
 
 def inspect(path: Path) -> dict[str, Any]:

@@ -1,27 +1,15 @@
-"""Options that several commands share, and how they become settings."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput
-from limner.settings import Settings, load
 
-Model = Annotated[
-    Path | None,
-    typer.Option(help="Checkpoint: a .safetensors file or a diffusers folder. Default: embedded."),
-]
-Vae = Annotated[Path | None, typer.Option(help="VAE to use in place of the checkpoint's own.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and the pictures.")]
-DatabaseUrl = Annotated[
-    str | None, typer.Option(help="SQLAlchemy URL of the database. Default: SQLite in data-dir.")
-]
 Negative = Annotated[str | None, typer.Option(help="What to keep out.")]
 Scheduler = Annotated[str | None, typer.Option(help="One of the twelve. Default: UniPC.")]
 Steps = Annotated[int | None, typer.Option(help="1 to 150. Default: 20.")]
@@ -38,11 +26,6 @@ Style = Annotated[
 ]
 Preset = Annotated[str | None, typer.Option(help="easy, medium or hard.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-
-
-def settings(**flags: Any) -> Settings:
-    """Settings from the flags that were given, the environment and the settings file."""
-    return load({name: value for name, value in flags.items() if value is not None})
 
 
 def style_mix(picks: Sequence[str]) -> dict[str, Any] | None:

@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from limner.cli import options
+from limner.cli.configured import MODEL, PLACE, configured
+from limner.settings import Settings
 
 
+@configured(*MODEL, *PLACE)
 def replay(
     file: Annotated[Path, typer.Argument(help="A picture Limner wrote, or a receipt's .json.")],
     image: Annotated[
@@ -19,12 +22,9 @@ def replay(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="PNG to write the new picture to.")
     ] = None,
-    model: options.Model = None,
-    vae: options.Vae = None,
-    device: options.Device = None,
-    data_dir: options.DataDir = None,
-    database_url: options.DatabaseUrl = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Draw a picture again and say whether it is identical.
 
@@ -34,9 +34,6 @@ def replay(
     """
     from limner.cli import replaying
 
-    settings = options.settings(
-        model=model, vae=vae, device=device, data_dir=data_dir, database_url=database_url
-    )
     given = {"image": image, "mask": mask}
     if not replaying.run(settings, file, given, output, as_json=as_json):
         raise typer.Exit(1)

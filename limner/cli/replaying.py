@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import easel
+from limner.cli import easel, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt
 from limner.engine.request import Pixels
@@ -109,8 +109,8 @@ def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:
 
 def _tell(compared: replay.Comparison, changed: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**asdict(compared), "changed": list(changed)}))
+        terminal.data({**asdict(compared), "changed": list(changed)})
         return
-    print(compared.sentence())
+    terminal.say(compared.sentence())
     for note in changed:
-        easel.console.print(f"  {note}", style="yellow", highlight=False)
+        terminal.note(f"  {note}", style="yellow")

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import uvicorn
-from rich.console import Console
 
 from limner import logs
+from limner.cli import hints, terminal
 from limner.cli.process import allow_files, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 FIRST_CREDITS = 100
 FILES = 256  # open at once beside connections: databases, pictures, fetches
 EXAMPLE = '{"prompt": "a knight in red armor, desert background", "img_height": 768}'
-_console = Console(highlight=False, soft_wrap=True)
 
 
 def run(settings: Settings) -> None:
@@ -82,7 +81,7 @@ def run(settings: Settings) -> None:
     try:
         Server(config).run(sockets)
     except KeyboardInterrupt:
-        _console.print("Stopped.")
+        terminal.say("Stopped.")
     finally:
         engine.close()
         database.close()
@@ -105,8 +104,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 def _with_port(settings: Settings, port: int) -> Settings:
     """The settings with the port the system chose, also in what is made of it."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return Settings.model_validate(given | {"port": port})
+    return settings.changed(port=port)
 
 
 class Server(uvicorn.Server):
@@ -187,26 +185,27 @@ def open_local(settings: Settings, database: Database) -> None:
 def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> None:
     """What a person at the terminal wants to know, as it becomes true."""
     began, message = time.monotonic(), ""
-    _console.print(f"Limner on {settings.public_url} (data in {settings.data_dir})")
+    terminal.say(f"Limner on {settings.public_url} (data in {settings.data_dir})")
     if first_key:
-        _console.print(f"A first key with {FIRST_CREDITS} credits, shown only now: {first_key}")
+        terminal.say(f"A first key with {FIRST_CREDITS} credits, shown only now: {first_key}")
     while not engine.status().ready:
         if engine.failure is not None:
-            _console.print(f"The model could not be loaded: {engine.failure}", style="red")
+            terminal.say(f"The model could not be loaded: {engine.failure}", style="red")
             return
         if engine.status().message != message:
             message = engine.status().message
-            _console.print(f"  {message} ...", style="dim")
+            terminal.say(f"  {message} ...", style="dim")
         time.sleep(0.05)
     model = engine.status().model
     assert model is not None
-    _console.print(
+    terminal.say(
         f"Ready after {time.monotonic() - began:.1f} s: {model.name} on {model.device}, "
         f"{model.dtype}. Draw:"
     )
-    _console.print("\n" + curl(settings, first_key or "YOUR_KEY") + "\n", style="bold")
+    terminal.say("\n" + curl(settings, first_key or "YOUR_KEY") + "\n", style="bold")
     if not first_key:
-        _console.print("(`limner keys create --name me --credits 10` makes another key.)")
+        another = hints.command("keys create --name me --credits 10", settings)
+        terminal.say(f"(`{another}` makes another key.)")
 
 
 def curl(settings: Settings, key: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limner.cli import options
+from limner.cli import options, terminal
+from limner.cli.configured import MODEL, configured
 from limner.cli.options import (
     Guidance,
     Image,
@@ -22,6 +22,7 @@ from limner.cli.options import (
     Style,
 )
 from limner.errors import InvalidInput
+from limner.settings import Settings
 
 if TYPE_CHECKING:
     from limner.usecases.sheet import Sheet
@@ -32,6 +33,7 @@ Output = Annotated[
 ]
 
 
+@configured(*MODEL, "data_dir")
 def grid(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
     x: Annotated[str, typer.Option("--x", help="Columns: FIELD=ONE,TWO,...")] = ...,  # type: ignore[assignment]
@@ -48,8 +50,8 @@ def grid(
     style: Style = None,
     preset: Preset = None,
     output: Output = Path("grid.png"),
-    model: options.Model = None,
-    device: options.Device = None,
+    *,
+    settings: Settings,
 ) -> None:
     """Draw every value of one field with every value of another, from one seed.
 
@@ -67,10 +69,10 @@ def grid(
     )  # fmt: skip
     if columns.field == "prompt" or (rows and rows.field == "prompt"):
         body.setdefault("prompt", "a grid of prompts")
-    settings = options.settings(model=model, device=device)
     _write(sheeting.grid(settings, body, columns, rows), output)
 
 
+@configured(*MODEL, "data_dir")
 def flow(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     vary: Annotated[str, typer.Option(help="What changes on the seed: FIELD=ONE,TWO,...")] = (
@@ -87,8 +89,8 @@ def flow(
     style: Style = None,
     preset: Preset = None,
     output: Output = Path("flow.png"),
-    model: options.Model = None,
-    device: options.Device = None,
+    *,
+    settings: Settings,
 ) -> None:
     """The three moves of RPG V4's guide: draw, vary the style on the seed, polish by img2img."""
     from limner.cli import sheeting
@@ -97,34 +99,36 @@ def flow(
         prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height, style=style, preset=preset,
     )  # fmt: skip
-    settings = options.settings(model=model, device=device)
     axis = sheeting.Axis.parse(vary)
     _write(sheeting.flow(settings, body, axis, polish), output)
 
 
 @styles_app.command("list")
+@configured("data_dir")
 def list_styles(
     kind: Annotated[str | None, typer.Argument(help="One kind alone.")] = None,
-    data_dir: options.DataDir = None,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """List the catalogue: the built-in styles, and yours from the folder styles of the data."""
     from limner.usecases.catalogue import listed
     from limner.web.mixing import catalogue
 
-    entries: dict[str, Any] = listed(catalogue(options.settings(data_dir=data_dir)))
+    entries: dict[str, Any] = listed(catalogue(settings))
     if kind is not None:
         entries = {kind: entries[_kind(kind)]}
     if as_json:
-        typer.echo(json.dumps(entries, ensure_ascii=False))
+        terminal.data(entries)
         return
     for name, styles in entries.items():
-        typer.echo(name)
+        terminal.say(name)
         for style in styles:
-            typer.echo(f"  {style['name']}: {style['text']}")
+            terminal.say(f"  {style['name']}: {style['text']}")
 
 
 @styles_app.command("sheet")
+@configured(*MODEL, "data_dir")
 def styles_sheet(
     kind: Annotated[str, typer.Argument(help="Which styles: mood, colors, artists ...")],
     prompt: Annotated[str, typer.Argument(help="What to draw with each.")] = "a knight",
@@ -136,9 +140,8 @@ def styles_sheet(
     width: Side = None,
     height: Side = None,
     output: Output = Path("styles.png"),
-    model: options.Model = None,
-    device: options.Device = None,
-    data_dir: options.DataDir = None,
+    *,
+    settings: Settings,
 ) -> None:
     """Draw one prompt in every style of a kind, from one seed."""
     from limner.cli import sheeting
@@ -147,7 +150,6 @@ def styles_sheet(
         prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height,
     )  # fmt: skip
-    settings = options.settings(model=model, device=device, data_dir=data_dir)
     _write(sheeting.styles(settings, body, _kind(kind)), output)
 
 
@@ -163,4 +165,4 @@ def _write(made: Sheet, output: Path) -> None:
     from limner.cli import sheeting
 
     for path in sheeting.write(made, output):
-        typer.echo(path)
+        terminal.say(path)

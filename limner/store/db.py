@@ -43,6 +43,7 @@ class Database:
         # SQLite takes one writer at a time and makes the others poll. Threads of this process
         # queue here instead, where they are woken in order.
         self._turn = _Turn() if is_sqlite(engine) else None
+        self.new = False  # whether its tables were made by this opening
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = POOL_SIZE) -> Database:
@@ -229,6 +230,7 @@ def _migrate(database: Database) -> None:
     with database.begin() as connection:
         lock_start(connection)
         found = _revision(connection)
+        database.new = found is None
         if found is not None and found not in known:
             raise SettingsError(
                 f"The database has revision {found}, which this Limner does not know: "

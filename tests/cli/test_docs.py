@@ -18,14 +18,16 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 MARK = "## The commands\n"
 
 
-def commands(path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+ROOT: click.Command = typer.main.get_command(typer_app)
+
+
+def commands(
+    path: tuple[str, ...] = (), command: click.Command = ROOT
+) -> Iterator[tuple[str, ...]]:
     """Every command's path, groups before their members."""
-    command: click.Command = typer.main.get_command(typer_app)
-    for name in path:
-        command = command.commands[name]  # type: ignore[attr-defined]
     yield path
-    for name in getattr(command, "commands", {}):
-        yield from commands((*path, name))
+    for name, member in getattr(command, "commands", {}).items():
+        yield from commands((*path, name), member)
 
 
 def help_of(path: tuple[str, ...]) -> str:
