@@ -5,9 +5,9 @@ The limits here are the engine's; each surface of ``web/`` narrows them to its o
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from limner.domain.schedulers import SchedulerName
 
@@ -89,6 +89,14 @@ class Generation(BaseModel):
     exact: bool = False
     source: Source | None = None
     origin: Origin | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_unused_subseed(cls, values: Any) -> Any:
+        """Where it draws nothing it is 0, so that equal pictures have equal receipts."""
+        if isinstance(values, dict) and values.get("subseed_strength", 0.0) == 0.0:
+            return {name: value for name, value in values.items() if name != "subseed"}
+        return values
 
     def seed_of(self, index: int) -> int:
         """Seed of image ``index``."""

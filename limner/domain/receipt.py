@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
+from limner.domain.schedulers import AUTOMATIC1111_NAMES, schedule_type
 from limner.errors import InvalidInput
 
 SCHEMA = 1
@@ -109,7 +110,8 @@ def from_receipt(record: Mapping[str, Any]) -> Generation:
 def parameters_text(record: Mapping[str, Any]) -> str:
     """The text block that AUTOMATIC1111 writes into pictures, made from a receipt.
 
-    Prompt, negative prompt, then one line of ``Name: value`` pairs.
+    Prompt, negative prompt, then one line of ``Name: value`` pairs, under that program's names, so
+    that other tools can repeat the picture.
     """
     generation = from_receipt(record)
     lines = [record["prompts"]["positive"]]
@@ -123,7 +125,8 @@ def parameters_text(record: Mapping[str, Any]) -> str:
 def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
     pairs: dict[str, Any] = {
         "Steps": generation.steps,
-        "Sampler": generation.scheduler,
+        "Sampler": AUTOMATIC1111_NAMES[generation.scheduler],
+        "Schedule type": schedule_type(generation.scheduler),
         "CFG scale": f"{generation.guidance:g}",
         "Seed": generation.seed,
         "Size": f"{generation.width}x{generation.height}",

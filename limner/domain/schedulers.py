@@ -103,6 +103,24 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
     ),
 }
 
+# AUTOMATIC1111's name for each of ours; it has none for DPM Single and DDPM, whose names follow
+# its pattern.
+AUTOMATIC1111_NAMES: Mapping[SchedulerName, str] = {
+    "Euler a": "Euler a",
+    "Euler": "Euler",
+    "LMS": "LMS",
+    "Heun": "Heun",
+    "DPM2 Karras": "DPM2",
+    "DPM2 a Karras": "DPM2 a",
+    "DPM Multi": "DPM++ 2M",
+    "DPM Single": "DPM++ 2S",
+    "DDIM": "DDIM",
+    "PNDM": "PLMS",
+    "UniPC": "UniPC",
+    "DDPM": "DDPM",
+}
+_SPACED_BY_THEMSELVES = frozenset({"DDIM", "PNDM", "UniPC", "DDPM"})
+
 _ALIASES: Mapping[str, SchedulerName] = {
     "dpmpp2m": "DPM Multi",
     "dmpp2m": "DPM Multi",
@@ -128,6 +146,16 @@ _BY_FOLDED: Mapping[str, SchedulerName] = {
 def find(name: str) -> SchedulerName | None:
     """The contract's name for what a client sent, or None when nobody knows it."""
     return _BY_FOLDED.get(fold(name))
+
+
+def schedule_type(name: SchedulerName) -> str:
+    """The ``Schedule type`` with which AUTOMATIC1111 spaces the steps as we do.
+
+    Its default for some methods (``Automatic``) is Karras' spacing, so ours is named.
+    """
+    if name in _SPACED_BY_THEMSELVES:
+        return "Automatic"
+    return "Karras" if SPECS[name].arguments.get("use_karras_sigmas") else "Uniform"
 
 
 def steps_run(steps: int, strength: float | None = None) -> int:

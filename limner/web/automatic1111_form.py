@@ -23,6 +23,7 @@ from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.web import automatic1111_lists as lists
 from limner.web import inputs, mixing, ranges
+from limner.web.automatic1111_comments import without_comments
 from limner.web.fields import Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
 from limner.web.mixing import Mix
 
@@ -133,6 +134,9 @@ async def to_drawing(
     )
     notes += sampler.notes
     pixels, source = await _source(values, settings, notes) if readers is IMG2IMG else ({}, None)
+    for kind in ("prompt", "negative_prompt"):
+        values[kind], left_out = without_comments(kind, values[kind])
+        notes += left_out
     prompts = _styled(values, catalogue, notes)
     generation = Generation(
         prompt=prompts[0],

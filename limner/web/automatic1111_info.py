@@ -10,13 +10,21 @@ from typing import Any
 from limner.domain.model import ModelInfo
 from limner.domain.pricing import as_credits
 from limner.domain.receipt import parameters_text
+from limner.errors import InvalidInput
 from limner.usecases.orders import Outcome
 from limner.web.answers import dumps
 from limner.web.automatic1111_form import Drawing
 from limner.web.automatic1111_lists import NAMES
 
 _NEGATIVE = "Negative prompt:"
-_PAIR = re.compile(r'([A-Za-z][\w /-]*): ("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)')
+# Names begin where a run of their letters begins: nothing is read twice, however long the text.
+_PAIR = re.compile(
+    r"(?<![\w /-])[ /-]*+(\w[\w /-]++):\s*+" r'("(?:\\.|[^\\"])++"(?=,|\Z)|[^,]*)(?:,|\Z)',
+    re.DOTALL,
+)
+_SIZE = re.compile(r"(\d+)x(\d+)")
+PAIRS_MIN = 3
+TEXT_LENGTH_MAX = 1_000_000
 
 
 def info(drawing: Drawing, outcome: Outcome | None, model: ModelInfo | None) -> str:
@@ -75,26 +83,44 @@ def _ours(drawing: Drawing, outcome: Outcome | None) -> dict[str, Any]:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The parts of a text block: ``Prompt``, ``Negative prompt``, then its pairs by name.
+    """The parts of a text block, as AUTOMATIC1111 reads them: prompts, then its pairs by name.
 
-    ``Size`` is split into ``Size-1`` and ``Size-2``, as clients of the original expect.
+    The last line holds pairs if there are at least three. A size is split into ``Size-1`` and
+    ``Size-2``, and so is every other pair of that form. Takes time in proportion to ``text``.
+
+    Raises ``InvalidInput`` for a text longer than ``TEXT_LENGTH_MAX``.
     """
-    lines = text.strip().splitlines()
-    pairs: dict[str, Any] = {}
-    if lines and "Steps: " in lines[-1]:
-        pairs = {name: _unquoted(value) for name, value in _PAIR.findall(lines.pop())}
-    before, _, after = "\n".join(lines).partition(_NEGATIVE)
-    if "x" in str(pairs.get("Size", "")):
-        pairs["Size-1"], _, pairs["Size-2"] = pairs.pop("Size").partition("x")
-    return {"Prompt": before.strip(), "Negative prompt": after.strip(), **pairs}
+    if len(text) > TEXT_LENGTH_MAX:
+        raise InvalidInput(
+            "image",
+            f"image holds a text of {len(text):,} characters; at most {TEXT_LENGTH_MAX:,} are read",
+        )
+    *lines, last = text.strip().split("\n")
+    pairs = _PAIR.findall(last)
+    if len(pairs) < PAIRS_MIN:
+        lines, pairs = [*lines, last], []
+    prompts: dict[str, list[str]] = {"Prompt": [], "Negative prompt": []}
+    part = prompts["Prompt"]
+    for line in map(str.strip, lines):
+        if line.startswith(_NEGATIVE):
+            part, line = prompts["Negative prompt"], line.removeprefix(_NEGATIVE).strip()
+        part.append(line)
+    read = {key: part for name, value in pairs for key, part in _pair(name, value).items()}
+    return {**read, **{name: "\n".join(part).strip() for name, part in prompts.items()}}
+
+
+def _pair(name: str, value: str) -> dict[str, Any]:
+    if size := _SIZE.fullmatch(value):
+        return {f"{name}-1": size[1], f"{name}-2": size[2]}
+    return {name: _unquoted(value)} if value else {}
 
 
 def _unquoted(value: str) -> Any:
-    if not value.startswith('"'):
+    if not (value.startswith('"') and value.endswith('"')):
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

@@ -14,21 +14,7 @@ from limner.web.fields import shown
 
 DEFAULT_SAMPLER: SchedulerName = "UniPC"
 
-# Its name for each of ours, and the name that k-diffusion's users know.
-NAMES: Mapping[SchedulerName, str] = {
-    "Euler a": "Euler a",
-    "Euler": "Euler",
-    "LMS": "LMS",
-    "Heun": "Heun",
-    "DPM2 Karras": "DPM2",
-    "DPM2 a Karras": "DPM2 a",
-    "DPM Multi": "DPM++ 2M",
-    "DPM Single": "DPM++ 2S",
-    "DDIM": "DDIM",
-    "PNDM": "PLMS",
-    "UniPC": "UniPC",
-    "DDPM": "DDPM",
-}
+NAMES = schedulers.AUTOMATIC1111_NAMES
 # Relatives that stand in, and are told: the noise they add at each step is left out.
 _STAND_INS: Mapping[str, SchedulerName] = {
     "DPM++ 2S a": "DPM Single",

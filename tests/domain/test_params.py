@@ -23,9 +23,11 @@ def test_the_request_for_one_image_draws_that_image(
 
 
 def test_images_count_seeds_and_variations_count_subseeds() -> None:
-    plain = Generation(prompt="a", seed=2**64 - 1, subseed=9, samples=2)
+    plain = Generation(prompt="a", seed=2**64 - 1, samples=2)
     assert [plain.seed_of(i) for i in range(2)] == [2**64 - 1, 0]
-    varied = plain.model_copy(update={"subseed_strength": 0.1})
+    varied = Generation.model_validate(
+        {**plain.model_dump(), "subseed": 9, "subseed_strength": 0.1}
+    )
     assert [varied.seed_of(i) for i in range(2)] == [2**64 - 1] * 2
     assert [varied.subseed_of(i) for i in range(2)] == [9, 10]
 

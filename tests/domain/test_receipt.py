@@ -97,10 +97,31 @@ def test_parameters_text():
     made = record(generation, prompts=("a knight\nin red", "blurry"))
     assert receipts.parameters_text(made) == (
         "a knight\nin red\nNegative prompt: blurry\n"
-        "Steps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 7, Size: 512x768, "
+        "Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7.5, Seed: 7, "
+        "Size: 512x768, "
         "Model hash: ababababab, Model: RPG V4, Clip skip: 2, Variation seed: 9, "
         "Variation seed strength: 0.25, Denoising strength: 0.5, Version: limner 0.1.0"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("DPM Multi", "Sampler: DPM++ 2M, Schedule type: Uniform"),
+        ("DPM2 Karras", "Sampler: DPM2, Schedule type: Karras"),
+        ("PNDM", "Sampler: PLMS, Schedule type: Automatic"),
+    ],
+)
+def test_samplers_have_the_names_that_others_know(name, said):
+    made = record(Generation(prompt="x", seed=7, scheduler=name))
+    assert f"Steps: 20, {said}, CFG scale" in receipts.parameters_text(made)
+    assert made["parameters"]["scheduler"] == name
+
+
+def test_a_subseed_that_draws_nothing_is_not_kept():
+    receipt = record(Generation(prompt="x", seed=7, subseed=5))
+    assert receipt == record(Generation(prompt="x", seed=7))
+    assert record(Generation(prompt="x", seed=7, subseed=5, subseed_strength=0.1)) != receipt
 
 
 def test_a_name_with_a_comma_is_quoted():

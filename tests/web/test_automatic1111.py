@@ -17,8 +17,10 @@ from starlette.testclient import TestClient
 
 from limner import imaging
 from limner.cli.serving import open_local
+from limner.domain import schedulers
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.engine.fake import FakeEngine, fake_pixels
+from limner.errors import InvalidInput
 from limner.store import keys
 from limner.web import automatic1111_form as form
 from limner.web import automatic1111_lists as lists
@@ -287,6 +289,80 @@ def test_parameters_of_others_are_read():
         "Version": "v1.9",
     }
     assert parse("only words") == {"Prompt": "only words", "Negative prompt": ""}
+
+
+PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+READ = {
+    "Steps": "20",
+    "Sampler": "Euler a",
+    "CFG scale": "7",
+    "Seed": "1",
+    "Size-1": "512",
+    "Size-2": "512",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "negative", "pairs"),
+    [
+        (
+            f'a poster that says "Negative prompt: none", red\nNegative prompt: cars\n{PAIRS}',
+            'a poster that says "Negative prompt: none", red',
+            "cars",
+            READ,
+        ),
+        ("a\n" + PAIRS.replace(", ", ","), "a", "", READ),
+        (f"a\n{PAIRS},", "a", "", READ),
+        (
+            f"a\n{PAIRS}, Hires resize: 1024x1536",
+            "a",
+            "",
+            READ | {"Hires resize-1": "1024", "Hires resize-2": "1536"},
+        ),
+        ("a stair, Steps: many", "a stair, Steps: many", "", {}),
+        ("a stair\nSteps: 20, Seed: 2", "a stair\nSteps: 20, Seed: 2", "", {}),
+        (f"a\u2028b\n{PAIRS}", "a\u2028b", "", READ),
+        (f'a\n{PAIRS}, Empty: , T: x, TI: "open, b: 2', "a", "", READ | {"TI": '"open', "b": None}),
+        (f"a\n  Negative prompt:  b \n c\n{PAIRS}, Prompt: z", "a", "b\nc", READ),
+    ],
+)
+def test_text_blocks_are_read_as_there(text, prompt, negative, pairs):
+    expected = {name: value for name, value in pairs.items() if value is not None}
+    assert parse(text) == {"Prompt": prompt, "Negative prompt": negative, **expected}
+
+
+def test_a_text_without_bounds_is_refused():
+    with pytest.raises(InvalidInput, match="image holds a text of 1,000,001 characters; at most"):
+        parse("a" * 1_000_001)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "drawn", "note"),
+    [
+        ("a cat # a dog", "a cat", "prompt: \"# a dog\" was left out: here '#' begins a comment"),
+        ("# x\na cat\n  # y\nred", "a cat\nred", 'prompt: "# x" and 1 more was left out'),
+        ("a cat", "a cat", None),
+    ],
+)
+def test_comments_are_not_drawn(server, api, prompt, drawn, note):
+    result = api.txt2img(prompt=prompt, negative_prompt="b #c", steps=1, width=64, height=64)
+    generation = stored(server, api)["generation"]
+    assert (generation["prompt"], generation["negative_prompt"]) == (drawn, "b")
+    assert any(each.startswith("negative_prompt: ") for each in told(result))
+    assert any(each.startswith(note) for each in told(result)) if note else len(told(result)) == 1
+
+
+def test_equal_pictures_are_equal_files(api):
+    body = {"prompt": "a cat", "steps": 1, "width": 64, "height": 64, "seed": 5}
+    files = {api.session.post(api.baseurl + "/txt2img", json=body).json()["images"][0]
+             for _ in range(3)}  # fmt: skip
+    assert len(files) == 1
+
+
+@pytest.mark.parametrize("name", SCHEDULER_NAMES)
+def test_the_written_sampler_reads_back(name):
+    written = schedulers.AUTOMATIC1111_NAMES[name], schedulers.schedule_type(name)
+    assert lists.find_sampler(*written) == lists.Sampler(name)
 
 
 @pytest.mark.parametrize(
