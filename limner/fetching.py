@@ -11,19 +11,20 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
 
+from limner import resolving
 from limner.errors import InvalidInput, Unavailable
 
 REDIRECTS_MAX = 3
 URL_LENGTH_MAX = 4096
 OPEN_MAX = 32
 SCHEMES = ("http", "https")
+PORT_MAX = 65_535
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -111,6 +112,10 @@ def _parsed(url: str, field: str) -> httpx.URL:
         raise InvalidInput(field, f"{field}: the URL cannot be read: {error}") from error
     if parsed.scheme not in SCHEMES or not parsed.raw_host:
         raise InvalidInput(field, f"{field}: only http and https URLs with a host are fetched")
+    if parsed.port is not None and not 0 < parsed.port <= PORT_MAX:
+        raise InvalidInput(
+            field, f"{field}: the URL's port is {parsed.port}; it must be 1 to {PORT_MAX}"
+        )
     if parsed.userinfo:
         raise InvalidInput(field, f"{field}: a URL with a name or password in it is not fetched")
     return parsed
@@ -146,10 +151,8 @@ async def _get(url: httpx.URL, field: str, limits: Limits) -> bytes | str:
 
 async def _resolve(host: str, port: int, field: str) -> Address:
     """The first address of ``host``, asked for once."""
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return ipaddress.ip_address(found[0][4][0])
+        return ipaddress.ip_address(await resolving.first_address(host, port))
     except (OSError, UnicodeError, ValueError, IndexError) as error:
         raise InvalidInput(field, f"{field}: the host {host} is not known") from error
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from limner import fetching, imaging
-from limner.errors import InvalidInput
+from limner import fetching, imaging, resolving
+from limner.errors import InvalidInput, Unavailable
 from limner.fetching import Limits, fetch, is_public
 
 PICTURE = imaging.to_png(np.full((20, 30, 3), 7, np.uint8))
@@ -153,12 +153,11 @@ def test_the_host_is_resolved_once_and_that_address_is_used(host, monkeypatch):
     port = int(host.rpartition(":")[2])
     asked = []
 
-    async def resolve(self, name, *_, **__):
+    async def resolve(name, port):
         asked.append(name)
-        address = "127.0.0.1" if len(asked) == 1 else "203.0.113.1"
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port))]
+        return "127.0.0.1" if len(asked) == 1 else "203.0.113.1"
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolve)
+    monkeypatch.setattr(resolving, "first_address", resolve)
     data = get(f"http://pictures.example:{port}/host")
     assert data.endswith(f"pictures.example:{port}".encode())
     assert asked == ["pictures.example"]
@@ -171,6 +170,8 @@ def test_the_host_is_resolved_once_and_that_address_is_used(host, monkeypatch):
         ("http:///a.png", "with a host"),
         ("ftp://example.com/a.png", "only http and https"),
         ("http://a" + "b" * 5000, "longer than 4096"),
+        ("http://a.example:99999/", "the URL's port is 99999; it must be 1 to 65535"),
+        ("http://a.example:0/", "the URL's port is 0; it must be 1 to 65535"),
         ("http://exa mple\x00.com/", "cannot be read"),
         ("http://no-such-host.invalid/", "host no-such-host.invalid is not known"),
     ],
@@ -225,3 +226,43 @@ def test_at_most_so_many_at_once(host, monkeypatch):
         get(host)
     monkeypatch.undo()
     assert get(host) == PICTURE
+
+
+@pytest.fixture
+def slow_names(monkeypatch):
+    """A name server that answers when the test lets it; counts who waits for it."""
+    asked, let_go = threading.Semaphore(0), threading.Event()
+
+    def look_up(*_, **__):
+        asked.release()
+        assert let_go.wait(60)
+        raise OSError("no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield asked
+    let_go.set()
+    for _ in range(resolving.THREADS_MAX):
+        assert resolving._free.acquire(timeout=60)
+    resolving._free.release(resolving.THREADS_MAX)
+
+
+def test_slow_names_hold_up_nothing_else_and_are_bounded(slow_names):
+    async def main():
+        url, limits = "http://slow.example/", Limits(1000, 60)
+        fetches = [asyncio.create_task(fetch(url, "image", limits)) for _ in range(32)]
+        for _ in fetches:
+            assert await asyncio.to_thread(slow_names.acquire, timeout=60)
+        # The default executor is free, though every look-up is held.
+        assert await asyncio.to_thread(lambda: 1) == 1
+        for task in fetches:
+            task.cancel()
+        await asyncio.wait(fetches)
+        with pytest.raises(Unavailable, match="32 names of hosts are being looked up already"):
+            await fetch(url, "image", limits)
+
+    asyncio.run(main())
+
+
+def test_a_name_that_is_not_answered_is_given_up(slow_names):
+    with pytest.raises(InvalidInput, match=r"did not give its picture within 0\.05 seconds"):
+        asyncio.run(fetch("http://slow.example/", "image", Limits(1000, 0.05)))

@@ -1,0 +1,43 @@
+"""Names of hosts to addresses, on threads of their own.
+
+The system's resolver blocks its thread for as long as a name server likes to take, and nothing
+can stop it. So each name gets a daemon thread, which delays neither other work nor the end of the
+process, and there are only so many of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import Future
+
+from limner.errors import Unavailable
+
+THREADS_MAX = 32
+
+_free = threading.BoundedSemaphore(THREADS_MAX)
+
+
+async def first_address(host: str, port: int) -> str:
+    """The first address of ``host``, as the system tells it; waits as long as the caller does.
+
+    Raises ``OSError`` or ``UnicodeError`` where there is none, and ``Unavailable`` while
+    ``THREADS_MAX`` names have not been answered.
+    """
+    if not _free.acquire(blocking=False):
+        raise Unavailable(f"{THREADS_MAX} names of hosts are being looked up already; try again", 2)
+    answer: Future[str] = Future()
+    answer.set_running_or_notify_cancel()  # so that a caller who leaves does not take it along
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.set_result(str(found[0][4][0]))
+        except Exception as error:
+            answer.set_exception(error)
+        finally:
+            _free.release()
+
+    threading.Thread(target=look_up, name="limner-resolve", daemon=True).start()
+    return await asyncio.wrap_future(answer)
