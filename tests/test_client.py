@@ -131,7 +131,8 @@ def test_lines_of_a_style_mix_are_all_drawn(client):
     mix = {"sequence": ["at dawn", "at night"]}
     pictures = client.draw("a castle", style_mix=mix, seed=3, **SMALL)
     assert len(pictures) == 2
-    assert len({picture.request_id for picture in pictures}) == 2
+    assert len({picture.request_id for picture in pictures}) == 1
+    assert [picture.index for picture in pictures] == [0, 1]
 
 
 def test_submit_wait_and_look(client):

@@ -98,7 +98,8 @@ async def to_call(fields: Mapping[str, Any], settings: Settings) -> wire.Call:
     """A body as the terminal takes it: the engine's limits, and pictures also as files' names."""
     body.check(fields)  # bytes of an argument that are no UTF-8 come as lone surrogates
     read = {name: _from_file(name, value) for name, value in fields.items()}
-    return await wire.to_call(read, settings, mixed=True, form=native_form.FORM)
+    asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
+    return await wire.to_call(asked, settings)
 
 
 def _from_file(name: str, value: Any) -> Any:
@@ -135,7 +136,9 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
     """Draw every call and write its pictures; raises ``EngineFault`` when one did not come."""
     works = list(_works(calls))
     failures: list[str] = []
-    with easel.opened(settings, sum(call.pictures for call in calls)) as engine:
+    with easel.opened(
+        settings, sum(line.samples for call in calls for line in call.lines)
+    ) as engine:
         drawn = easel.draw(engine, [work for _, _, work in works])
         for place, picture in drawn:
             number, before, _ = works[place]

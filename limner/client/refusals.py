@@ -41,6 +41,8 @@ def of_answer(status: int, text: str, retry_after_s: float | None = None) -> Lim
         return errors.LimitExceeded(said, round(retry_after_s or 1))
     if status in (502, 503, 504):
         return errors.Unavailable(said, round(retry_after_s or 5))
+    if status == 422 and "was cancelled" in said:
+        return errors.Aborted(said)
     return _PLAIN.get(status, errors.EngineFault)(said)
 
 

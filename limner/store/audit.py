@@ -120,8 +120,15 @@ RULES = {
     "unpaid picture": (
         "this picture is stored, and its request is not completed, or not paid for so many",
         """SELECT p.id FROM pictures p LEFT JOIN requests r ON r.id = p.request_id
-           WHERE r.id IS NULL OR r.status <> 'COMPLETED' OR r.cost_micro < r.price_micro
-               / r.samples * (SELECT count(*) FROM pictures q WHERE q.request_id = r.id)""",
+           WHERE r.id IS NULL OR r.status <> 'COMPLETED' OR p.price_micro <= 0 OR r.cost_micro
+               < (SELECT sum(q.price_micro) FROM pictures q WHERE q.request_id = r.id)""",
+    ),
+    "wrong bill": (
+        "all pictures of this request are stored, and it was not billed what they cost",
+        """SELECT r.id FROM requests r JOIN pictures p ON p.request_id = r.id
+           GROUP BY r.id, r.cost_micro, r.drawn
+           HAVING count(*) > r.drawn
+               OR (count(*) = r.drawn AND sum(p.price_micro) <> r.cost_micro)""",
     ),
     "missing picture": (
         "this request was paid for and has not expired, and no picture of it is stored",

@@ -37,6 +37,7 @@ class Picture:
     receipt: dict[str, Any]
     file: str
     bytes: int
+    price_micro: int
     created_at: float
 
 

@@ -22,10 +22,19 @@ OPEN = ("QUEUED", "PROCESSING")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A stored request. ``generation`` is None once its results have expired.
+class Line:
+    """One of the generations of a request, as JSON, and what a picture of it costs."""
 
-    Amounts in micro-credits, times in seconds since the epoch.
+    generation: dict[str, Any]
+    each_micro: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stored request: its ``lines`` are drawn and settled together.
+
+    ``lines`` is empty once its results have expired; ``samples`` counts the pictures of all lines,
+    ``drawn`` those that were paid for. Amounts in micro-credits, times in seconds since the epoch.
     """
 
     id: str
@@ -35,7 +44,7 @@ class Job:
     surface: str
     idempotency_key: str | None
     body_sha256: str
-    generation: dict[str, Any] | None
+    lines: tuple[Line, ...]
     adjustments: tuple[str, ...]
     samples: int
     asynchronous: bool
@@ -44,6 +53,7 @@ class Job:
     hold_id: str
     price_micro: int
     cost_micro: int
+    drawn: int
     infer_seconds: float | None
     error_kind: str | None
     error: str | None
@@ -57,6 +67,11 @@ class Job:
         """Still to be finished."""
         return self.status in OPEN
 
+    @property
+    def generation(self) -> dict[str, Any] | None:
+        """The first line's; None once the results have expired."""
+        return self.lines[0].generation if self.lines else None
+
 
 def insert(conn: Connection, **fields: Any) -> bool:
     """Store a request that is QUEUED or PROCESSING; False when its idempotency key is taken.
@@ -66,7 +81,7 @@ def insert(conn: Connection, **fields: Any) -> bool:
     running = fields["status"] == "PROCESSING"
     moment = clock(conn)
     times = {"created_at": moment, "started_at": moment if running else None}
-    defaults = {"tries": int(running), "cost_micro": 0, **times}
+    defaults = {"tries": int(running), "cost_micro": 0, "drawn": 0, **times}
     return insert_once(conn, requests, {**defaults, **fields})
 
 
@@ -148,7 +163,7 @@ def finish(
 ) -> None:
     """Write how an open request ended; an unsuccessful one gives up its idempotency key.
 
-    ``fields`` of a completed one: ``cost_micro``, ``infer_seconds``, ``adjustments``.
+    ``fields`` of a completed one: ``cost_micro``, ``drawn``, ``infer_seconds``, ``adjustments``.
     """
     values: dict[str, Any] = {**fields, "status": status, "finished_at": clock(conn)}
     if status != "COMPLETED":
@@ -219,7 +234,7 @@ def listing(
 def expire(conn: Connection, request_ids: Iterable[str]) -> None:
     """The results of these are gone: forget what was asked for as well."""
     mine = (requests.c.id.in_(list(request_ids)), requests.c.expired_at.is_(None))
-    values: dict[str, Any] = {"expired_at": clock(conn), "generation": None, "adjustments": []}
+    values: dict[str, Any] = {"expired_at": clock(conn), "lines": None, "adjustments": []}
     conn.execute(update(requests).where(*mine).values(**values))
 
 
@@ -279,4 +294,5 @@ def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False
 
 def _job(row: Row[Any]) -> Job:
     fields = dict(row._mapping)
-    return Job(**{**fields, "adjustments": tuple(fields["adjustments"])})
+    lines = tuple(Line(**line) for line in fields["lines"] or ())
+    return Job(**{**fields, "lines": lines, "adjustments": tuple(fields["adjustments"])})

@@ -207,7 +207,8 @@ requests = Table(
     Column("surface", String(32), nullable=False),
     Column("idempotency_key", String(255)),
     Column("body_sha256", String(64), nullable=False),
-    Column("generation", JsonText),
+    # [{"generation": ..., "each_micro": price of one picture}]; NULL once it has expired.
+    Column("lines", JsonText),
     Column("adjustments", JsonText, nullable=False),
     Column("samples", Integer, nullable=False),
     Column("asynchronous", Boolean, nullable=False),
@@ -223,6 +224,8 @@ requests = Table(
     ),
     Column("price_micro", BigInteger, nullable=False),
     Column("cost_micro", BigInteger, nullable=False),
+    # Pictures that were stored and paid for; some may have been deleted since.
+    Column("drawn", Integer, nullable=False, server_default="0"),
     Column("infer_seconds", Double),
     Column("error_kind", String(64)),
     Column("error", Text),
@@ -254,6 +257,7 @@ pictures = Table(
     Column("file", Text, nullable=False, unique=True),
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False, index=True),
+    Column("price_micro", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("request_id", "index"),
 )
 

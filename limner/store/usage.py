@@ -48,8 +48,6 @@ def by_key(conn: Connection, since: float) -> list[Usage]:
     def number(status: str) -> Any:
         return func.sum(case((requests.c.status == status, 1), else_=0))
 
-    # Pictures may be deleted; what was billed stays: cost over the price of one.
-    drawn = requests.c.cost_micro * requests.c.samples // requests.c.price_micro
     cost = func.sum(requests.c.cost_micro)
     query = (
         select(
@@ -59,7 +57,7 @@ def by_key(conn: Connection, since: float) -> list[Usage]:
             number("COMPLETED"),
             number("FAILED"),
             number("CANCELLED"),
-            func.sum(drawn),
+            func.sum(requests.c.drawn),
             cost,
             func.coalesce(func.sum(requests.c.infer_seconds), 0.0),
             func.max(requests.c.created_at),

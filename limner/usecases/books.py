@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from limner.domain.params import Generation
 from limner.errors import (
     Aborted,
     EngineFault,
@@ -30,7 +29,7 @@ from limner.store import ids, images, jobs, keys, leases, ledger
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.store.sql import now
-from limner.usecases.orders import Order
+from limner.usecases.orders import Priced
 
 TRIES_MAX = 3
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
@@ -51,12 +50,41 @@ def check_idempotency_key(value: str | None) -> None:
     )
 
 
+def find_standing(
+    conn: Connection,
+    settings: Settings,
+    caller: Key,
+    idempotency_key: str | None,
+    body_sha256: str,
+    *,
+    forget: bool = False,
+) -> Job | None:
+    """The request that owns an idempotency key, unless its time is over; then ``forget`` frees it.
+
+    Raises ``IdempotencyMismatch`` for another body, as it was sent.
+    """
+    if idempotency_key is None:
+        return None
+    job = jobs.find_by_idempotency_key(conn, caller.id, idempotency_key)
+    if job is None:
+        return None
+    if not job.open and job.created_at < now(conn) - settings.idempotency_keep_hours * 3600:
+        if forget:
+            jobs.forget_idempotency_key(conn, job.id)
+        return None
+    if job.body_sha256 != body_sha256:
+        raise IdempotencyMismatch(
+            f"Idempotency-Key {idempotency_key!r} was used with another body; "
+            "use a new key for a new request"
+        )
+    return job
+
+
 def accept(
     conn: Connection,
     settings: Settings,
     caller: Key,
-    order: Order,
-    price_micro: int,
+    priced: Priced,
     lease_id: str | None,
     source_file: str = "",
     source_bytes: int = 0,
@@ -69,21 +97,20 @@ def accept(
     ``lease_id`` the request is worked on at once by its process; without, it is QUEUED. Raises
     ``IdempotencyMismatch``, ``LimitExceeded``, ``InsufficientCredits``, ``QueueFull``.
     """
-    standing = _standing(conn, settings, caller, order)
-    if standing is not None:
-        return standing, False
+    order, asked = priced.order, (priced.order.idempotency_key, priced.order.body_sha256)
     request_id = ids.new("req")
-    fields = _fields(order, caller, request_id, price_micro, asynchronous=lease_id is None)
-    while not jobs.insert(conn, id=request_id, **fields):
-        # Another call with this idempotency key was quicker.
-        standing = _standing(conn, settings, caller, order)
+    fields = _fields(priced, caller, request_id, asynchronous=lease_id is None)
+    while True:
+        standing = find_standing(conn, settings, caller, *asked, forget=True)
         if standing is not None:
             return standing, False
+        if jobs.insert(conn, id=request_id, **fields):
+            break  # else another call with this idempotency key was quicker
     keys.lock(conn, caller.id)
     _check_limits(conn, settings, caller, waits=lease_id is not None)
-    keys.reserve(conn, caller.id, price_micro)
+    keys.reserve(conn, caller.id, priced.total_micro)
     hold_id = fields["hold_id"]
-    ledger.hold(conn, caller.account_id, price_micro, id=hold_id, lease_id=lease_id)
+    ledger.hold(conn, caller.account_id, priced.total_micro, id=hold_id, lease_id=lease_id)
     if source_file:
         images.add_sources(conn, request_id, set(order.pixels), source_file, source_bytes)
     return _job(conn, request_id), True
@@ -103,7 +130,7 @@ def complete(
     process had lost it: nothing is stored then.
     """
     _expect_running(conn, job.id)
-    cost = job.price_micro // job.samples * len(rows)
+    cost = sum(row["price_micro"] for row in rows)
     if cost < job.price_micro:
         keys.give_back(conn, job.key_id, job.price_micro - cost)
     ledger.capture(conn, job.hold_id, cost, lease_id=lease_id)
@@ -114,6 +141,7 @@ def complete(
         job.id,
         "COMPLETED",
         cost_micro=cost,
+        drawn=len(rows),
         infer_seconds=infer_seconds,
         adjustments=list(adjustments),
     )
@@ -192,28 +220,8 @@ def _forsake(conn: Connection, hold_id: str, job: Job | None) -> None:
         abandon(conn, job.id, "FAILED", error, "expire")
 
 
-def _standing(conn: Connection, settings: Settings, caller: Key, order: Order) -> Job | None:
-    """The request that already owns the order's idempotency key, unless its time is over."""
-    if order.idempotency_key is None:
-        return None
-    job = jobs.find_by_idempotency_key(conn, caller.id, order.idempotency_key)
-    if job is None:
-        return None
-    if not job.open and job.created_at < now(conn) - settings.idempotency_keep_hours * 3600:
-        jobs.forget_idempotency_key(conn, job.id)
-        return None
-    if job.body_sha256 != order.body_sha256:
-        raise IdempotencyMismatch(
-            f"Idempotency-Key {order.idempotency_key!r} was used with another body; "
-            "use a new key for a new request"
-        )
-    return job
-
-
-def _fields(
-    order: Order, caller: Key, request_id: str, price_micro: int, *, asynchronous: bool
-) -> dict[str, Any]:
-    generation: Generation = order.generation
+def _fields(priced: Priced, caller: Key, request_id: str, *, asynchronous: bool) -> dict[str, Any]:
+    order = priced.order
     return {
         "key_id": caller.id,
         "account_id": caller.account_id,
@@ -221,13 +229,16 @@ def _fields(
         "surface": order.surface,
         "idempotency_key": order.idempotency_key,
         "body_sha256": order.body_sha256,
-        "generation": generation.model_dump(mode="json"),
+        "lines": [
+            {"each_micro": each, "generation": line.model_dump(mode="json")}
+            for each, line in priced.lines
+        ],
         "adjustments": list(order.adjustments),
-        "samples": generation.samples,
+        "samples": order.samples,
         "asynchronous": asynchronous,
         "status": "QUEUED" if asynchronous else "PROCESSING",
         "hold_id": f"hold_{request_id.removeprefix('req_')}",
-        "price_micro": price_micro,
+        "price_micro": priced.total_micro,
     }
 
 

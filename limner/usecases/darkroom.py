@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from limner.domain.model import ModelInfo
@@ -23,10 +23,19 @@ class Print:
 
 
 def make_print(
-    files: PictureFiles, generation: Generation, drawn: Drawn, model: ModelInfo, *, embed: bool
+    files: PictureFiles,
+    alone: Generation,
+    price_micro: int,
+    drawn: Drawn,
+    model: ModelInfo,
+    *,
+    embed: bool,
 ) -> Print:
-    """Write the PNG of one picture; ``embed`` puts its receipt inside. Blocks: encoder threads."""
-    picture = develop(generation, drawn, model)
+    """Write the PNG of the picture that ``alone`` draws; ``embed`` puts its receipt inside.
+
+    Blocks: encoder threads.
+    """
+    picture = develop(alone, replace(drawn, index=0), model)
     png = picture.encode("png", embed=embed)
     picture_id = ids.new("pic")
     file = files.write(f"{picture_id}.png", png)
@@ -41,4 +50,5 @@ def make_print(
     }
     rgb_sha256 = picture.receipt["rgb_sha256"]
     row = {**common, "rgb_sha256": rgb_sha256, "file": file, "bytes": len(png)}
+    row["price_micro"] = price_micro
     return Print(StoredPicture(**common, png=png), row)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -36,7 +36,7 @@ from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases import books, explain, sources
-from limner.usecases.orders import Order, Outcome, StoredPicture
+from limner.usecases.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.running import Running
 from limner.usecases.studio import Studio, model_of
 
@@ -45,6 +45,7 @@ __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
 log = logging.getLogger(__name__)
 
 POLL_S = 0.05, 0.5
+T = TypeVar("T")
 
 
 class Generate:
@@ -55,7 +56,7 @@ class Generate:
     ) -> None:
         self.settings = settings
         self.studio = Studio(settings, database, pictures, engine)
-        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Open this process's lease; give back what dead processes held."""
@@ -82,9 +83,9 @@ class Generate:
         released, unless the order has an idempotency key: then it is finished and kept for the
         retry. Raises every error of ``limner.errors`` that concerns drawing; none is billed.
         """
-        order, quoted = await self.prepare(order)
+        priced = await self.prepare(order)
         serving = _Serving()
-        task = self._spawn(self._serve(caller, order, quoted, serving))
+        task = self._spawn(self._serve(caller, priced, serving))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -92,34 +93,55 @@ class Generate:
                 serving.leave()
             raise
 
-    async def prepare(self, order: Order) -> tuple[Order, Quote]:
+    async def recall(
+        self,
+        caller: Key,
+        idempotency_key: str,
+        body_sha256: str,
+        on_event: Listener | None = None,
+    ) -> Outcome | None:
+        """What an idempotency key has drawn, waited for while it is drawn; None where it is free.
+
+        Nothing is drawn by chance and no balance looked at before this is known. Raises
+        ``IdempotencyMismatch``, and what ended the drawing that was waited for.
+        """
+        books.check_idempotency_key(idempotency_key)
+        asked = caller, idempotency_key, body_sha256
+        job = await self.studio.read(books.find_standing, self.settings, *asked)
+        if job is None:
+            return None
+        deadline = time.monotonic() + self.settings.wait_max_s
+        work = self._await_standing(job, on_event, deadline)
+        return await asyncio.shield(self._spawn(work))
+
+    async def prepare(self, order: Order) -> Priced:
         """Check and price an order; its adjustments gain what the prompt's parser changed."""
         books.check_idempotency_key(order.idempotency_key)
-        if order.generation.samples > self.settings.queue_max_requests:
+        if order.samples > self.settings.queue_max_requests:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
-        quoted, notes = await asyncio.to_thread(price, order.generation)
+        prices = [await asyncio.to_thread(price, line) for line in order.lines]
+        notes = [note for _, told in prices for note in told]
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))
-        return replace(order, adjustments=told), quoted
+        each_micro = tuple(quoted.each_micro for quoted, _ in prices)
+        return Priced(replace(order, adjustments=told), each_micro)
 
     async def accept(
-        self, caller: Key, orders: Sequence[tuple[Order, Quote]], lease_id: str | None
+        self, caller: Key, orders: Sequence[Priced], lease_id: str | None
     ) -> list[tuple[Job, bool]]:
         """Store orders and hold their prices, all or none; True with those that are new.
 
         Source pixels are written first, so that an accepted request can always be drawn. While no
         model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
-        packed = [await self._pack(order) for order, _ in orders]
+        packed = [await self._pack(priced.order) for priced in orders]
 
         def transaction(conn: Connection) -> list[tuple[Job, bool]]:
             status = self.studio.engine.status()
             if status.model is not None and status.model.licence_needs_acceptance:
                 _check_licence(conn, caller, status.model.licence)
             accepted = [
-                books.accept(
-                    conn, self.settings, caller, order, quoted.total_micro, lease_id, *file
-                )
-                for (order, quoted), file in zip(orders, packed, strict=True)
+                books.accept(conn, self.settings, caller, priced, lease_id, *file)
+                for priced, file in zip(orders, packed, strict=True)
             ]
             if any(new for _, new in accepted):
                 model_of(status)
@@ -150,34 +172,42 @@ class Generate:
         for file in filter(None, files):
             self.studio.files.delete(file)
 
-    async def _serve(self, caller: Key, order: Order, quoted: Quote, serving: _Serving) -> Outcome:
+    async def _serve(self, caller: Key, priced: Priced, serving: _Serving) -> Outcome:
         """Accept and draw; or join the request that has the idempotency key."""
         deadline = time.monotonic() + self.settings.wait_max_s
-        while time.monotonic() < deadline:
+        while True:
             lease_id = self.studio.keeper.lease_id
-            [(job, new)] = await self.accept(caller, [(order, quoted)], lease_id)
+            [(job, new)] = await self.accept(caller, [priced], lease_id)
             if new:
-                return await self._draw(job, lease_id, order, serving)
-            if job.status == "COMPLETED":
-                return await self.studio.load(job, replayed=True)
-            running = self.studio.running.get(job.id)
-            if running is not None:
-                return await self._join(running, order)
-            await self._until_ended(job.id, deadline)
-        raise WaitedTooLong(
-            f"The request with this idempotency key took over {self.settings.wait_max_s:g} s",
-            retry_after_s=30,
-        )
+                return await self._draw(job, lease_id, priced.order, serving)
+            standing = await self._await_standing(job, priced.order.on_event, deadline)
+            if standing is not None:
+                return standing
 
-    async def _until_ended(self, request_id: str, deadline: float) -> None:
-        """Ask the database until what another process draws, or will, is done or given up."""
+    async def _await_standing(
+        self, job: Job, on_event: Listener | None, deadline: float
+    ) -> Outcome | None:
+        """The outcome of a request that others began; None when it ended and gave up its key.
+
+        What another process draws, or will, is asked for in the database until then.
+        """
+        found: Job | None = job
         pause = POLL_S[0]
-        while time.monotonic() < deadline and request_id not in self.studio.running:
+        while found is not None and found.open:
+            if (running := self.studio.running.get(job.id)) is not None:
+                return await self._join(running, on_event)
+            if time.monotonic() >= deadline:
+                raise WaitedTooLong(
+                    "The request with this idempotency key took over "
+                    f"{self.settings.wait_max_s:g} s",
+                    retry_after_s=30,
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_S[1])
-            job = await self.studio.look(jobs.find, request_id)
-            if job is None or not job.open:
-                return
+            found = await self.studio.look(jobs.find, job.id)
+        if found is None or found.status != "COMPLETED":
+            return None
+        return await self.studio.load(found, replayed=True)
 
     async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
         structlog.contextvars.bind_contextvars(request_id=job.id)
@@ -187,16 +217,16 @@ class Generate:
         serving.join(running)
         return await self.studio.finish(running, self.settings.wait_max_s)
 
-    async def _join(self, running: Running, order: Order) -> Outcome:
+    async def _join(self, running: Running, on_event: Listener | None) -> Outcome:
         """Wait for a request of this process; its outcome is a replay for this caller."""
-        running.listen(order.on_event)
+        running.listen(on_event)
         await asyncio.wait([running.outcome])
         outcome = running.outcome.result()
         job = await self.studio.read(jobs.find, outcome.request_id)
         assert job is not None
         return await self.studio.load(job, replayed=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, Outcome]) -> asyncio.Task[Outcome]:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -251,7 +281,7 @@ def _check_licence(conn: Connection, caller: Key, licence: str) -> None:
         )
 
 
-def _retrieve(task: asyncio.Task[Outcome]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """A task whose caller has left may fail without complaint."""
     if not task.cancelled():
         task.exception()

@@ -19,7 +19,6 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from limner.domain.params import Generation
 from limner.engine.request import Event, Pixels, Started
 from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
@@ -30,7 +29,7 @@ from limner.usecases import books, gallery, sources
 from limner.usecases.generate import Generate
 from limner.usecases.line import Line
 from limner.usecases.orders import Order, Outcome
-from limner.usecases.running import Running
+from limner.usecases.running import Running, lines_of
 from limner.usecases.studio import shown
 
 log = logging.getLogger(__name__)
@@ -112,10 +111,25 @@ class Queue:
 
     async def submit_all(self, caller: Key, orders: Sequence[Order]) -> list[Status]:
         """Accept all orders or, when one is refused, none."""
+        if not orders:
+            return []
         prepared = [await self._generate.prepare(order) for order in orders]
         accepted = await self._generate.accept(caller, prepared, None)
         self._wake.set()
         return [await self.status(caller, job.id) for job, _ in accepted]
+
+    async def recall(
+        self, caller: Key, idempotency_keys: Sequence[str | None], body_sha256: str
+    ) -> list[Status | None]:
+        """The requests that own idempotency keys, None for each key that is free.
+
+        Raises ``IdempotencyMismatch``.
+        """
+        for key in idempotency_keys:
+            books.check_idempotency_key(key)
+        if not any(idempotency_keys):
+            return [None] * len(idempotency_keys)
+        return await self.studio.read(self._recall, caller, idempotency_keys, body_sha256)
 
     async def status(self, caller: Key, request_id: str) -> Status:
         """A request of the caller's account. Raises ``NotFound``."""
@@ -158,6 +172,13 @@ class Queue:
 
     def _status(self, conn: Connection, caller: Key, request_id: str) -> Status:
         return self._describe(conn, find_owned(conn, caller, request_id))
+
+    def _recall(
+        self, conn: Connection, caller: Key, idempotency_keys: Sequence[str | None], body: str
+    ) -> list[Status | None]:
+        settings = self.studio.settings
+        found = [books.find_standing(conn, settings, caller, key, body) for key in idempotency_keys]
+        return [None if job is None else self._describe(conn, job) for job in found]
 
     def _recent(self, conn: Connection, caller: Key, before: float, number: int) -> list[Status]:
         found = jobs.listing(conn, caller.account_id, before=before, number=number, kept=True)
@@ -218,8 +239,8 @@ class Queue:
             self._wake.set()
 
     def _pixels(self, job: Job) -> Mapping[str, Pixels]:
-        generation = Generation.model_validate(job.generation)
-        return sources.of_request(self.studio.database, self.studio.files, job.id, generation)
+        studio = self.studio
+        return sources.of_request(studio.database, studio.files, job.id, lines_of(job))
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""

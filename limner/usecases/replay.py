@@ -66,7 +66,9 @@ class Replay:
         self._gallery = gallery
         self._studio = generate.studio
 
-    async def run(self, caller: Key, record: Mapping[str, Any]) -> Replayed:
+    async def run(
+        self, caller: Key, record: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> Replayed:
         """Draw ``record`` again and compare with the caller's stored picture, if there is one.
 
         Raises ``InvalidInput`` for what is no receipt of the loaded model, and ``Gone`` when the
@@ -86,11 +88,12 @@ class Replay:
         outcome = await self._generate.run(
             caller,
             Order(
-                generation=generation,
+                lines=(generation,),
                 surface=SURFACE,
                 slug=self._studio.settings.slug,
                 body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
                 pixels=pixels,
+                idempotency_key=idempotency_key,
             ),
         )
         second = imaging.read_image(outcome.pictures[0].png)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from sqlalchemy import Connection
@@ -45,19 +45,18 @@ def _damaged(sha256: str) -> Damaged:
     )
 
 
-def wanted(generation: Generation) -> set[str]:
-    """SHA-256s of the pixels that a generation needs."""
-    if generation.source is None:
-        return set()
-    named = (generation.source.sha256, generation.source.mask_sha256)
+def wanted(*lines: Generation) -> set[str]:
+    """SHA-256s of the pixels that generations need."""
+    found = [line.source for line in lines if line.source is not None]
+    named = {sha256 for source in found for sha256 in (source.sha256, source.mask_sha256)}
     return {sha256 for sha256 in named if sha256 is not None}
 
 
 def of_request(
-    database: Database, files: PictureFiles, request_id: str, generation: Generation
+    database: Database, files: PictureFiles, request_id: str, lines: Iterable[Generation]
 ) -> dict[str, Pixels]:
     """The stored pixels a request needs. Raises ``Gone`` when they are no longer kept."""
-    return _load(database, files, wanted(generation), request_id=request_id)
+    return _load(database, files, wanted(*lines), request_id=request_id)
 
 
 def of_account(

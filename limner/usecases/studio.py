@@ -11,9 +11,8 @@ from functools import partial
 from typing import Any
 
 from limner.domain.model import ModelInfo
-from limner.domain.params import Generation
 from limner.engine.client import EngineClient, EngineStatus
-from limner.engine.request import Drawn, Event, Failed, Pixels, Progress, Request
+from limner.engine.request import Drawn, Event, Failed, Pixels
 from limner.errors import (
     DatabaseUnavailable,
     EngineFault,
@@ -31,13 +30,10 @@ from limner.usecases.darkroom import Print, make_print
 from limner.usecases.events import EventLogs
 from limner.usecases.keeper import Keeper
 from limner.usecases.orders import Outcome, StoredPicture
-from limner.usecases.running import Running, Stop
+from limner.usecases.running import Running, Stop, lines_of, to_engine
 from limner.usecases.threads import Threads
 
 log = logging.getLogger(__name__)
-
-# Progress beyond this many unread events is dropped; pictures never are.
-UNREAD_EVENTS_MAX = 64
 
 
 class Studio(Threads):
@@ -91,8 +87,7 @@ class Studio(Threads):
         """Put a PROCESSING request, carried by this process's lease, among the running ones."""
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_retrieve)
-        generation = Generation.model_validate(job.generation)
-        running = Running(job, lease_id, generation, pixels, future)
+        running = Running(job, lease_id, lines_of(job), pixels, future)
         running.listen(listener)
         self.running[job.id] = running
         return running
@@ -102,20 +97,29 @@ class Studio(Threads):
         notes = self.logs.open(running.job.id)
         running.listeners.append(notes.tell)
         try:
-            outcome = await self.draw(running, wait_s)
+            outcome = await self._drawn_or_settled(running, wait_s)
         except Exception as error:
-            told = shown(running.job.id, error)
-            await self.settle(running.job.id, running.lease_id, told)
-            await self._discard(running, error)
-            running.outcome.set_exception(told)
-            if told is error:
-                raise
-            raise told from error
+            running.outcome.set_exception(shown(running.job.id, error))
+            raise
         finally:
             del self.running[running.job.id]
             notes.close()
         running.outcome.set_result(outcome)
         return outcome
+
+    async def _drawn_or_settled(self, running: Running, wait_s: float | None) -> Outcome:
+        try:
+            return await self.draw(running, wait_s)
+        except Exception as error:
+            told = shown(running.job.id, error)
+            settled = await self.settle(running.job.id, running.lease_id, told)
+            if settled is not None and settled.status == "COMPLETED":
+                # The database had taken it, and only its answer was lost.
+                return await self.load(settled, replayed=False)
+            await self._discard(running, error)
+            if told is error:
+                raise
+            raise told from error
 
     async def draw(self, running: Running, wait_s: float | None = None) -> Outcome:
         """Draw, store and capture; whatever goes wrong is raised and left to be settled.
@@ -152,6 +156,7 @@ class Studio(Threads):
             job.infer_seconds or 0.0,
             job.adjustments,
             replayed,
+            lines_of(job),
         )
 
     def open_picture(self, row: images.Picture) -> StoredPicture:
@@ -171,53 +176,41 @@ class Studio(Threads):
         for file in files:
             self.files.delete(file)
 
-    async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> None:
-        """Give back what was not drawn; when even that fails, the keeper does it later."""
+    async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> Job | None:
+        """Give back what was not drawn; the request as it then is.
+
+        None when even that fails: the keeper does it later.
+        """
         try:
-            await self.write(books.settle, request_id, lease_id, error)
+            return await self.write(books.settle, request_id, lease_id, error)
         except Exception:
             log.exception("request %s could not be settled yet", request_id)
+            return None
 
     async def _collect(self, running: Running) -> tuple[list[Print], list[Exception]]:
         """Submit, and follow the events until every image has ended."""
         try:
-            await self.in_store(self.engine.submit, self._request(running))
+            for request in to_engine(running):
+                await self.in_store(self.engine.submit, request)
         finally:
             running.submitted.set()
         prints, errors = running.prints, list[Exception]()
-        while len(prints) + len(errors) < running.generation.samples:
+        while len(prints) + len(errors) < running.job.samples:
             event = await running.events.get()
             if isinstance(event, Stop):
                 raise event.error
             for listener in running.listeners:
                 listener(event)
             if isinstance(event, Drawn):
-                prints.append(self._print(running.generation, event))
+                prints.append(self._print(running, event))
             elif isinstance(event, Failed):
                 errors.append(event.error)
         return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
 
-    def _request(self, running: Running) -> Request:
-        loop, events = asyncio.get_running_loop(), running.events
-
-        def receive(event: Event) -> None:
-            if not (isinstance(event, Progress) and events.qsize() >= UNREAD_EVENTS_MAX):
-                events.put_nowait(event)
-
-        def sink(event: Event) -> None:
-            # A loop that is closed has nobody left to tell.
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(receive, event)
-
-        job = running.job
-        running.request = Request(job.id, running.generation, job.key_id, sink, running.pixels)
-        if running.watched:
-            running.request.watched.set()
-        return running.request
-
-    def _print(self, generation: Generation, drawn: Drawn) -> asyncio.Future[Print]:
+    def _print(self, running: Running, drawn: Drawn) -> asyncio.Future[Print]:
         embed, model = self.settings.embed_metadata, self.model()
-        work = partial(make_print, self.files, generation, drawn, model, embed=embed)
+        alone, price_micro = running.picture(drawn.index)
+        work = partial(make_print, self.files, alone, price_micro, drawn, model, embed=embed)
         return self.in_encoder(work)
 
     async def _keep(
@@ -237,9 +230,9 @@ class Studio(Threads):
         balance = await self.write(
             books.complete, job, running.lease_id, rows, seconds, adjustments
         )
-        cost = job.price_micro // job.samples * len(made)
+        cost = sum(row["price_micro"] for row in rows)
         pictures = tuple(one.picture for one in made)
-        return Outcome(job.id, pictures, cost, balance, seconds, adjustments, replayed=False)
+        return Outcome(job.id, pictures, cost, balance, seconds, adjustments, False, running.lines)
 
     async def _discard(self, running: Running, error: Exception) -> None:
         """Delete the files of pictures that were not billed; not where that is not known."""

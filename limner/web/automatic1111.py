@@ -79,42 +79,46 @@ def _drawer(
     desk: Desk, studio: Studio, readers: Mapping[str, Reader]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
-        key_id = request.state.caller.id
         async with desk.account(request):
             fields = await options.read_body(request, desk)
-            drawing = await form.to_drawing(
-                fields, readers, desk.settings, mixing.catalogue(desk.settings),
-                studio.options.of(key_id),
-            )  # fmt: skip
+            asked = form.ask(fields, readers)
             digest = body.digest(request.url.path, fields)
-            outcome = await _sit(request, desk, studio, drawing, digest)
-        return await _answer(desk, drawing, outcome, fields)
+            drawn = await _sit(request, desk, studio, asked, digest)
+        return await _answer(desk, asked, drawn, fields)
 
     return draw
 
 
 async def _sit(
-    request: Request, desk: Desk, studio: Studio, drawing: form.Drawing, digest: str
-) -> Outcome | None:
-    """Draw; None where the caller interrupted it."""
-    key_id, g = request.state.caller.id, drawing.generation
-    sitting = Sitting(g.samples, g.steps)
-    order = Order(
-        generation=g,
-        surface=SURFACE,
-        slug=desk.settings.slug,
-        body_sha256=digest,
-        pixels=drawing.pixels,
-        adjustments=drawing.notes,
-        idempotency_key=request.headers.get("idempotency-key"),
-        on_event=sitting.hear,
-    )
+    request: Request, desk: Desk, studio: Studio, asked: form.Asked, digest: str
+) -> Outcome | form.Drawing:
+    """Draw; what was to be drawn where the caller interrupted it."""
+    key_id, settings = request.state.caller.id, desk.settings
+    sitting = Sitting(asked.samples, asked.values["steps"])
+    made: list[form.Drawing] = []
+
+    async def make() -> Order:
+        catalogue, chosen = mixing.catalogue(settings), studio.options.of(key_id)
+        drawing = await form.to_drawing(asked, settings, catalogue, chosen)
+        made.append(drawing)
+        return Order(
+            lines=drawing.lines,
+            surface=SURFACE,
+            slug=settings.slug,
+            body_sha256=digest,
+            pixels=drawing.pixels,
+            adjustments=drawing.adjustments,
+            on_event=sitting.hear,
+        )
+
     sittings = studio.sittings.setdefault(key_id, [])
     sittings.append(sitting)
     try:
-        return await desk.draw(request, order)
+        return await desk.draw(request, digest, make)
     except Aborted:
-        return None
+        if not made:
+            raise
+        return made[0]
     finally:
         sittings.remove(sitting)
         if not sittings:
@@ -122,19 +126,19 @@ async def _sit(
 
 
 async def _answer(
-    desk: Desk, drawing: form.Drawing, outcome: Outcome | None, fields: Mapping[str, Any]
+    desk: Desk, asked: form.Asked, drawn: Outcome | form.Drawing, fields: Mapping[str, Any]
 ) -> Response:
     images: list[str] = []
-    if outcome is not None and drawing.values["send_images"]:
+    if isinstance(drawn, Outcome) and asked.values["send_images"]:
         metadata = desk.settings.embed_metadata
-        files = await asyncio.to_thread(encode, outcome, "png", metadata=metadata)
+        files = await asyncio.to_thread(encode, drawn, "png", metadata=metadata)
         images = [base64.b64encode(data).decode() for data in files.data]
     model = desk.services.engine.status().model
     return Json(
         {
             "images": images,
-            "parameters": told.echo(drawing, fields),
-            "info": told.info(drawing, outcome, model),
+            "parameters": told.echo(asked, fields),
+            "info": told.info(asked, drawn, model),
         }
     )
 

@@ -110,33 +110,47 @@ _RESIZE: Mapping[int, ResizeMode] = {0: "stretch", 1: "crop", 2: "fill", 3: "str
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What a body asks for; ``values`` are its fields after defaults."""
+class Asked:
+    """A body that was read, before anything is left to chance; ``values`` are after defaults."""
 
-    generation: Generation
     values: Mapping[str, Any]
     notes: tuple[str, ...]
+    samples: int
+    starts_from_picture: bool
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a body asks to have drawn, with every choice made."""
+
+    lines: tuple[Generation, ...]
+    adjustments: tuple[str, ...]
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
 
 
-async def to_drawing(
-    body: Mapping[str, Any],
-    readers: Mapping[str, Reader],
-    settings: Settings,
-    catalogue: Catalogue,
-    options: Mapping[str, Any],
-) -> Drawing:
-    """What ``body`` asks for, under a key's ``options``. Raises ``InvalidInput``."""
+def ask(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> Asked:
+    """Read ``body``. Raises ``InvalidInput``."""
     given, notes = read(readers, {}, _asking(body, readers))
     values = {**{name: value for name, value in DEFAULTS.items() if name in readers}, **given}
+    for kind in ("prompt", "negative_prompt"):
+        values[kind], left_out = without_comments(kind, values[kind])
+        notes += left_out
+    return Asked(values, tuple(notes), _samples(values), readers is IMG2IMG)
+
+
+async def to_drawing(
+    asked: Asked, settings: Settings, catalogue: Catalogue, options: Mapping[str, Any]
+) -> Drawing:
+    """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
+    values, notes = asked.values, list(asked.notes)
     sampler = lists.find_sampler(
         values.get("sampler_name") or values["sampler_index"], values["scheduler"]
     )
     notes += sampler.notes
-    pixels, source = await _source(values, settings, notes) if readers is IMG2IMG else ({}, None)
-    for kind in ("prompt", "negative_prompt"):
-        values[kind], left_out = without_comments(kind, values[kind])
-        notes += left_out
+    pixels: Mapping[str, Pixels] = {}
+    source = None
+    if asked.starts_from_picture:
+        pixels, source = await _source(values, settings, notes)
     prompts = _styled(values, catalogue, notes)
     generation = Generation(
         prompt=prompts[0],
@@ -144,7 +158,7 @@ async def to_drawing(
         scheduler=sampler.scheduler,
         steps=values["steps"],
         guidance=values["cfg_scale"],
-        samples=_samples(values),
+        samples=asked.samples,
         seed=_seed(values["seed"]),
         width=_side("width", values, notes),
         height=_side("height", values, notes),
@@ -154,7 +168,7 @@ async def to_drawing(
         source=source,
     )
     generation, more = mixing.first(generation, values, settings)
-    return Drawing(generation, values, (*notes, *more), pixels)
+    return Drawing((generation,), (*notes, *more), pixels)
 
 
 def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from limner.domain.receipt import parameters_text
 from limner.errors import InvalidInput
 from limner.usecases.orders import Outcome
 from limner.web.answers import dumps
-from limner.web.automatic1111_form import Drawing
+from limner.web.automatic1111_form import Asked, Drawing
 from limner.web.automatic1111_lists import NAMES
 
 _NEGATIVE = "Negative prompt:"
@@ -27,9 +27,9 @@ PAIRS_MIN = 3
 TEXT_LENGTH_MAX = 1_000_000
 
 
-def info(drawing: Drawing, outcome: Outcome | None, model: ModelInfo | None) -> str:
-    """The JSON text ``info``; ``outcome`` None where nothing was drawn."""
-    g = drawing.generation
+def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str:
+    """The JSON text ``info``; of a ``Drawing`` where it was interrupted."""
+    g, values = drawn.lines[0], asked.values
     indices = range(g.samples)
     seeds = [g.seed_of(i) for i in indices]
     subseeds = [g.subseed_of(i) for i in indices]
@@ -48,7 +48,7 @@ def info(drawing: Drawing, outcome: Outcome | None, model: ModelInfo | None) -> 
         "sampler_name": NAMES[g.scheduler],
         "cfg_scale": g.guidance,
         "steps": g.steps,
-        "batch_size": drawing.values["batch_size"],
+        "batch_size": values["batch_size"],
         "restore_faces": False,
         "face_restoration_model": None,
         "sd_model_name": model.name if model else None,
@@ -56,29 +56,29 @@ def info(drawing: Drawing, outcome: Outcome | None, model: ModelInfo | None) -> 
         "denoising_strength": g.source.strength if g.source else None,
         "extra_generation_params": {},
         "index_of_first_image": 0,
-        "infotexts": _infotexts(outcome),
-        "styles": drawing.values["styles"],
+        "infotexts": _infotexts(drawn),
+        "styles": values["styles"],
         "clip_skip": g.clip_skip,
         "is_using_inpainting_conditioning": False,
     }
-    return dumps(said | _ours(drawing, outcome))
+    return dumps(said | _ours(drawn))
 
 
-def _infotexts(outcome: Outcome | None) -> list[str]:
-    pictures = outcome.pictures if outcome else ()
+def _infotexts(drawn: Outcome | Drawing) -> list[str]:
+    pictures = drawn.pictures if isinstance(drawn, Outcome) else ()
     return [parameters_text(picture.receipt) for picture in pictures]
 
 
-def _ours(drawing: Drawing, outcome: Outcome | None) -> dict[str, Any]:
+def _ours(drawn: Outcome | Drawing) -> dict[str, Any]:
     """What only Limner tells."""
-    if outcome is None:
+    if isinstance(drawn, Drawing):
         stopped = "interrupted: nothing was drawn to its end, and nothing was billed"
-        return {"adjustments": [*drawing.notes, stopped], "cost": 0}
+        return {"adjustments": [*drawn.adjustments, stopped], "cost": 0}
     return {
-        "adjustments": list(dict.fromkeys((*drawing.notes, *outcome.adjustments))),
-        "request_id": outcome.request_id,
-        "cost": as_credits(outcome.cost_micro),
-        "remaining_credits": as_credits(outcome.remaining_micro),
+        "adjustments": list(drawn.adjustments),
+        "request_id": drawn.request_id,
+        "cost": as_credits(drawn.taken_micro),
+        "remaining_credits": as_credits(drawn.remaining_micro),
     }
 
 
@@ -124,9 +124,9 @@ def _unquoted(value: str) -> Any:
         return value
 
 
-def echo(drawing: Drawing, body: Mapping[str, Any]) -> dict[str, Any]:
+def echo(asked: Asked, body: Mapping[str, Any]) -> dict[str, Any]:
     """``parameters``: the fields after defaults, and pictures only where these were wanted."""
-    kept = dict(drawing.values)
+    kept = dict(asked.values)
     if not kept.get("include_init_images"):
         kept |= {name: None for name in ("init_images", "mask") if name in kept}
     if "style_mix" in kept:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -11,14 +12,15 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from limner.domain.pricing import as_text
-from limner.errors import Aborted, InsufficientCredits, LimnerError
+from limner.errors import Aborted, LimnerError
 from limner.settings import Settings
-from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
+from limner.usecases.queue import Status
 from limner.web.services import Services
 from limner.web.streams import Streams
 
 T = TypeVar("T")
+Make = Callable[[], Awaitable[Order]]
 
 
 @dataclass(frozen=True)
@@ -29,29 +31,37 @@ class Desk:
     services: Services
     streams: Streams = field(default_factory=Streams)
 
-    async def draw(self, request: Request, order: Order) -> Outcome:
-        """Run ``order`` for the request's caller; stops the work when the client leaves."""
-        run = self.services.generate.run(request.state.caller, _named(request, order))
-        return name_outcome(request, await unless_gone(request, run))
+    async def draw(self, request: Request, digest: str, make: Make) -> Outcome:
+        """Draw the order that ``make`` makes for the request's caller, unless it is drawn already.
 
-    async def draw_lines(self, request: Request, orders: Sequence[Order]) -> Outcome:
-        """Run several orders as one; nothing begins unless the balance pays for all."""
-        if len(orders) == 1:
-            return await self.draw(request, orders[0])
+        ``digest`` is of the body as it was sent. What its idempotency key has drawn is found
+        before ``make`` is called, and so before anything is left to chance. Stops the work when
+        the client leaves.
+        """
+        return name_outcome(request, await unless_gone(request, self._run(request, digest, make)))
+
+    async def _run(self, request: Request, digest: str, make: Make) -> Outcome:
         caller, generate = request.state.caller, self.services.generate
-        quotes = [await generate.quote(order.generation) for order in orders]
-        price_micro = sum(quote.total_micro for quote in quotes)
-        available_micro = (await self.services.accounts.standing(caller)).available_micro
-        if price_micro > available_micro:
-            raise InsufficientCredits(
-                f"Insufficient credits: the {len(orders)} lines cost {as_text(price_micro)}, the "
-                f"balance is {as_text(available_micro)}",
-                available_micro=available_micro,
-                price_micro=price_micro,
-            )
-        orders = [_named(request, orders[0]), *orders[1:]]
-        run = lines.run_all(generate, caller, orders)
-        return name_outcome(request, await unless_gone(request, run))
+        key = request.headers.get("idempotency-key")
+        if key is not None:
+            found = await generate.recall(caller, key, digest)
+            if found is not None:
+                return found
+        order = replace(await make(), idempotency_key=key, body_sha256=digest)
+        return await generate.run(caller, _named(request, order))
+
+    async def submit(self, request: Request, digest: str, makes: Sequence[Make]) -> list[Status]:
+        """Queue the order of each of ``makes``, all or none; as ``draw``, drawn ones are found."""
+        caller, queue = request.state.caller, self.services.queue
+        keys = _keys_of_parts(request.headers.get("idempotency-key"), len(makes))
+        found = await queue.recall(caller, keys, digest)
+        orders = [
+            replace(await make(), idempotency_key=key, body_sha256=digest)
+            for make, key, status in zip(makes, keys, found, strict=True)
+            if status is None
+        ]
+        accepted = iter(await queue.submit_all(caller, orders))
+        return [next(accepted) if status is None else status for status in found]
 
     @asynccontextmanager
     async def account(self, request: Request) -> AsyncIterator[None]:
@@ -74,6 +84,14 @@ class Desk:
             }
 
 
+def _keys_of_parts(key: str | None, number: int) -> list[str | None]:
+    """An idempotency key for each part of a submission; the first has the caller's own."""
+    if key is None:
+        return [None] * number
+    digests = (hashlib.sha256(f"{part}\n{key}".encode()).hexdigest() for part in range(1, number))
+    return [key, *(f"part-{digest}" for digest in digests)]
+
+
 def _named(request: Request, order: Order) -> Order:
     """``order``; the id under which it is stored is the answer's, also where it fails."""
 
@@ -87,7 +105,7 @@ def name_outcome(request: Request, outcome: Outcome) -> Outcome:
     """``outcome``, with its id and cost in the answer's headers."""
     request.state.headers |= {
         "x-request-id": outcome.request_id,
-        "x-cost": as_text(outcome.cost_micro),
+        "x-cost": as_text(outcome.taken_micro),
     }
     return outcome
 

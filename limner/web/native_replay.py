@@ -30,7 +30,8 @@ def install(app: FastAPI, desk: Desk) -> None:
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
             record = await _record(request, desk, fields)
-            run = desk.services.replay.run(request.state.caller, record)
+            key = request.headers.get("idempotency-key")
+            run = desk.services.replay.run(request.state.caller, record, key)
             replayed = await unless_gone(request, run)
         name_outcome(request, replayed.outcome)
         return Json(_told(replayed))
@@ -62,7 +63,7 @@ def _told(replayed: Replayed) -> dict[str, Any]:
         "changed": list(replayed.changed),
         "request_id": outcome.request_id,
         "picture_id": outcome.pictures[0].id,
-        "cost": as_credits(outcome.cost_micro),
+        "cost": as_credits(outcome.taken_micro),
         "adjustments": list(outcome.adjustments),
     }
 
@@ -95,5 +96,6 @@ def _operation() -> dict[str, Any]:
             fields,
         ),
         errors=(*openapi.DRAW_ERRORS, 404, 410),
+        parameters=[openapi.IDEMPOTENCY_KEY],
         **openapi.body(schema, form=False),
     )

@@ -17,7 +17,6 @@ from starlette.responses import Response
 from limner.domain.params import SAMPLES_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE
 from limner.errors import InvalidInput, NotFound
 from limner.settings import Settings
-from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
 from limner.web import body, edits, openai_docs, pictures, ranges, segmind, wire
 from limner.web.answers import Json, adjustments
@@ -73,6 +72,7 @@ _READERS: Mapping[str, Reader] = {
 _FILLED_IN = ("samples", "img_width", "img_height")
 _DEFAULTS = {**wire.DEFAULTS, "output_format": "png"}
 GENERATION = wire.Form(_READERS, _DEFAULTS)
+_WISHES = {name: _READERS[name] for name in ("output_format", "metadata")}
 _SOURCE = {name: wire.READERS[name] for name in _NOT_HERE[2:]}
 EDIT = wire.Form({**_READERS, **_SOURCE}, _DEFAULTS, ("image", "prompt"))
 
@@ -112,33 +112,42 @@ def names(settings: Settings) -> tuple[str, ...]:
 def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
         async with desk.account(request):
-            own, call, digest = await _read_call(request, desk, form)
-            first = Order(
-                generation=call.generation,
-                surface=SURFACE,
-                slug=desk.settings.slug,
-                body_sha256=digest,
-                pixels=call.pixels,
-                adjustments=call.notes,
-                idempotency_key=request.headers.get("idempotency-key"),
+            settings = desk.settings
+            fields = await body.read_object(
+                request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
-            outcome = await desk.draw_lines(request, lines.orders(first, call.lines))
-        return await _answer(desk.settings, own, call, outcome)
+            own = _read_own(fields)
+            digest = body.digest(request.url.path, fields)
+
+            async def make() -> Order:
+                call = await _to_call(fields, own, settings, form)
+                return Order(
+                    lines=call.lines,
+                    surface=SURFACE,
+                    slug=settings.slug,
+                    body_sha256=digest,
+                    pixels=call.pixels,
+                    adjustments=call.notes,
+                )
+
+            outcome = await desk.draw(request, digest, make)
+        wishes, _ = read(_WISHES, {}, {n: v for n, v in fields.items() if n in _WISHES})
+        return await _answer(settings, {**own, **wishes}, outcome)
 
     return draw
 
 
-async def _read_call(
-    request: Request, desk: Desk, form: wire.Form
-) -> tuple[dict[str, Any], wire.Call, str]:
-    settings = desk.settings
-    fields = await body.read_object(
-        request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
-    )
-    digest = body.digest(request.url.path, fields)
+def _read_own(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that only this surface has. Raises ``InvalidInput``."""
     own, _ = read(OWN, {}, {name: value for name, value in fields.items() if name in OWN})
     if own.get("stream"):
         raise InvalidInput("stream", "stream is true; this server answers at once, leave it out")
+    return own
+
+
+async def _to_call(
+    fields: Mapping[str, Any], own: Mapping[str, Any], settings: Settings, form: wire.Form
+) -> wire.Call:
     rest = {name: value for name, value in fields.items() if name not in OWN}
     notes = [f"{cut(name)} was ignored" for name in _FILLED_IN if name in rest]
     notes += _about_model(own, settings)
@@ -148,8 +157,9 @@ async def _read_call(
         notes += told
     width, height = _floored(own.get("size") or auto, notes)
     filled = {"samples": own.get("n", 1), "img_width": width, "img_height": height}
-    call = await wire.to_call({**rest, **filled}, settings, mixed=True, form=form)
-    return own, replace(call, notes=(*notes, *call.notes)), digest
+    asked = wire.ask({**rest, **filled}, settings, mixed=True, form=form)
+    call = await wire.to_call(asked, settings)
+    return replace(call, notes=(*notes, *call.notes))
 
 
 def _about_model(own: Mapping[str, Any], settings: Settings) -> list[str]:
@@ -167,29 +177,29 @@ def _floored(size: tuple[int, int], notes: list[str]) -> tuple[int, int]:
     return width, height
 
 
-async def _answer(
-    settings: Settings, own: Mapping[str, Any], call: wire.Call, outcome: Outcome
-) -> Response:
-    files = await asyncio.to_thread(pictures.encode, outcome, call.format, metadata=call.metadata)
+async def _answer(settings: Settings, wishes: Mapping[str, Any], outcome: Outcome) -> Response:
+    format = wishes.get("output_format", _DEFAULTS["output_format"])
+    metadata = wishes.get("metadata", settings.embed_metadata)
+    files = await asyncio.to_thread(pictures.encode, outcome, format, metadata=metadata)
     data: list[dict[str, str]] = [
         {"b64_json": base64.b64encode(file).decode()} for file in files.data
     ]
-    if own.get("response_format") == "url":
-        kept = call.metadata == settings.embed_metadata
-        query = "" if kept else f"?metadata={str(call.metadata).lower()}"
+    if wishes.get("response_format") == "url":
+        kept = metadata == settings.embed_metadata
+        query = "" if kept else f"?metadata={str(metadata).lower()}"
         data = [
-            {"url": picture_url(settings, picture.id, SUFFIXES[call.format]) + query}
+            {"url": picture_url(settings, picture.id, SUFFIXES[format]) + query}
             for picture in outcome.pictures
         ]
     answer = Json(
         {
             "created": int(time.time()),
             "data": data,
-            "output_format": call.format,
+            "output_format": format,
             "size": f"{files.width}x{files.height}",
         }
     )
-    answer.headers.update(segmind.result_headers(call.format, outcome, files))
-    if notes := tuple(dict.fromkeys((*call.notes, *outcome.adjustments, *files.notes))):
+    answer.headers.update(segmind.result_headers(format, outcome, files))
+    if notes := tuple(dict.fromkeys((*outcome.adjustments, *files.notes))):
         answer.headers["x-adjustments"] = adjustments(notes)
     return answer

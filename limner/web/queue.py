@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from limner.errors import Gone
 from limner.settings import Settings
+from limner.usecases.orders import Order
 from limner.usecases.queue import Status
 from limner.web import openapi, segmind, wire
 from limner.web.answers import Json, adjustments
@@ -75,32 +76,28 @@ async def find(request: Request, desk: Desk) -> Status:
 def _submitter(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def submit(request: Request) -> Response:
         async with desk.account(request):
-            call, digest = await segmind.read_call(request, desk, form, mixed=True)
-            segmind.size_of_sprite(call, desk)
-            order = segmind.to_order(request, call, digest, _unfit(call))
-            accepted = await desk.services.queue.submit(request.state.caller, order)
+            asked, digest = await segmind.read_asked(request, desk, form, mixed=True)
+            segmind.size_of_sprite(asked, desk)
+
+            async def make() -> Order:
+                call = await wire.to_call(asked, desk.settings)
+                return segmind.to_order(request, call, digest, _unfit(asked))
+
+            [accepted] = await desk.submit(request, digest, [make])
         request.state.headers["x-request-id"] = accepted.job.id
-        return _accepted(desk.settings, call, accepted)
+        return _accepted(desk.settings, asked, accepted)
 
     return submit
 
 
-def _unfit(call: wire.Call) -> list[str]:
-    """What of a call has no place in an answer that comes later."""
-    notes = []
-    if call.grid:
-        notes.append("output grid was ignored: every picture has its own URL")
-    if len(call.lines) > 1:
-        notes.append(
-            f"one of {len(call.lines)} lines of style_mix was drawn and billed: this is one "
-            "request; for all, use POST /api/requests"
-        )
-    return notes
+def _unfit(asked: wire.Asked) -> list[str]:
+    """What has no place in an answer that comes later."""
+    return ["output grid was ignored: every picture has its own URL"] if asked.grid else []
 
 
-def _accepted(settings: Settings, call: wire.Call, status: Status) -> Response:
+def _accepted(settings: Settings, asked: wire.Asked, status: Status) -> Response:
     id, base = status.job.id, settings.public_url
-    wishes = _wishes(settings, call)
+    wishes = _wishes(settings, asked)
     body = {
         "request_id": id,
         "status": status.job.status,
@@ -112,12 +109,12 @@ def _accepted(settings: Settings, call: wire.Call, status: Status) -> Response:
     return Json(body, headers={"x-adjustments": adjustments(told)} if told else None)
 
 
-def _wishes(settings: Settings, call: wire.Call) -> str:
-    wishes = {"output": "sprite"} if call.sprite else {}
-    if call.format != "jpeg" and not call.sprite:
-        wishes["output_format"] = call.format
-    if call.metadata != settings.embed_metadata:
-        wishes["metadata"] = str(call.metadata).lower()
+def _wishes(settings: Settings, asked: wire.Asked) -> str:
+    wishes = {"output": "sprite"} if asked.sprite else {}
+    if asked.format != "jpeg" and not asked.sprite:
+        wishes["output_format"] = asked.format
+    if asked.metadata != settings.embed_metadata:
+        wishes["metadata"] = str(asked.metadata).lower()
     return f"?{urlencode(wishes)}" if wishes else ""
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,12 +14,11 @@ from starlette.responses import Response, StreamingResponse
 
 from limner.errors import InvalidInput
 from limner.settings import Settings
-from limner.usecases import lines
 from limner.usecases.orders import Order
 from limner.usecases.queue import PAGE_MAX
 from limner.web import body, events, openapi, wire
 from limner.web.answers import Json
-from limner.web.desk import Desk
+from limner.web.desk import Desk, Make
 from limner.web.fields import Number, Reader, Whole, bounded, cut, read
 from limner.web.native_form import FORM
 from limner.web.queue import REQUEST_ID
@@ -34,8 +34,12 @@ def install(app: FastAPI, desk: Desk) -> None:
 
     async def submit(request: Request) -> Response:
         async with desk.account(request):
-            orders = await _read_orders(request, desk)
-            accepted = await desk.services.queue.submit_all(request.state.caller, orders)
+            settings = desk.settings
+            fields = await body.read_object(
+                request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
+            )
+            digest = body.digest(request.url.path, fields)
+            accepted = await desk.submit(request, digest, _makers(settings, fields, digest))
         return Json({"requests": [request_json(desk.settings, status) for status in accepted]})
 
     async def page(request: Request) -> Response:
@@ -79,25 +83,22 @@ def install(app: FastAPI, desk: Desk) -> None:
     app.add_api_route(one + "/events", follow, methods=["GET"], **_events_operation())
 
 
-async def _read_orders(request: Request, desk: Desk) -> list[Order]:
-    """The orders of a body, or of each body in its list ``requests``."""
-    settings = desk.settings
-    fields = await body.read_object(
-        request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
-    )
-    bodies = _bodies(fields)
-    beside = _beside(fields)
-    whole = body.digest(request.url.path, fields)
-    orders: list[Order] = []
-    for place, each in enumerate(bodies):
-        orders += await _orders_of(request, settings, each, place, whole)
-    orders = [replace(order, adjustments=(*beside, *order.adjustments)) for order in orders]
-    if len(orders) > SUBMISSION_MAX:
-        raise InvalidInput(
-            "requests",
-            f"requests makes {len(orders)} requests; at most {SUBMISSION_MAX} are taken at once",
-        )
-    return orders
+def _makers(settings: Settings, fields: Mapping[str, Any], digest: str) -> list[Make]:
+    """What makes the order of a body, or of each body in its list ``requests``."""
+    beside, made = _beside(fields), Counter[str]()
+
+    async def make(place: int, each: Mapping[str, Any]) -> Order:
+        order = await _to_order(settings, each, place, digest)
+        made["lines"] += len(order.lines)
+        if made["lines"] > SUBMISSION_MAX:
+            raise InvalidInput(
+                "requests",
+                f"requests makes {made['lines']} lines and more; at most {SUBMISSION_MAX} are "
+                "taken at once",
+            )
+        return replace(order, adjustments=(*beside, *order.adjustments))
+
+    return [partial(make, place, each) for place, each in enumerate(_bodies(fields))]
 
 
 def _beside(fields: Mapping[str, Any]) -> list[str]:
@@ -120,28 +121,23 @@ def _bodies(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return bodies
 
 
-async def _orders_of(
-    request: Request, settings: Settings, fields: Mapping[str, Any], place: int, digest: str
-) -> list[Order]:
+async def _to_order(
+    settings: Settings, fields: Mapping[str, Any], place: int, digest: str
+) -> Order:
     try:
-        call = await wire.to_call(fields, settings, mixed=True, form=FORM)
+        call = await wire.to_call(wire.ask(fields, settings, mixed=True, form=FORM), settings)
     except InvalidInput as error:
         if not place:
             raise
         raise InvalidInput(error.field, f"requests[{place}]: {error}") from error
-    key = request.headers.get("idempotency-key")
-    if key is not None and place:
-        key = "part-" + hashlib.sha256(f"{place}\n{key}".encode()).hexdigest()
-    first = Order(
-        generation=call.generation,
+    return Order(
+        lines=call.lines,
         surface="native",
         slug=settings.slug,
         body_sha256=digest,
         pixels=call.pixels,
         adjustments=call.notes,
-        idempotency_key=key,
     )
-    return lines.orders(first, call.lines)
 
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -157,6 +153,7 @@ _REQUEST: dict[str, Any] = {
     "started_at": _MAYBE_TEXT,
     "finished_at": _MAYBE_TEXT,
     "generation": {"type": ["object", "null"]},
+    "lines": {"type": "array", "items": {"type": "object"}},
     "price": _NUMBER,
     "cost": _NUMBER,
     "adjustments": {"type": "array", "items": _TEXT},

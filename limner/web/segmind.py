@@ -16,7 +16,6 @@ from limner import imaging
 from limner.domain.pricing import as_credits, as_text
 from limner.errors import InvalidInput
 from limner.settings import Settings
-from limner.usecases import lines
 from limner.usecases.orders import Order, Outcome
 from limner.web import body, openapi, pictures, siblings, wire
 from limner.web.answers import Json, adjustments
@@ -58,13 +57,21 @@ async def read_call(
 
     ``mixed``: the answer has room for several pictures, whatever the request accepts.
     """
+    asked, digest = await read_asked(request, desk, form, mixed=mixed)
+    return await wire.to_call(asked, desk.settings), digest
+
+
+async def read_asked(
+    request: Request, desk: Desk, form: wire.Form, *, mixed: bool = False
+) -> tuple[wire.Asked, str]:
+    """The same before anything is fetched or left to chance."""
     settings = desk.settings
     fields = await body.read_object(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
     mixed = mixed or "multipart/mixed" in request.headers.get("accept", "").lower()
-    call = await wire.to_call(fields, settings, mixed=mixed, form=form)
-    return call, body.digest(request.url.path, fields)
+    asked = wire.ask(fields, settings, mixed=mixed, form=form)
+    return asked, body.digest(request.url.path, fields)
 
 
 def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
@@ -76,22 +83,25 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
 
 async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
     async with desk.account(request):
-        call, digest = await read_call(request, desk, form)
-        sprite_pixels = size_of_sprite(call, desk)
-        orders = lines.orders(to_order(request, call, digest), call.lines)
-        outcome = await desk.draw_lines(request, orders)
+        asked, digest = await read_asked(request, desk, form)
+        sprite_pixels = size_of_sprite(asked, desk)
+
+        async def make() -> Order:
+            return to_order(request, await wire.to_call(asked, desk.settings), digest)
+
+        outcome = await desk.draw(request, digest, make)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
     files = await asyncio.to_thread(
         pictures.encode,
         outcome,
-        call.format,
-        metadata=call.metadata,
-        grid=call.grid,
+        asked.format,
+        metadata=asked.metadata,
+        grid=asked.grid,
         sprite_pixels=sprite_pixels,
     )
-    notes = (*_told(call, outcome, files), *files.notes)
-    response = _answer(call, outcome, files)
-    response.headers.update(result_headers(call.format, outcome, files))
+    notes = (*_told(asked, outcome, files), *files.notes)
+    response = _answer(asked, outcome, files)
+    response.headers.update(result_headers(asked.format, outcome, files))
     if notes:
         response.headers["x-adjustments"] = adjustments(notes)
     return response
@@ -100,7 +110,7 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
 def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str] = ()) -> Order:
     """The order of a call; ``notes`` are told beside the call's own."""
     return Order(
-        generation=call.generation,
+        lines=call.lines,
         surface=SURFACE,
         slug=request.url.path.rpartition("/")[2],
         body_sha256=digest,
@@ -110,34 +120,32 @@ def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str
     )
 
 
-def size_of_sprite(call: wire.Call, desk: Desk) -> int | None:
+def size_of_sprite(asked: wire.Asked, desk: Desk) -> int | None:
     """Size of a sprite's pixel where sprites are asked for. Raises ``InvalidInput``."""
     model = desk.services.engine.status().model
-    if not call.sprite or model is None:
+    if not asked.sprite or model is None:
         return None
     if model.sprite_pixels is None:
         raise InvalidInput("output", f"output is sprite, but {model.name} paints no sprites")
     return model.sprite_pixels
 
 
-def _told(call: wire.Call, outcome: Outcome, files: Files) -> tuple[str, ...]:
+def _told(asked: wire.Asked, outcome: Outcome, files: Files) -> tuple[str, ...]:
     """The adjustments of what was drawn; for a replay that may be another number than asked now."""
-    if not outcome.replayed:
-        return tuple(dict.fromkeys((*call.notes, *outcome.adjustments)))
     number = len(files.data)
-    if call.base64 or call.mixed or number == 1:
+    if asked.base64 or asked.mixed or number == 1:
         return outcome.adjustments
     return (*outcome.adjustments, f"the first of {number} pictures drawn and billed is answered")
 
 
-def _answer(call: wire.Call, outcome: Outcome, files: Files) -> Response:
-    media_type = imaging.MEDIA_TYPES[call.format]
-    if call.base64:
+def _answer(asked: wire.Asked, outcome: Outcome, files: Files) -> Response:
+    media_type = imaging.MEDIA_TYPES[asked.format]
+    if asked.base64:
         texts = [base64.b64encode(data).decode() for data in files.data]
-        image = texts[0] if call.grid or call.pictures == 1 else texts
+        image = texts[0] if asked.grid or outcome.samples == 1 else texts
         seconds = round(outcome.infer_seconds, 3)
         return Json({"image": image, "status": "Success", "infer_time": seconds})
-    if call.mixed and len(files.data) > 1:
+    if asked.mixed and len(files.data) > 1:
         return _mixed(outcome, files.data, media_type)
     return Response(files.data[0], media_type=media_type)
 

@@ -45,6 +45,11 @@ class Generate(Protocol):
     async def quote(self, generation: Generation) -> Quote:
         """The price, before anything is charged."""
 
+    async def recall(
+        self, caller: Caller, idempotency_key: str, body_sha256: str
+    ) -> Outcome | None:
+        """What an idempotency key has drawn or is drawing; raises ``IdempotencyMismatch``."""
+
     async def run(self, caller: Caller, order: Order) -> Outcome:
         """Draw, store and bill. Cancelling the awaiting task means that the client left."""
 
@@ -68,7 +73,9 @@ class Gallery(Protocol):
 class Replay(Protocol):
     """``usecases.replay.Replay``."""
 
-    async def run(self, caller: Caller, record: Mapping[str, Any]) -> Replayed:
+    async def run(
+        self, caller: Caller, record: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> Replayed:
         """Draw a receipt again and compare; raises ``InvalidInput`` and ``Gone``."""
 
 

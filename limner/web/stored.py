@@ -49,7 +49,7 @@ def picture_json(settings: Settings, picture: Picture) -> dict[str, Any]:
 
 
 def request_json(settings: Settings, status: Status) -> dict[str, Any]:
-    """One stored request; ``generation`` is null once its results have expired."""
+    """One stored request; ``generation``, the first of its ``lines``, is null once it expired."""
     job = status.job
     return {
         "request_id": job.id,
@@ -60,6 +60,7 @@ def request_json(settings: Settings, status: Status) -> dict[str, Any]:
         "started_at": as_time(job.started_at),
         "finished_at": as_time(job.finished_at),
         "generation": job.generation,
+        "lines": [line.generation for line in job.lines],
         "price": as_credits(job.price_micro),
         "cost": as_credits(job.cost_micro),
         "adjustments": list(job.adjustments),

@@ -115,41 +115,48 @@ _WANTED = {
 
 
 @dataclass(frozen=True)
-class Call:
-    """One request as the wire meant it: what to draw, and how to answer.
+class Asked:
+    """A body that was read, and how it wants to be answered; nothing was drawn by chance for it.
 
-    ``generation`` is the first of ``lines``, which are several where a style mix has a sequence.
+    ``values`` are its fields after defaults. ``mixed``: several pictures are parts of one answer.
     """
 
-    generation: Generation
+    form: Form
+    values: Mapping[str, Any]
     notes: tuple[str, ...]
-    lines: tuple[Generation, ...]
-    pixels: Mapping[str, Pixels] = field(default_factory=dict)
     base64: bool = False
     grid: bool = False
     sprite: bool = False
     mixed: bool = False
     metadata: bool = True
     format: imaging.Format = "jpeg"
+    all_fit: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a body asks to have drawn, with every choice made.
+
+    ``lines`` are several where a style mix has a sequence, or a template reads differently for
+    each picture.
+    """
+
+    notes: tuple[str, ...]
+    lines: tuple[Generation, ...]
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)
 
     @property
-    def pictures(self) -> int:
-        """How many are drawn."""
-        return sum(line.samples for line in self.lines)
+    def generation(self) -> Generation:
+        """The first line."""
+        return self.lines[0]
 
 
-async def to_call(
-    body: Mapping[str, Any],
-    settings: Settings,
-    *,
-    mixed: bool = False,
-    draw_seed: Callable[[int], int] = secrets.randbelow,
-    form: Form = FORM,
-) -> Call:
-    """What a body asks for. ``mixed``: the client takes several pictures in one answer.
+def ask(
+    body: Mapping[str, Any], settings: Settings, *, mixed: bool = False, form: Form = FORM
+) -> Asked:
+    """Read a body. ``mixed``: the client takes several pictures in one answer.
 
-    ``draw_seed(n)`` gives a number below n where the seed is left to chance. Raises
-    ``InvalidInput`` for a field the caller can correct.
+    Raises ``InvalidInput`` for a field the caller can correct.
     """
     given, notes = read(form.readers, ALIASES, body)
     for name in form.required:
@@ -157,28 +164,42 @@ async def to_call(
             raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")
     notes += inputs.drop_without_image(given)
     values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
-    scheduler = _scheduler(values["scheduler"], form.defaults["scheduler"], settings, notes)
-    sides = {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
-    pixels, source = await inputs.read_source({**values, **sides}, settings)
+    values["scheduler"] = _scheduler(
+        values["scheduler"], form.defaults["scheduler"], settings, notes
+    )
+    values |= {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
     encoded = values.get("base64", settings.base64_default)
     grid, sprite = values["output"] == "grid", values["output"] == "sprite"
     all_fit = encoded or grid or mixed
-    samples = _samples(values["samples"], notes, all_fit=all_fit)
-    fixed = {"scheduler": scheduler, "source": source, "samples": samples, **sides}
-    asked = _generation({**values, **fixed}, draw_seed)
-    lines = _lines(asked, values, settings, notes, all_fit=all_fit)
-    return Call(
-        generation=lines[0],
-        lines=lines,
-        pixels=pixels,
+    values["samples"] = _samples(values["samples"], notes, all_fit=all_fit)
+    format = _format(values["output_format"], given, notes, sprite=sprite)
+    return Asked(
+        form=form,
+        values=values,
+        notes=tuple(notes),
         base64=encoded,
         grid=grid,
         sprite=sprite,
         mixed=mixed and not encoded and not grid,
         metadata=values.get("metadata", settings.embed_metadata),
-        format=_format(values["output_format"], given, notes, sprite=sprite),
-        notes=tuple(notes),
+        format=format,
+        all_fit=all_fit,
     )
+
+
+async def to_call(
+    asked: Asked, settings: Settings, *, draw_seed: Callable[[int], int] = secrets.randbelow
+) -> Call:
+    """Fetch its pictures, draw its seeds and fill in its styles and templates.
+
+    ``draw_seed(n)`` gives a number below n where the seed is left to chance. Raises
+    ``InvalidInput`` for a field the caller can correct.
+    """
+    pixels, source = await inputs.read_source(asked.values, settings)
+    generation = _generation({**asked.values, "source": source}, draw_seed)
+    notes = list(asked.notes)
+    lines = _lines(generation, asked.values, settings, notes, all_fit=asked.all_fit)
+    return Call(tuple(notes), lines, pixels)
 
 
 def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> Generation:

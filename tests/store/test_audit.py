@@ -42,7 +42,7 @@ def history(database):
             ledger.hold(conn, key.account_id, 100, id=f"hold_{name}", lease_id=lease_id)
         ledger.capture(conn, "hold_done", 50)
         keys.give_back(conn, key.id, 50)
-        jobs.finish(conn, "req_done", "COMPLETED", cost_micro=50)
+        jobs.finish(conn, "req_done", "COMPLETED", cost_micro=50, drawn=1)
         images.add(
             conn,
             id="pic_1",
@@ -55,6 +55,7 @@ def history(database):
             receipt={},
             file="f",
             bytes=1,
+            price_micro=50,
         )
         ledger.release(conn, "hold_failed")
         keys.give_back(conn, key.id, 100)
@@ -159,7 +160,13 @@ FAULTS = {
         "UPDATE pictures SET request_id = 'req_failed'",
         "UPDATE pictures SET request_id = 'nothing'",
         "INSERT INTO pictures SELECT 'pic_2', request_id, 1, seed, width, height, rgb_sha256, "
-        "receipt, 'g', bytes, created_at FROM pictures",
+        "receipt, 'g', bytes, created_at, price_micro FROM pictures",
+        "UPDATE pictures SET price_micro = 51",
+        "UPDATE pictures SET price_micro = 0",
+    ],
+    "wrong bill": [
+        "UPDATE pictures SET price_micro = 49",
+        "UPDATE requests SET drawn = 0 WHERE id = 'req_done'",
     ],
     "missing picture": ["DELETE FROM pictures"],
     "wrong spending": [

@@ -1,18 +1,21 @@
 """The database: migrations, isolation, and URLs that cannot be used."""
 
+import secrets
 import sqlite3
 import threading
 import time
 from contextlib import closing
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from limner.errors import DatabaseUnavailable, SettingsError
-from limner.store import db, schema
+from limner.store import audit, db, images, jobs, schema
 from limner.store.db import Database
 from limner.store.schema import accounts
 
@@ -41,6 +44,69 @@ def test_every_check_of_the_schema_is_in_the_database(database):
             found = " ".join(conn.execute(text("SELECT conname FROM pg_constraint")).scalars())
     assert len(wanted) > 20
     assert [name for name in wanted if name not in found] == []
+
+
+BEFORE_LINES = (
+    "INSERT INTO accounts VALUES ('acc', 'n', 'customer', 70, 0, 0)",
+    "INSERT INTO keys (id, account_id, name, hint, hash, scopes, created_at, spent_micro) "
+    "VALUES ('key', 'acc', 'n', 'SG_', 'h', 'draw', 0, 30)",
+    "INSERT INTO transfers VALUES ('g', 'grant', 'acc', 100, NULL, 0)",
+    "INSERT INTO transfers VALUES ('h1', 'hold', 'acc', 40, NULL, 0)",
+    "INSERT INTO resolutions VALUES ('h1', 'capture', 0)",
+    "INSERT INTO transfers VALUES ('h1/c', 'capture', 'acc', 30, 'h1', 0)",
+    "INSERT INTO transfers VALUES ('h1/r', 'release', 'acc', 10, 'h1', 0)",
+    "INSERT INTO requests VALUES ('req', 'key', 'acc', 's', 'v', NULL, 'b', "
+    """'{"prompt": "a knight", "samples": 4}', '[]', 4, false, 'COMPLETED', 1, 'h1', 40, 30, """
+    "1.0, NULL, NULL, 0, 0, 0, NULL)",
+    *(
+        f"INSERT INTO entries VALUES ('{id}', {side}, '{account}', '{pocket}', {micro})"
+        for id, leaves, enters, micro in (
+            ("g", ("issued", "issued"), ("acc", "available"), 100),
+            ("h1", ("acc", "available"), ("acc", "held"), 40),
+            ("h1/c", ("acc", "held"), ("income", "income"), 30),
+            ("h1/r", ("acc", "held"), ("acc", "available"), 10),
+        )
+        for side, (account, pocket) in ((-1, leaves), (1, enters))
+    ),
+    *(
+        f"INSERT INTO pictures VALUES ('pic{i}', 'req', {i}, '1', 64, 64, 'd', '[]', 'f{i}', 1, 0)"
+        for i in range(3)
+    ),
+)
+
+
+def test_requests_from_before_lines_keep_their_sums(postgres_url, tmp_path):
+    name = f"limner_old_{secrets.token_hex(6)}"
+    server = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as conn:
+        conn.execute(text(f"CREATE DATABASE {name}"))
+    url = server.url.set(database=name).render_as_string(hide_password=False)
+    try:
+        for old in (url, f"sqlite:///{tmp_path / 'old.db'}"):
+            _upgrade_with_history(old)
+    finally:
+        with server.connect() as conn:
+            conn.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
+
+
+def _upgrade_with_history(url):
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(db.MIGRATIONS))
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0003")
+        for statement in BEFORE_LINES:
+            conn.execute(text(statement.replace(":", "\\:")))
+    engine.dispose()
+    database = Database.open(url)
+    with database.read() as conn:
+        assert audit.check(conn) == []
+        job = jobs.find(conn, "req")
+        assert job.lines == (jobs.Line({"prompt": "a knight", "samples": 4}, 10),)
+        assert (job.drawn, [p.price_micro for p in images.of_request(conn, "req")]) == (3, [10] * 3)
+    database.close()
 
 
 def test_opening_again_changes_nothing(url):
@@ -80,7 +146,7 @@ def test_a_database_of_a_newer_limner_is_refused(url):
             Database.open(url)
     finally:
         with database.begin() as conn:
-            conn.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+            conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
         database.close()
 
 

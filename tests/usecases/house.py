@@ -20,10 +20,20 @@ def generation(prompt="a knight", seed=1, **more) -> Generation:
     return Generation(prompt=prompt, seed=seed, **{**SMALL, **more})
 
 
-def order(prompt="a knight", seed=1, *, key=None, body=None, on_event=None, pixels=None, **more):
+def order(
+    prompt="a knight",
+    seed=1,
+    *,
+    key=None,
+    body=None,
+    on_event=None,
+    pixels=None,
+    lines=None,
+    **more,
+):
     drawing = generation(prompt, seed, **more)
     return Order(
-        generation=drawing,
+        lines=tuple(lines or (drawing,)),
         surface="test",
         slug="sd1.5-rpg",
         body_sha256=body or f"{hash(drawing.model_dump_json()) & (2**64 - 1):064x}",

@@ -210,7 +210,7 @@ def test_source_pixels_are_kept_with_the_request(database, tmp_path):
             )
             files, drawing = generate.studio.files, generation(source=source)
             for found in (
-                sources.of_request(database, files, outcome.request_id, drawing),
+                sources.of_request(database, files, outcome.request_id, [drawing]),
                 sources.of_account(database, files, key.account_id, drawing),
             ):
                 assert np.array_equal(found[names[0]], picture)

@@ -10,7 +10,7 @@ from limner.engine.fake import FakeEngine
 from limner.store import jobs, keys, leases, ledger
 from limner.usecases import books
 from tests.store.databases import customer
-from tests.usecases.house import balance, house, order, until
+from tests.usecases.house import balance, generation, house, order, until
 
 
 def status_of(database, request_id):
@@ -108,7 +108,7 @@ def test_the_holds_of_a_dead_process_come_back_at_the_next_start(database, tmp_p
                 slug="s",
                 surface="test",
                 body_sha256="0" * 64,
-                generation=order().generation.model_dump(mode="json"),
+                lines=[{"generation": generation().model_dump(mode="json"), "each_micro": 4}],
                 adjustments=[],
                 samples=1,
                 asynchronous=asynchronous,

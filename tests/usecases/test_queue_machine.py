@@ -20,6 +20,7 @@ from limner.settings import Settings
 from limner.store import audit, jobs, keys, leases, ledger
 from limner.store.sql import now
 from limner.usecases import books
+from limner.usecases.orders import Priced
 from tests.store.databases import customer
 from tests.usecases.house import order
 
@@ -76,10 +77,10 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(which=st.booleans(), lease=st.sampled_from([None, 0, 1]))
     def accept(self, which, lease):
         key, lease_id = self.keys[which], None if lease is None else self.leases[lease]
-        wanted = order(samples=3, key=f"k{next(serial)}")
+        wanted = Priced(order(samples=3, key=f"k{next(serial)}"), (PRICE // 3,))
         with self.database.begin() as conn:
-            job, new = books.accept(conn, self.settings, key, wanted, PRICE, lease_id)
-            again, second = books.accept(conn, self.settings, key, wanted, PRICE, lease_id)
+            job, new = books.accept(conn, self.settings, key, wanted, lease_id)
+            again, second = books.accept(conn, self.settings, key, wanted, lease_id)
         assert (new, second, again.id) == (True, False, job.id)
         status = "QUEUED" if lease_id is None else "PROCESSING"
         self.model[job.id] = Expected(key, lease_id is None, status, int(status != "QUEUED"))
@@ -197,6 +198,7 @@ def row(name, index):
         "receipt": {},
         "file": f"{name}/{index}",
         "bytes": 1,
+        "price_micro": PRICE // 3,
     }
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from limner import imaging
 from limner.domain import pricing
+from limner.domain.params import Generation
 from limner.domain.receipt import parameters_text, receipt
 from limner.engine.client import EngineStatus
 from limner.engine.fake import FAKE_MODEL, fake_pixels
@@ -21,7 +22,7 @@ from limner.errors import (
     InvalidKey,
     NotFound,
 )
-from limner.store.jobs import Job
+from limner.store.jobs import Job, Line
 from limner.store.keys import Key
 from limner.store.ledger import Balance
 from limner.store.usage import House, Usage
@@ -95,12 +96,15 @@ class FakeGenerate:
     async def quote(self, generation):
         return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))
 
+    async def recall(self, caller, idempotency_key, body_sha256):
+        if idempotency_key not in self.stored:
+            return None
+        digest, outcome = self.stored[idempotency_key]
+        if digest != body_sha256:
+            raise IdempotencyMismatch("used with another body")
+        return replace(outcome, replayed=True)
+
     async def run(self, caller, order):
-        if order.idempotency_key in self.stored:
-            digest, outcome = self.stored[order.idempotency_key]
-            if digest != order.body_sha256:
-                raise IdempotencyMismatch("used with another body")
-            return replace(outcome, replayed=True)
         self.orders.append(order)
         if self.error:
             raise self.error
@@ -110,7 +114,8 @@ class FakeGenerate:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        outcome = self._draw(caller, order, (await self.quote(order.generation)).total_micro)
+        quotes = [await self.quote(line) for line in order.lines]
+        outcome = self._draw(caller, order, sum(quote.total_micro for quote in quotes))
         if order.idempotency_key:
             self.stored[order.idempotency_key] = (order.body_sha256, outcome)
         return outcome
@@ -124,16 +129,14 @@ class FakeGenerate:
                 price_micro=price,
             )
         caller.micro -= price
-        number = order.generation.samples
-        pictures = tuple(_picture(order, index, self.side) for index in range(number))
-        return Outcome(
-            "req_stored", pictures, price, caller.micro, 1.25, self.adjustments, replayed=False
-        )
+        alone = [line.alone(i) for line in order.lines for i in range(line.samples)]
+        pictures = tuple(_picture(g, index, self.side) for index, g in enumerate(alone))
+        told = tuple(dict.fromkeys((*order.adjustments, *self.adjustments)))
+        return Outcome("req_stored", pictures, price, caller.micro, 1.25, told, False, order.lines)
 
 
-def _picture(order: Order, index: int, side: int | None) -> StoredPicture:
-    g = order.generation
-    seed = g.seed_of(index)
+def _picture(g: Generation, index: int, side: int | None) -> StoredPicture:
+    seed = g.seed
     pixels = fake_pixels(g.prompt, seed, side or g.width, side or g.height)
     record = receipt(
         g,
@@ -162,6 +165,9 @@ class FakeQueue:
         self.kept |= {status.job.id: status for status in made}
         return made
 
+    async def recall(self, caller, idempotency_keys, body_sha256):
+        return [None] * len(idempotency_keys)
+
     async def status(self, caller, request_id):
         if request_id not in self.kept:
             raise NotFound(f"Request {request_id} not found")
@@ -185,7 +191,7 @@ def _job(order, request_id):
             "slug": order.slug,
             "surface": order.surface,
             "adjustments": order.adjustments,
-            "generation": order.generation.model_dump(mode="json"),
+            "lines": tuple(Line(line.model_dump(mode="json"), 1) for line in order.lines),
             "status": "QUEUED",
             "tries": 0,
             "price_micro": 5,
@@ -214,7 +220,7 @@ class FakeGallery:
 class FakeReplay:
     """Knows no receipt."""
 
-    async def run(self, caller, record):
+    async def run(self, caller, record, idempotency_key=None):
         raise InvalidInput("receipt", "receipt: unknown")
 
 

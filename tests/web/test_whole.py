@@ -290,4 +290,4 @@ async def leave(server, headers):
         "client": ("127.0.0.1", 1),
     }
     await server.app(scope, receive, send)
-    assert answered[0]["status"] == 503
+    assert answered[0]["status"] == 422
