@@ -32,6 +32,7 @@ from bench.make_full_size import write
 from limner.domain.params import Generation
 from limner.domain.schedulers import BETAS, SPECS
 from limner.engine import weights
+from limner.engine.batch import Batch
 from limner.engine.lanes import Lanes
 from limner.engine.weights import Checkpoint
 
@@ -154,7 +155,7 @@ def rows(bench: Bench) -> None:
         y = torch.randn(count, bench.checkpoint.latent_channels, side, side).to(parameter)
         context = torch.randn(count, 77, width).to(parameter)
         t = torch.full((count,), 500.0, device=parameter.device)
-        seconds = clock(bench.device, lambda: unet(y, t, context, None))  # noqa: B023
+        seconds = clock(bench.device, lambda: unet(Batch(y, t, context)))  # noqa: B023
         bench.table.say(
             f"UNet, {count} rows", f"{count / seconds:.1f} rows/s, {seconds * 1e3:.1f} ms"
         )

@@ -11,13 +11,11 @@ and shared by all steps that show it, so that an alternation over many steps tak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from limner.domain.attention import Span
 from limner.domain.limits import check_prompts
@@ -61,18 +59,6 @@ class Guidance:
             for r in self.spans
         )
         return replace(self, spans=moved)
-
-
-def together(rows: Sequence[Rows]) -> tuple[Tensor, Tensor | None]:
-    """Context (rows, tokens, width) of a batch, and its mask (rows, tokens), True where a token
-    counts; no mask when every row is full, so that fast kernels stay."""
-    contexts = [context for r in rows for context in r.contexts]
-    tokens = rows[0].tokens
-    if all(len(context) == tokens for context in contexts):
-        return torch.stack(contexts), None
-    padded = torch.stack([pad(context, (0, 0, 0, tokens - len(context))) for context in contexts])
-    lengths = torch.tensor([len(context) for context in contexts], device=padded.device)
-    return padded, torch.arange(tokens, device=padded.device) < lengths[:, None]
 
 
 def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:

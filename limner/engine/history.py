@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from limner.domain.params import Generation
 from limner.engine import latents, samplers
+from limner.engine.batch import Batch, context_of
 from limner.engine.conditioning import Conditioner
 from limner.engine.guidance import Guidance, encode_guidance
 from limner.engine.noise import NoiseStream, initial_noise
@@ -86,6 +88,18 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
     )
     _fill(history, image, checkpoint, shape)
     return history
+
+
+def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
+    """What the UNet reads at the images' evaluations, in ``dtype``."""
+    height, width, _ = images[0].key
+    conditions = [image.state.guidance.at(image.evaluation) for image in images]
+    owner = torch.tensor([i for i, c in enumerate(conditions) for _ in c.contexts])
+    y = torch.stack([image.state.at(image.evaluation) for image in images])
+    y = y.view(len(images), -1, height, width).to(dtype)
+    t = torch.stack([image.state.t[image.evaluation] for image in images])
+    contexts = [context for c in conditions for context in c.contexts]
+    return Batch(y[owner], t[owner], *context_of(contexts, conditions[0].tokens))
 
 
 def _fill(

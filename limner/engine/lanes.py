@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limner.engine.batch import Batch
 from limner.engine.rowwise import make_rowwise
 
 SMALL = 100_000_000
@@ -42,31 +43,24 @@ class Lanes:
         self._lanes, self._lane_pool = cores, _pool(cores, cores=1)
         self._pair_pool = _pool(1, cores=min(cores, 2))
 
-    def __call__(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        """The UNet's output (rows, C, h, w) for inputs ``y`` (rows, C, h, w) at timesteps ``t``
-        (rows,), with ``context`` (rows, tokens, width) and its ``mask`` (rows, tokens) or None."""
+    def __call__(self, batch: Batch) -> Tensor:
+        """The UNet's output for the batch: (rows, C, h, w)."""
         if not self._in_lanes:
-            return self._forward(y, t, context, mask)
-        if len(y) <= ROWS_PER_LANE_MIN:
-            return self._pair_pool.submit(self._lane, y, t, context, mask).result()
-        lanes = min(self._lanes, -(-len(y) // ROWS_PER_LANE_MIN))
-        masks = [None] * lanes if mask is None else mask.tensor_split(lanes)
-        parts = (y.tensor_split(lanes), t.tensor_split(lanes), context.tensor_split(lanes), masks)
-        return torch.cat(list(self._lane_pool.map(self._lane, *parts)))
+            return self._forward(batch)
+        if len(batch) <= ROWS_PER_LANE_MIN:
+            return self._pair_pool.submit(self._lane, batch).result()
+        lanes = min(self._lanes, -(-len(batch) // ROWS_PER_LANE_MIN))
+        return torch.cat(list(self._lane_pool.map(self._lane, batch.split(lanes))))
 
-    def _lane(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        rows = len(y)
-        if rows < ROWS_PER_LANE_MIN:
-            y, t, context = (torch.cat([part, part]) for part in (y, t, context))
-            mask = None if mask is None else torch.cat([mask, mask])
-        return self._forward(y, t, context, mask)[:rows]
+    def _lane(self, batch: Batch) -> Tensor:
+        return self._forward(batch.padded(ROWS_PER_LANE_MIN))[: len(batch)]
 
     @torch.inference_mode()
-    def _forward(self, y: Tensor, t: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+    def _forward(self, batch: Batch) -> Tensor:
         # Quicker for many rows, no slower for few; and rows are computed alike in one layout only.
-        y = y.contiguous(memory_format=torch.channels_last)
+        y = batch.y.contiguous(memory_format=torch.channels_last)
         made: Tensor = self._unet(
-            y, t, encoder_hidden_states=context, encoder_attention_mask=mask
+            y, batch.t, encoder_hidden_states=batch.context, encoder_attention_mask=batch.mask
         ).sample
         return made
 

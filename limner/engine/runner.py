@@ -27,8 +27,8 @@ from limner.domain.schedulers import evaluations, history
 from limner.engine import latents, samplers
 from limner.engine.client import CacheStats
 from limner.engine.conditioning import Conditioner
-from limner.engine.guidance import count_rows, together
-from limner.engine.history import begin, start_of
+from limner.engine.guidance import count_rows
+from limner.engine.history import begin, gather, start_of
 from limner.engine.lanes import Lanes
 from limner.engine.previews import PreviewMap
 from limner.engine.pruning import prune
@@ -97,14 +97,9 @@ class Runner:
     def _evaluate(self, images: list[Image]) -> list[Tensor]:
         """Guided model outputs, one flat latent per image, from one UNet call."""
         began = time.perf_counter()
-        height, width, _ = images[0].key
-        owner = torch.tensor([i for i, image in enumerate(images) for _ in range(image.rows)])
         conditions = [image.state.guidance.at(image.evaluation) for image in images]
-        y = torch.stack([image.state.at(image.evaluation) for image in images])
-        t = torch.stack([image.state.t[image.evaluation] for image in images])
-        y = y.view(len(images), -1, height, width).to(self.dtype)
-        E = self.unet(y[owner], t[owner], *together(conditions))
-        E_of_image = E.flatten(1).float().split([image.rows for image in images])
+        E = self.unet(gather(images, self.dtype))
+        E_of_image = E.flatten(1).float().split([len(c.G) for c in conditions])
         eps = [c.G @ e for c, e in zip(conditions, E_of_image, strict=True)]
         self.unet_s += time.perf_counter() - began
         return eps

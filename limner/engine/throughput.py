@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from limner.engine.batch import Batch
 from limner.engine.lanes import Lanes
 from limner.engine.weights import Checkpoint
 
@@ -52,7 +53,7 @@ def measure(checkpoint: Checkpoint) -> int:
         times = []
         for _ in range(3):
             began = time.perf_counter()
-            unet(y, t, context, None).flatten()[0].item()  # waits for the device
+            unet(Batch(y, t, context)).flatten()[0].item()  # waits for the device
             times.append(time.perf_counter() - began)
             if times[-1] > LONGEST_STEP_S:
                 break

@@ -9,6 +9,7 @@ import torch
 from limner.domain.pricing import branch_count
 from limner.domain.prompt import parse
 from limner.engine import guidance
+from limner.engine.batch import context_of
 from limner.engine.conditioning import Conditioner
 from limner.engine.weights import Checkpoint
 from limner.errors import InvalidInput
@@ -63,7 +64,7 @@ def test_shorter_prompts_are_padded_to_the_bucket_and_masked(
     g = make_generation("tree " * words)
     assert guidance.count_rows(g, conditioner) == (2, bucket)
     rows = guidance.encode_guidance(g, np.array([1]), bucket, conditioner).at(0)
-    context, mask = guidance.together([rows])
+    context, mask = context_of(rows.contexts, rows.tokens)
     assert context.shape[:2] == (2, 77 * bucket)
     if bucket == 1:
         assert mask is None

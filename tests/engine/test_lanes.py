@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch import Tensor
 
+from limner.engine.batch import Batch
 from limner.engine.lanes import Lanes
 from limner.engine.weights import Checkpoint
 
@@ -23,30 +23,29 @@ def cores(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
-def inputs(masked: bool, height: int = 32, width: int = 32) -> list[Tensor | None]:
+def inputs(masked: bool, height: int = 32, width: int = 32) -> Batch:
     generator = torch.Generator().manual_seed(height)
     y = torch.randn(ROWS, 4, height, width, generator=generator)
     t = torch.linspace(1, 999, ROWS)
     context = torch.randn(ROWS, 154, 128, generator=generator)
     mask = torch.ones(ROWS, 154, dtype=torch.bool)
     mask[::2, 77:] = False
-    return [y, t, context, mask if masked else None]
-
-
-def part(whole: list[Tensor | None], start: int, count: int) -> list[Tensor | None]:
-    return [None if each is None else each[start : start + count] for each in whole]
+    return Batch(y, t, context, mask if masked else None)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_lanes_equal_one_call(
     squire: Checkpoint, untouched: Checkpoint, cores: int, masked: bool
 ) -> None:
-    y, t, context, mask = inputs(masked, 8, 12)
+    batch = inputs(masked, 8, 12)
     with torch.inference_mode():
         expected = untouched.unet(
-            y, t, encoder_hidden_states=context, encoder_attention_mask=mask
+            batch.y,
+            batch.t,
+            encoder_hidden_states=batch.context,
+            encoder_attention_mask=batch.mask,
         ).sample
-    found = Lanes(squire.unet)(y, t, context, mask)
+    found = Lanes(squire.unet)(batch)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
 
 
@@ -56,9 +55,9 @@ def test_a_row_is_the_same_to_the_bit_in_any_company(
     squire: Checkpoint, cores: int, masked: bool, size: tuple[int, int]
 ) -> None:
     lanes, whole = Lanes(squire.unet), inputs(masked, *size)
-    together = lanes(*whole)
+    together = lanes(whole)
     for start, count in ((0, 1), (5, 1), (0, 2), (7, 2), (3, 3), (0, 4), (5, 5), (4, 7)):
-        found = lanes(*part(whole, start, count))
+        found = lanes(whole[start : start + count])
         difference = (found - together[start : start + count]).abs().max()
         assert difference == 0, (start, count)
 
@@ -68,7 +67,7 @@ def test_a_lane_is_one_core_and_leaves_other_threads_theirs(squire: Checkpoint) 
     seen: set[int] = set()
     lanes = Lanes(squire.unet)
     squire.unet.conv_in.register_forward_pre_hook(lambda *_: seen.add(torch.get_num_threads()))
-    lanes(*inputs(False, 8, 8))
+    lanes(inputs(False, 8, 8))
     squire.unet.conv_in._forward_pre_hooks.clear()
     assert seen == {1}
     with ThreadPoolExecutor(1) as later:
