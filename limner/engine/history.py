@@ -109,7 +109,7 @@ def _fill(
     stream = NoiseStream(g.noise_source, image.seed)
     source = None
     if g.source is not None:
-        source = latents.prepare_source(g, image.request.pixels, checkpoint, stream)
+        source = latents.prepare_source(g, latents.fitted(image.request), checkpoint, stream)
         H[0] = source.latent.flatten()
     subseed = g.subseed_of(image.index)
     start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)

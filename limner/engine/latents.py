@@ -11,10 +11,10 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from diffusers.image_processor import VaeImageProcessor
 from PIL import Image, ImageFilter
 from torch import Tensor
 
@@ -22,13 +22,13 @@ from limner.domain.params import Generation, ResizeMode
 from limner.engine.noise import Floats, NoiseStream
 from limner.engine.request import Pixels, Request
 from limner.errors import InvalidInput, NotFinite
+from limner.imaging.fitting import fit, fit_mask, fit_pixels
 
 if TYPE_CHECKING:
     from limner.engine.weights import Checkpoint
 
-_RESIZED_PIXELS_MAX = 64 * 2**20  # of the whole picture before "crop" cuts it
+_fitted: WeakKeyDictionary[Request, Mapping[str, Pixels]] = WeakKeyDictionary()
 _MASK_EDGE = 128  # 0.5 of 255: masks are repainted from here up, as diffusers binarizes
-_processor = VaeImageProcessor()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,13 @@ def _posterior(vae: Any, pixels: Pixels) -> Any:
     return vae.encode(batch.to(vae.device, vae.dtype)).latent_dist
 
 
+def fitted(request: Request) -> Mapping[str, Pixels]:
+    """Source and mask at the size to draw, resized once: off the engine's thread, by ``begin``."""
+    if request not in _fitted:
+        _fitted[request] = fit_pixels(request.generation, request.pixels)
+    return _fitted[request]
+
+
 def prepare_source(
     generation: Generation,
     pixels: Mapping[str, Pixels],
@@ -131,7 +138,7 @@ def compose(request: Request, drawn: Pixels) -> Pixels:
     drawn = np.ascontiguousarray(drawn[: generation.height, : generation.width])
     if generation.source is None or generation.source.mask_sha256 is None:
         return drawn
-    picture, mask = _at_size(generation, request.pixels)
+    picture, mask = _at_size(generation, fitted(request))
     assert mask is not None, "a named mask is found or refused"
     return overlay(drawn, picture, feather(mask, generation.source.mask_blur))
 
@@ -155,42 +162,14 @@ def _named(pixels: Mapping[str, Pixels], sha256: str, field: str) -> Pixels:
     return pixels[sha256]
 
 
-def resize(
-    pixels: Pixels, width: int, height: int, mode: ResizeMode, field: str = "image"
-) -> Pixels:
-    """``pixels`` brought to ``width`` x ``height`` with Lanczos resampling.
-
-    ``crop`` covers the size and cuts what is over; ``fill`` fits inside and repeats the edges;
-    ``stretch`` changes the proportions. Raises InvalidInput naming ``field`` when the sides
-    differ so much that nothing of the picture, or far too much, would be left.
-    """
-    image = Image.fromarray(pixels)
-    _check_proportions(image.width, image.height, width, height, mode, field)
-    name = "default" if mode == "stretch" else mode
-    return np.asarray(_processor.resize(image, height, width, resize_mode=name)).copy()
-
-
-def _check_proportions(
-    from_width: int, from_height: int, width: int, height: int, mode: ResizeMode, field: str
-) -> None:
-    if mode == "stretch":
-        return
-    ratios = (width / from_width, height / from_height)
-    ratio = max(ratios) if mode == "crop" else min(ratios)
-    new_width, new_height = from_width * ratio, from_height * ratio
-    if min(new_width, new_height) < 1 or new_width * new_height > _RESIZED_PIXELS_MAX:
-        raise InvalidInput(
-            field,
-            f"{field} is {from_width}x{from_height}: too narrow to be brought to "
-            f"{width}x{height} by resize_mode {mode!r}; use 'stretch' or cut it first.",
-        )
+def resize(pixels: Pixels, width: int, height: int, mode: ResizeMode) -> Pixels:
+    """``pixels`` brought to ``width`` x ``height``; see ``imaging.fitting.fit``."""
+    return np.asarray(fit(Image.fromarray(pixels), width, height, mode)).copy()
 
 
 def resize_mask(mask: Pixels, width: int, height: int, mode: ResizeMode) -> Pixels:
     """A mask, grey (H, W) or RGB, brought to size and made binary: 0 keeps, 255 repaints."""
-    grey = np.asarray(Image.fromarray(mask).convert("L"))
-    resized = Image.fromarray(resize(grey, width, height, mode, field="mask")).convert("L")
-    return np.where(np.asarray(resized) >= _MASK_EDGE, np.uint8(255), np.uint8(0))
+    return np.asarray(fit_mask(Image.fromarray(mask), width, height, mode))
 
 
 def latent_mask(mask: Pixels, scale: int) -> Tensor:

@@ -13,8 +13,8 @@ from limner.domain import schedulers
 from limner.domain.params import Source
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput
+from limner.imaging import canvas
 from limner.settings import Settings
-from limner.usecases import canvas
 
 # What acts only beside ``image``, and what makes a canvas round it.
 WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")

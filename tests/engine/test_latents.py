@@ -258,6 +258,15 @@ def test_the_finished_picture_is_laid_over_its_source():
     assert np.array_equal(laid[:, 44:], drawn[:, 44:])
 
 
+def test_the_engines_thread_resizes_no_source_again(monkeypatch):
+    generation, pixels = with_source(masked=True)
+    request = Request("req", generation, "me", print, pixels)
+    first = latents.fitted(request)  # by preparation, on its own thread
+    monkeypatch.setattr(Image.Image, "resize", None)
+    latents.compose(request, picture(64, 64, 8))
+    assert latents.fitted(request) is first
+
+
 def test_without_a_mask_the_finished_picture_is_as_drawn():
     generation, pixels = with_source()
     drawn = picture(64, 64, 8)

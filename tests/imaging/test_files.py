@@ -4,17 +4,20 @@ import base64
 import contextlib
 import io
 import random
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from limner import imaging
 from limner.domain.receipt import receipt_id
 from limner.errors import InvalidInput
 from limner.imaging import Metadata
+from limner.imaging.reading import load_image
 
 FORMATS = ["jpeg", "png", "webp"]
 
@@ -227,3 +230,129 @@ def test_base64_in_its_forms(wrap):
 def test_what_is_no_base64(text, sentence):
     with pytest.raises(InvalidInput, match=sentence):
         imaging.parse_base64(text)
+
+
+# What other tools write.
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def keyed(depth, colour, key, row):
+    """A PNG of 16 x 16 with a tRNS chunk, every row the same."""
+    head = struct.pack(">IIBBBBB", 16, 16, depth, colour, 0, 0, 0)
+    body = zlib.compress((b"\0" + row) * 16)
+    chunks = ((b"IHDR", head), (b"tRNS", key), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+# Bits, colour type, the transparent colour, and a row of two colours of which one is it.
+KEYED = {
+    "grey 1": (1, 0, b"\0\0", b"\x0f\x0f"),
+    "grey 2": (2, 0, b"\0\x01", b"\x55\xaa\x55\xaa"),
+    "grey 4": (4, 0, b"\0\x05", b"\x55\x55\xaa\xaa" * 2),
+    "grey 8": (8, 0, b"\0\x0a", (b"\x0a" * 4 + b"\x0b" * 4) * 2),
+    "grey 16": (16, 0, b"\x0b\x0a", (b"\x0b\x0a" * 4 + b"\x0b\x0b" * 4) * 2),
+    "colour 8": (8, 2, b"\0\x0a" * 3, (b"\x0a" * 12 + b"\x0b" * 12) * 2),
+    "colour 16": (16, 2, b"\x0b\x0a" * 3, (b"\x0b\x0a" * 12 + b"\x0c\x0a" * 12) * 2),
+}
+
+
+@pytest.mark.parametrize("kind", KEYED)
+def test_a_transparent_colour_lies_on_white_whatever_its_bits(kind):
+    data = keyed(*KEYED[kind])
+    pixels, clear = imaging.read_image(data), imaging.read_mask(data, alpha=True)
+    assert pixels[0, 0].tolist() == [255, 255, 255]
+    assert (clear[0, 0], clear[0, 4]) == (255, 0)
+    assert imaging.read_mask(data)[0, 0] == 0
+
+
+# An ImageDescription typed as a fraction, beside an orientation of 6.
+ODD_TAG = (
+    b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + struct.pack("<HHII", 0x010E, 5, 1, 38)
+    + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + struct.pack("<III", 0, 1, 1)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize(
+    "exif", [b"b'Exif\\x00", b"Exif\0\0junk and more junk", b"MM\0*" + b"\xff" * 40]
+)
+def test_a_picture_is_read_whatever_its_exif(format, exif):
+    data = saved(Image.new("RGB", (40, 20), "red"), format, exif=exif)
+    assert imaging.read_image(data).shape == (20, 40, 3)
+    assert imaging.read_metadata(data).parameters == ""
+
+
+def test_exif_that_is_no_exif_is_told():
+    data = saved(Image.new("RGB", (40, 20), "red"), "PNG", exif=b"b'Exif\\x00")
+    notes = []
+    load_image(data, "init_images", notes)
+    assert notes == ["init_images: its EXIF cannot be read and was left aside; it was not turned"]
+    assert imaging.read_metadata(data).notes == (
+        "image: its EXIF cannot be read and was left aside",
+    )
+
+
+def test_one_odd_tag_does_not_keep_a_picture_from_being_turned():
+    data = saved(Image.new("RGB", (40, 20), "red"), "JPEG", exif=ODD_TAG)
+    assert imaging.read_image(data).shape == (40, 20, 3)
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_orientation_is_pillows(turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = saved(Image.fromarray(picture()), "PNG", exif=exif)
+    oracle = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(imaging.read_image(data), np.asarray(oracle))
+
+
+WORDS = "a cat\nNegative prompt: cars\nSteps: 20, Sampler: Euler"
+COMMENTS = {
+    "UTF-16BE": b"UNICODE\0" + WORDS.encode("utf-16-be"),
+    "UTF-16LE": b"UNICODE\0" + WORDS.encode("utf-16-le"),
+    "UTF-16 with a mark": b"UNICODE\0" + b"\xfe\xff" + WORDS.encode("utf-16-be"),
+    "UTF-16LE with a mark": b"UNICODE\0" + b"\xff\xfe" + WORDS.encode("utf-16-le"),
+    "ASCII": b"ASCII\0\0\0" + WORDS.encode() + b"\0\0",
+    "undefined": bytes(8) + WORDS.encode(),
+    "JIS": b"JIS\0\0\0\0\0" + WORDS.encode("iso2022_jp"),
+    "no code": WORDS.encode(),
+}
+
+
+@pytest.mark.parametrize("kind", COMMENTS)
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "PNG"])
+def test_the_user_comment_of_any_tool_is_read(kind, format):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = COMMENTS[kind]
+    data = saved(Image.new("RGB", (64, 64)), format, exif=exif.tobytes())
+    assert imaging.read_metadata(data).parameters == WORDS
+
+
+def test_the_comment_of_a_gif_is_read():
+    data = saved(Image.new("P", (64, 64)), "GIF", comment=WORDS.encode())
+    assert imaging.read_metadata(data).parameters == WORDS
+
+
+def test_our_own_ideographic_words_come_back():
+    written = Metadata("\u3000" * 40, None)
+    assert imaging.read_metadata(imaging.to_jpeg(picture(), written)) == written
+
+
+@pytest.mark.parametrize("read", [imaging.read_image, imaging.read_mask, imaging.read_metadata])
+def test_a_machine_out_of_memory_is_not_the_pictures_fault(read, monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    data = saved(Image.new("RGB", (64, 64)), "PNG")
+    for owner, name in (
+        (Image, "open"),
+        (PngImagePlugin.PngImageFile, "load"),
+        (Image.Image, "getexif"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, exhausted)
+            with pytest.raises(MemoryError):
+                read(data)

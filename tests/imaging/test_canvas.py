@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from limner.errors import InvalidInput
-from limner.usecases.canvas import place
+from limner.imaging.canvas import place
 
 PICTURE = np.random.default_rng(1).integers(0, 255, (40, 60, 3), dtype=np.uint8)
 

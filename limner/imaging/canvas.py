@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from limner.engine.request import Pixels
 from limner.errors import InvalidInput
+from limner.imaging.files import Pixels
 
 
 def place(
