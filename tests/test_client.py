@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from PIL import Image
 
 import limner
 from limner import errors, imaging
-from limner.client import Options, refusals
+from limner.client import Options, refusals, steps, words
 from limner.client.words import to_body, to_text
-from limner.engine.fake import FakeEngine, fake_pixels
+from limner.engine.fake import fake_pixels
 from limner.settings import load
 from limner.web import native_form
+from tests.waiting import HeldEngine, wait_until
 from tests.web.served import serve
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
@@ -31,7 +33,8 @@ PRICE = Decimal(4 * 2) / 1_000_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("client"), engine=FakeEngine(step_s=0.002)) as running:
+    engine = HeldEngine(held=False)
+    with serve(tmp_path_factory.mktemp("client"), engine=engine) as running:
         yield running
 
 
@@ -81,14 +84,33 @@ def test_drawing(client):
         assert picture.receipt["parameters"]["seed"] == 5 + index
         assert (picture.cost, picture.adjustments) == (2 * PRICE, ())
     assert {progress.request_id for progress in seen} == {pictures[0].request_id}
-    drawing = [progress for progress in seen if progress.position is None]
+    drawing = [progress for progress in seen if progress.steps]
     assert all(0 < p.fraction <= 1 and 1 <= p.step <= p.steps == 4 for p in drawing)
     assert client.credits().available == 10 - 2 * PRICE
 
 
-def test_previews(client):
+def test_progress_before_the_first_step():
+    """A request has left the line, or has a place in it, and is not being drawn yet."""
     seen = []
-    client.draw("x", width=64, height=64, steps=100, on_progress=seen.append)
+    events = steps.Events("req_1", seen.append)
+    for told in ('{"position": 2, "estimate_s": 1}', '{"position": null, "estimate_s": null}'):
+        for line in ("event: queued", f"data: {told}", ""):
+            events.take(line)
+    assert seen == [words.Progress("req_1", position=2, estimate_s=1), words.Progress("req_1")]
+    assert (seen[1].steps, seen[1].fraction) == (0, 0)
+
+
+def test_previews(client, server):
+    server.engine.hold()
+    seen = []
+    [request_id] = client.submit("x", **SMALL)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.wait, request_id, on_progress=seen.append)
+        wait_until(lambda: server.engine.watched)
+        server.engine.release(steps=1)
+        wait_until(lambda: any(progress.preview for progress in seen))
+        server.engine.release()
+        assert len(waiting.result()) == 1
     previews = [progress.preview for progress in seen if progress.preview]
     assert Image.open(io.BytesIO(previews[0])).format == "PNG"
 
@@ -146,9 +168,11 @@ def test_submit_wait_and_look(client):
         client.picture(picture.id)
 
 
-def test_cancelled_and_failed(client):
-    [request_id] = client.submit("x", width=512, height=512, steps=150)
+def test_cancelled_and_failed(client, server):
+    server.engine.hold()
+    [request_id] = client.submit("x", **SMALL)
     client.cancel(request_id)
+    server.engine.release()
     with pytest.raises(errors.Aborted, match="was cancelled"):
         client.wait(request_id)
     with pytest.raises(errors.EngineFault, match="not finite"):
@@ -156,9 +180,11 @@ def test_cancelled_and_failed(client):
     assert client.credits().available == 10
 
 
-def test_a_wait_has_an_end(client):
+def test_a_wait_has_an_end(client, server):
+    server.engine.hold()
     with pytest.raises(errors.WaitedTooLong, match="it goes on") as late:
-        client.draw("x", width=512, height=512, steps=150, timeout_s=0.05)
+        client.draw("x", **SMALL, timeout_s=0.05)
+    server.engine.release()
     request_id = re.search(r"req_\w+", str(late.value))[0]
     assert len(client.wait(request_id)) == 1
 
@@ -257,7 +283,7 @@ def test_without_events_it_asks(server):
 
     client, transport = flaky(server, lose)
     with client:
-        assert len(client.draw("x", width=64, height=64, steps=100)) == 1
+        assert len(client.draw("x", **SMALL)) == 1
     assert sum(request.url.path.endswith("/events") for request in transport.sent) >= 2
 
 
@@ -278,7 +304,8 @@ def test_the_same_for_an_event_loop(server):
             assert (await client.explain("x"))["prompt"] == "x"
             assert (await client.replay(both[0][0])).identical
             assert (await client.model())["name"] == "fake"
-            [id] = await client.submit("x", width=512, height=512, steps=150)
+            server.engine.hold()
+            [id] = await client.submit("x", **SMALL)
             await client.cancel(id)
             with pytest.raises(errors.Aborted):
                 await client.wait(id)
@@ -286,7 +313,8 @@ def test_the_same_for_an_event_loop(server):
             assert (await client.request(id))["status"] == "CANCELLED"
             assert page["next"] is not None
             with pytest.raises(errors.WaitedTooLong):
-                await client.draw("x", width=512, height=512, steps=150, timeout_s=0.05)
+                await client.draw("x", **SMALL, timeout_s=0.05)
+            server.engine.release()
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

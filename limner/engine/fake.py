@@ -110,10 +110,11 @@ class FakeEngine(ThreadEngine):
         *,
         step_s: float = 0.0,
         model: ModelInfo = FAKE_MODEL,
+        max_rows: int = 32,
         max_queue: int = 256,
         hold: threading.Event | None = None,
     ) -> None:
-        self.fake = FakeRunner(step_s=step_s, model=model)
+        self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
 
         def load(_say: object) -> FakeRunner:
             if hold is not None:

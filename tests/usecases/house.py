@@ -12,6 +12,7 @@ from limner.store.images import PictureFiles
 from limner.usecases import books
 from limner.usecases.generate import Generate, Order
 from limner.usecases.queue import Queue
+from tests.waiting import LONG_S
 
 SMALL = {"width": 64, "height": 64, "steps": 2, "scheduler": "Euler", "guidance": 2.0}
 
@@ -78,9 +79,9 @@ async def queue_of(database, tmp_path, *, works=True, **options):
             await queue.close()
 
 
-async def finished(queue, key, request_id, timeout_s=10):
+async def finished(queue, key, request_id):
     """The status of a request that has ended."""
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(LONG_S):
         while (status := await queue.status(key, request_id)).job.open:
             await asyncio.sleep(0.01)
     return status
@@ -102,10 +103,3 @@ def files(folder):
 def balance(database, key):
     with database.read() as conn:
         return ledger.balance(conn, key.account_id)
-
-
-async def until(condition, timeout_s=5.0):
-    """Wait for something to become true."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.005)

@@ -32,7 +32,8 @@ from limner.usecases import sources
 from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from tests.store.databases import customer
-from tests.usecases.house import balance, generation, house, order, until
+from tests.usecases.house import balance, generation, house, order
+from tests.waiting import until
 
 # Euler, 2 steps, guidance 2: two evaluations of two branches over one tile.
 PRICE = 4

@@ -10,7 +10,8 @@ from limner.engine.fake import FakeEngine
 from limner.store import jobs, keys, leases, ledger
 from limner.usecases import books
 from tests.store.databases import customer
-from tests.usecases.house import balance, generation, house, order, until
+from tests.usecases.house import balance, generation, house, order
+from tests.waiting import until
 
 
 def status_of(database, request_id):

@@ -26,8 +26,8 @@ from tests.usecases.house import (
     house,
     order,
     queue_of,
-    until,
 )
+from tests.waiting import until
 
 # Their prices differ: the second has two prompts, the third twice the steps.
 MIXED = (
@@ -196,7 +196,7 @@ def test_a_cancelled_call_stops_all_its_lines(database, tmp_path):
                 await queue.cancel(key, names[0])
                 with pytest.raises(Aborted):
                     await waiting
-                await until(lambda: engine.status().running + engine.status().waiting == 0, 60)
+                await until(lambda: engine.status().running + engine.status().waiting == 0)
 
     before = balance(database, key)
     asyncio.run(story())

@@ -17,7 +17,8 @@ from limner.errors import (
 )
 from limner.store import images, jobs, leases
 from tests.store.databases import customer
-from tests.usecases.house import balance, finished, order, queue_emptied, queue_of, until
+from tests.usecases.house import balance, finished, order, queue_emptied, queue_of
+from tests.waiting import until
 
 PRICE = 4
 

@@ -1,16 +1,16 @@
 """Whose request is next: turns between keys, caps, and a flood beside the queue."""
 
 import asyncio
-import threading
 
 import pytest
 
-from limner.engine.fake import FakeEngine
 from limner.errors import EngineFault, LimitExceeded, QueueFull
 from limner.store import jobs, leases
 from limner.usecases import books
+from limner.usecases.queue import WAITING_MAX
 from tests.store.databases import customer
-from tests.usecases.house import finished, order, queue_emptied, queue_of, until
+from tests.usecases.house import finished, order, queue_emptied, queue_of
+from tests.waiting import HeldEngine, until
 
 
 def test_keys_take_turns(database, tmp_path):
@@ -36,27 +36,21 @@ def test_keys_take_turns(database, tmp_path):
 
 
 def test_a_flood_that_is_waited_for_does_not_stop_the_queue(database, tmp_path):
-    """More calls of one key than the engine takes from it, again and again, beside the queue."""
+    """What waits in the engine without having come through the queue takes no room in it."""
     flooding, others = customer(database), [customer(database) for _ in range(3)]
-    hold = threading.Event()
-    engine = FakeEngine(step_s=0.01, hold=hold)
-    engine.fake.max_rows = 2
-    hold.set()
+    engine = HeldEngine(max_rows=2)
 
     async def story():
         async with queue_of(database, tmp_path, engine=engine) as queue:
-            generate, told = queue._generate, []
-
-            async def again_and_again():
-                while len(told) < len(others):
-                    await generate.run(flooding, order("flood"))
-
-            flood = [asyncio.create_task(again_and_again()) for _ in range(12)]
-            await until(lambda: engine.status().waiting > 6)
-            for key in others:
-                accepted = await queue.submit(key, order())
-                told.append((await finished(queue, key, accepted.job.id)).job.status)
-            assert told == ["COMPLETED"] * len(others)
+            calls = [queue._generate.run(flooding, order("flood")) for _ in range(2 * WAITING_MAX)]
+            flood = [asyncio.create_task(call) for call in calls]
+            await until(lambda: engine.status().waiting > WAITING_MAX)
+            names = [(await queue.submit(key, order())).job.id for key in others]
+            # The engine is held, so the flood still waits when these are claimed.
+            await until(lambda: set(names) <= queue.studio.running.keys())
+            engine.release()
+            for key, name in zip(others, names, strict=True):
+                assert (await finished(queue, key, name)).job.status == "COMPLETED"
             await asyncio.gather(*flood)
 
     asyncio.run(story())

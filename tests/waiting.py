@@ -1,0 +1,78 @@
+"""Waiting in tests: for a state the test has made, with a bound that no busy machine reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from limner.engine.fake import FakeEngine
+from limner.engine.request import Image
+
+LONG_S = 60.0
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Block until something is true; ``AssertionError`` after a minute."""
+    deadline = time.monotonic() + LONG_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true within a minute"
+        time.sleep(0.005)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """The same on an event loop."""
+    async with asyncio.timeout(LONG_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Gate:
+    """Stands before every step of an engine; closed, it lets none end that was not let through."""
+
+    def __init__(self, step: Callable[[list[Image]], None], *, closed: bool) -> None:
+        self._step, self._closed, self._passes = step, closed, 0
+        self._changed = threading.Condition()
+        self.images: list[Image] = []  # those that wait before it
+
+    def __call__(self, images: list[Image]) -> None:
+        with self._changed:
+            self.images = images
+            through = self._changed.wait_for(lambda: self._passes or not self._closed, LONG_S)
+            assert through, "nobody released the engine"
+            self.images, self._passes = [], max(0, self._passes - 1)
+        self._step(images)
+
+    def turn(self, *, closed: bool, passes: int = 0) -> None:
+        """Close or open it; ``passes`` steps are let through all the same."""
+        with self._changed:
+            self._closed, self._passes = closed, passes
+            self._changed.notify_all()
+
+
+class HeldEngine(FakeEngine):
+    """Begins what it is given, but ends no step before ``release``; closing releases it."""
+
+    def __init__(self, *, held: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.gate = Gate(self.fake.step, closed=held)
+        self.fake.step = self.gate  # type: ignore[method-assign]
+
+    @property
+    def watched(self) -> bool:
+        """Whether a step is held now, and somebody wants previews of what it draws."""
+        return any(image.request.watched.is_set() for image in self.gate.images)
+
+    def hold(self) -> None:
+        """Let no further step end."""
+        self.gate.turn(closed=True)
+
+    def release(self, steps: int = 0) -> None:
+        """Let so many steps end; without a number, all from now on."""
+        self.gate.turn(closed=steps > 0, passes=steps)
+
+    def close(self, drain_s: float = 0.0) -> None:
+        self.release()
+        super().close(drain_s)
