@@ -66,6 +66,7 @@ def run(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         http=Connection,
+        ws="none",  # a library that happens to be installed would take connections out of our hands
         # Quiet connections included; of calls in progress the web takes half as many.
         limit_concurrency=2 * settings.connections_max,
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
