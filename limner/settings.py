@@ -119,7 +119,7 @@ class Settings(BaseModel):
         2048,
         ge=1,
         le=100_000,
-        description="Calls in progress at the same time; further ones get 503.",
+        description="Calls of keys in progress at the same time; further ones get 503.",
     )
     memory_max_mib: int | None = Field(
         None,

@@ -112,14 +112,11 @@ class Errors:
     """Outermost of our layers: a request id on every answer, and errors as JSON.
 
     A handler adds headers to whatever will be answered, error or not, through
-    ``request.state.headers``. More than ``at_once_max`` requests in progress are refused here, and
-    those on a connection too many.
+    ``request.state.headers``. What comes on a connection too many is refused here.
     """
 
-    def __init__(self, app: ASGIApp, *, at_once_max: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._at_once_max = at_once_max
-        self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,26 +133,20 @@ class Errors:
                 MutableHeaders(scope=message).update(extra)
             await send(message)
 
-        self._at_once += 1
         try:
-            self._check_crowd(state)
+            _check_place(state)
             await self.app(scope, receive, send_with_headers)
         except Exception as error:
             if begun:
                 raise
             response = _render(Request(scope), error)
             await response(scope, receive, send_with_headers)
-        finally:
-            self._at_once -= 1
 
-    def _check_crowd(self, state: dict[str, Any]) -> None:
-        if most := state.get("connections_max"):
-            state["headers"]["connection"] = "close"
-            raise errors.Unavailable(f"The server has {most} connections, its limit; try again", 2)
-        if self._at_once > self._at_once_max:
-            raise errors.Unavailable(
-                f"The server is busy with {self._at_once_max} requests, its limit", 2
-            )
+
+def _check_place(state: dict[str, Any]) -> None:
+    if most := state.get("connections_max"):
+        state["headers"]["connection"] = "close"
+        raise errors.Unavailable(f"The server has {most} connections, its limit; try again", 2)
 
 
 def _render(request: Request, error: Exception) -> Response:

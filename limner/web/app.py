@@ -72,7 +72,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     metrics.install(app, desk, meters)
     # The last one added is the outermost.
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
-    app.add_middleware(Errors, at_once_max=settings.connections_max)
+    app.add_middleware(Errors)
     app.add_middleware(Seeing, meters=meters)
     app.add_middleware(
         CORSMiddleware,

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import ipaddress
 from collections import OrderedDict
+from contextlib import nullcontext
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import Forbidden, InvalidKey, NotAllowed, NotFound, Unauthenticated
 from limner.settings import Settings
-from limner.web.limits import PerMinute
+from limner.web.limits import AtOnce, PerMinute
 from limner.web.services import Accounts, Caller
 
 MISSING = "Missing Authorization or x-api-key in header"
@@ -53,6 +54,7 @@ class Gate:
         self._open_sdapi = settings.open_sdapi
         self._wrong = PerMinute(settings.wrong_keys_max_per_minute, "wrong keys from this address")
         self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._at_once = AtOnce(settings.connections_max)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -71,11 +73,14 @@ class Gate:
                 return
             raise NotAllowed(f"{scope['path'][:200]} answers {allow}", allow)
         scope["state"]["route"] = route
-        if not is_public(scope["path"]) and not self._is_open(scope):
+        public = is_public(scope["path"]) or self._is_open(scope)
+        if not public:
             await self._enter(scope)
         if head:
             scope, send = dict(scope, method="GET"), _without_body(send)
-        await self.app(scope, receive, send)
+        # Strangers, who may not read their answer, take no place among the calls of keys.
+        with nullcontext() if public else self._at_once.one():
+            await self.app(scope, receive, send)
 
     def _find(self, scope: Scope, method: str) -> BaseRoute | None:
         asked = {**scope, "method": method}

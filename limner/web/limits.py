@@ -1,13 +1,14 @@
-"""How often something happened in the present minute, by name; counted in this process."""
+"""How often something happened in the present minute, and how much at once, in this process."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from limner.errors import LimitExceeded
+from limner.errors import LimitExceeded, Unavailable
 
 WINDOW_S = 60
 NAMES_MAX = 10_000
@@ -55,3 +56,22 @@ class PerMinute:
         while len(self._windows) > NAMES_MAX:
             self._windows.popitem(last=False)
         return window
+
+
+class AtOnce:
+    """At most ``limit`` calls in progress."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._number = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One more while this is open; raises ``Unavailable`` where that is one too many."""
+        if self._number >= self._limit:
+            raise Unavailable(f"The server is busy with {self._limit} requests, its limit", 2)
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._number -= 1

@@ -34,7 +34,7 @@ async def fine(scope, receive, send):
 
 
 meters = Meters()
-app = Seeing(Errors(fine, at_once_max=100), meters=meters)
+app = Seeing(Errors(fine), meters=meters)
 
 
 @pytest.fixture(autouse=True)
