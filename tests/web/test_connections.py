@@ -37,15 +37,9 @@ meters = Meters()
 app = Seeing(Errors(fine), meters=meters)
 
 
-@pytest.fixture(autouse=True)
-def held():
-    release.clear()
-    yield
-    release.set()
-
-
 @contextmanager
 def served(**options):
+    release.clear()
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app, http=connections.Connection, lifespan="off", log_level="critical", **options
