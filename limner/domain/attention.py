@@ -52,9 +52,10 @@ def limited(weight: float) -> float:
 def weigh(text: str) -> tuple[tuple[Span, ...], list[str]]:
     """The spans of ``text`` (at least one), and what to tell its writer."""
     reader = _Reader(2 * len(text) + 1)
-    for match in _TOKEN.finditer(text):
-        reader.take(match)
-    return reader.finish(), reader.notes
+    with np.errstate(over="ignore", invalid="ignore"):
+        for match in _TOKEN.finditer(text):
+            reader.take(match)
+        return reader.finish(), reader.notes
 
 
 class _Reader:
@@ -109,8 +110,7 @@ class _Reader:
             self.notes.append(f"{weight!r} is not a weight: its bracket was read as plain text.")
 
     def multiply(self, start: int, factor: float) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.weights[start : len(self.texts)] *= factor
+        self.weights[start : len(self.texts)] *= factor
 
     def finish(self) -> tuple[Span, ...]:
         for mark, factor in (("(", ROUND), ("[", SQUARE)):

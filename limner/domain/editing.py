@@ -20,7 +20,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 _SPECIAL = re.compile(r"\\.|[\\()\[\]:|]")
-_WHEN = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
+_WHEN = re.compile(r"\s*([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
+
+CHOICES_MAX = 300
+SHOWN_MAX = 60_000
+"""Characters of all texts that the steps of a prompt show: some 160 chunks of 75 tokens."""
+
+
+class TooMuchEditing(ValueError):
+    """A prompt that changes more often, or into more text, than is read."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +151,13 @@ def schedule(text: str, steps: int) -> tuple[list[tuple[int, str]], list[str]]:
     """The texts of a prompt over ``steps`` steps, and what to tell its writer.
 
     Each ``(until_step, text)`` holds up to and including its step; the last is ``steps``.
+    Raises ``TooMuchEditing`` beyond ``CHOICES_MAX`` brackets or ``SHOWN_MAX`` characters.
     """
     choices = find_choices(text)
     if choices is None:
         return [(steps, text)], _why_unread(text)
+    if len(choices) > CHOICES_MAX:
+        raise TooMuchEditing
     ends = {steps}
     notes = []
     for choice in choices:
@@ -158,7 +169,14 @@ def schedule(text: str, steps: int) -> tuple[list[tuple[int, str]], list[str]]:
         if last in (0, steps):
             shown = "its last text shows from the start" if last == 0 else "it never switches"
             notes.append(f"{text[choice.start : choice.end]!r}: of {steps} steps, {shown}.")
-    return [(end, read(text, choices, end, steps)) for end in sorted(ends)], notes
+    texts: dict[str, str] = {}
+    read_at = []
+    for end in sorted(ends):
+        shown = read(text, choices, end, steps)
+        read_at.append((end, texts.setdefault(shown, shown)))
+        if sum(map(len, texts)) > max(SHOWN_MAX, len(text)):
+            raise TooMuchEditing
+    return read_at, notes
 
 
 def _why_unread(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from limner.domain.attention import WEIGHT_MAX, Span, limited, weigh
-from limner.domain.editing import schedule
+from limner.domain.editing import CHOICES_MAX, SHOWN_MAX, TooMuchEditing, schedule
 
 __all__ = ["Adapter", "Branch", "Entry", "Prompt", "Span", "parse", "split_branches", "unparse"]
 
@@ -60,12 +60,14 @@ class Adapter:
 class Prompt:
     """A parsed prompt. Every entry has the same branches with the same weights.
 
-    The last entry's ``until_step`` is the number of steps.
+    The last entry's ``until_step`` is the number of steps. ``too_much_editing``: its brackets were
+    read as plain text, because they change it more than is read.
     """
 
     entries: tuple[Entry, ...]
     adjustments: tuple[str, ...] = field(default=(), compare=False)
     adapters: tuple[Adapter, ...] = ()
+    too_much_editing: bool = False
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -91,13 +93,35 @@ def parse(text: str, steps: int, *, negative: bool = False) -> Prompt:
     else:
         text = _take_tags(text, adapters, notes)
         parts = _split(text, notes)
-    schedules = []
-    for part, _ in parts:
-        texts, more = schedule(part, steps)
-        schedules.append(texts)
-        notes.extend(more)
+    schedules, too_much = _schedule([part for part, _ in parts], steps, notes)
     entries = _join(schedules, [weight for _, weight in parts], notes)
-    return Prompt(entries, _told(notes), tuple(adapters))
+    return Prompt(entries, _told(notes), tuple(adapters), too_much)
+
+
+def _schedule(
+    parts: list[str], steps: int, notes: list[str]
+) -> tuple[list[list[tuple[int, str]]], bool]:
+    """The texts of each branch over the steps, and whether editing was given up for all."""
+    schedules = []
+    try:
+        for part in parts:
+            texts, more = schedule(part, steps)
+            schedules.append(texts)
+            notes.extend(more)
+        if _shown(schedules) > max(SHOWN_MAX, sum(map(len, parts))):
+            raise TooMuchEditing
+    except TooMuchEditing:
+        notes.append(
+            f"Editing and alternation were read as plain text: at most {CHOICES_MAX} such brackets "
+            f"are read, and {SHOWN_MAX:,} characters that they show over the steps."
+        )
+        return [[(steps, part)] for part in parts], True
+    return schedules, False
+
+
+def _shown(schedules: list[list[tuple[int, str]]]) -> int:
+    """Characters of all different texts."""
+    return sum(map(len, {text for entries in schedules for _, text in entries}))
 
 
 def _take_tags(text: str, adapters: list[Adapter], notes: list[str]) -> str:

@@ -19,6 +19,7 @@ from limner.domain.schedulers import AUTOMATIC1111_NAMES, schedule_type
 from limner.errors import InvalidInput
 
 SCHEMA = 1
+PARAMETERS_MAX = 100  # a receipt has some twenty; each wrong one would cost an error of its own
 
 
 class Drawing(Protocol):
@@ -93,8 +94,14 @@ def from_receipt(record: Mapping[str, Any]) -> Generation:
             "receipt",
             f"receipt: schema {record.get('receipt')!r} is unknown; this server reads {SCHEMA}",
         )
+    parameters = record.get("parameters")
+    if isinstance(parameters, Mapping) and len(parameters) > PARAMETERS_MAX:
+        raise InvalidInput(
+            "receipt",
+            f"receipt: parameters has {len(parameters)} entries; at most {PARAMETERS_MAX} are read",
+        )
     try:
-        generation = Generation.model_validate(record.get("parameters"))
+        generation = Generation.model_validate(parameters)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["parameters", *map(str, first["loc"])])

@@ -101,14 +101,18 @@ def explain_generation(generation: Generation) -> dict[str, Any]:
     }
 
 
-def check(generation: Generation) -> None:
-    """Raise ``InvalidInput`` for prompts that the engine would refuse, before anything is held."""
+def check(generation: Generation) -> tuple[Prompt, Prompt]:
+    """The prompt and the negative prompt, as the steps that run read them.
+
+    Raises ``InvalidInput`` for what the engine would refuse, before anything is held.
+    """
     steps, remembered = _steps(generation), Remembered(tokenize)
     prompts = {
         "prompt": parse(generation.prompt, steps),
         "negative_prompt": parse(generation.negative_prompt, steps, negative=True),
     }
     check_prompts(prompts, lambda spans: len(cut(spans, remembered)))
+    return prompts["prompt"], prompts["negative_prompt"]
 
 
 def _steps(generation: Generation) -> int:

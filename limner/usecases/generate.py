@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
-from limner.domain import licences, pricing, prompt
+from limner.domain import licences, pricing
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineClient
@@ -257,9 +257,7 @@ def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
 
     Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
     """
-    explain.check(generation)
-    positive = prompt.parse(generation.prompt, generation.steps)
-    negative = prompt.parse(generation.negative_prompt, generation.steps, negative=True)
+    positive, negative = explain.check(generation)
     branches = pricing.branch_count(positive.weights, generation.guidance)
     quoted = pricing.quote(generation, branches)
     if quoted.total_micro <= 0:

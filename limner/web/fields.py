@@ -6,6 +6,7 @@ is refused with the field, the value, and what is allowed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -18,7 +19,9 @@ from limner.errors import InvalidInput
 SHOWN_MAX = 60
 NOTES_MAX = 50
 _WHOLE = re.compile(r"\s*([+-]?\d{1,40})(\.0*)?\s*", re.ASCII)
-_DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+_DECIMAL = re.compile(
+    r"\s*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE
+)  # no two repetitions that could share a digit: tried in every way, they take quadratic time
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
 
@@ -204,9 +207,15 @@ def shown(value: Any) -> str:
     if isinstance(value, bytes):
         return "a file"
     try:
-        return cut(json.dumps(value, ensure_ascii=False))
+        # In pieces, of which only the first are made: a value may be megabytes long.
+        pieces = json.JSONEncoder(ensure_ascii=False).iterencode(_begun(value))
+        return cut("".join(itertools.islice(pieces, SHOWN_MAX)))
     except (TypeError, ValueError):
         return cut(repr(value))
+
+
+def _begun(value: Any) -> Any:
+    return value[: SHOWN_MAX + 1] if isinstance(value, str | list) else value
 
 
 def cut(text: str) -> str:

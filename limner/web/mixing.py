@@ -33,6 +33,8 @@ _PICK: dict[str, Any] = {
         },
     ],
 }
+TEXT_LENGTH_MAX = 200_000  # of a mix sent as text, before it is read as JSON
+VALUES_MAX = 500  # two sequences of 64 lines and all picks are fewer
 _LISTS = {"artists": 3, "movements": 3, "sequence": 64, "subsequence": 64}
 
 
@@ -42,12 +44,22 @@ class Mix:
     def read(self, field: str, value: Any) -> StyleMix:
         """The mix; raises ``InvalidInput`` naming the part that cannot be read."""
         if isinstance(value, str):
+            if len(value) > TEXT_LENGTH_MAX:
+                raise InvalidInput(
+                    field,
+                    f"{field} is a text of {len(value):,} characters; at most {TEXT_LENGTH_MAX:,} "
+                    "are read",
+                )
             try:
                 value = json.loads(value)
             except (ValueError, RecursionError) as error:
                 raise InvalidInput(field, f"{field} is {shown(value)}; it must be JSON") from error
         if not isinstance(value, dict):
             raise InvalidInput(field, f"{field} is {shown(value)}; it must be an object")
+        if _values(value) > VALUES_MAX:
+            raise InvalidInput(
+                field, f"{field} holds more than {VALUES_MAX} values; no mix has as many"
+            )
         try:
             return StyleMix.model_validate(value)
         except ValidationError as error:
@@ -63,6 +75,21 @@ class Mix:
             item = _PICK if name in KINDS else line
             properties[name] = {"type": "array", "maxItems": most, "items": item}
         return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _values(value: Any) -> int:
+    """How many values a mix holds, names included; counting ends beyond ``VALUES_MAX``.
+
+    Each wrong one would cost an error of its own.
+    """
+    counted, left = 0, [value]
+    while left and counted <= VALUES_MAX:
+        each = left.pop()
+        below = [*each.keys(), *each.values()] if isinstance(each, dict) else each
+        if isinstance(each, dict | list):
+            counted += len(below)
+            left += below[: VALUES_MAX + 1]
+    return counted
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

@@ -221,3 +221,27 @@ def test_a_style_that_cannot_be_read_stops_the_start(tmp_path):
     (tmp_path / "styles" / "moods.toml").write_text("broken")
     with pytest.raises(SettingsError, match=r"moods\.toml"):
         create_app(Settings(data_dir=tmp_path), fakes.services())
+
+
+@pytest.mark.parametrize(
+    ("mix", "words"),
+    [
+        ({"sequence": [1] * 501}, "style_mix holds more than 500 values"),
+        ({f"a{i}": 1 for i in range(251)}, "style_mix holds more than 500 values"),
+        ({"mood": {f"a{i}": 1 for i in range(251)}}, "style_mix holds more than 500 values"),
+        ('{"sequence": ["' + "a, " * 70_000 + '"]}', "style_mix is a text of 210,"),
+        ({"sequence": ["a"] * 65}, "style_mix.sequence: it has"),
+    ],
+)
+def test_a_mix_is_bounded_before_it_is_validated(client, mix, words):
+    answer = client.post("/api/quote", json={"prompt": "x", "style_mix": mix})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(words)
+
+
+def test_the_largest_mix_fits(client):
+    kinds = ("concept", "mood", "colors", "preset")
+    picks = {kind: {"name": "random", "weight": 1} for kind in kinds}
+    mix = {**picks, "artists": ["random"] * 3, "sequence": ["a"] * 64, "subsequence": ["b"]}
+    answer = client.post("/api/quote", json={"prompt": "x", "style_mix": mix, "output": "grid"})
+    assert answer.json()["samples"] == 64
