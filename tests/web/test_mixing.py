@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from PIL import Image
 
 from limner import imaging
 from limner.domain.schedulers import SCHEDULER_NAMES
@@ -208,7 +209,7 @@ def test_the_published_route_knows_no_presets(draw, services):
 
 def test_several_pictures_in_a_grid(draw):
     answer = draw({"prompt": "x", "output": "grid", "output_format": "png", "style_mix": LINES})
-    assert imaging.Image.open(io.BytesIO(answer.content)).size == (1024, 1024)
+    assert Image.open(io.BytesIO(answer.content)).size == (1024, 1024)
 
 
 def test_a_style_that_cannot_be_read_stops_the_start(tmp_path):
