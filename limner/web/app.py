@@ -1,7 +1,7 @@
 """The application, built from its arguments: what surrounds the routes of all surfaces.
 
-From outside in: CORS, the log and the counters, errors as JSON, the gate (route, key, scope), the
-router.
+From outside in: CORS, the log and the counters, errors as JSON, what the account of a refused key
+holds, the gate (route, key, scope), the router.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from limner.web.desk import Desk
 from limner.web.gate import Gate
 from limner.web.seeing import Meters, Seeing
 from limner.web.services import Services
+from limner.web.standings import Standings
 
 DESCRIPTION = (
     "A self-hosted image server for RPG V4 and every other Stable Diffusion 1.5 checkpoint. "
@@ -72,6 +73,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     metrics.install(app, desk, meters)
     # The last one added is the outermost.
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
+    app.add_middleware(Standings, accounts=services.accounts)
     app.add_middleware(Errors)
     app.add_middleware(Seeing, meters=meters)
     app.add_middleware(

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from limner.domain.pricing import as_text
-from limner.errors import Aborted, LimnerError
+from limner.errors import Aborted
 from limner.settings import Settings
 from limner.usecases.orders import Order, Outcome
 from limner.usecases.queue import Status
 from limner.web.services import Services
+from limner.web.standings import tell
 from limner.web.streams import Streams
 
 T = TypeVar("T")
@@ -65,23 +66,9 @@ class Desk:
 
     @asynccontextmanager
     async def account(self, request: Request) -> AsyncIterator[None]:
-        """Put balance and what is left of the key's minute on whatever will be answered.
-
-        A refusal says that it cost nothing.
-        """
-        headers = request.state.headers
-        try:
-            yield
-        except LimnerError:
-            headers["x-cost"] = as_text(0)
-            raise
-        finally:
-            standing = await self.services.accounts.standing(request.state.caller)
-            headers |= {
-                "x-remaining-credits": as_text(standing.available_micro),
-                "x-rate-limit-remaining": str(standing.requests_left),
-                "x-rate-limit-reset-at-utc": standing.reset_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            }
+        """Put balance and minute on what will be answered; on errors ``Standings`` does it."""
+        yield
+        await tell(request.state.headers, self.services.accounts, request.state.caller)
 
 
 def _keys_of_parts(key: str | None, number: int) -> list[str | None]:

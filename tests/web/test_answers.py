@@ -22,8 +22,8 @@ def test_every_error_has_a_status(kind):
 
 
 def test_a_users_mistake_is_never_5xx():
-    ours = (errors.Unavailable, errors.EngineFault, errors.Aborted)
-    other = (errors.CheckpointError, errors.LedgerError, errors.SettingsError)
+    ours = (errors.Unavailable, errors.EngineFault)
+    other = (errors.CheckpointError, errors.LedgerError, errors.SettingsError, errors.Damaged)
     for kind in all_errors()[1:]:
         if not issubclass(kind, ours + other):
             assert answers.status_of(kind.__new__(kind)) < 500, kind
