@@ -4,15 +4,19 @@ import asyncio
 
 import pytest
 
-from limner.engine.fake import FakeEngine
 from limner.errors import NotFound
 from limner.usecases.following import follow
 from tests.store.databases import customer
 from tests.usecases.house import order, queue_of
+from tests.waiting import HeldEngine, until
 
 
-async def notes_of(*arguments):
-    return [note async for note in follow(*arguments)]
+async def notes_of(*arguments, into=None):
+    """All that is told; ``into`` this list as it comes."""
+    notes = [] if into is None else into
+    async for note in follow(*arguments):
+        notes.append(note)
+    return notes
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -20,14 +24,18 @@ def test_from_the_queue_to_the_picture(database, tmp_path):
     key, other = customer(database), customer(database)
 
     async def story():
-        engine = FakeEngine(step_s=0.01)
+        engine, told = HeldEngine(), []
         async with queue_of(database, tmp_path, engine=engine, works=False) as queue:
             job = (await queue.submit(key, order(samples=2, steps=10))).job
             with pytest.raises(NotFound):
                 await notes_of(queue, other, job.id)
-            following = asyncio.create_task(notes_of(queue, key, job.id))
-            await asyncio.sleep(0.1)
+            following = asyncio.create_task(notes_of(queue, key, job.id, into=told))
+            await until(lambda: told)
             await queue.start()
+            await until(lambda: engine.watched)
+            engine.release(steps=1)
+            await until(lambda: any(note.preview is not None for note in told))
+            engine.release()
             return await following, await notes_of(queue, key, job.id)
 
     notes, late = asyncio.run(story())
@@ -56,13 +64,16 @@ def test_after_a_lost_connection_nothing_is_told_twice(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with queue_of(database, tmp_path, engine=FakeEngine(step_s=0.01)) as queue:
-            job = (await queue.submit(key, order(steps=100))).job
+        engine = HeldEngine()
+        async with queue_of(database, tmp_path, engine=engine) as queue:
+            job = (await queue.submit(key, order())).job
+            engine.release(steps=1)
             first = []
             async for note in follow(queue, key, job.id):
                 first.append(note)
                 if note.name == "progress":
                     break
+            engine.release()
             rest = await notes_of(queue, key, job.id, first[-1].number)
             assert min(note.number for note in rest[:-1]) > first[-1].number
             assert [note.name for note in rest[-2:]] == ["drawn", "completed"]
@@ -92,14 +103,17 @@ def test_from_another_process_the_status_is_seen(database, tmp_path):
     key = customer(database)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine, told = HeldEngine(), []
         async with (
             queue_of(database, tmp_path, engine=engine) as drawing,
             queue_of(database, tmp_path, works=False) as watching,
         ):
-            job = (await drawing.submit(key, order(steps=20))).job
-            notes = await notes_of(watching, key, job.id)
-            assert [note.name for note in notes][-1] == "completed"
-            assert {note.name for note in notes[:-1]} == {"queued"}
+            job = (await drawing.submit(key, order())).job
+            following = asyncio.create_task(notes_of(watching, key, job.id, into=told))
+            await until(lambda: told)
+            engine.release()
+            await following
+            assert told[-1].name == "completed"
+            assert {note.name for note in told[:-1]} == {"queued"}
 
     asyncio.run(story())

@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from limner.errors import Gone, NotFound
 from limner.store import images, jobs
 from limner.usecases.gallery import Gallery
 from tests.store.databases import customer
 from tests.usecases.house import balance, files, house, order
+from tests.waiting import until
 
 
 def test_a_gallery_is_newest_first_and_ones_own(database, tmp_path):
@@ -91,6 +93,16 @@ def test_of_two_who_delete_the_last_pictures_one_forgets_the_request(database, t
     asyncio.run(story())
 
 
+def waits_for_a_lock(database):
+    """Whether anybody in this PostgreSQL database stands before a row that another holds."""
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with database.read() as conn:
+        return conn.execute(text(waiting)).first()
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_deleting_and_sweeping_do_not_wait_in_a_circle(database, tmp_path):
     key = customer(database)
@@ -103,7 +115,7 @@ def test_deleting_and_sweeping_do_not_wait_in_a_circle(database, tmp_path):
                 deleting = asyncio.create_task(
                     Gallery(generate.studio).delete(key, outcome.pictures[0].id)
                 )
-                await asyncio.sleep(0.1)
+                await until(lambda: waits_for_a_lock(database))
                 assert len(images.remove_of_requests(sweeper, [outcome.request_id])) == 1
             await deleting
 

@@ -33,7 +33,7 @@ from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from tests.store.databases import customer
 from tests.usecases.house import balance, generation, house, order
-from tests.waiting import until
+from tests.waiting import LONG_S, HeldEngine, until
 
 # Euler, 2 steps, guidance 2: two evaluations of two branches over one tile.
 PRICE = 4
@@ -224,14 +224,15 @@ def test_a_client_who_leaves_stops_the_work(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine = HeldEngine()
         async with house(database, tmp_path, engine=engine) as generate:
-            task = asyncio.create_task(generate.run(key, order(steps=150)))
+            task = asyncio.create_task(generate.run(key, order()))
             await until(lambda: engine.status().running)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             await until(lambda: all_jobs(database, "CANCELLED") == 1)
+            engine.release()
             await until(lambda: not engine.status().running)
 
     asyncio.run(story())
@@ -242,9 +243,9 @@ def test_a_client_who_leaves_at_once_leaves_no_hold(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        async with house(database, tmp_path, engine=FakeEngine(step_s=0.02)) as generate:
+        async with house(database, tmp_path, engine=HeldEngine()) as generate:
             for pause in (0, 0.001, 0.003, 0.01, 0.02):
-                task = asyncio.create_task(generate.run(key, order(steps=150)))
+                task = asyncio.create_task(generate.run(key, order()))
                 await asyncio.sleep(pause)
                 task.cancel()
             await until(lambda: not generate._tasks)
@@ -257,12 +258,16 @@ def test_with_an_idempotency_key_the_work_goes_on_without_its_client(database, t
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.01)
+        engine, told = HeldEngine(), []
         async with house(database, tmp_path, engine=engine) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=20, key="k")))
             await until(lambda: engine.status().running)
             task.cancel()
-            joined = await generate.run(key, order(steps=20, key="k"))
+            follows = order(steps=20, key="k", on_event=told.append)
+            joining = asyncio.create_task(generate.run(key, follows))
+            await until(lambda: engine.watched)  # the second caller has joined
+            engine.release()
+            joined = await joining
             again = await generate.run(key, order(steps=20, key="k"))
             assert joined.replayed
             assert again.replayed
@@ -277,7 +282,7 @@ def test_a_storm_with_one_idempotency_key_is_one_picture(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path, engine=FakeEngine(step_s=0.01)) as generate:
+        async with house(database, tmp_path) as generate:
             outcomes = await asyncio.gather(
                 *(generate.run(key, order(key="storm")) for _ in range(30))
             )
@@ -295,19 +300,34 @@ def test_two_processes_share_idempotency(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        slow = FakeEngine(step_s=0.05)
+        held = HeldEngine()
         async with (
-            house(database, tmp_path, engine=slow) as one,
+            house(database, tmp_path, engine=held) as one,
             house(database, tmp_path) as two,
         ):
             first = asyncio.create_task(one.run(key, order(key="k", samples=2)))
-            await until(lambda: slow.status().running)
-            second = await two.run(key, order(key="k", samples=2))
+            await until(lambda: held.status().running)
+            second = await released_while_waiting(held, two, key, order(key="k", samples=2))
             assert second.replayed
             assert second.pictures == (await first).pictures
 
     asyncio.run(story())
     assert balance(database, key).available_micro == 100 - 2 * PRICE
+
+
+async def released_while_waiting(held, other, key, wanted):
+    """What another process finds of a request whose engine is held until it waits for it."""
+    asked, look = asyncio.Event(), other.studio.look
+
+    async def looking(*arguments):
+        asked.set()
+        return await look(*arguments)
+
+    other.studio.look = looking
+    finding = asyncio.create_task(other.run(key, wanted))
+    await asyncio.wait_for(asked.wait(), LONG_S)
+    held.release()
+    return await finding
 
 
 def test_processes_with_folders_of_their_own_find_each_others_files(database, tmp_path):
@@ -334,19 +354,19 @@ def test_processes_with_folders_of_their_own_find_each_others_files(database, tm
 def test_waiting_for_another_process_writes_its_sources_once(database, tmp_path, monkeypatch):
     key, name = customer(database), "0" * 64
     pixels = {name: np.zeros((64, 64, 3), np.uint8)}
-    wanted = order(key="k", source=Source(sha256=name, strength=1.0), pixels=pixels, steps=40)
+    wanted = order(key="k", source=Source(sha256=name, strength=1.0), pixels=pixels)
 
     async def story():
-        slow = FakeEngine(step_s=0.02)
+        held = HeldEngine()
         async with (
-            house(database, tmp_path, engine=slow) as one,
+            house(database, tmp_path, engine=held) as one,
             house(database, tmp_path) as two,
         ):
             first = asyncio.create_task(one.run(key, wanted))
-            await until(lambda: slow.status().running)
+            await until(lambda: held.status().running)
             packed = []
             monkeypatch.setattr(sources, "pack", lambda some: packed.append(some) or b"")
-            assert (await two.run(key, wanted)).replayed
+            assert (await released_while_waiting(held, two, key, wanted)).replayed
             assert len(packed) <= 2  # to ask, and to ask again once the first is done
             await first
 
@@ -414,10 +434,11 @@ def test_waiting_has_a_limit(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.05)
+        engine = HeldEngine()
         async with house(database, tmp_path, engine=engine, wait_max_s=0.2) as generate:
             with pytest.raises(WaitedTooLong, match=r"0\.2 s"):
-                await generate.run(key, order(steps=100))
+                await generate.run(key, order())
+            engine.release()
             await until(lambda: not engine.status().running)
 
     asyncio.run(story())
@@ -438,14 +459,21 @@ def test_rate_limit(database, tmp_path):
     asyncio.run(story())
 
 
+async def all_but_two_refused(generate, engine, key):
+    """Six calls at once on a held engine, released once four have been answered."""
+    calls = [asyncio.create_task(generate.run(key, order())) for _ in range(6)]
+    await until(lambda: sum(call.done() for call in calls) == 4)
+    engine.release()
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
 def test_concurrency_limit(database, tmp_path):
     key = customer(database, concurrency=2)
 
     async def story():
-        async with house(database, tmp_path, engine=FakeEngine(step_s=0.3)) as generate:
-            done = await asyncio.gather(
-                *(generate.run(key, order(steps=2)) for _ in range(6)), return_exceptions=True
-            )
+        engine = HeldEngine()
+        async with house(database, tmp_path, engine=engine) as generate:
+            done = await all_but_two_refused(generate, engine, key)
             refused = [one for one in done if isinstance(one, LimitExceeded)]
             assert len(refused) == 4
             assert "2 requests running" in str(refused[0])
@@ -538,13 +566,10 @@ def test_a_full_engine_gives_the_hold_back(database, tmp_path):
     key = customer(database, 1000)
 
     async def story():
-        engine = FakeEngine(step_s=0.02, max_queue=2)
+        engine = HeldEngine(max_queue=2)
         async with house(database, tmp_path, engine=engine) as generate:
-            done = await asyncio.gather(
-                *(generate.run(key, order(steps=4)) for _ in range(6)), return_exceptions=True
-            )
-            refused = [one for one in done if isinstance(one, QueueFull)]
-            assert 1 <= len(refused) <= 4
+            done = await all_but_two_refused(generate, engine, key)
+            assert len([one for one in done if isinstance(one, QueueFull)]) == 4
 
     asyncio.run(story())
 
@@ -553,10 +578,10 @@ def test_closing_gives_everything_back(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.05)
+        engine = HeldEngine()
         async with house(database, tmp_path, engine=engine, closes=False) as generate:
-            tasks = [asyncio.create_task(generate.run(key, order(steps=150))) for _ in range(3)]
-            await until(lambda: engine.status().running == 3)
+            tasks = [asyncio.create_task(generate.run(key, order())) for _ in range(3)]
+            await until(lambda: engine.status().running + engine.status().waiting == 3)
             await generate.close()
             for task in tasks:
                 with pytest.raises(Exception, match="shutting down"):
@@ -571,11 +596,14 @@ def test_draining_lets_running_pictures_finish(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine = HeldEngine()
         async with house(database, tmp_path, engine=engine, closes=False) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=10)))
             await until(lambda: engine.status().running)
-            await generate.close(drain_s=5)
+            closing = asyncio.create_task(generate.close(drain_s=LONG_S))
+            await asyncio.sleep(0)  # it drains
+            engine.release()
+            await closing
             assert (await task).cost_micro == 20
 
     asyncio.run(story())

@@ -4,14 +4,25 @@ import asyncio
 import time
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from limner.engine.fake import FakeEngine
 from limner.store import jobs, keys, leases, ledger
 from limner.usecases import books
 from tests.store.databases import customer
 from tests.usecases.house import balance, generation, house, order
-from tests.waiting import until
+from tests.waiting import HeldEngine, until
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """A keeper that looks ten times a second, though its lease is a minute long."""
+    monkeypatch.setattr("limner.usecases.keeper.RENEWALS", 600)
+
+
+def expiry(database):
+    """When the only lease ends, in seconds since 1970."""
+    with database.read() as conn:
+        return conn.execute(select(leases.leases.c.expires_at)).scalar()
 
 
 def status_of(database, request_id):
@@ -20,32 +31,38 @@ def status_of(database, request_id):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-def test_a_lease_is_renewed_while_its_process_lives(database, tmp_path):
+def test_a_lease_is_renewed_while_its_process_lives(database, tmp_path, often):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.05)
-        async with house(database, tmp_path, engine=engine, lease_s=1) as generate:
-            outcome = await generate.run(key, order(steps=40))  # longer than the lease
-            assert outcome.cost_micro
+        engine = HeldEngine()
+        async with house(database, tmp_path, engine=engine) as generate:
+            drawing = asyncio.create_task(generate.run(key, order()))
+            first = expiry(database)
+            await until(lambda: expiry(database) > first)
+            second = expiry(database)
+            await until(lambda: expiry(database) > second)
+            engine.release()
+            assert (await drawing).cost_micro
 
     asyncio.run(story())
 
 
-def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path):
+def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path, often):
     """As after a suspended process wakes up: others may have its work by then."""
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
-        async with house(database, tmp_path, engine=engine, lease_s=1) as generate:
+        engine = HeldEngine()
+        async with house(database, tmp_path, engine=engine) as generate:
             lost = generate.studio.keeper.lease_id
-            task = asyncio.create_task(generate.run(key, order(steps=150)))
+            task = asyncio.create_task(generate.run(key, order()))
             await until(lambda: engine.status().running)
             with database.begin() as conn:
                 leases.close(conn, lost)
             with pytest.raises(books.Interrupted):
                 await task
+            engine.release()
             await until(lambda: not engine.status().running)
             assert generate.studio.keeper.lease_id != lost
             assert balance(database, key).available_micro == 100_000
@@ -58,7 +75,7 @@ def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path)
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine = HeldEngine()
         async with house(database, tmp_path, engine=engine) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=20)))
             await until(lambda: engine.status().running)
@@ -69,6 +86,7 @@ def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path)
             await asyncio.sleep(0.01)
             with database.begin() as conn:
                 books.recover(conn, hold_id)
+            engine.release()
             with pytest.raises(Exception, match="was resolved before"):
                 await task
             assert status_of(database, request_id) == "FAILED"
@@ -77,14 +95,14 @@ def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path)
     assert balance(database, key).available_micro == 100_000
 
 
-def test_a_request_whose_settlement_failed_is_found_again(database, tmp_path, monkeypatch):
+def test_a_request_whose_settlement_failed_is_found_again(database, tmp_path, monkeypatch, often):
     key = customer(database, 1000)
 
     def broken(*_):
         raise OSError("the database is away")
 
     async def story():
-        async with house(database, tmp_path, lease_s=1) as generate:
+        async with house(database, tmp_path) as generate:
             monkeypatch.setattr("limner.usecases.keeper.UNSEEN_S", 0.0)
             with monkeypatch.context() as patched:
                 patched.setattr(books, "settle", broken)
@@ -139,6 +157,6 @@ def test_recovery_does_not_stand_in_the_way_of_new_holds(database):
     if database.engine.dialect.name == "sqlite":
         return  # one writer at a time
     with database.begin() as recovering, database.begin() as accepting:
-        accepting.execute(text("SET lock_timeout = '2s'"))
+        accepting.execute(text("SET lock_timeout = '30s'"))
         assert leases.is_dead(recovering, "hold_old", time.time() + 3600)
         ledger.hold(accepting, key.account_id, 4, id="hold_new", lease_id=lease)

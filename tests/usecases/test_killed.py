@@ -17,6 +17,7 @@ from limner.store.db import Database
 from limner.store.schema import requests
 from tests.store.databases import customer
 from tests.usecases.mortal import LEASE_S
+from tests.waiting import LONG_S, wait_until
 
 ROOT = Path(__file__).parents[2]
 GRANTED = 1_000_000
@@ -97,14 +98,12 @@ def test_a_killed_servers_holds_come_back_from_a_living_sibling(url, database, t
     assert doomed.ready.wait(60)
     living = Mortal(url, tmp_path, key, {"sync": [], "queued": ["late"]}, given)
     with_holds = Database.open(url)
-    deadline = time.monotonic() + 20
-    while held(with_holds, key) < 5 * PRICE and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait_until(lambda: held(with_holds, key) >= 5 * PRICE or doomed.process.poll() is not None)
     doomed.kill()
-    assert living.process.wait(30) == 0
+    assert living.process.wait(LONG_S) == 0
     living.reader.join()
     second = Mortal(url, tmp_path, key, names, given)
-    assert second.process.wait(60) == 0
+    assert second.process.wait(LONG_S) == 0
     second.reader.join()
     with_holds.close()
     expect_exact(database, tmp_path, key, {**names, "queued": ["late"]}, given)

@@ -27,7 +27,7 @@ from tests.usecases.house import (
     order,
     queue_of,
 )
-from tests.waiting import until
+from tests.waiting import LONG_S, HeldEngine, until
 
 # Their prices differ: the second has two prompts, the third twice the steps.
 MIXED = (
@@ -150,13 +150,16 @@ def test_a_retry_waits_for_what_is_being_drawn(database, tmp_path):
     key = customer(database)
 
     async def story():
-        begun, engine = asyncio.Event(), FakeEngine(step_s=0.05)
+        begun, engine = asyncio.Event(), HeldEngine()
         async with house(database, tmp_path, engine=engine) as generate:
             wanted = order(lines=MIXED, key="k", body="a" * 64, on_event=lambda _: begun.set())
             first = asyncio.create_task(generate.run(key, wanted))
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(LONG_S):
                 await begun.wait()
-                again = await generate.recall(key, "k", "a" * 64)
+                recalling = asyncio.create_task(generate.recall(key, "k", "a" * 64))
+                await asyncio.sleep(0)  # it asks
+                engine.release()
+                again = await recalling
             assert again.replayed
             assert again.pictures == (await first).pictures
 
@@ -184,18 +187,19 @@ def test_a_cancelled_call_stops_all_its_lines(database, tmp_path):
     key = customer(database)
 
     async def story():
-        begun, engine = asyncio.Event(), FakeEngine(step_s=0.05)
+        begun, engine = asyncio.Event(), HeldEngine()
         async with queue_of(database, tmp_path, engine=engine) as queue:
             generate, names = queue._generate, []
-            lines = [generation("long", steps=150), generation("longer", steps=150, width=128)]
+            lines = [generation("one"), generation("two", width=128)]
             wanted = order(lines=lines, on_event=lambda _: begun.set())
             run = generate.run(key, replace(wanted, on_stored=names.append))
             waiting = asyncio.create_task(run)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(LONG_S):
                 await begun.wait()
                 await queue.cancel(key, names[0])
                 with pytest.raises(Aborted):
                     await waiting
+                engine.release()
                 await until(lambda: engine.status().running + engine.status().waiting == 0)
 
     before = balance(database, key)

@@ -18,7 +18,7 @@ from limner.errors import (
 from limner.store import images, jobs, leases
 from tests.store.databases import customer
 from tests.usecases.house import balance, finished, order, queue_emptied, queue_of
-from tests.waiting import until
+from tests.waiting import LONG_S, HeldEngine, until
 
 PRICE = 4
 
@@ -174,15 +174,16 @@ def test_cancel_in_every_state(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine = HeldEngine()
         async with queue_of(database, tmp_path, engine=engine, works=False) as queue:
             queued = await queue.submit(key, order())
             assert (await queue.cancel(key, queued.job.id)).job.status == "CANCELLED"
             assert (await queue.cancel(key, queued.job.id)).job.status == "CANCELLED"
             await queue.start()
-            running = await queue.submit(key, order(steps=150))
+            running = await queue.submit(key, order())
             await until(lambda: engine.status().running)
             assert (await queue.cancel(key, running.job.id)).job.status == "CANCELLED"
+            engine.release()
             await until(lambda: not engine.status().running)
             assert balance(database, key).available_micro == 100_000
             done = await queue.submit(key, order())
@@ -199,16 +200,17 @@ def test_another_process_can_cancel(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine = HeldEngine()
         async with (
             queue_of(database, tmp_path, engine=engine) as working,
             queue_of(database, tmp_path, works=False) as asking,
         ):
-            accepted = await working.submit(key, order(steps=150))
+            accepted = await working.submit(key, order())
             await until(lambda: engine.status().running)
             await asking.cancel(key, accepted.job.id)
-            await until(lambda: not engine.status().running)
             await until(lambda: not working.studio.running)
+            engine.release()
+            await until(lambda: not engine.status().running)
 
     asyncio.run(story())
 
@@ -237,9 +239,9 @@ def test_closing_puts_work_back_without_counting_the_try(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        engine = FakeEngine(step_s=0.05)
+        engine = HeldEngine()
         async with queue_of(database, tmp_path, engine=engine, empty=False) as queue:
-            accepted = await queue.submit(key, order(steps=100))
+            accepted = await queue.submit(key, order())
             await until(lambda: engine.status().running)
         with database.read() as conn:
             job = jobs.find(conn, accepted.job.id)
@@ -257,12 +259,12 @@ def test_closing_at_the_moment_of_being_woken(database, tmp_path, ticks):
 
     async def story():
         async with queue_of(database, tmp_path) as queue:
-            await asyncio.sleep(0.1)  # it waits now, with nothing to draw
+            await until(lambda: queue._wake._waiters)  # it waits, with nothing to draw
             queue._wake.set()
             for _ in range(ticks):
                 await asyncio.sleep(0)
 
-    asyncio.run(asyncio.wait_for(story(), 5))
+    asyncio.run(asyncio.wait_for(story(), LONG_S))
 
 
 def test_what_comes_while_the_queue_is_looked_at_is_not_overlooked(database, tmp_path, monkeypatch):
@@ -284,7 +286,7 @@ def test_what_comes_while_the_queue_is_looked_at_is_not_overlooked(database, tmp
 
             monkeypatch.setattr(queue, "_claim", held_claim)
             queue._wake.set()
-            await asyncio.wait_for(looked.wait(), 60)
+            await asyncio.wait_for(looked.wait(), LONG_S)
             accepted = await queue.submit(key, order())
             stored.set()
             assert (await finished(queue, key, accepted.job.id)).job.status == "COMPLETED"
@@ -377,9 +379,9 @@ def test_what_a_key_has_running_by_surface(database, tmp_path):
     key, other = customer(database), customer(database)
 
     async def story():
-        engine = FakeEngine(step_s=0.02)
+        engine = HeldEngine()
         async with queue_of(database, tmp_path, engine=engine) as queue:
-            accepted = await queue.submit(key, order(steps=100))
+            accepted = await queue.submit(key, order())
             await until(lambda: engine.status().running)
             assert queue.running(key, "test") == [accepted.job.id]
             assert queue.running(key, "other surface") == queue.running(other, "test") == []

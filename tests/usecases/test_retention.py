@@ -15,6 +15,7 @@ from limner.usecases.gallery import Gallery
 from limner.usecases.retention import Retention
 from tests.store.databases import customer
 from tests.usecases.house import files, house, order
+from tests.waiting import until
 
 
 def age(database, request_id, days):
@@ -124,9 +125,7 @@ def test_it_sweeps_in_the_background(database, tmp_path):
             age(database, outcome.request_id, 2)
             retention = Retention(generate.studio)
             await retention.start()
-            async with asyncio.timeout(5):
-                while files(tmp_path):
-                    await asyncio.sleep(0.01)
+            await until(lambda: not files(tmp_path))
             await retention.close()
 
     asyncio.run(story())
