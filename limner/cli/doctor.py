@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import typer
 
-from limner.cli import options, terminal
+from limner.cli import checks, options, terminal
 from limner.cli.configured import MODEL, PLACE, configured
 from limner.errors import LimnerError
 from limner.settings import Settings, without_password
@@ -53,7 +52,7 @@ def doctor(as_json: options.Json = False, *, settings: Settings) -> None:
 
 def examine(chosen: Settings) -> Iterator[Finding]:
     """Every check in turn; a check that raises has failed and does not stop the others."""
-    checks: dict[str, Callable[[Settings], Finding]] = {
+    examined: dict[str, Callable[[Settings], Finding]] = {
         "versions": _versions,
         "device": _device,
         "number type": _number_type,
@@ -62,7 +61,7 @@ def examine(chosen: Settings) -> Iterator[Finding]:
         "database": _database,
         "model": _model,
     }
-    for name, check in checks.items():
+    for name, check in examined.items():
         try:
             yield check(chosen)
         except (LimnerError, OSError, ImportError, RuntimeError) as error:
@@ -101,9 +100,7 @@ def _number_type(chosen: Settings) -> Finding:
 
 
 def _data_folder(chosen: Settings) -> Finding:
-    place = _nearest(chosen.data_dir)
-    with tempfile.TemporaryFile(dir=place):
-        pass
+    place = checks.folders_to_be(chosen)
     detail = str(chosen.data_dir)
     if place != chosen.data_dir:
         detail += " (will be made by the first start)"
@@ -111,30 +108,23 @@ def _data_folder(chosen: Settings) -> Finding:
 
 
 def _disk(chosen: Settings) -> Finding:
-    free = shutil.disk_usage(_nearest(chosen.data_dir)).free
+    free = shutil.disk_usage(checks.nearest(chosen.data_dir)).free
     state = "ok" if free >= LOW_DISK else "warning"
     facts = {"free_bytes": free, "keep_max_bytes": chosen.keep_max_mib * 2**20}
     return Finding("disk", state, f"{free / 2**30:.1f} GiB free for pictures", facts)
 
 
 def _database(chosen: Settings) -> Finding:
-    from sqlalchemy import create_engine, make_url, text
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy import make_url
+
+    from limner.store.db import Database
 
     shown = without_password(chosen.database_url)
     url = make_url(chosen.database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return Finding("database", "ok", f"{shown} (will be made by the first start)", {})
-    engine = create_engine(url)
     start = time.perf_counter()
-    try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError as error:
-        # The driver's own words may repeat the password; its class never does.
-        return Finding("database", "failed", f"{shown}: {type(error).__name__}", {})
-    finally:
-        engine.dispose()
+    Database.check(chosen.database_url)
     seconds = time.perf_counter() - start
     return Finding("database", "ok", f"{shown}, {1000 * seconds:.0f} ms", {"seconds": seconds})
 
@@ -154,8 +144,3 @@ def _model(chosen: Settings) -> Finding:
         f"loaded in {seconds:.1f} s, licence {info.licence}"
     )
     return Finding("model", "ok", detail, info.as_dict() | {"seconds": seconds})
-
-
-def _nearest(path: Path) -> Path:
-    """The path, or the closest folder above it that exists."""
-    return next(place for place in (path, *path.absolute().parents) if place.is_dir())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from limner.cli import terminal
+from limner.cli import checks, terminal
 from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine import request as engine_request
 from limner.engine.loop import ThreadEngine
@@ -36,7 +36,11 @@ class Work:
 
 @contextmanager
 def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
-    """An engine that is ready; how many rows run together is measured only for many pictures."""
+    """An engine that is ready; how many rows run together is measured only for many pictures.
+
+    Raises before PyTorch is imported what can be known without it.
+    """
+    checks.model(settings)
     load = loader(
         settings.model,
         vae=settings.vae,

@@ -10,6 +10,7 @@ import typer
 
 from limner.cli import options, terminal
 from limner.cli.configured import configured
+from limner.errors import CheckpointError
 from limner.settings import Settings
 
 app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=True)
@@ -66,6 +67,9 @@ def import_model(
 
     A pickle (.ckpt) is read without running any of its code; one that needs code is refused.
     """
+    from limner.engine import importable
+
+    importable.check(file, models_dir(settings), name, precision)  # before PyTorch is imported
     from limner.engine.importing import import_checkpoint
 
     made = import_checkpoint(
@@ -89,64 +93,80 @@ def models_dir(settings: Settings) -> Path:
 def inspect(path: Path) -> dict[str, Any]:
     """The facts of a file or folder as plain JSON types.
 
+    ``loadable`` is what ``weights.load`` would find, and ``refusal`` what it would say.
+
     Raises:
         CheckpointError: it cannot be read at all; a LoRA or an SDXL file is described, not raised.
     """
-    from limner.engine.inspection import DESCRIPTIONS, SD15_PARAMETERS, kind_of, read_header
-    from limner.engine.layouts import read_layout
+    facts = _folder_facts(path) if path.is_dir() else _file_facts(path)
+    refusal = _refusal(path)
+    return facts | {"loadable": refusal is None, "refusal": refusal}
 
-    if path.is_dir():
-        return _folder_facts(path)
+
+def _refusal(path: Path) -> str | None:
+    """Why the engine would not load it; PyTorch is asked only where the headers tell nothing."""
+    from limner.engine import layouts
+
+    try:
+        layout, parts = layouts.chosen(path, None)
+        if path.resolve() == layouts.EMBEDDED:
+            return None  # the package's own, which its tests load
+        from limner.engine import weights
+
+        weights.verify(layout, parts)
+    except CheckpointError as error:
+        return str(error)
+    return None
+
+
+def _file_facts(path: Path) -> dict[str, Any]:
+    from limner.engine.digests import sha256
+    from limner.engine.inspection import DESCRIPTIONS, TEXT, UNET, VAE, kind_of, read_header
+    from limner.engine.layouts import provenance
+
     header = read_header(path)
     kind = kind_of(header)
     facts: dict[str, Any] = {
         "path": str(path),
         "kind": kind,
         "description": DESCRIPTIONS[kind],
-        "loadable": kind == "sd1",
         "precision": header.precision,
         "bytes": path.stat().st_size,
-        "sha256": _sha256(path),
+        "sha256": sha256(path),
         "tensors": len(header.tensors),
         "parameters": {"all": header.parameters("")},
     }
     if kind != "sd1":
         return facts
-    from limner.engine.inspection import TEXT, UNET, VAE
-
     prefixes = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
     counts = {part: header.parameters(prefix) for part, prefix in prefixes.items()}
-    facts["parameters"] = counts
-    facts["size_of_sd15"] = counts == SD15_PARAMETERS
-    return facts | _licence_facts(path, read_layout(path).licence)
+    return facts | _size_facts(counts) | _licence_facts(path, provenance(path).get("licence"))
 
 
 def _folder_facts(path: Path) -> dict[str, Any]:
     from limner.engine.digests import folder_sha256
-    from limner.engine.inspection import DESCRIPTIONS, SD15_PARAMETERS, read_header
+    from limner.engine.inspection import DESCRIPTIONS, read_header
     from limner.engine.layouts import read_layout
 
     layout = read_layout(path)
     headers = {name: [read_header(f) for f in part.files] for name, part in layout.parts.items()}
     counts = {name: sum(h.parameters("") for h in found) for name, found in headers.items()}
-    return {
+    facts = {
         "path": str(path),
         "kind": "sd1",
         "description": DESCRIPTIONS["sd1"],
-        "loadable": True,
         "precision": layout.precision,
         "bytes": sum(file.stat().st_size for file in layout.files),
         "sha256": folder_sha256(path, layout.files),
         "tensors": sum(len(h.tensors) for found in headers.values() for h in found),
-        "parameters": counts,
-        "size_of_sd15": counts == SD15_PARAMETERS,
-    } | _licence_facts(path, layout.licence)
+    }
+    return facts | _size_facts(counts) | _licence_facts(path, layout.licence)
 
 
-def _sha256(path: Path) -> str:
-    from limner.engine.digests import sha256
+def _size_facts(counts: dict[str, int]) -> dict[str, Any]:
+    from limner.engine.inspection import SD15_PARAMETERS
 
-    return sha256(path)
+    return {"parameters": counts, "size_of_sd15": counts == SD15_PARAMETERS}
 
 
 def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:
@@ -195,6 +215,8 @@ def _as_lines(facts: dict[str, Any]) -> str:
     shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
     if "attribution" in facts:
         shown["attribution"] = "; ".join(facts["attribution"]) or "none named"
+    if facts["refusal"] is None:
+        del shown["refusal"]
     words = {True: "yes", False: "no"}
     return "\n".join(
         f"{name.replace('_', ' '):<26}{words[value] if isinstance(value, bool) else value}"

@@ -13,8 +13,7 @@ def serve(settings: Settings) -> None:
     Every option but --config can also be given as a LIMNER_* variable or in a TOML file: see
     docs/settings.md.
     """
-    from limner.cli import serving
-    from limner.engine import layouts
+    from limner.cli import checks, serving
 
-    layouts.check(settings.model, settings.vae)  # a wrong file stops the start, not the first call
+    checks.model(settings)  # a wrong file stops the start, not the first call
     serving.run(settings)

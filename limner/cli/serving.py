@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from limner import logs
-from limner.cli import hints, terminal
+from limner.cli import checks, hints, terminal
 from limner.cli.process import allow_files, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
@@ -52,7 +52,7 @@ def run(settings: Settings) -> None:
     share_arenas()
     sockets = listen(settings.host, settings.port)  # first: a taken port should cost no time
     settings = _with_port(settings, sockets[0].getsockname()[1])
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    checks.folders(settings)
     allow_files(2 * settings.connections_max + FILES)
     database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     first_key = _first_key(settings, database)

@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 
 from limner.domain import licences
-from limner.engine import weights
+from limner.engine import importable, weights
 from limner.engine.digests import compute
 from limner.engine.inspection import (
     DESCRIPTIONS,
@@ -36,13 +36,11 @@ from limner.engine.inspection import (
     TensorInfo,
     kind_of,
     looks_pickled,
-    read_header,
 )
 from limner.engine.layouts import ASSETS, PROVENANCE, read_layout, read_vae
 from limner.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
-PRECISIONS = ("keep", "float16")
 _LONG = (torch.float32, torch.float64)
 _KEPT = {"sd1": (UNET, VAE, TEXT), "vae": (VAE, "encoder.", "decoder.", "quant_conv.", "post_")}
 
@@ -81,12 +79,8 @@ def import_checkpoint(
     Raises:
         CheckpointError: the file cannot be imported, or the name is taken.
     """
-    name = _name(name or source.stem)
-    target = models / name
-    if target.exists():
-        raise _taken(target)
-    if precision not in PRECISIONS:
-        raise CheckpointError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}.")
+    target = importable.check(source, models, name, precision)
+    name = target.name
     tensors = _open(source)
     kind = _kind(source, tensors)
     changes = _reduce(source, tensors, kind, precision)
@@ -100,25 +94,10 @@ def import_checkpoint(
     return Imported(target / file.name, papers)
 
 
-def _taken(target: Path) -> CheckpointError:
-    return CheckpointError(f"{target} exists already; choose another name with --name.")
-
-
-def _name(name: str) -> str:
-    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|\0'):
-        raise CheckpointError(f"{name!r} cannot be the name of a folder.")
-    return name
-
-
 def _open(source: Path) -> Tensors:
     """The file's tensors, lying in the file where its format allows."""
-    if not source.is_file():
-        raise CheckpointError(f"{source} is not a file.")
     if looks_pickled(source):
         return _unpickle(source)
-    if source.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
-        raise CheckpointError(f"{source.name} is not a PyTorch checkpoint.")
-    read_header(source)
     return weights.read_tensors(source)
 
 
@@ -194,7 +173,8 @@ def _check(file: Path, kind: str) -> None:
     if kind == "vae":
         weights.verify_part("vae", read_vae(file))
     else:
-        weights.verify(read_layout(file))
+        layout = read_layout(file)
+        weights.verify(layout, layout.parts)
 
 
 def _provenance(
@@ -237,7 +217,7 @@ def _new_folder(target: Path) -> Iterator[Path]:
             folder.rename(target)
         except OSError as error:
             if target.exists():  # another import was quicker
-                raise _taken(target) from error
+                raise importable.taken(target) from error
             raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)

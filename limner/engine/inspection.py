@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from limner.errors import CheckpointError
 
 MAX_HEADER = 100_000_000  # the format's own limit, bytes
@@ -113,7 +115,7 @@ def read_header(path: Path) -> Header:
     """The header of a whole safetensors file.
 
     Raises:
-        CheckpointError: the file is missing, empty, cut short, foreign or a pickle.
+        CheckpointError: the file is missing, empty, cut short, foreign, a pickle or damaged.
     """
     try:
         size = path.stat().st_size
@@ -132,7 +134,18 @@ def read_header(path: Path) -> Header:
         raise CheckpointError(f"{path} cannot be opened: {reason}.") from error
     except ValueError as error:
         raise CheckpointError(f"{path.name} has a damaged safetensors header.") from error
-    return _parse(path, header, size, 8 + length)
+    found = _parse(path, header, size, 8 + length)
+    _open(path)
+    return found
+
+
+def _open(path: Path) -> None:
+    """Raise CheckpointError for what loading would refuse: gaps, overlaps, bytes too many."""
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path.name} is damaged: {error}.") from error
 
 
 def _refuse_foreign(path: Path, start: bytes) -> None:

@@ -84,12 +84,25 @@ def read_layout(path: Path) -> Layout:
 
 
 def check(model: Path | None, vae: Path | None) -> None:
-    """Raise CheckpointError at once for what ``weights.load`` would refuse by its header."""
+    """Raise CheckpointError at once, without PyTorch, for what its headers tell against a file."""
+    chosen(model, vae)
+
+
+def chosen(model: Path | None, vae: Path | None) -> tuple[Layout, Mapping[str, Part]]:
+    """What is to be loaded: a layout, and its parts with the VAE that was named.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or something else.
+    """
     layout = read_layout(model or EMBEDDED)
+    parts = dict(layout.parts)
     if vae is not None:
-        read_vae(vae)
+        parts["vae"] = read_vae(vae)
     elif "vae" not in layout.parts:
         raise CheckpointError(f"{layout.path.name} holds no VAE; name one with --vae.")
+    for file in {file for part in parts.values() for file in part.files}:
+        read_header(file)
+    return layout, parts
 
 
 def read_vae(path: Path) -> Part:

@@ -31,7 +31,7 @@ from limner.domain.model import ModelInfo
 from limner.engine import probe
 from limner.engine.digests import folder_sha256, sha256
 from limner.engine.inspection import TEXT, UNET, VAE, read_header
-from limner.engine.layouts import EMBEDDED, Layout, Part, check, read_layout, read_vae
+from limner.engine.layouts import EMBEDDED, Layout, Part, chosen, read_vae
 from limner.engine.shapes import SD15, read_json
 from limner.errors import CheckpointError
 
@@ -80,15 +80,11 @@ def load(
     """
     device = probe.choose_device(device)
     vae_path = Path(vae) if vae else None
-    check(Path(path) if path else None, vae_path)
-    layout = read_layout(Path(path) if path else EMBEDDED)
-    parts = dict(layout.parts)
-    if vae_path:
-        parts["vae"] = read_vae(vae_path)
+    layout, parts = chosen(Path(path) if path else None, vae_path)
     betas = _betas(layout)
     dtype = probe.choose_dtype(dtype, device)
     models = {name: _build(name, part, device, dtype) for name, part in parts.items()}
-    tokenizer = CLIPTokenizer.from_pretrained(layout.tokenizer, local_files_only=True)
+    tokenizer = _tokenizer(layout)
     _check_fit(layout, models, tokenizer)
     config = models["vae"].config
     return Checkpoint(
@@ -113,10 +109,11 @@ def _betas(layout: Layout) -> dict[str, Any]:
     return {name: layout.scheduler.get(name, standard[name]) for name in _BETAS}
 
 
-def verify(layout: Layout) -> None:
-    """Raise CheckpointError unless every tensor is there in its shape; no weights are read."""
-    for name, part in layout.parts.items():
-        verify_part(name, part)
+def verify(layout: Layout, parts: Mapping[str, Part]) -> None:
+    """Raise CheckpointError exactly where ``load`` would; no weights are read. The VAE may lack."""
+    _betas(layout)
+    models = {name: _prepare(name, part)[0] for name, part in parts.items()}
+    _check_fit(layout, models, _tokenizer(layout))
 
 
 def verify_part(name: str, part: Part) -> None:
@@ -226,8 +223,15 @@ def _compare(name: str, part: Part, expected: Tensors, found: Tensors) -> None:
             )
 
 
+def _tokenizer(layout: Layout) -> CLIPTokenizer:
+    try:
+        return CLIPTokenizer.from_pretrained(layout.tokenizer, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{layout.tokenizer} holds no usable tokenizer: {error}") from error
+
+
 def _check_fit(layout: Layout, models: Mapping[str, Any], tokenizer: CLIPTokenizer) -> None:
-    unet, text, vae = (models[name].config for name in ("unet", "text_encoder", "vae"))
+    unet, text = models["unet"].config, models["text_encoder"].config
     name = layout.path.name
     if unet.cross_attention_dim != text.hidden_size:
         raise CheckpointError(
@@ -239,10 +243,10 @@ def _check_fit(layout: Layout, models: Mapping[str, Any], tokenizer: CLIPTokeniz
             f"{name}: the tokenizer knows {len(tokenizer)} tokens, the text encoder "
             f"{text.vocab_size}."
         )
-    if vae.latent_channels != unet.in_channels:
+    channels = models["vae"].config.latent_channels if "vae" in models else unet.in_channels
+    if channels != unet.in_channels:
         raise CheckpointError(
-            f"{name}: the VAE has {vae.latent_channels} latent channels, the UNet "
-            f"{unet.in_channels}."
+            f"{name}: the VAE has {channels} latent channels, the UNet {unet.in_channels}."
         )
 
 

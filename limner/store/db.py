@@ -14,16 +14,25 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store.schema import is_sqlite
 from limner.store.sql import lock_start
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -50,19 +59,22 @@ class Database:
         """Connect to ``url`` and bring its tables up to date.
 
         Raises ``SettingsError`` for a URL that is malformed or names another kind of database,
-        for one where nothing answers, and for a database written by a newer Limner.
+        for one where nothing answers, that is damaged or is not Limner's, and for a database
+        written by a newer Limner.
         """
         engine = _engine(_parse(url), pool_size)
         database = cls(engine)
-        try:
+        with _opening(engine):
             _migrate(database)
-        except DatabaseUnavailable as error:
-            engine.dispose()
-            raise SettingsError(f"The database cannot be opened: {_reason(error)}") from error
-        except BaseException:
-            engine.dispose()
-            raise
         return database
+
+    @classmethod
+    def check(cls, url: str) -> None:
+        """Raise what ``open`` would raise for a database that is there, and change nothing."""
+        engine = create_engine(_parse(url), hide_parameters=True)
+        with _opening(engine), engine.connect() as connection:
+            _check_revision(_revision(connection), _scripts())
+        engine.dispose()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -105,6 +117,20 @@ def _troubles() -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _opening(engine: Engine) -> Iterator[None]:
+    """Whatever keeps a database from being used, as a sentence for who started the program."""
+    try:
+        yield
+    except (DatabaseUnavailable, SQLAlchemyError) as error:
+        engine.dispose()
+        place = engine.url.render_as_string(hide_password=True)
+        raise SettingsError(f"The database cannot be opened: {_reason(error)} ({place})") from error
+    except BaseException:
+        engine.dispose()
+        raise
+
+
 def _is_ours(error: OperationalError) -> bool:
     """SQLite reports mistakes in SQL, too, as operational errors; PostgreSQL does not."""
     name = getattr(error.orig, "sqlite_errorname", "")
@@ -113,8 +139,8 @@ def _is_ours(error: OperationalError) -> bool:
 
 def _reason(error: BaseException) -> str:
     """The first line of what a driver said; it quotes no password."""
-    cause = error.__cause__
-    said = cause.orig if isinstance(cause, OperationalError) else error
+    cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+    said = cause.orig if isinstance(cause, DBAPIError) else error
     return f"{str(said).strip().partition(chr(10))[0]}."
 
 
@@ -221,23 +247,34 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _migrate(database: Database) -> None:
     from alembic import command
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    config = _scripts()
     with database.begin() as connection:
         lock_start(connection)
         found = _revision(connection)
         database.new = found is None
-        if found is not None and found not in known:
-            raise SettingsError(
-                f"The database has revision {found}, which this Limner does not know: "
-                "it was written by a newer one. Upgrade Limner, or use another database."
-            )
+        _check_revision(found, config)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _scripts() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _check_revision(found: str | None, config: Config) -> None:
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise SettingsError(
+            f"The database has revision {found}, which this Limner does not know: "
+            "it was written by a newer one. Upgrade Limner, or use another database."
+        )
 
 
 def _revision(connection: Connection) -> str | None:

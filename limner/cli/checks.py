@@ -1,0 +1,54 @@
+"""What can be known before anything heavy is imported: a start that cannot work costs no time."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from limner.errors import SettingsError
+from limner.settings import Settings
+
+
+def model(settings: Settings) -> None:
+    """Raise unless the model's and the VAE's files and the device can be what is asked for."""
+    from limner.engine import devices, layouts
+
+    devices.check(settings.device)
+    layouts.check(settings.model, settings.vae)
+
+
+def folders(settings: Settings) -> None:
+    """Make the folders that the server writes to. Raises ``SettingsError`` where it cannot."""
+    for name, path in (("data_dir", settings.data_dir), ("its pictures", settings.pictures_dir)):
+        with _writing(name, path):
+            path.mkdir(parents=True, exist_ok=True)
+            _try(path)
+
+
+def folders_to_be(settings: Settings) -> Path:
+    """The same, but nothing is made: the folder that is there, to hold the others."""
+    for name, path in (("data_dir", settings.data_dir), ("its pictures", settings.pictures_dir)):
+        with _writing(name, path):
+            _try(nearest(path))
+    return nearest(settings.data_dir)
+
+
+def nearest(path: Path) -> Path:
+    """The path, or the closest one above it that exists."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
+@contextmanager
+def _writing(name: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = str(error.strerror).lower()
+        raise SettingsError(f"{name}: {path} cannot be written to: {reason}.") from error
+
+
+def _try(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder):
+        pass
