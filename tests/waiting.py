@@ -6,20 +6,27 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from limner.engine.fake import FakeEngine
 from limner.engine.request import Image
 
+T = TypeVar("T")
 LONG_S = 60.0
+
+
+def wait_for(look: Callable[[], T], good: Callable[[T], Any]) -> T:
+    """Block until what is looked at is good, and return it; ``AssertionError`` after a minute."""
+    deadline = time.monotonic() + LONG_S
+    while not good(seen := look()):
+        assert time.monotonic() < deadline, f"after a minute it is still {seen}"
+        time.sleep(0.005)
+    return seen
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
     """Block until something is true; ``AssertionError`` after a minute."""
-    deadline = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not become true within a minute"
-        time.sleep(0.005)
+    wait_for(condition, bool)
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -123,7 +123,7 @@ class FakeEngine(ThreadEngine):
 
         super().__init__(load, max_queue=max_queue)
 
-    def wait_ready(self, timeout_s: float = 5.0) -> FakeEngine:
+    def wait_ready(self, timeout_s: float = 60.0) -> FakeEngine:
         """Block until the engine takes requests; returns itself."""
         deadline = time.monotonic() + timeout_s
         while not self.status().ready:

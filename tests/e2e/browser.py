@@ -6,7 +6,6 @@ import base64
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from limner import imaging
 from limner.cli import serving
@@ -26,6 +25,9 @@ from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
 from tests.e2e.servers import free_port
+from tests.waiting import LONG_S, wait_until
+
+expect.set_options(timeout=LONG_S * 1000)
 
 SPRITE_MODEL = replace(FAKE_MODEL, name="Fake painter", sprite_pixels=16)
 ARGUMENTS = (
@@ -66,7 +68,7 @@ class Playground:
         return plain
 
     def api(self, key: str) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers={"x-api-key": key}, timeout=20)
+        return httpx.Client(base_url=self.url, headers={"x-api-key": key}, timeout=LONG_S)
 
     def slow_down(self, step_s: float) -> None:
         self.engine.fake.step_s = step_s
@@ -83,11 +85,10 @@ def playground(folder: Path, model: ModelInfo = SPRITE_MODEL) -> Iterator[Playgr
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    wait_until(lambda: server.started)
     yield Playground(url, database, engine)
     server.should_exit = True
-    thread.join(20)
+    thread.join(LONG_S)
     engine.close()
     database.close()
 
@@ -100,7 +101,7 @@ class Visitor:
         self.complaints: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._heard)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(LONG_S * 1000)
         page.goto(place.url + "/")
         if key:
             page.fill("#key", key)

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import limner.client
 from limner.imaging import read_metadata
 from tests.e2e import servers
 from tests.e2e.servers import Server
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = json.loads((ROOT / "examples" / "published.json").read_text())
@@ -171,10 +171,8 @@ def test_the_python_client_draws_shows_and_replays(server: Server, tmp_path: Pat
 def test_the_printed_curl_draws_when_pasted(server: Server, tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
-    deadline = time.monotonic() + 10  # it is printed a moment after the server is ready
-    while not (printed := re.search(r"curl -o knight\.jpg(?s:.*?)}'", server.log.read_text())):
-        assert time.monotonic() < deadline, server.log.read_text()
-        time.sleep(0.1)
+    command = r"curl -o knight\.jpg(?s:.*?)}'"  # printed a moment after the server is ready
+    printed = wait_for(lambda: re.search(command, server.log.read_text()), bool)
     subprocess.run(["sh", "-c", printed[0]], cwd=tmp_path, check=True, capture_output=True)
     assert Image.open(tmp_path / "knight.jpg").size == (512, 768)
 

@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 from limner import imaging
 from limner.imaging import Metadata
 from tests.e2e.browser import Playground, Visitor, a_picture, drop
+from tests.waiting import LONG_S
 
 
 def sent(page) -> list[dict]:
@@ -228,7 +229,7 @@ def test_copied_requests_work_when_pasted(visit, place: Playground, tmp_path):
         folder = tmp_path / language
         folder.mkdir()
         done = subprocess.run(
-            command, input=text, text=True, cwd=folder, capture_output=True, timeout=30
+            command, input=text, text=True, cwd=folder, capture_output=True, timeout=LONG_S
         )
         assert done.returncode == 0, done.stderr
         again = imaging.read_image((folder / "picture.png").read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from limner.engine import weights
 from limner.engine.loop import ThreadEngine
 from limner.engine.runner import Runner
 from limner.engine.weights import Checkpoint
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,6 @@ def untouched() -> Checkpoint:
 @pytest.fixture(scope="module")
 def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
     made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
-    while not made.status().ready:
-        time.sleep(0.01)
+    wait_until(lambda: made.status().ready)
     yield made
     made.close()

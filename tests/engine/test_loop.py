@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +20,7 @@ from limner.errors import (
     Unavailable,
 )
 from tests.engine.factories import make_request
+from tests.waiting import LONG_S, HeldEngine, wait_until
 
 
 @pytest.fixture
@@ -61,10 +61,11 @@ def test_previews_are_made_while_somebody_watches(engine: FakeEngine) -> None:
 
 
 def test_requests_share_steps() -> None:
-    engine = FakeEngine(step_s=0.005).wait_ready()
+    engine = HeldEngine().wait_ready()
     requests = [make_request(owner=f"k{n}", steps=20 + n) for n in range(8)]
     for request in requests:
         engine.submit(request)
+    engine.release()
     for request in requests:
         request.sink.wait()
     engine.close()
@@ -75,7 +76,7 @@ def test_requests_share_steps() -> None:
 
 
 def test_a_fault_loses_only_the_culprit() -> None:
-    engine = FakeEngine(step_s=0.002).wait_ready()
+    engine = FakeEngine().wait_ready()
     good, bad = make_request("a knight"), make_request("a !fault")
     engine.submit(good)
     engine.submit(bad)
@@ -96,12 +97,13 @@ def test_a_picture_that_is_not_finite_fails(engine: FakeEngine) -> None:
 
 
 def test_abort_between_steps() -> None:
-    engine = FakeEngine(step_s=0.01).wait_ready()
-    request = make_request(steps=100, samples=3)
+    engine = HeldEngine().wait_ready()
+    request = make_request(samples=3)
     engine.submit(request)
-    time.sleep(0.05)
+    wait_until(lambda: engine.gate.images)
     engine.abort(request.id)
-    ends = request.sink.wait(2)
+    engine.release()
+    ends = request.sink.wait()
     assert [type(end.error) for end in ends if isinstance(end, Failed)] == [Aborted] * 3
     assert engine.status().running == 0
     other = make_request(steps=2)
@@ -111,11 +113,12 @@ def test_abort_between_steps() -> None:
 
 
 def test_the_queue_is_bounded_and_frees_its_places() -> None:
-    engine = FakeEngine(step_s=0.005, max_queue=3).wait_ready()
+    engine = HeldEngine(max_queue=3).wait_ready()
     first = make_request(samples=3)
     engine.submit(first)
     with pytest.raises(QueueFull, match="3 of 3"):
         engine.submit(make_request())
+    engine.release()
     first.sink.wait()
     second = make_request()
     engine.submit(second)
@@ -140,17 +143,22 @@ def test_while_the_model_loads() -> None:
     engine.close()
 
 
-def test_close_drains_then_aborts() -> None:
-    engine = FakeEngine(step_s=0.01).wait_ready()
-    short, long = make_request(steps=3), make_request(steps=150)
-    engine.submit(short)
-    engine.submit(long)
-    engine.close(drain_s=0.5)
-    assert isinstance(short.sink.wait(1)[0], Drawn)
-    (end,) = long.sink.wait(1)
-    assert isinstance(end, Failed)
+@pytest.mark.parametrize(("drain_s", "end"), [(LONG_S, Drawn), (0.05, Failed)])
+def test_close_drains_then_aborts(drain_s: float, end: type) -> None:
+    engine = HeldEngine().wait_ready()
+    request = make_request(steps=3)
+    engine.submit(request)
+    wait_until(lambda: engine.gate.images)
+    closing = threading.Thread(target=FakeEngine.close, args=(engine, drain_s))
+    closing.start()
+    wait_until(lambda: not engine.status().ready)
     with pytest.raises(Unavailable):
         engine.submit(make_request())
+    if end is Failed:
+        wait_until(lambda: not engine._inbox.empty())  # the time to drain is over
+    engine.release()
+    assert isinstance(request.sink.wait()[0], end)
+    closing.join(LONG_S)
 
 
 def test_five_hundred_mixed_pictures_reach_their_callers() -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 
 import httpx
 import pytest
@@ -11,6 +10,7 @@ from starlette.testclient import TestClient
 
 from limner.settings import Settings
 from limner.web.app import create_app
+from tests.waiting import LONG_S, wait_until
 from tests.web import fakes
 
 PATH = "/v1/sd1.5-rpg"
@@ -56,23 +56,17 @@ def draw(client):
 @pytest.fixture
 def server(app):
     """The application behind uvicorn on a free port; yields its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
+    wait_until(lambda: server.started)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
-    thread.join(10)
+    thread.join(LONG_S)
 
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=server, headers={"x-api-key": fakes.KEY}, timeout=20) as client:
+    with httpx.Client(base_url=server, headers={"x-api-key": fakes.KEY}, timeout=LONG_S) as client:
         yield client

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
 from limner.web.connections import Connection
+from tests.waiting import LONG_S, wait_until
 
 CREDITS = 10
 
@@ -42,7 +42,7 @@ class Served:
 
     def http(self, key=None):
         headers = {"x-api-key": key or self.key}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=LONG_S)
 
 
 @contextmanager
@@ -72,17 +72,17 @@ def serve(folder: Path, *, engine=None, empty=True, **settings):
 
 @contextmanager
 def _running(app, listener):
-    config = uvicorn.Config(app, http=Connection, log_level="error", timeout_graceful_shutdown=30)
+    # Twice what is waited for below: one that does not end by itself is a fault.
+    config = uvicorn.Config(
+        app, http=Connection, log_level="error", timeout_graceful_shutdown=2 * LONG_S
+    )
     server = Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: server.started)
     try:
         yield
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(LONG_S)
         assert not thread.is_alive()

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -19,12 +18,13 @@ from limner import imaging
 from limner.cli.serving import open_local
 from limner.domain import schedulers
 from limner.domain.schedulers import SCHEDULER_NAMES
-from limner.engine.fake import FakeEngine, fake_pixels
+from limner.engine.fake import fake_pixels
 from limner.errors import InvalidInput
 from limner.store import keys
 from limner.web import automatic1111_form as form
 from limner.web import automatic1111_lists as lists
 from limner.web.automatic1111_info import parse
+from tests.waiting import LONG_S, HeldEngine, wait_for
 from tests.web import fakes
 from tests.web.served import serve
 
@@ -34,7 +34,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "automatic1111.md"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("sdapi"), engine=FakeEngine(step_s=0.004)) as running:
+    with serve(tmp_path_factory.mktemp("sdapi"), engine=HeldEngine(held=False)) as running:
         yield running
 
 
@@ -191,9 +191,15 @@ def test_progress_and_interrupt_are_of_the_callers_own(server, api):
     assert api.get_progress()["state"]["job_count"] == 0
     both = [threading.Thread(target=lambda c=c: results.append(c.txt2img(prompt="x", steps=150)))
             for c in (api, other)]  # fmt: skip
+    server.engine.hold()
     for thread in both:
         thread.start()
-    seen = until(lambda: api.get_progress(), lambda p: p["progress"] > 0.05 and p["current_image"])
+
+    def a_step_later():
+        server.engine.release(steps=1)
+        return api.get_progress()
+
+    seen = wait_for(a_step_later, lambda p: p["progress"] > 0.05 and p["current_image"])
     assert 0 < seen["progress"] < 1
     assert seen["eta_relative"] > 0
     assert (seen["state"]["sampling_steps"], seen["state"]["job_count"]) == (150, 1)
@@ -204,8 +210,9 @@ def test_progress_and_interrupt_are_of_the_callers_own(server, api):
         quiet = http.get("/sdapi/v1/progress?skip_current_image=true").json()
     assert quiet["current_image"] is None
     api.interrupt()
+    server.engine.release()
     for thread in both:
-        thread.join(20)
+        thread.join(LONG_S)
     stopped, finished = sorted(results, key=lambda r: len(r.images))
     assert (stopped.images, len(finished.images)) == ([], 1)
     assert "nothing was billed" in told(stopped)[-1]
@@ -213,14 +220,6 @@ def test_progress_and_interrupt_are_of_the_callers_own(server, api):
     with server.http(api.key) as http:
         assert http.get("/v1/get-user-credits").json()["credits"] == 10
     other.session.close()
-
-
-def until(look, good, timeout_s=10):
-    deadline = time.monotonic() + timeout_s
-    while not good(seen := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return seen
 
 
 def test_options_go_round(server, api):

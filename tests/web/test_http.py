@@ -4,25 +4,27 @@ import asyncio
 import http.client
 import json
 import socket
-import time
 
 import pytest
 from segmind import SegmindClient
 from segmind.exceptions import SegmindError
 
 from limner.settings import Settings
+from tests.waiting import LONG_S, wait_until
 from tests.web import fakes
 from tests.web.conftest import PATH
 
 
 @pytest.fixture
-def settings():
-    return Settings(data_dir="/nonexistent", body_max_bytes=4096, body_max_s=0.3)
+def settings(request):
+    """A body's time is a minute, or what the test is parametrized with."""
+    seconds = getattr(request, "param", LONG_S)
+    return Settings(data_dir="/nonexistent", body_max_bytes=4096, body_max_s=seconds)
 
 
 def connect(server):
     host, _, port = server.removeprefix("http://").partition(":")
-    return http.client.HTTPConnection(host, int(port), timeout=10)
+    return http.client.HTTPConnection(host, int(port), timeout=LONG_S)
 
 
 def begin(connection, *headers):
@@ -32,13 +34,6 @@ def begin(connection, *headers):
     ):  # fmt: skip
         connection.putheader(name, value)
     connection.endheaders()
-
-
-def until(condition):
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_vendors_client(server, services):
@@ -66,6 +61,7 @@ def test_head_has_no_body(server):
     connection.close()
 
 
+@pytest.mark.parametrize("settings", [0.3], indirect=True)
 def test_a_body_that_never_ends(server):
     connection = connect(server)
     begin(connection, ("Content-Length", "100"))
@@ -101,10 +97,10 @@ def test_a_client_that_leaves_stops_the_work(server, services):
     body = b'{"prompt": "x"}'
     begin(connection, ("Content-Length", str(len(body))))
     connection.send(body)
-    until(lambda: services.generate.orders)
+    wait_until(lambda: services.generate.orders)
     connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
-    until(lambda: services.generate.cancelled == 1)
+    wait_until(lambda: services.generate.cancelled == 1)
 
 
 def test_a_client_that_leaves_in_its_body_is_forgotten(server, services, http):

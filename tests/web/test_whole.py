@@ -24,6 +24,7 @@ from limner.usecases.queue import Queue
 from limner.usecases.replay import Replay
 from limner.web.app import create_app
 from limner.web.services import Services
+from tests.waiting import LONG_S, HeldEngine, until
 from tests.web.conftest import PATH
 
 CREDITS_MICRO = 1_000_000
@@ -63,7 +64,7 @@ class Whole:
             transport=httpx.ASGITransport(self.app),
             base_url="http://limner.test",
             headers={"x-api-key": self.key},
-            timeout=20,
+            timeout=LONG_S,
         )
         return self
 
@@ -97,7 +98,7 @@ def whole(test):
             async with Whole(tmp_path) as server:
                 await test(await server.until_ready())
 
-        asyncio.run(asyncio.wait_for(main(), 60))
+        asyncio.run(asyncio.wait_for(main(), LONG_S))
 
     run.__name__, run.__doc__ = test.__name__, test.__doc__
     return run
@@ -194,22 +195,25 @@ def test_limits_of_a_key_come_with_retry_after(tmp_path):
             # What was drawn before the limit is still replayed, and 400 comes before 429.
             assert (await server.draw({"seed": 1})).status_code == 400
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), LONG_S))
 
 
 def test_a_crowd_is_refused_with_the_number(tmp_path):
     async def main():
-        engine = FakeEngine(step_s=0.005)
+        engine = HeldEngine()
         async with Whole(tmp_path, engine=engine, connections_max=3) as server:
             await server.until_ready()
-            answers = await asyncio.gather(*(server.draw() for _ in range(6)))
+            calls = [asyncio.create_task(server.draw()) for _ in range(6)]
+            await until(lambda: sum(call.done() for call in calls) == 3)
+            engine.release()
+            answers = await asyncio.gather(*calls)
             assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 3
             refused = next(answer for answer in answers if answer.status_code == 503)
             assert refused.headers["retry-after"] == "2"
             assert "busy with 3 requests" in refused.json()["error"]
             assert (await server.draw()).status_code == 200
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), LONG_S))
 
 
 def test_the_port_answers_while_the_model_loads(tmp_path):
@@ -225,7 +229,7 @@ def test_the_port_answers_while_the_model_loads(tmp_path):
             await server.until_ready()
             assert (await server.draw()).status_code == 200
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), LONG_S))
 
 
 def test_a_licence_must_be_accepted_first(tmp_path):
@@ -242,7 +246,7 @@ def test_a_licence_must_be_accepted_first(tmp_path):
             assert (await server.client.post("/api/license/accept")).status_code == 200
             assert (await server.draw()).status_code == 200
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), LONG_S))
 
 
 @pytest.mark.parametrize(("idempotent", "billed"), [(False, 1.0), (True, 0.99744)])
@@ -250,17 +254,19 @@ def test_a_client_that_leaves(tmp_path, idempotent, billed):
     headers = {"Idempotency-Key": "k"} if idempotent else {}
 
     async def main():
-        async with Whole(tmp_path, engine=FakeEngine(step_s=0.02)) as server:
+        engine = HeldEngine()
+        async with Whole(tmp_path, engine=engine) as server:
             await server.until_ready()
             await leave(server, headers)
-            while server.generate.studio.running:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
+            if not idempotent:  # it ends though no step does
+                await until(lambda: not server.generate.studio.running)
+            engine.release()
+            await until(lambda: not server.generate._tasks)
             assert await server.credits() == billed
             again = await server.draw(headers=headers)
             assert ("x-replayed" in again.headers) == idempotent
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), LONG_S))
 
 
 async def leave(server, headers):
@@ -272,8 +278,7 @@ async def leave(server, headers):
     async def receive():
         for message in sent:
             return message
-        while not server.generate.studio.running:
-            await asyncio.sleep(0.005)
+        await until(lambda: server.generate.studio.running)
         return {"type": "http.disconnect"}
 
     async def send(message):
