@@ -52,6 +52,11 @@ class Settings(BaseModel):
         description="Where clients reach this server; absolute URLs in answers begin with it. "
         "Default: `http://HOST:PORT`.",
     )
+    proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed, "
+        "comma separated. Without it all their callers share one address.",
+    )
     data_dir: Path = Field(
         default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
         description="Folder of the database and the pictures. "
@@ -168,7 +173,7 @@ class Settings(BaseModel):
         30.0, ge=0, le=3600, description="Time that running pictures get at a shutdown."
     )
 
-    @field_validator("aliases", mode="before")
+    @field_validator("aliases", "proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

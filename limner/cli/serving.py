@@ -69,6 +69,7 @@ def run(settings: Settings) -> None:
         ws="none",  # a library that happens to be installed would take connections out of our hands
         # Quiet connections included; of calls in progress the web takes half as many.
         limit_concurrency=2 * settings.connections_max,
+        forwarded_allow_ips=list(settings.proxies),
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
         # Longer than clients keep a quiet connection, so that none sends into one being closed.
         timeout_keep_alive=75,

@@ -81,6 +81,8 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         allow_origins=["*"],
         allow_methods=["*"],
         allow_headers=["*"],
+        # A page on the internet may ask a server in its reader's network; it needs a key there too.
+        allow_private_network=True,
         expose_headers=EXPOSED_HEADERS,
         max_age=86400,
     )

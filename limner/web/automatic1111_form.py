@@ -24,7 +24,7 @@ from limner.settings import Settings
 from limner.web import automatic1111_lists as lists
 from limner.web import inputs, mixing, ranges
 from limner.web.automatic1111_comments import without_comments
-from limner.web.fields import Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
+from limner.web.fields import Bit, Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
 from limner.web.mixing import Mix
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
@@ -61,7 +61,7 @@ IMG2IMG: Mapping[str, Reader] = {
     "resize_mode": Whole(0, 3),
     "mask_blur": Whole(0, 64),
     "inpainting_fill": Whole(0, 3),
-    "inpainting_mask_invert": Whole(0, 1),
+    "inpainting_mask_invert": Bit(),
     "include_init_images": Flag(),
 }
 # Those of its own API, where a field is absent.

@@ -24,16 +24,18 @@ async def prepare(
 ) -> tuple[dict[str, Any], tuple[int, int], list[str]]:
     """``fields`` as the vendor's route means them, the picture's size, and notes.
 
-    ``image[]`` is ``image``; without a mask, the picture's own transparency is one; with one,
-    ``strength`` is 1 unless given. Raises ``InvalidInput``.
+    ``image[]`` is ``image`` and ``mask[]`` is ``mask``; without a mask, the picture's own
+    transparency is one; with one, ``strength`` is 1 unless given. Raises ``InvalidInput``.
     """
-    rest = {name: value for name, value in fields.items() if name not in ("image[]", "mask")}
+    own = ("image[]", "mask[]", "mask")
+    rest = {name: value for name, value in fields.items() if name not in own}
     image = fields.get("image[]", fields.get("image"))
     if not isinstance(image, str | bytes) or not image:
         raise InvalidInput("image", "image is missing; send a picture as a file of the form")
-    told = ["image was ignored beside image[]"] if {"image", "image[]"} <= fields.keys() else []
+    twice = [name for name in ("image", "mask") if {name, f"{name}[]"} <= fields.keys()]
+    told = [f"{name} was ignored beside {name}[]" for name in twice]
     rest["image"] = await inputs.read_bytes("image", image, settings)
-    mask = fields.get("mask") or None
+    mask = fields.get("mask[]", fields.get("mask")) or None
     if mask is not None:
         mask = await inputs.read_bytes("mask", mask, settings)
     size, area, notes = await asyncio.to_thread(_look, rest["image"], mask)

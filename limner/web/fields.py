@@ -111,6 +111,20 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class Bit:
+    """0 or 1, which clients also write as a boolean or its word."""
+
+    def read(self, field: str, value: Any) -> int:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        if isinstance(value, bool) or word in _TRUE | _FALSE:
+            return int(Flag().read(field, value))
+        return Whole(0, 1).read(field, value)
+
+    def schema(self) -> dict[str, Any]:
+        return Whole(0, 1).schema()
+
+
+@dataclass(frozen=True)
 class Choice:
     """One of some words; case does not matter."""
 

@@ -6,13 +6,9 @@ included, so that a route cannot forget to ask for a key.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import ipaddress
 from collections import OrderedDict
 from contextlib import nullcontext
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -21,11 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import Forbidden, InvalidKey, NotAllowed, NotFound, Unauthenticated
 from limner.settings import Settings
+from limner.web import origins
 from limner.web.limits import AtOnce, PerMinute
 from limner.web.services import Accounts, Caller
 
 MISSING = "Missing Authorization or x-api-key in header"
 INVALID = "Unauthorized. API key is invalid or may have expired"
+SLIPPED = (
+    "A page of another site may have sent this with a password that the browser keeps; send the "
+    "key as x-api-key, or the body as application/json"
+)
 KNOWN_MAX = 10_000
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -36,7 +37,6 @@ PUBLIC: frozenset[str] = frozenset(
 ADMIN_PREFIX = "/api/admin/"
 METRICS = "/metrics"
 SDAPI_PREFIX = "/sdapi/"
-PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 # They are posted, because a prompt is long, but draw, spend and change nothing.
 ONLY_ASKS = frozenset({"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"})
 
@@ -91,19 +91,13 @@ class Gate:
         """``/metrics``, where it is set open to this machine; not for what a proxy hands on."""
         if not self._metrics_open or scope["path"] != METRICS:
             return False
-        return _is_direct(scope)
+        return origins.is_direct(scope)
 
     def _is_local(self, scope: Scope) -> bool:
-        """AUTOMATIC1111's surface, where it is set open to this machine.
-
-        A page of another site in this machine's browser is a stranger: its address of origin
-        tells, or the name under which it reached us.
-        """
+        """AUTOMATIC1111's surface, where it is set open to programs of this machine."""
         if not self._open_sdapi or not scope["path"].startswith(SDAPI_PREFIX):
             return False
-        headers = Headers(scope=scope)
-        named = [f"http://{headers.get('host', '')}", *headers.getlist("origin")]
-        return _is_direct(scope) and all(_is_own_name(url) for url in named)
+        return origins.is_direct(scope)
 
     def _allow(self, scope: Scope) -> str:
         """Verbs that work on this path. Raises ``NotFound`` where none does."""
@@ -113,7 +107,9 @@ class Gate:
         return ", ".join(sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set())))
 
     async def _enter(self, scope: Scope) -> None:
-        plain = _key(Headers(scope=scope))
+        plain = origins.key_of(Headers(scope=scope))
+        if plain and origins.is_slipped_in(scope):
+            raise Forbidden(SLIPPED)
         if plain:
             caller = await self._authenticate(plain, (scope.get("client") or ("unknown",))[0])
         elif self._is_local(scope):
@@ -153,44 +149,6 @@ def scope_of(method: str, route: str) -> str:
     if route.startswith(ADMIN_PREFIX) or route == METRICS:
         return "admin"
     return "read" if method in ("GET", "HEAD") or route in ONLY_ASKS else "draw"
-
-
-def _is_direct(scope: Scope) -> bool:
-    """Whether the caller is on this machine, and no proxy's caller."""
-    proxied = any(name in Headers(scope=scope) for name in PROXY_HEADERS)
-    return not proxied and is_loopback((scope.get("client") or ("",))[0])
-
-
-def _is_own_name(url: str) -> bool:
-    """Whether a URL's host is a name of this machine for itself."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    return host == "localhost" or is_loopback(host)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _key(headers: Headers) -> str:
-    """The key of ``x-api-key``, or of ``Authorization``: a bearer's, or Basic's password."""
-    if own := headers.get("x-api-key", "").strip():
-        return own
-    kind, _, value = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return value.strip()
-    if kind.lower() != "basic":
-        return ""
-    try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    except (binascii.Error, ValueError):
-        return ""
 
 
 def _without_body(send: Send) -> Send:

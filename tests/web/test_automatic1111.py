@@ -143,7 +143,7 @@ def test_img2img(server, api):
     assert kept.parameters["init_images"][0].startswith("data:image/png;base64,")
 
 
-@pytest.mark.parametrize("invert", [0, 1])
+@pytest.mark.parametrize("invert", [0, 1, False, True, "true", 1.0])
 def test_inpainting(server, api, invert):
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (0, 0, 32, 64))
@@ -157,7 +157,7 @@ def test_inpainting(server, api, invert):
         "inpainting_fill 0 was done as 1: the masked part starts from the picture",
     ]
     source = stored(server, api)["generation"]["source"]
-    pixels = np.asarray(mask) if not invert else 255 - np.asarray(mask)
+    pixels = np.asarray(mask) if invert in (0, False) else 255 - np.asarray(mask)
     assert source["mask_sha256"] == _sha256(pixels)
     assert (source["mask_blur"], source["resize_mode"]) == (8, "stretch")
 

@@ -1,6 +1,7 @@
 """Who gets in: every route of the application, without a key, with a wrong one, with a good one."""
 
 import base64
+import json
 
 import pytest
 from fastapi import APIRouter
@@ -84,6 +85,54 @@ def test_ways_to_send_a_key(stranger, headers):
     assert stranger.get("/v1/get-user-credits", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["müller", "", "a b", "é" * 100])
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+def test_basic_takes_any_name_and_any_padding(stranger, name, charset):
+    value = base64.b64encode(f"{name}:{fakes.KEY}".encode(charset)).decode()
+    for sent in (f"Basic {value}", f"Basic  {value}", f"basic {value.rstrip('=')}"):
+        answer = stranger.get("/v1/get-user-credits", headers={"Authorization": sent})
+        assert answer.status_code == 200, sent
+
+
+BASIC = {"Authorization": "Basic " + base64.b64encode(f"me:{fakes.KEY}".encode()).decode()}
+CROSS = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (BASIC | CROSS, 403),
+        (BASIC | CROSS | {"content-type": "text/plain"}, 403),
+        (BASIC | {"Origin": "null"}, 403),
+        (BASIC | {"Sec-Fetch-Site": "same-site"}, 403),
+        (BASIC | {"Origin": "http://testserver"}, 200),
+        (BASIC | {"Sec-Fetch-Site": "same-origin", "Origin": "https://public.example"}, 200),
+        (BASIC, 200),
+        (BASIC | CROSS | JSON, 200),
+        (CROSS | {"x-api-key": fakes.KEY}, 200),
+        (CROSS | {"Authorization": f"Bearer {fakes.KEY}"}, 200),
+    ],
+)
+def test_a_page_of_another_site_spends_no_kept_password(stranger, services, headers, status):
+    body = {"prompt": "x", "steps": 2}
+    answer = stranger.post("/sdapi/v1/txt2img", content=json.dumps(body), headers=headers)
+    assert answer.status_code == status, answer.text
+    assert len(services.generate.orders) == (status == 200)
+
+
+def test_a_preflight_for_a_private_network_is_allowed(stranger):
+    asked = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    answer = stranger.options(PATH, headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-private-network"] == "true"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
 @pytest.mark.parametrize("value", ["Basic ", "Basic !!", "Basic QQ==", "Basic /w=="])
 def test_basic_without_a_password_is_no_key(stranger, value):
     answer = stranger.get("/v1/get-user-credits", headers={"Authorization": value})
@@ -129,11 +178,18 @@ def test_a_path_that_only_looks_like_another_needs_its_own_scope(stranger):
         ("testclient", {}, 401),
         ("127.0.0.1", {"X-Forwarded-For": "10.0.0.1"}, 401),
         ("127.0.0.1", {"Forwarded": "for=10.0.0.1"}, 401),
+        ("127.0.0.1", {"Via": "1.1 proxy"}, 401),
+        ("127.0.0.1", {"CF-Connecting-IP": "10.0.0.1"}, 401),
+        ("127.0.0.1", {"X-Forwarded-Proto": "https"}, 401),
+        ("127.0.0.1", {"Host": "limner.example"}, 401),
+        ("127.0.0.1", {"Origin": "https://evil.example"}, 401),
+        ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}, 401),
     ],
 )
 def test_metrics_may_be_opened_to_this_machine(services, client, headers, status):
     settings = Settings(data_dir="/nonexistent", metrics_open=True)
-    from_there = TestClient(create_app(settings, services), client=(client, 5000))
+    app = create_app(settings, services)
+    from_there = TestClient(app, base_url="http://localhost:8420", client=(client, 5000))
     assert from_there.get("/metrics", headers=headers).status_code == status
     assert from_there.get("/api/admin/keys", headers=headers).status_code == 401
 

@@ -187,6 +187,12 @@ def test_pictures_that_are_not_taken_are_told_or_refused(ai, server):
         both = [("image", png()), ("image[]", png(colour="blue"))]
         told = http.post("/v1/images/edits", files=both, data={"prompt": "x"})
         assert json.loads(told.headers["x-adjustments"]) == ["image was ignored beside image[]"]
+        clear = np.zeros((64, 96), np.uint8)
+        clear[:, 48:] = 255
+        files = [("image", png()), ("mask[]", png(alpha=255 - clear))]
+        http.post("/v1/images/edits", files=files, data={"prompt": "x"}).raise_for_status()
+        source = stored(server, ai)["generation"]["source"]
+        assert source["mask_sha256"] == _sha256(clear)
     with pytest.raises(openai.BadRequestError, match=r"'image\[\]' stands more than once"):
         ai.images.edit(image=[png(), png()], prompt="x")
 
