@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from limner.cli import options
+from limner.cli import files, options
 from limner.cli.configured import MODEL, configured
 from limner.settings import Settings
 
@@ -47,7 +47,11 @@ def draw(
         typer.Option(help="png, jpeg or webp. Default: as the file's name ends, else png."),
     ] = None,
     sprite: Annotated[bool, typer.Option(help="The small model's true pixels, as PNG.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write. Default: limner-SEED, a free name."),
+    ] = None,
+    overwrite: files.Overwrite = False,
     batch: Annotated[
         Path | None, typer.Option(help="JSON Lines of requests, drawn together; - reads stdin.")
     ] = None,
@@ -71,6 +75,8 @@ def draw(
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,
         style=style, template=template, preset=preset,
     )  # fmt: skip
-    target = drawing.Target.of(output=output, out=out, batch=batch, format=format, sprite=sprite)
+    target = drawing.Target.of(
+        output=output, out=out, batch=batch, format=format, sprite=sprite, overwrite=overwrite
+    )
     calls = drawing.read_calls(settings, batch, given)
     drawing.run(settings, calls, target, as_json=as_json)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import easel, terminal
+from limner.cli import easel, files, terminal
 from limner.engine.request import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
+from limner.usecases import generate
 from limner.usecases.develop import Picture
 from limner.web import body, native_form, wire
 
@@ -30,6 +31,7 @@ class Target:
     file: Path | None
     format: imaging.Format
     sprite: bool
+    overwrite: bool = False
 
     @classmethod
     def of(
@@ -40,9 +42,13 @@ class Target:
         batch: Path | None,
         format: str | None,
         sprite: bool,
+        overwrite: bool = False,
     ) -> Target:
         """From the command's options. Raises ``SettingsError`` for those that do not fit."""
-        format = "png" if sprite else format or _format_of(output)
+        named = files.format_of(output) if format is None else format
+        if sprite and named != "png":
+            raise SettingsError(f"--sprite writes PNG; -o is {output}, --format is {format}.")
+        format = named
         if format not in imaging.MEDIA_TYPES:
             raise SettingsError(
                 f"--format is {format!r}; it must be one of {', '.join(imaging.MEDIA_TYPES)}."
@@ -53,24 +59,35 @@ class Target:
             raise SettingsError("--out goes with --batch; a single picture is named by -o FILE.")
         if batch is not None and output is not None:
             raise SettingsError("-o names a single picture; those of --batch go to --out FOLDER.")
-        return cls(out, output, format, sprite)  # type: ignore[arg-type]
+        return cls(out, output, format, sprite, overwrite)  # type: ignore[arg-type]
 
-    def path(self, number: int, picture: Picture) -> Path:
-        """File of a picture: the batch's line ``number`` from 1, sample ``picture.index``."""
-        more = f"-{picture.index + 1}" if picture.index else ""
-        suffix = {"jpeg": "jpg"}.get(self.format, self.format)
+    @property
+    def suffix(self) -> str:
+        """How its files end."""
+        return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
+
+    def path(self, number: int, index: int) -> Path | None:
+        """File of a picture: the batch's line ``number`` from 1, sample ``index``.
+
+        None where nothing names it: then it is called by its seed.
+        """
+        more = f"-{index + 1}" if index else ""
         if self.folder is not None:
-            return self.folder / f"{number:04d}{more}.{suffix}"
+            return self.folder / f"{number:04d}{more}{self.suffix}"
         if self.file is not None:
             return self.file.with_name(f"{self.file.stem}{more}{self.file.suffix}")
-        return Path(f"limner-{picture.receipt['parameters']['seed']}.{suffix}")
+        return None
 
-
-def _format_of(output: Path | None) -> str:
-    """The format that a file's name asks for; PNG where it asks for none that is written."""
-    ending = output.suffix.lower().removeprefix(".") if output else ""
-    named = {"jpg": "jpeg"}.get(ending, ending)
-    return named if named in imaging.MEDIA_TYPES else "png"
+    def refuse_taken(self, calls: Sequence[wire.Call]) -> None:
+        """Raise ``SettingsError`` where a file of these calls is there already."""
+        paths = [
+            path
+            for number, call in enumerate(calls, 1)
+            for index in range(sum(line.samples for line in call.lines))
+            if (path := self.path(number, index)) is not None
+        ]
+        receipts = [path.with_suffix(".json") for path in paths] if self.folder else []
+        files.refuse_taken([*paths, *receipts], overwrite=self.overwrite)
 
 
 def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any]) -> list[wire.Call]:
@@ -99,7 +116,17 @@ async def to_call(fields: Mapping[str, Any], settings: Settings) -> wire.Call:
     body.check(fields)  # bytes of an argument that are no UTF-8 come as lone surrogates
     read = {name: _from_file(name, value) for name, value in fields.items()}
     asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
-    return await wire.to_call(asked, settings)
+    call = await wire.to_call(asked, settings)
+    return replace(call, notes=told(call))
+
+
+def told(call: wire.Call) -> tuple[str, ...]:
+    """What is done differently from the letter of a call, as a server tells it.
+
+    Raises ``InvalidInput`` as a server does, for prompts beyond the engine's limits.
+    """
+    notes = [note for line in call.lines for note in generate.price(line)[1]]
+    return tuple(dict.fromkeys((*call.notes, *notes)))
 
 
 def _from_file(name: str, value: Any) -> Any:
@@ -134,6 +161,7 @@ def _lines(data: bytes) -> list[tuple[int, dict[str, Any]]]:
 
 def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_json: bool) -> None:
     """Draw every call and write its pictures; raises ``EngineFault`` when one did not come."""
+    target.refuse_taken(calls)
     works = list(_works(calls))
     failures: list[str] = []
     with easel.opened(
@@ -161,9 +189,13 @@ def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, easel.Work]]:
 
 
 def _write(picture: Picture, target: Target, number: int) -> Path:
-    path = target.path(number, picture)
+    data = picture.sprite() if target.sprite else picture.encode(target.format)
+    path = target.path(number, picture.index)
+    if path is None:
+        seed = picture.receipt["parameters"]["seed"]
+        return files.write_new(Path(f"limner-{seed}{target.suffix}"), data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture.sprite() if target.sprite else picture.encode(target.format))
+    path.write_bytes(data)
     if target.folder is not None:
         path.with_suffix(".json").write_text(json.dumps(picture.receipt, indent=1) + "\n")
     return path

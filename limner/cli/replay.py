@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from limner.cli import options
+from limner.cli import files, options
 from limner.cli.configured import MODEL, PLACE, configured
+from limner.errors import SettingsError
 from limner.settings import Settings
 
 
@@ -22,6 +23,7 @@ def replay(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="PNG to write the new picture to.")
     ] = None,
+    overwrite: files.Overwrite = False,
     as_json: options.Json = False,
     *,
     settings: Settings,
@@ -34,6 +36,9 @@ def replay(
     """
     from limner.cli import replaying
 
+    if files.format_of(output) != "png":
+        raise SettingsError(f"-o is {output}; the new picture is written as .png.")
+    files.refuse_taken([output] if output else [], overwrite=overwrite)
     given = {"image": image, "mask": mask}
     if not replaying.run(settings, file, given, output, as_json=as_json):
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from limner.cli import drawing, easel
+from limner.cli import drawing, easel, files
 from limner.domain.params import Generation, Source
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput, SettingsError
@@ -126,12 +126,28 @@ def flow(settings: Settings, body: Mapping[str, Any], vary: Axis, strength: floa
     )
 
 
+def place(output: Path | None, default: str, *, overwrite: bool) -> Path:
+    """Where a sheet goes, before it is drawn: ``output``, else a free name like ``default``.
+
+    Raises ``SettingsError`` for a suffix that is not written and for a file that is there.
+    """
+    if output is None:
+        names = files.free_names(Path(default))
+        return next(name for name in names if not any(each.exists() for each in _pair(name)))
+    if output.suffix.lower() not in (".png", ".html", ""):
+        raise SettingsError(f"-o is {output}; a sheet is written as .png and .html.")
+    files.refuse_taken(_pair(output), overwrite=overwrite)
+    return output
+
+
+def _pair(file: Path) -> tuple[Path, Path]:
+    return file.with_suffix(".png"), file.with_suffix(".html")
+
+
 def write(made: Sheet, file: Path) -> list[Path]:
     """The sheet as PNG and HTML beside each other, whichever of the two ``file`` names."""
-    if file.suffix.lower() not in (".png", ".html", ""):
-        raise SettingsError(f"-o is {file}; a sheet is written as .png and .html.")
     file.parent.mkdir(parents=True, exist_ok=True)
-    png, html = file.with_suffix(".png"), file.with_suffix(".html")
+    png, html = _pair(file)
     png.write_bytes(sheet.to_png(made))
     html.write_text(sheet.to_html(made), encoding="utf-8")
     return [png, html]

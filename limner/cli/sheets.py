@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limner.cli import options, terminal
+from limner.cli import files, options, terminal
 from limner.cli.configured import MODEL, configured
 from limner.cli.options import (
     Guidance,
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 styles_app = typer.Typer(help="The catalogue of styles: list it, see it.", no_args_is_help=True)
 Output = Annotated[
-    Path, typer.Option("-o", "--output", help="File; .png and .html are both written.")
+    Path | None,
+    typer.Option(
+        "-o", "--output", help="File; .png and .html are both written. Default: a free name."
+    ),
 ]
 
 
@@ -49,7 +52,8 @@ def grid(
     strength: Strength = None,
     style: Style = None,
     preset: Preset = None,
-    output: Output = Path("grid.png"),
+    output: Output = None,
+    overwrite: files.Overwrite = False,
     *,
     settings: Settings,
 ) -> None:
@@ -61,6 +65,7 @@ def grid(
     """
     from limner.cli import sheeting
 
+    place = sheeting.place(output, "grid.png", overwrite=overwrite)
     columns, rows = sheeting.Axis.parse(x), sheeting.Axis.parse(y) if y else None
     body = options.body(
         prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
@@ -69,7 +74,7 @@ def grid(
     )  # fmt: skip
     if columns.field == "prompt" or (rows and rows.field == "prompt"):
         body.setdefault("prompt", "a grid of prompts")
-    _write(sheeting.grid(settings, body, columns, rows), output)
+    _write(sheeting.grid(settings, body, columns, rows), place)
 
 
 @configured(*MODEL, "data_dir")
@@ -88,7 +93,8 @@ def flow(
     height: Side = None,
     style: Style = None,
     preset: Preset = None,
-    output: Output = Path("flow.png"),
+    output: Output = None,
+    overwrite: files.Overwrite = False,
     *,
     settings: Settings,
 ) -> None:
@@ -99,8 +105,9 @@ def flow(
         prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height, style=style, preset=preset,
     )  # fmt: skip
+    place = sheeting.place(output, "flow.png", overwrite=overwrite)
     axis = sheeting.Axis.parse(vary)
-    _write(sheeting.flow(settings, body, axis, polish), output)
+    _write(sheeting.flow(settings, body, axis, polish), place)
 
 
 @styles_app.command("list")
@@ -139,7 +146,8 @@ def styles_sheet(
     seed: Seed = None,
     width: Side = None,
     height: Side = None,
-    output: Output = Path("styles.png"),
+    output: Output = None,
+    overwrite: files.Overwrite = False,
     *,
     settings: Settings,
 ) -> None:
@@ -150,7 +158,8 @@ def styles_sheet(
         prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height,
     )  # fmt: skip
-    _write(sheeting.styles(settings, body, _kind(kind)), output)
+    place = sheeting.place(output, "styles.png", overwrite=overwrite)
+    _write(sheeting.styles(settings, body, _kind(kind)), place)
 
 
 def _kind(name: str) -> Any:
@@ -161,8 +170,8 @@ def _kind(name: str) -> Any:
     return name
 
 
-def _write(made: Sheet, output: Path) -> None:
+def _write(made: Sheet, place: Path) -> None:
     from limner.cli import sheeting
 
-    for path in sheeting.write(made, output):
+    for path in sheeting.write(made, place):
         terminal.say(path)
