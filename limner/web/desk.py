@@ -94,6 +94,8 @@ def name_outcome(request: Request, outcome: Outcome) -> Outcome:
         "x-request-id": outcome.request_id,
         "x-cost": as_text(outcome.taken_micro),
     }
+    if outcome.replayed:
+        request.state.headers["x-replayed"] = "true"
     return outcome
 
 

@@ -173,9 +173,8 @@ def result_headers(format: imaging.Format, outcome: Outcome, files: Files) -> di
         "seeds": seeds,
         "format": format,
     }
-    headers = {
+    return {
         "x-generation-time": f"{outcome.infer_seconds:.3f}",
         "x-seed-value": str(seeds[0]),
         "x-output-metadata": json.dumps(shape),
     }
-    return headers | ({"x-replayed": "true"} if outcome.replayed else {})
