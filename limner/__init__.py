@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from limner.client import Client as Client
     from limner.client import Picture as Picture
 
+__version__ = "0.1.0"
 _EXPORTS = ("AsyncClient", "Client", "Picture")
 
 

@@ -6,7 +6,7 @@
 set -eu
 
 venv=$1
-extras=${2:+[$2]}
+extras=[server${2:+,$2}]
 python=${PYTHON:-python3}
 fits='import torch; v = tuple(map(int, torch.__version__.split("+")[0].split(".")[:2])); exit(not (2, 6) <= v < (3,))'
 

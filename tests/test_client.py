@@ -100,6 +100,19 @@ def test_progress_before_the_first_step():
     assert (seen[1].steps, seen[1].fraction) == (0, 0)
 
 
+def test_printing_progress_is_short():
+    told = words.Progress("req_1", 0, 3, 20, 0.15, preview=bytes(3000))
+    assert len(repr(told)) < 200
+    assert "step=3" in repr(told)
+
+
+def test_a_notebook_shows_the_list(client):
+    pictures = client.draw("x", seed=1, samples=2, **SMALL)
+    found = re.findall(r'src="data:image/png;base64,([\w+/=]+)"', pictures._repr_html_())
+    assert [base64.b64decode(data) for data in found] == [picture.png for picture in pictures]
+    assert isinstance(pictures, list)
+
+
 def test_previews(client, server):
     server.engine.hold()
     seen = []
@@ -206,6 +219,10 @@ def test_replay(client):
         assert (again.identical, again.different_pixels) == (True, 0)
         assert again.picture.png == picture.png
         assert again.picture.id != picture.id
+        assert again.picture.cost == picture.cost == PRICE
+        assert again.picture.request_id not in ("", picture.request_id)
+    assert client.picture(picture.id).cost is None
+    assert client.credits().available == 10 - 4 * PRICE
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,7 +22,7 @@ class Picture:
 
     ``receipt`` is the record from which it can be drawn again. ``cost`` (credits) and
     ``adjustments``, what the server did differently from the letter of the request, are those
-    of its whole request.
+    of its whole request; ``cost`` is None where it is not known, of a picture fetched by its id.
     """
 
     id: str
@@ -30,7 +31,7 @@ class Picture:
     seed: int
     width: int
     height: int
-    cost: Decimal
+    cost: Decimal | None
     adjustments: tuple[str, ...]
     png: bytes = field(repr=False)
     receipt: dict[str, Any] = field(repr=False)
@@ -65,6 +66,17 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         return self.png
+
+
+class Pictures(list[Picture]):
+    """Pictures that show themselves where they stand last in a notebook's cell."""
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f'<img src="data:image/png;base64,{base64.b64encode(each.png).decode()}" '
+            f'title="seed {each.seed}" style="margin: 2px">'
+            for each in self
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from limner.client import refusals
-from limner.client.pictures import Picture, Replayed
+from limner.client.pictures import Picture, Pictures, Replayed
 from limner.client.words import Credits, OnProgress, Options, Progress, Quote, to_body
 from limner.errors import Unavailable, WaitedTooLong
 
@@ -95,7 +95,7 @@ class Protocol:
     ) -> Steps[list[Picture]]:
         """Submit, follow, fetch."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        pictures: list[Picture] = []
+        pictures = Pictures()
         for request_id in (yield from self.submit(prompt, options, key=key)):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             pictures += yield from self.wait(request_id, on_progress=on_progress, timeout_s=left)
@@ -153,7 +153,7 @@ class Protocol:
         png = (yield from self._ask(Ask("GET", f"/api/pictures/{picture_id}"))).data
         size = {name: receipt["parameters"][name] for name in ("seed", "width", "height")}
         return Picture(
-            id=picture_id, request_id="", index=0, cost=Decimal(0), adjustments=(),
+            id=picture_id, request_id="", index=0, cost=None, adjustments=(),
             png=png, receipt=receipt, **size,
         )  # fmt: skip
 
@@ -191,14 +191,15 @@ class Protocol:
         if isinstance(what, str):
             body = {"picture_id": what}
         told = yield from self._json(Ask("POST", "/api/replay", body, again=False))
-        picture = yield from self.picture(told["picture_id"])
+        # The whole request, for what it cost and what was told.
+        [picture] = yield from self._fetch((yield from self.request(told["request_id"])))
         names = ("identical", "different_pixels", "of", "largest_difference", "text")
         return Replayed(**{name: told[name] for name in names}, picture=picture)
 
     def _fetch(self, stored: Mapping[str, Any]) -> Steps[list[Picture]]:
         if stored["status"] != "COMPLETED":
             raise refusals.of_request(stored)
-        pictures = []
+        pictures = Pictures()
         for each in stored["pictures"]:
             png = (yield from self._ask(Ask("GET", f"/api/pictures/{each['id']}"))).data
             receipt = yield from self._json(Ask("GET", f"/api/receipts/{each['id']}"))

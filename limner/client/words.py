@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
@@ -71,7 +71,7 @@ class Progress:
     step: int = 0
     steps: int = 0
     fraction: float = 0.0
-    preview: bytes | None = None
+    preview: bytes | None = field(default=None, repr=False)
     position: int | None = None
     estimate_s: float | None = None
 
