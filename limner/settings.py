@@ -140,6 +140,12 @@ class Settings(BaseModel):
     key_max_concurrent: int = Field(
         512, ge=1, description="Requests of one key at the same time; further ones get 429."
     )
+    key_max_free_calls_per_minute: int = Field(
+        3000,
+        ge=1,
+        description="Calls of one key in a minute that cost nothing (quotes, explanations, lists), "
+        "and as many that are refused; further ones get 429.",
+    )
     wrong_keys_max_per_minute: int = Field(
         600, ge=1, description="Wrong keys from one address in a minute, then 429."
     )

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from limner import pools
 from limner.domain import licences, pricing
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
@@ -73,7 +74,7 @@ class Generate:
 
     async def quote(self, generation: Generation) -> Quote:
         """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
-        quoted, _ = await asyncio.to_thread(price, generation)
+        quoted, _ = await pools.WORDS.run(price, generation)
         return quoted
 
     async def run(self, caller: Key, order: Order) -> Outcome:
@@ -119,7 +120,7 @@ class Generate:
         books.check_idempotency_key(order.idempotency_key)
         if order.samples > self.settings.queue_max_requests:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
-        prices = [await asyncio.to_thread(price, line) for line in order.lines]
+        prices = [await pools.PRICES.run(price, line) for line in order.lines]
         notes = [note for _, told in prices for note in told]
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))
         each_micro = tuple(quoted.each_micro for quoted, _ in prices)
@@ -164,7 +165,7 @@ class Generate:
         """Write the order's source pixels; the file's name and size, or ``("", 0)``."""
         if not order.pixels:
             return "", 0
-        data = await asyncio.to_thread(sources.pack, order.pixels)
+        data = await pools.FILES.run(sources.pack, order.pixels)
         name = f"{ids.new('src')}.npz"
         return await self.studio.in_store(self.studio.files.write, name, data), len(data)
 

@@ -13,6 +13,7 @@ from limner.errors import InvalidInput
 from limner.usecases.templates import Templates
 
 PICTURES_MAX = 64
+LENGTH_MAX = 200_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def expand(
             f"style_mix.sequence makes {lines} lines of {generation.samples} pictures, "
             f"{lines * generation.samples} together; at most {PICTURES_MAX} are drawn.",
         )
+    _check_length(generation, mix, template=template)
     if not template:
         return _style(generation, generation.seed, style_mix, catalogue)
     columns = [
@@ -55,6 +57,21 @@ def expand(
         for picture, mix in _fill_in(generation, style_mix, catalogue)
     ]
     return tuple(variant for line in zip(*columns, strict=True) for variant in _join(line))
+
+
+def _check_length(generation: Generation, mix: StyleMix, *, template: bool) -> None:
+    """Raises ``InvalidInput`` where the lines of a request are too long together."""
+    outer, inner = max(1, len(mix.sequence)), max(1, len(mix.subsequence))
+    prompts = len(generation.prompt) + len(generation.negative_prompt)
+    length = outer * inner * prompts
+    length += inner * sum(map(len, mix.sequence)) + outer * sum(map(len, mix.subsequence))
+    length *= generation.samples if template else 1
+    if length > LENGTH_MAX:
+        raise InvalidInput(
+            "prompt",
+            f"prompt is {length:,} characters long over all lines and pictures that styles and "
+            f"templates make of it; at most {LENGTH_MAX:,} are read.",
+        )
 
 
 def _fill_in(

@@ -1,7 +1,7 @@
 """The application, built from its arguments: what surrounds the routes of all surfaces.
 
 From outside in: CORS, the log and the counters, errors as JSON, what the account of a refused key
-holds, the gate (route, key, scope), the router.
+holds, the gate (route, key, scope), the rate of free calls, the router.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from limner.web import (
 )
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.desk import Desk
+from limner.web.free import FreeCalls
 from limner.web.gate import Gate
 from limner.web.seeing import Meters, Seeing
 from limner.web.services import Services
@@ -72,6 +73,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     meters = Meters()
     metrics.install(app, desk, meters)
     # The last one added is the outermost.
+    app.add_middleware(FreeCalls, most=settings.key_max_free_calls_per_minute)
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
     app.add_middleware(Standings, accounts=services.accounts)
     app.add_middleware(Errors)

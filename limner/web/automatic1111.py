@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner import imaging
+from limner import imaging, pools
 from limner.engine.request import Drawn, Event, Pixels, Progress
 from limner.errors import Aborted
 from limner.usecases.orders import Order, Outcome
@@ -131,7 +130,7 @@ async def _answer(
     images: list[str] = []
     if isinstance(drawn, Outcome) and asked.values["send_images"]:
         metadata = desk.settings.embed_metadata
-        files = await asyncio.to_thread(encode, drawn, "png", metadata=metadata)
+        files = await pools.FILES.run(encode, drawn, "png", metadata=metadata)
         images = [base64.b64encode(data).decode() for data in files.data]
     model = desk.services.engine.status().model
     return Json(
@@ -147,7 +146,7 @@ def _install_control(app: FastAPI, desk: Desk, studio: Studio) -> None:
     async def progress(request: Request) -> Response:
         sittings = studio.sittings.get(request.state.caller.id, [])
         wanted = request.query_params.get("skip_current_image", "").lower() != "true"
-        return Json(await asyncio.to_thread(_progress, list(sittings), wanted))
+        return Json(await pools.FILES.run(_progress, list(sittings), wanted))
 
     async def interrupt(request: Request) -> Response:
         caller, queue = request.state.caller, desk.services.queue

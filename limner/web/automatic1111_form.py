@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from limner import imaging
+from limner import imaging, pools
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
     SAMPLES_MAX,
@@ -167,7 +167,7 @@ async def to_drawing(
         subseed_strength=values["subseed_strength"],
         source=source,
     )
-    generation, more = mixing.first(generation, values, settings)
+    generation, more = await pools.WORDS.run(mixing.first, generation, values, settings)
     return Drawing((generation,), (*notes, *more), pixels)
 
 

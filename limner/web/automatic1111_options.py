@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner import imaging
+from limner import imaging, pools
 from limner.domain.model import ModelInfo
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web import automatic1111_docs as docs
@@ -137,7 +137,7 @@ async def read_body(request: Request, desk: Desk) -> dict[str, Any]:
     )
     if not data.strip():
         raise MalformedBody("The body is empty; send a JSON object")
-    return await asyncio.to_thread(body.parse_json, data)
+    return await pools.BODIES.run(body.parse_json, data)
 
 
 def _model(desk: Desk) -> ModelInfo:

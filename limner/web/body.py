@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from limner import pools
 from limner.errors import Aborted, BodyTooLarge, MalformedBody, Unavailable, WrongContentType
 from limner.web.fields import cut
 
@@ -37,7 +38,7 @@ async def read_object(request: Request, *, max_bytes: int, max_s: float) -> dict
     body = await read_bytes(request, max_bytes=max_bytes, max_s=max_s)
     if kind == "multipart/form-data":
         return await _form(request, body, max_bytes)
-    return parse_json(body)
+    return await pools.BODIES.run(parse_json, body)
 
 
 def content_type(request: Request) -> str:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from starlette.requests import Request
 
-from limner import imaging
+from limner import imaging, pools
 from limner.domain.pricing import as_credits
 from limner.engine.request import Pixels
 from limner.usecases.events import Note
@@ -50,7 +50,7 @@ async def _stream(
                 for text in _ending(desk, await queue.status(caller, id)):
                     yield text
                 return
-            elif text := await asyncio.to_thread(_render, note, steps):
+            elif text := await pools.FILES.run(_render, note, steps):
                 yield text
 
 

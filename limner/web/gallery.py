@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner import imaging
+from limner import imaging, pools
 from limner.errors import InvalidInput
 from limner.usecases.orders import StoredPicture
 from limner.web import openapi, pictures
@@ -36,7 +35,7 @@ def install(app: FastAPI, desk: Desk) -> None:
     async def source(request: Request) -> Response:
         sha256 = request.path_params["sha256"]
         pixels = await desk.services.gallery.source(request.state.caller, sha256)
-        data = await asyncio.to_thread(imaging.to_png, pixels)
+        data = await pools.FILES.run(imaging.to_png, pixels)
         return Response(data, headers=_KEPT, media_type="image/png")
 
     async def delete(request: Request) -> Response:
@@ -80,7 +79,7 @@ async def _find(request: Request, desk: Desk) -> StoredPicture:
 def _files(desk: Desk, format: imaging.Format) -> Handler:
     async def show(request: Request) -> Response:
         picture, metadata = await _find(request, desk), _metadata(request, desk)
-        data = await asyncio.to_thread(pictures.encode_one, picture, format, metadata=metadata)
+        data = await pools.FILES.run(pictures.encode_one, picture, format, metadata=metadata)
         return Response(data, headers=_KEPT, media_type=imaging.MEDIA_TYPES[format])
 
     return show
@@ -93,7 +92,7 @@ def _sprites(desk: Desk) -> Handler:
         size = None if model is None else model.sprite_pixels
         if size is None or model is None or picture.receipt["model"]["sha256"] != model.sha256:
             raise InvalidInput("id", f"Picture {picture.id} is not of a loaded sprite painter")
-        data = await asyncio.to_thread(
+        data = await pools.FILES.run(
             pictures.encode_one, picture, "png", metadata=metadata, sprite_pixels=size
         )
         return Response(data, headers=_KEPT, media_type="image/png")

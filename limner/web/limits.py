@@ -45,6 +45,10 @@ class PerMinute:
     def count(self, name: str) -> None:
         """One more; raises ``LimitExceeded`` where that is one too many."""
         self.check(name)
+        self.add(name)
+
+    def add(self, name: str) -> None:
+        """One more, which has happened whatever the limit."""
         self._window(name).used += 1
 
     def _window(self, name: str) -> Window:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from limner import pools
+from limner.domain.params import Generation
 from limner.domain.schedulers import SPECS
 from limner.usecases.catalogue import FILES, listed
 from limner.usecases.explain import explain_generation
@@ -34,8 +36,7 @@ def install(app: FastAPI, desk: Desk) -> None:
 def _install_explain(app: FastAPI, desk: Desk) -> None:
     async def explain(request: Request) -> Response:
         call, _ = await segmind.read_call(request, desk, EXPLAINED)
-        told = await asyncio.to_thread(explain_generation, call.generation)
-        return Json({**told, "adjustments": [*call.notes, *told["adjustments"]]})
+        return await pools.WORDS.run(_explained, call.generation, call.notes)
 
     fields = {
         "dialect": _TEXT,
@@ -60,6 +61,12 @@ def _install_explain(app: FastAPI, desk: Desk) -> None:
             **openapi.body(openapi.generation_schema(EXPLAINED)),
         ),
     )
+
+
+def _explained(generation: Generation, notes: Sequence[str]) -> Response:
+    """The answer, made into bytes on the same thread: it may be megabytes long."""
+    told = explain_generation(generation)
+    return Json({**told, "adjustments": [*notes, *told["adjustments"]]})
 
 
 def _install_lists(app: FastAPI, desk: Desk) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 import time
@@ -14,6 +13,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from limner import pools
 from limner.domain.params import SAMPLES_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE
 from limner.errors import InvalidInput, NotFound
 from limner.settings import Settings
@@ -180,7 +180,7 @@ def _floored(size: tuple[int, int], notes: list[str]) -> tuple[int, int]:
 async def _answer(settings: Settings, wishes: Mapping[str, Any], outcome: Outcome) -> Response:
     format = wishes.get("output_format", _DEFAULTS["output_format"])
     metadata = wishes.get("metadata", settings.embed_metadata)
-    files = await asyncio.to_thread(pictures.encode, outcome, format, metadata=metadata)
+    files = await pools.FILES.run(pictures.encode, outcome, format, metadata=metadata)
     data: list[dict[str, str]] = [
         {"b64_json": base64.b64encode(file).decode()} for file in files.data
     ]

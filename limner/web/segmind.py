@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner import imaging
+from limner import imaging, pools
 from limner.domain.pricing import as_credits, as_text
 from limner.errors import InvalidInput
 from limner.settings import Settings
@@ -91,7 +90,7 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
 
         outcome = await desk.draw(request, digest, make)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
-    files = await asyncio.to_thread(
+    files = await pools.FILES.run(
         pictures.encode,
         outcome,
         asked.format,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from limner import imaging
+from limner import imaging, pools
 from limner.domain import schedulers
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
@@ -198,7 +198,10 @@ async def to_call(
     pixels, source = await inputs.read_source(asked.values, settings)
     generation = _generation({**asked.values, "source": source}, draw_seed)
     notes = list(asked.notes)
-    lines = _lines(generation, asked.values, settings, notes, all_fit=asked.all_fit)
+    lines, more = await pools.WORDS.run(
+        _lines, generation, asked.values, settings, all_fit=asked.all_fit
+    )
+    notes += more
     return Call(tuple(notes), lines, pixels)
 
 
@@ -258,15 +261,13 @@ def _lines(
     asked: Generation,
     values: Mapping[str, Any],
     settings: Settings,
-    notes: list[str],
     *,
     all_fit: bool,
-) -> tuple[Generation, ...]:
+) -> tuple[tuple[Generation, ...], list[str]]:
     if all_fit:
-        return tuple(v.generation for v in mixing.variants(asked, values, settings))
-    line, more = mixing.first(asked, values, settings)
-    notes += more
-    return (line,)
+        return tuple(v.generation for v in mixing.variants(asked, values, settings)), []
+    line, notes = mixing.first(asked, values, settings)
+    return (line,), notes
 
 
 def _seed(seed: int, draw_seed: Callable[[int], int]) -> int:

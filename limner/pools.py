@@ -1,0 +1,59 @@
+"""Bounded threads for each kind of work, and in each a turn for every key.
+
+The event loop's default executor is used for nothing that a stranger asks for: there, one kind of
+work would wait for another. Whoever floods a pool waits for himself: of each key only so much is
+at work at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WHOSE: contextvars.ContextVar[str] = contextvars.ContextVar("whose", default="")
+"""The key for which the present task works."""
+
+
+class Pool:
+    """``threads`` threads, of which one key has at most ``each`` at a time."""
+
+    def __init__(self, name: str, threads: int, each: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, name)
+        self._each = each
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of ``work``. A caller who leaves has what is not begun taken back."""
+        turn = self._turns.setdefault(WHOSE.get(), asyncio.Semaphore(self._each))
+        loop = asyncio.get_running_loop()
+        await turn.acquire()
+        inside = contextvars.copy_context().run
+        future = self._threads.submit(inside, partial(work, *args, **kwargs))
+
+        def give_back(_: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(turn.release)
+
+        # Not when the caller leaves but when the thread is done: it works on meanwhile.
+        future.add_done_callback(give_back)
+        return await asyncio.wrap_future(future)
+
+
+BODIES = Pool("limner-bodies", 2, 1)
+"""Reading JSON."""
+WORDS = Pool("limner-words", 2, 1)
+"""Styles, templates, explanations and prices that are asked for free."""
+PRICES = Pool("limner-prices", 2, 1)
+"""Prices of what will be drawn."""
+FILES = Pool("limner-files", min(4, os.cpu_count() or 1), 2)
+"""Pictures into files."""

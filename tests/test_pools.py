@@ -1,0 +1,34 @@
+"""Pools: each key has its turn, and a turn ends with the work, not with the caller."""
+
+import asyncio
+import threading
+
+from limner.pools import WHOSE, Pool
+
+
+def test_a_key_that_floods_waits_for_itself():
+    pool, free, began = Pool("test", 2, 1), threading.Event(), threading.Semaphore(0)
+
+    def hold():
+        began.release()
+        assert free.wait(60)
+
+    async def as_key(name, work):
+        WHOSE.set(name)
+        return await pool.run(work)
+
+    async def main():
+        flood = [asyncio.create_task(as_key("a", hold)) for _ in range(9)]
+        assert await asyncio.to_thread(began.acquire, timeout=60)
+        # One of its calls is at work, so the other thread is free for another key.
+        assert await asyncio.wait_for(asyncio.create_task(as_key("b", lambda: 7)), 60) == 7
+        # A caller who leaves does not end the turn: the thread is still at work.
+        flood[0].cancel()
+        await asyncio.gather(flood[0], return_exceptions=True)
+        assert await asyncio.wait_for(asyncio.create_task(as_key("b", lambda: 8)), 60) == 8
+        assert not began.acquire(blocking=False)
+        free.set()
+        await asyncio.wait_for(asyncio.gather(*flood, return_exceptions=True), 60)
+        assert pool._turns.get("a") is None or not pool._turns["a"].locked()
+
+    asyncio.run(main())
