@@ -21,6 +21,7 @@ from limner.engine.request import Drawn, Request
 from tests.engine.factories import Collector, make_generation
 
 SIZES = ((512, 512), (512, 768), (768, 512))
+SMALL = ((256, 256), (256, 384), (384, 256))
 WORDS = [
     "knight",
     "mage",
@@ -71,15 +72,21 @@ def apart(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-def mixed(number: int, seed: int, longest: int = 20, **fields: Any) -> list[Request]:
+def mixed(
+    number: int, seed: int, longest: int = 20, sizes: Any = SIZES, **fields: Any
+) -> list[Request]:
     """Random requests: txt2img, img2img, inpainting, AND, editing, 1 to 3 chunks, three sizes."""
     rng = random.Random(seed)
-    return [_random(rng, index % 5, longest, **fields) for index in range(number)]
+    return [
+        _random(rng, index % 5, longest, rng.choice(sizes), **fields) for index in range(number)
+    ]
 
 
-def _random(rng: random.Random, kind: int, longest: int, **fields: Any) -> Request:
+def _random(
+    rng: random.Random, kind: int, longest: int, size: tuple[int, int], **fields: Any
+) -> Request:
     words = " ".join(rng.choices(WORDS, k=rng.choice((4, 90, 170))))
-    width, height = rng.choice(SIZES)
+    width, height = size
     noise = np.random.default_rng(rng.randrange(2**32))
     picture = noise.integers(0, 256, (96, 80, 3), np.uint8)
     mask = np.where(noise.random((96, 80)) < 0.3, np.uint8(255), np.uint8(0))
@@ -103,7 +110,7 @@ def _random(rng: random.Random, kind: int, longest: int, **fields: Any) -> Reque
 
 
 def test_a_few_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:
-    requests = mixed(6, seed=1, longest=8)
+    requests = mixed(6, seed=1, longest=8, sizes=SMALL)
     for each, picture in zip(requests, draw(engine, *requests), strict=True):
         assert np.array_equal(picture, alone(engine, each)), each.generation
 

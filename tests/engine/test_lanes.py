@@ -49,14 +49,16 @@ def test_lanes_equal_one_call(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (48, 32)])
+@pytest.mark.parametrize(
+    "size", [(32, 32), (24, 16), pytest.param((48, 32), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_row_is_the_same_to_the_bit_in_any_company(
     squire: Checkpoint, cores: int, masked: bool, size: tuple[int, int]
 ) -> None:
     lanes, whole = Lanes(squire.unet), inputs(masked, *size)
     together = lanes(whole)
-    for start, count in ((0, 1), (5, 1), (0, 2), (7, 2), (3, 3), (0, 4), (5, 5), (4, 7)):
+    for start, count in ((0, 1), (5, 1), (7, 2), (3, 3), (4, 7)):
         found = lanes(whole[start : start + count])
         difference = (found - together[start : start + count]).abs().max()
         assert difference == 0, (start, count)

@@ -164,7 +164,7 @@ def test_close_drains_then_aborts(drain_s: float, end: type) -> None:
 def test_five_hundred_mixed_pictures_reach_their_callers() -> None:
     engine = FakeEngine(max_queue=1000).wait_ready()
     requests = [
-        make_request(f"p{n}", owner=f"k{n % 7}", seed=n * 2**33, steps=20 + n % 5,
+        make_request(f"p{n}", owner=f"k{n % 7}", seed=n * 2**33, steps=6 + n % 5,
                      width=512 + 64 * (n % 3), scheduler=("Heun", "DDIM", "UniPC")[n % 3])
         for n in range(500)
     ]  # fmt: skip

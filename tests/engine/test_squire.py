@@ -28,7 +28,7 @@ AXES = {"red": (1, -0.5, -0.5), "green": (-0.5, 1, -0.5), "blue": (-0.5, -0.5, 1
 def sprites(engine: ThreadEngine, prompts: list[str], **fields: Any) -> Array:
     """Sprites uint8 (n, 32, 32, 3), seeds counted up with the prompts unless given."""
     seeds = fields.pop("seeds", range(len(prompts)))
-    fields = {"scheduler": "DDIM", "steps": 20, "guidance": 6.0, **fields}
+    fields = {"scheduler": "DDIM", "steps": 10, "guidance": 6.0, **fields}
     requests = [
         request(prompt, seed=seed, width=512, height=512, **fields)
         for prompt, seed in zip(prompts, seeds, strict=True)
@@ -84,6 +84,7 @@ def test_weights_and_negatives_move_the_colour(engine: ThreadEngine) -> None:
     assert (tint(without, "red") < plain).all()
 
 
+@pytest.mark.slow
 def test_guidance_makes_the_prompt_count(engine: ThreadEngine) -> None:
     prompts = ["red slime, meadow"] * 3
     loose, tight = (tint(sprites(engine, prompts, guidance=g), "red") for g in (1.0, 6.0))
