@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from limner.errors import SettingsError
@@ -38,6 +39,23 @@ def folders_to_be(settings: Settings) -> Path:
 def nearest(path: Path) -> Path:
     """The path, or the closest one above it that exists."""
     return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
+@dataclass(frozen=True)
+class Named:
+    """A checkpoint by its files alone (``domain.model.Identity``)."""
+
+    name: str
+    sha256: str
+    vae_sha256: str | None
+
+
+def identity(settings: Settings) -> Named:
+    """Of the model that will be loaded; its files are read, no weights are made of them."""
+    from limner.engine import layouts
+
+    layout, _ = layouts.chosen(settings.model, settings.vae)
+    return Named(layout.path.stem, layout.sha256, layouts.vae_sha256(settings.vae))
 
 
 @contextmanager

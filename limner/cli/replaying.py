@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import easel, terminal
+from limner.cli import checks, easel, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt
 from limner.engine.request import Pixels
@@ -32,17 +32,18 @@ def run(
     """Replay ``file``'s receipt and print the comparison; True when identical."""
     record, first = read(file)
     generation = from_receipt(record)
+    checks.model(settings)
+    replay.check_model(record, checks.identity(settings))
     pixels = _given(generation, given)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
     with easel.opened(settings, 1) as engine:
         model = engine.status().model
         assert model is not None, "an engine that is ready has a model"
-        replay.check_model(record, model)
         [picture] = easel.draw_all(engine, [easel.Work(generation, pixels)])
     if output is not None:
         output.write_bytes(picture.encode("png"))
     compared = replay.judge(record, first, picture.pixels)
-    _tell(compared, replay.changed(record, model), as_json=as_json)
+    _tell(compared, replay.changed(record, model, compared), as_json=as_json)
     return compared.identical
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
+
+
+class Identity(Protocol):
+    """What tells one checkpoint from another."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def vae_sha256(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -16,6 +27,7 @@ class ModelInfo:
     a file's name) and ``vae_sha256`` is set only for a replaced one. ``parameters`` counts the
     numbers of ``unet``, ``vae`` and ``text_encoder``. ``conversions`` lists, in words, whatever
     was changed between the file and memory: a licence may ask that changes be told.
+    ``processor`` names what computes, ``threads`` how many of its threads do; None on a GPU.
     ``sprite_pixels`` is set for a model that paints sprites: picture pixels, across, of one
     sprite pixel.
     """
@@ -35,6 +47,13 @@ class ModelInfo:
     source: str
     conversions: tuple[str, ...]
     sprite_pixels: int | None = None
+    processor: str = "unknown"
+    threads: int | None = None
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What a picture's last bits may depend on beside the checkpoint, for its receipt."""
+        return {"device": self.device, "processor": self.processor, "threads": self.threads}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, in the order of the fields."""

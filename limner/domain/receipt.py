@@ -69,6 +69,7 @@ def receipt(
             "dtype": facts.dtype,
             "batch_mode": facts.batch_mode,
         },
+        "machine": model.machine,
         "versions": dict(versions),
         "rgb_sha256": rgb_sha256,
     }

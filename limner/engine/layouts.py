@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limner.engine import digests
 from limner.engine.inspection import (
     DESCRIPTIONS,
     SUPPORTED,
@@ -71,6 +72,13 @@ class Layout:
         configs.append(self.path / "scheduler" / "scheduler_config.json")
         return sorted(files | {file for file in configs if file.is_file()})
 
+    @property
+    def sha256(self) -> str:
+        """Of the file; of a folder the sum of what decides what is drawn."""
+        if self.path.is_dir():
+            return digests.folder_sha256(self.path, self.files)
+        return digests.sha256(self.path)
+
 
 def read_layout(path: Path) -> Layout:
     """What lies at a path given as a model.
@@ -123,6 +131,15 @@ def read_vae(path: Path) -> Part:
         what = DESCRIPTIONS[kind_of(header)]
         raise CheckpointError(f"{path.name} holds no VAE; it seems to be {what}.")
     return Part(vae_config(header), (path,), "ldm")
+
+
+def vae_sha256(path: Path | None) -> str | None:
+    """Of a VAE's file or folder that was named; None where none was."""
+    if path is None:
+        return None
+    if path.is_file():
+        return digests.sha256(path)
+    return digests.folder_sha256(path, list(read_vae(path).files))
 
 
 def _single_file(path: Path) -> Layout:

@@ -6,10 +6,13 @@ knows. One 3x3 convolution and one matrix product of SD 1.5's middle sizes are t
 
 from __future__ import annotations
 
+import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.nn import functional
@@ -52,6 +55,22 @@ def choose_device(wish: str) -> str:
             "use cpu or auto."
         )
     return "cuda" if available and wish != "cpu" else "cpu"
+
+
+def processor(device: str) -> str:
+    """The name of what computes; of a CPU with the instructions for which PyTorch chose kernels."""
+    if device == "cuda":
+        return str(torch.cuda.get_device_name())
+    return f"{_cpu_name()} ({torch.backends.cpu.get_cpu_capability()})"
+
+
+def _cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return " ".join(found[1].split()) if found else platform.processor() or platform.machine()
 
 
 def choose_dtype(wish: str, device: str) -> str:

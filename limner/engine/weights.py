@@ -29,9 +29,8 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from limner.domain import licences
 from limner.domain.model import ModelInfo
 from limner.engine import probe
-from limner.engine.digests import folder_sha256, sha256
 from limner.engine.inspection import TEXT, UNET, VAE, read_header
-from limner.engine.layouts import EMBEDDED, Layout, Part, chosen, read_vae
+from limner.engine.layouts import EMBEDDED, Layout, Part, chosen, vae_sha256
 from limner.engine.shapes import SD15, read_json
 from limner.errors import CheckpointError
 
@@ -271,14 +270,13 @@ def _info(
         conversions.append(f"{layout.precision} weights computed as {dtype}")
     if vae:
         conversions.append(f"VAE replaced by {vae.name}")
-    whole = layout.path.is_dir()
     return ModelInfo(
         name=name,
         kind="sd1",
         path=str(layout.path),
-        sha256=folder_sha256(layout.path, layout.files) if whole else sha256(layout.path),
+        sha256=layout.sha256,
         vae=vae.name if vae else "built in",
-        vae_sha256=_vae_sha256(vae) if vae else None,
+        vae_sha256=vae_sha256(vae),
         dtype=dtype,
         device=device,
         parameters={name: count_parameters(model) for name, model in models.items()},
@@ -288,9 +286,6 @@ def _info(
         source=source,
         conversions=tuple(conversions),
         sprite_pixels=_vae_scale(models["vae"].config) if embedded else None,
+        processor=probe.processor(device),
+        threads=torch.get_num_threads() if device == "cpu" else None,
     )
-
-
-def _vae_sha256(path: Path) -> str:
-    part = read_vae(path)
-    return sha256(path) if path.is_file() else folder_sha256(path, list(part.files))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from limner import imaging
-from limner.domain.model import ModelInfo
+from limner.domain.model import Identity, ModelInfo
 from limner.domain.receipt import canonical, from_receipt
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput
@@ -97,7 +97,8 @@ class Replay:
             ),
         )
         second = imaging.read_image(outcome.pictures[0].png)
-        return Replayed(outcome, judge(record, first, second), changed(record, model))
+        compared = judge(record, first, second)
+        return Replayed(outcome, compared, changed(record, model, compared))
 
     async def _first(self, caller: Key, record: Mapping[str, Any]) -> Pixels | None:
         """The stored picture that ``record`` describes, by the digest of its pixels."""
@@ -129,7 +130,7 @@ def compare(first: Pixels, second: Pixels) -> Comparison:
     return Comparison(different == 0, apart.size, different, int(apart.max()))
 
 
-def check_model(record: Mapping[str, Any], model: ModelInfo) -> None:
+def check_model(record: Mapping[str, Any], model: Identity) -> None:
     """Raises ``InvalidInput`` when another checkpoint drew what ``record`` describes."""
     drew = record.get("model")
     named = drew if isinstance(drew, Mapping) else {}
@@ -139,24 +140,60 @@ def check_model(record: Mapping[str, Any], model: ModelInfo) -> None:
     raise InvalidInput(
         "receipt",
         f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
-        f"({_shown(model.as_dict())})",
+        f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})})",
     )
 
 
-def changed(record: Mapping[str, Any], model: ModelInfo) -> tuple[str, ...]:
-    """What differs from when the receipt was made and may explain a difference."""
-    then = record.get("versions")
-    noted = then if isinstance(then, Mapping) else {}
-    told = [
+def changed(record: Mapping[str, Any], model: ModelInfo, compared: Comparison) -> tuple[str, ...]:
+    """What differs from when the receipt was made and may explain a difference.
+
+    Where pixels differ there is always something to say.
+    """
+    told = [*_versions_changed(record), *_machine_changed(record, model)]
+    dtype = _part(record, "drawing").get("dtype")
+    if dtype != model.dtype:
+        told.append(f"numbers were {dtype}, are {model.dtype}")
+    if not compared.identical and not told:
+        told.append(_unexplained(record))
+    return tuple(told)
+
+
+def _versions_changed(record: Mapping[str, Any]) -> list[str]:
+    noted = _part(record, "versions")
+    return [
         f"{name} was {noted.get(name)}, is {version}"
         for name, version in versions().items()
         if noted.get(name) != version
     ]
-    drawing = record.get("drawing")
-    dtype = drawing.get("dtype") if isinstance(drawing, Mapping) else None
-    if dtype != model.dtype:
-        told.append(f"numbers were {dtype}, are {model.dtype}")
-    return tuple(told)
+
+
+def _machine_changed(record: Mapping[str, Any], model: ModelInfo) -> list[str]:
+    """Of an older receipt, which names no machine, nothing is said."""
+    noted = _part(record, "machine")
+    return [
+        f"{name} was {noted[name]}, is {now}"
+        for name, now in model.machine.items()
+        if name in noted and noted[name] != now
+    ]
+
+
+def _unexplained(record: Mapping[str, Any]) -> str:
+    if not _part(record, "machine"):
+        return (
+            "nothing that the receipt names; it is an older one, which names neither processor "
+            "nor threads"
+        )
+    if _part(record, "drawing").get("batch_mode") != "exact":
+        return (
+            "nothing that the receipt names; the picture shared forward passes, in which company "
+            "can change the rounding of a large model (exact draws it alone)"
+        )
+    return "nothing that the receipt names"
+
+
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _digest(pixels: Pixels) -> str:

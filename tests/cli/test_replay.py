@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limner import imaging
 from limner.cli import replaying
 from limner.cli.main import typer_app
+from limner.engine import probe
 from limner.errors import Gone, InvalidInput, LimnerError, MalformedBody
+from tests.engine import checkpoints
 
 SMALL = ["--steps", "2", "--width", "64", "--height", "64", "--seed", "3"]
 
@@ -70,6 +73,42 @@ def test_a_difference_is_counted(drawn: Path, tmp_path: Path) -> None:
     assert 0 < told["different_pixels"] <= told["of"]
     assert 0 < told["largest_difference"] <= 255
     assert told["changed"][0].startswith("torch was 1.0, is ")
+
+
+def test_the_receipt_names_the_machine_and_the_replay_what_changed(
+    drawn: Path, tmp_path: Path
+) -> None:
+    receipt = imaging.read_metadata((drawn / "knight.png").read_bytes()).receipt
+    machine = receipt["machine"]
+    assert machine["processor"] == probe.processor("cpu")
+    assert (machine["device"], machine["threads"]) == ("cpu", torch.get_num_threads())
+    assert set(receipt["versions"]) >= {"limner", "torch", "diffusers"}
+    receipt["machine"] = {**machine, "processor": "Cray-1", "threads": 64}
+    (tmp_path / "a.json").write_text(json.dumps(receipt))
+    told = json.loads(run("replay", str(tmp_path / "a.json"), "--json").stdout)
+    assert told["identical"]
+    assert told["changed"] == [
+        f"processor was Cray-1, is {machine['processor']}",
+        f"threads was 64, is {machine['threads']}",
+    ]
+
+
+def test_an_older_receipt_means_what_it_meant(drawn: Path, tmp_path: Path) -> None:
+    receipt = imaging.read_metadata((drawn / "knight.png").read_bytes()).receipt
+    del receipt["machine"]
+    (tmp_path / "a.json").write_text(json.dumps(receipt))
+    told = json.loads(run("replay", str(tmp_path / "a.json"), "--json").stdout)
+    assert (told["identical"], told["changed"]) == (True, [])
+
+
+def test_another_checkpoint_is_refused_before_anything_is_loaded(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limner.cli.easel.opened", None)
+    other = checkpoints.write_single_file(tmp_path / "other.safetensors", checkpoints.models())
+    refused = failure(str(drawn / "knight.png"), "--model", str(other))
+    assert "drawn by Squire" in str(refused)
+    assert "loaded is other" in str(refused)
 
 
 def test_img2img_finds_its_sources_in_the_command(drawn: Path) -> None:

@@ -69,6 +69,15 @@ def test_a_receipt_is_compared_with_the_picture_it_names(served, http, monkeypat
     assert not told["identical"]
     assert (told["different_pixels"], told["largest_difference"]) == (7, 3)
     assert told["text"] == "7 of 262,144 pixels differ, by 3 of 255 at most"
+    assert told["changed"] == [
+        "nothing that the receipt names; the picture shared forward passes, in which company "
+        "can change the rounding of a large model (exact draws it alone)"
+    ]
+    receipt["machine"] = {"device": "none", "processor": "Cray-1", "threads": 2}
+    told = replay(http, receipt=receipt)
+    assert told["changed"] == ["processor was Cray-1, is unknown", "threads was 2, is None"]
+    del receipt["machine"]  # as of an older Limner
+    assert "names neither processor nor threads" in replay(http, receipt=receipt)["changed"][0]
 
 
 def test_a_receipt_of_a_picture_that_is_not_stored(http):
