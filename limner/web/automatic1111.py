@@ -133,13 +133,12 @@ async def _answer(
         files = await pools.FILES.run(encode, drawn, "png", metadata=metadata)
         images = [base64.b64encode(data).decode() for data in files.data]
     model = desk.services.engine.status().model
-    return Json(
-        {
-            "images": images,
-            "parameters": told.echo(asked, fields),
-            "info": told.info(asked, drawn, model),
-        }
-    )
+    said = {
+        "images": images,
+        "parameters": told.echo(asked, fields),
+        "info": told.info(asked, drawn, model),
+    }
+    return await pools.FILES.run(Json, said)  # it repeats the body, which may be long
 
 
 def _install_control(app: FastAPI, desk: Desk, studio: Studio) -> None:

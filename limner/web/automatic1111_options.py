@@ -123,7 +123,8 @@ def _reader(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
         items: dict[str, Any] = {"parameters": found.parameters} if found.parameters else {}
         if found.receipt:
             items["limner"] = found.receipt
-        parameters = told.parse(found.parameters) if found.parameters else {}
+        text = found.parameters
+        parameters = await pools.WORDS.run(told.parse, text) if text else {}
         return Json({"info": found.parameters, "items": items, "parameters": parameters})
 
     return png_info
