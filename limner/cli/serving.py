@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import signal
 import socket
@@ -10,12 +11,13 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from limner import logs
 from limner.cli import checks, hints, terminal
+from limner.cli.ending import Server
 from limner.cli.process import allow_files, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
@@ -28,6 +30,7 @@ from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
+from limner.usecases.closing import Closing
 from limner.usecases.gallery import Gallery
 from limner.usecases.generate import Generate
 from limner.usecases.office import Office
@@ -40,6 +43,8 @@ from limner.web.services import Services
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
 
 FIRST_CREDITS = 100
 FILES = 256  # open at once beside connections: databases, pictures, fetches
@@ -70,7 +75,6 @@ def run(settings: Settings) -> None:
         # Quiet connections included; of calls in progress the web takes half as many.
         limit_concurrency=2 * settings.connections_max,
         forwarded_allow_ips=list(settings.proxies),
-        timeout_graceful_shutdown=int(settings.drain_s) + 1,
         # Longer than clients keep a quiet connection, so that none sends into one being closed.
         timeout_keep_alive=75,
         log_config=None,
@@ -80,13 +84,16 @@ def run(settings: Settings) -> None:
     )
     # uvicorn finishes what runs, then raises the signal once more: that is the end of the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = Server(config)
     try:
-        Server(config).run(sockets)
+        server.end_in_time()
+        server.run(sockets)
     except KeyboardInterrupt:
         terminal.say("Stopped.")
     finally:
         engine.close()
         database.close()
+        log.info("stopped")
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -107,15 +114,6 @@ def listen(host: str, port: int) -> list[socket.socket]:
 def _with_port(settings: Settings, port: int) -> Settings:
     """The settings with the port the system chose, also in what is made of it."""
     return settings.changed(port=port)
-
-
-class Server(uvicorn.Server):
-    """Ends the streams of events before it waits for the connections to end."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's."""
-        cast("FastAPI", self.config.app).state.streams.close()
-        await super().shutdown(sockets)
 
 
 def make_engine(settings: Settings) -> ThreadEngine:
@@ -152,10 +150,11 @@ def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> Fa
         await retention.start()
         yield
         await retention.close()
-        await queue.close(settings.drain_s)
-        await generate.close(settings.drain_s)
+        await queue.close()
+        await generate.close()
 
     app.router.lifespan_context = lifespan
+    app.state.closing = Closing(generate, queue, settings.drain_s)
     return app
 
 

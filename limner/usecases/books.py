@@ -35,6 +35,9 @@ TRIES_MAX = 3
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 
 
+STOPPING = "The server is stopping; nothing was billed. Send it again in a moment"
+
+
 class Interrupted(Unavailable):
     """The server stops, or has lost its lease, before a request is finished."""
 

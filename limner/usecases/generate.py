@@ -20,7 +20,7 @@ from limner import pools
 from limner.domain import licences, pricing
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
-from limner.engine.client import EngineClient
+from limner.engine.client import EngineClient, EngineStatus
 from limner.errors import (
     Aborted,
     DatabaseUnavailable,
@@ -67,10 +67,16 @@ class Generate:
         """Let what runs finish for ``drain_s`` seconds, then stop the rest; nothing is lost."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
-        self.studio.stop_all()
+        self.studio.stopping = True
+        self.studio.stop_all(books.Interrupted(books.STOPPING))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
         await self.studio.close()
+
+    @property
+    def at_work(self) -> set[asyncio.Task[Outcome]]:
+        """A task for each call that is accepted, drawn or waited for."""
+        return self._tasks
 
     async def quote(self, generation: Generation) -> Quote:
         """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
@@ -145,7 +151,7 @@ class Generate:
                 for priced, file in zip(orders, packed, strict=True)
             ]
             if any(new for _, new in accepted):
-                model_of(status)
+                self._expect_open(status)
             return accepted
 
         began = time.perf_counter()
@@ -160,6 +166,12 @@ class Generate:
         unused = [file for (file, _), (_, new) in zip(packed, accepted, strict=True) if not new]
         await self.studio.in_store(self._discard, unused)
         return accepted
+
+    def _expect_open(self, status: EngineStatus) -> None:
+        """Raises what a new request is refused with while the server comes up or goes down."""
+        if self.studio.stopping:
+            raise books.Interrupted(books.STOPPING)
+        model_of(status)
 
     async def _pack(self, order: Order) -> tuple[str, int]:
         """Write the order's source pixels; the file's name and size, or ``("", 0)``."""

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 PAUSE_S = 1.0
+CLAIM_S = 5.0
 RUNNING_MAX = 64
 # Claimed requests that this process's engine has not begun, in all and of one key: the rest stay
 # in the database, where other processes can have them and fairness between keys is decided.
@@ -96,14 +97,28 @@ class Queue:
 
         Before ``Generate.close``.
         """
+        self.studio.stopping = True
+        self._wake.set()
+        if self._loops:  # a claim in the air comes back, and its request into the queue
+            await asyncio.wait(self._loops[:1], timeout=CLAIM_S)
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
         if self._tasks:
-            self.studio.stop_all()
+            self.studio.stop_all(books.Interrupted(books.STOPPING))
             await asyncio.wait(self._tasks, timeout=5)
+
+    @property
+    def at_work(self) -> set[asyncio.Task[None]]:
+        """A task for each claimed request."""
+        return self._tasks
+
+    def give_back_unbegun(self) -> None:
+        """Return claimed requests of which no picture has begun to the queue, uncounted."""
+        for request_id in self._waiting.keys() & self.studio.running.keys():
+            self.studio.running[request_id].stop(books.Interrupted(books.STOPPING))
 
     async def submit(self, caller: Key, order: Order) -> Status:
         """Accept an order; with a used idempotency key, the status of its first use."""
@@ -191,7 +206,7 @@ class Queue:
 
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""
-        while True:
+        while not self.studio.stopping:
             # Before looking: whatever comes from now on, also while we look, rings it again.
             self._wake.clear()
             try:
@@ -206,6 +221,8 @@ class Queue:
                     await self._wake.wait()
 
     def _has_room(self) -> bool:
+        if self.studio.stopping:
+            return False
         room = len(self._waiting) < WAITING_MAX and len(self._tasks) < RUNNING_MAX
         paused = time.monotonic() < self._resume_at
         return room and not paused and self.studio.engine.status().ready
@@ -221,6 +238,8 @@ class Queue:
         while job.id in self.studio.running:  # a try that lost its lease is still being stopped
             await asyncio.sleep(0.05)
         try:
+            if self.studio.stopping:
+                raise books.Interrupted(books.STOPPING)
             pixels = await self.studio.in_store(self._pixels, job)
         except Exception as error:  # told at once: nobody works on it, and its key waits for it
             await self.studio.settle(job.id, lease_id, shown(job.id, error))

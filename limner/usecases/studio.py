@@ -35,6 +35,11 @@ from limner.usecases.threads import Threads
 
 log = logging.getLogger(__name__)
 
+LEASE_LOST = (
+    "The server could not reach its database in time to keep this request: the database was busy "
+    "or away, or the server stood still. Nothing was billed; send it again"
+)
+
 
 class Studio(Threads):
     """Draws stored requests with one engine; one in each server process.
@@ -50,6 +55,7 @@ class Studio(Threads):
         self.files = files
         self.engine = engine
         self.running: dict[str, Running] = {}
+        self.stopping = False  # nothing is claimed and nothing new accepted any more
         self.logs = EventLogs()
         self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
 
@@ -63,10 +69,10 @@ class Studio(Threads):
         if request_id in self.running:
             self.running[request_id].watch()
 
-    def stop_all(self) -> None:
-        """Draw no further; every running request ends with an error and is not billed."""
+    def stop_all(self, error: books.Interrupted) -> None:
+        """Draw no further; every running request ends with ``error`` and is not billed."""
         for running in list(self.running.values()):
-            running.stop(books.Interrupted("The server is shutting down; nothing was billed"))
+            running.stop(error)
 
     async def close(self) -> None:
         """End the lease, giving back what it still carries. The database stays open."""
@@ -248,7 +254,7 @@ class Studio(Threads):
     def _lost(self) -> None:
         # A loop that is closed has nothing running any more.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.stop_all)
+            self._loop.call_soon_threadsafe(self.stop_all, books.Interrupted(LEASE_LOST))
 
     def _running_ids(self) -> list[str]:
         return list(self.running)

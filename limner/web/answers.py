@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
@@ -19,6 +20,8 @@ from limner.errors import LimnerError
 from limner.web import envelopes
 
 log = logging.getLogger("limner.web")
+
+STOPPING = "The server is stopping; send it again in a moment"
 
 ADJUSTMENTS_BYTES_MAX = 2048
 EXPOSED_HEADERS = (
@@ -139,8 +142,14 @@ class Errors:
         except Exception as error:
             if begun:
                 raise
-            response = _render(Request(scope), error)
-            await response(scope, receive, send_with_headers)
+            await _render(Request(scope), error)(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            # uvicorn cancels what is left at the end of a stop; to any other answer a bare 500.
+            if begun:
+                raise
+            await _render(Request(scope), errors.Unavailable(STOPPING))(
+                scope, receive, send_with_headers
+            )
 
 
 def _check_place(state: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from limner.engine.request import Pixels
 from limner.usecases.events import Note
 from limner.usecases.following import follow as follow_notes
 from limner.usecases.queue import Status
-from limner.web.answers import dumps
+from limner.web.answers import STOPPING, dumps
 from limner.web.desk import Desk
 from limner.web.stored import picture_json, seconds
 
@@ -52,6 +52,8 @@ async def _stream(
                 return
             elif text := await pools.FILES.run(_render, note, steps):
                 yield text
+    if desk.streams.stopping:
+        yield _event("stopping", {"error": STOPPING})
 
 
 async def _until_stopped(

@@ -104,14 +104,15 @@ def _install_health(app: FastAPI, desk: Desk) -> None:
         return Json({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        status = desk.services.engine.status()
+        status, stopping = desk.services.engine.status(), desk.streams.stopping
+        draws = status.ready and not stopping
         body = {
-            "status": "ready" if status.ready else "loading",
-            "message": status.message,
+            "status": "stopping" if stopping else "ready" if draws else "loading",
+            "message": "the server is stopping" if stopping else status.message,
             "waiting": status.waiting,
             "running": status.running,
         }
-        if status.ready:
+        if draws:
             return Json(body)
         return Json(body, 503, {"Retry-After": "2"})
 
@@ -119,7 +120,7 @@ def _install_health(app: FastAPI, desk: Desk) -> None:
     seen = {"status": _TEXT, "message": _TEXT, "waiting": number, "running": number}
     for path, handler, summary, fields in (
         ("live", live, "Whether the process answers.", {"status": _TEXT}),
-        ("ready", ready, "Whether the model is loaded; 503 while it loads.", seen),
+        ("ready", ready, "Whether it draws; 503 while it loads or stops.", seen),
     ):
         operation = openapi.operation(
             path, summary, openapi.json_answer("Yes.", fields), security=[]

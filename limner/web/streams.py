@@ -13,6 +13,7 @@ class Streams:
     def __init__(self) -> None:
         self._stops: set[asyncio.Event] = set()
         self._closed = False
+        self.stopping = False  # the server has begun to stop; streams go on until ``close``
 
     @contextmanager
     def open(self) -> Iterator[asyncio.Event]:
@@ -28,6 +29,6 @@ class Streams:
 
     def close(self) -> None:
         """End all, and those still to come. On the streams' event loop only."""
-        self._closed = True
+        self._closed = self.stopping = True
         for stop in self._stops:
             stop.set()

@@ -584,7 +584,7 @@ def test_closing_gives_everything_back(database, tmp_path):
             await until(lambda: engine.status().running + engine.status().waiting == 3)
             await generate.close()
             for task in tasks:
-                with pytest.raises(Exception, match="shutting down"):
+                with pytest.raises(Exception, match="server is stopping"):
                     await task
 
     asyncio.run(story())

@@ -60,7 +60,7 @@ def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path, often
             await until(lambda: engine.status().running)
             with database.begin() as conn:
                 leases.close(conn, lost)
-            with pytest.raises(books.Interrupted):
+            with pytest.raises(books.Interrupted, match="could not reach its database in time"):
                 await task
             engine.release()
             await until(lambda: not engine.status().running)

@@ -16,6 +16,7 @@ from limner.errors import (
     NotFound,
 )
 from limner.store import images, jobs, leases
+from limner.usecases import books
 from tests.store.databases import customer
 from tests.usecases.house import balance, finished, order, queue_emptied, queue_of
 from tests.waiting import LONG_S, HeldEngine, until
@@ -290,6 +291,30 @@ def test_what_comes_while_the_queue_is_looked_at_is_not_overlooked(database, tmp
             accepted = await queue.submit(key, order())
             stored.set()
             assert (await finished(queue, key, accepted.job.id)).job.status == "COMPLETED"
+
+    asyncio.run(story())
+
+
+def test_a_claim_that_meets_a_stop_is_given_back_uncounted(database, tmp_path, monkeypatch):
+    key = customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path, empty=False) as queue:
+            claim = queue._claim
+
+            async def late_claim():
+                found = await claim()
+                queue.studio.stopping = queue.studio.stopping or found is not None
+                return found
+
+            monkeypatch.setattr(queue, "_claim", late_claim)
+            accepted = await queue.submit(key, order())
+            await until(lambda: queue.studio.stopping, 60)
+            with pytest.raises(books.Interrupted, match="stopping"):
+                await queue.submit(key, order(seed=2))
+        with database.read() as conn:
+            job = jobs.find(conn, accepted.job.id)
+            assert (job.status, job.tries, job.started_at) == ("QUEUED", 0, None)
 
     asyncio.run(story())
 
