@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -22,7 +21,6 @@ from sqlalchemy import Connection
 from limner.engine.request import Event, Pixels, Started
 from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
-from limner.store.images import Picture
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases import books, gallery, sources
@@ -30,8 +28,10 @@ from limner.usecases.generate import Generate
 from limner.usecases.line import Line
 from limner.usecases.orders import Order, Outcome
 from limner.usecases.running import Running, lines_of
+from limner.usecases.status import Status
 from limner.usecases.studio import shown
 
+__all__ = ["Queue", "Status", "find_owned"]
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
@@ -45,31 +45,6 @@ RUNNING_MAX = 64
 WAITING_MAX = 8
 WAITING_PER_KEY_MAX = 2
 PAGE_MAX = 200
-
-
-@dataclass(frozen=True)
-class Status:
-    """A stored request as its owner sees it.
-
-    ``position`` counts from 1 (the next to be drawn) and is None unless QUEUED; it and
-    ``estimate_s``, seconds until the pictures come, are estimates.
-    """
-
-    job: Job
-    pictures: tuple[Picture, ...]
-    remaining_micro: int
-    position: int | None = None
-    estimate_s: float | None = None
-
-    @property
-    def queue_s(self) -> float | None:
-        """Seconds it waited before it was begun."""
-        return None if self.job.started_at is None else self.job.started_at - self.job.created_at
-
-    @property
-    def total_s(self) -> float | None:
-        """Seconds from acceptance to end."""
-        return None if self.job.finished_at is None else self.job.finished_at - self.job.created_at
 
 
 class Queue:
