@@ -12,8 +12,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    func,
+    select,
+    update,
+)
 
+from limner.store import turns
 from limner.store.ledger import carry
 from limner.store.schema import holds, keys, requests
 from limner.store.sql import clock, insert_once
@@ -34,7 +42,9 @@ class Job:
     """A stored request: its ``lines`` are drawn and settled together.
 
     ``lines`` is empty once its results have expired; ``samples`` counts the pictures of all lines,
-    ``drawn`` those that were paid for. Amounts in micro-credits, times in seconds since the epoch.
+    ``drawn`` those that were paid for.
+    ``model`` names the checkpoint it was accepted for, None in rows of earlier versions. Amounts in
+    micro-credits, times in seconds since the epoch.
     """
 
     id: str
@@ -46,6 +56,8 @@ class Job:
     body_sha256: str
     lines: tuple[Line, ...]
     adjustments: tuple[str, ...]
+    model: str | None
+    model_sha256: str | None
     samples: int
     asynchronous: bool
     status: str
@@ -113,15 +125,18 @@ def forget_idempotency_key(conn: Connection, request_id: str) -> None:
     conn.execute(change.values(idempotency_key=None))
 
 
-def claim(conn: Connection, lease_id: str, full: Collection[str] = ()) -> Job | None:
+def claim(
+    conn: Connection, lease_id: str, full: Collection[str] = (), model_sha256: str | None = None
+) -> Job | None:
     """Take the next QUEUED request for this process, fairly between keys.
 
     First comes the key with the fewest requests running, then the one served longest ago; within
     a key, the least tried, then the oldest. A key never has more running than its
-    ``concurrency``, and keys that are ``full`` get no more for now. Several processes may claim
-    at once: each gets another.
+    ``concurrency``, and keys that are ``full`` get no more for now. What was accepted for another
+    model than ``model_sha256`` is left to others. Several processes may claim at once: each gets
+    another.
     """
-    request_id = conn.execute(_next(full)).scalar()
+    request_id = conn.execute(turns.first(full, model_sha256)).scalar()
     if request_id is None:
         return None
     moment = clock(conn)
@@ -202,7 +217,7 @@ def line(conn: Connection) -> list[tuple[str, int]]:
 
     Keys take turns: first the first request of each key, by age, then the second of each.
     """
-    turn = func.row_number().over(partition_by=requests.c.key_id, order_by=_place(requests))
+    turn = func.row_number().over(partition_by=requests.c.key_id, order_by=turns.place(requests))
     query = select(requests.c.id, requests.c.price_micro).where(requests.c.status == "QUEUED")
     rows = conn.execute(query.order_by(turn, requests.c.created_at, requests.c.id))
     return [(request_id, price_micro) for request_id, price_micro in rows]
@@ -249,41 +264,6 @@ def finished_before(
         query = query.where(requests.c.account_id == account_id)
     query = query.order_by(requests.c.finished_at).limit(number)
     return list(conn.execute(query).scalars())
-
-
-def _next(full: Collection[str]) -> Any:
-    other, earlier = requests.alias(), requests.alias()
-    running = select(func.count()).where(
-        other.c.key_id == requests.c.key_id, other.c.status == "PROCESSING"
-    )
-    first = ~(
-        select(earlier.c.id)
-        .where(
-            earlier.c.key_id == requests.c.key_id,
-            earlier.c.status == "QUEUED",
-            tuple_(*_place(earlier)) < tuple_(*_place(requests)),
-        )
-        .exists()
-    )
-    order = (running.scalar_subquery(), func.coalesce(keys.c.served_at, 0))
-    return (
-        select(requests.c.id)
-        .join(keys, keys.c.id == requests.c.key_id)
-        .where(requests.c.status == "QUEUED", first, requests.c.key_id.not_in(full))
-        .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
-        .order_by(*order, *_place(requests))
-        .limit(1)
-        .with_for_update(of=requests, skip_locked=True, key_share=True)
-    )
-
-
-def _place(table: FromClause) -> tuple[ColumnElement[Any], ...]:
-    """The order of a key's requests: what was tried before waits behind what was not.
-
-    So a request that kills its server does not hold up the others, and servers that are killed
-    again and again do not use up the tries of the same few.
-    """
-    return (table.c.tries, table.c.created_at, table.c.id)
 
 
 def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Job | None:

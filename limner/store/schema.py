@@ -210,6 +210,9 @@ requests = Table(
     # [{"generation": ..., "each_micro": price of one picture}]; NULL once it has expired.
     Column("lines", JsonText),
     Column("adjustments", JsonText, nullable=False),
+    # The checkpoint it was accepted for; null: any (stored by an earlier version).
+    Column("model", Text),
+    Column("model_sha256", String(64)),
     Column("samples", Integer, nullable=False),
     Column("asynchronous", Boolean, nullable=False),
     Column("status", String(16), nullable=False),
@@ -271,6 +274,15 @@ sources = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Index(None, "sha256"),
+)
+
+# Checkpoints by the SHA-256 of their file, and when a process that had one loaded last said so.
+models = Table(
+    "models",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("served_at", Double, nullable=False),
 )
 
 # Where the processes of this database keep their files: one folder for all, or one for each.

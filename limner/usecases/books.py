@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from limner.domain.model import ModelInfo
 from limner.errors import (
     Aborted,
     EngineFault,
@@ -91,10 +92,12 @@ def accept(
     lease_id: str | None,
     source_file: str = "",
     source_bytes: int = 0,
+    *,
+    model: ModelInfo | None = None,
 ) -> tuple[Job, bool]:
     """Store a request and hold its price; True when it is new.
 
-    ``source_file`` holds the order's pixels, if it has any.
+    ``source_file`` holds the order's pixels, if it has any; only ``model`` may draw it.
 
     An idempotency key that was used within its time finds the request of its first use. With
     ``lease_id`` the request is worked on at once by its process; without, it is QUEUED. Raises
@@ -103,6 +106,8 @@ def accept(
     order, asked = priced.order, (priced.order.idempotency_key, priced.order.body_sha256)
     request_id = ids.new("req")
     fields = _fields(priced, caller, request_id, asynchronous=lease_id is None)
+    if model is not None:
+        fields |= {"model": model.name, "model_sha256": model.sha256}
     while True:
         standing = find_standing(conn, settings, caller, *asked, forget=True)
         if standing is not None:

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import Connection
 
 from limner import pools
-from limner.domain import licences, pricing
+from limner.domain import pricing
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineClient, EngineStatus
@@ -25,18 +25,17 @@ from limner.errors import (
     Aborted,
     DatabaseUnavailable,
     InvalidInput,
-    LicenceNotAccepted,
     LimnerError,
     QueueFull,
     WaitedTooLong,
 )
 from limner.settings import Settings
-from limner.store import ids, jobs, keys
+from limner.store import ids, jobs
 from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases import books, explain, sources
+from limner.usecases import books, explain, models, sources
 from limner.usecases.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.running import Running
 from limner.usecases.studio import Studio, model_of
@@ -144,10 +143,11 @@ class Generate:
 
         def transaction(conn: Connection) -> list[tuple[Job, bool]]:
             status = self.studio.engine.status()
-            if status.model is not None and status.model.licence_needs_acceptance:
-                _check_licence(conn, caller, status.model.licence)
+            model = status.model
+            if model is not None:
+                models.check_licence(conn, caller.id, model)
             accepted = [
-                books.accept(conn, self.settings, caller, priced, lease_id, *file)
+                books.accept(conn, self.settings, caller, priced, lease_id, *file, model=model)
                 for priced, file in zip(orders, packed, strict=True)
             ]
             if any(new for _, new in accepted):
@@ -281,15 +281,6 @@ def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
             "raise strength or the number of steps",
         )
     return quoted, (*positive.adjustments, *negative.adjustments)
-
-
-def _check_licence(conn: Connection, caller: Key, licence: str) -> None:
-    version = licences.find(licence).version
-    if not keys.has_accepted(conn, caller.id, licence, version):
-        raise LicenceNotAccepted(
-            f"The loaded model is under the licence {licence}, which this key has not accepted; "
-            "read it at /license and accept it there"
-        )
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -23,7 +23,7 @@ from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases import books, gallery, sources
+from limner.usecases import books, gallery, models, sources
 from limner.usecases.generate import Generate
 from limner.usecases.line import Line
 from limner.usecases.orders import Order, Outcome
@@ -65,6 +65,7 @@ class Queue:
         self._loops = [
             asyncio.create_task(self._work(), name="limner-queue"),
             asyncio.create_task(self._watch_cancellations(), name="limner-cancellations"),
+            asyncio.create_task(models.watch(self.studio), name="limner-models"),
         ]
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -206,7 +207,8 @@ class Queue:
         lease_id = self.studio.keeper.lease_id
         waiting = Counter(self._waiting.values())
         full = [key_id for key_id, number in waiting.items() if number >= WAITING_PER_KEY_MAX]
-        job = await self.studio.write(jobs.claim, lease_id, full)
+        sha256 = self.studio.model().sha256
+        job = await self.studio.write(jobs.claim, lease_id, full, sha256)
         return None if job is None else (job, lease_id)
 
     async def _begin(self, job: Job, lease_id: str) -> None:
@@ -215,6 +217,7 @@ class Queue:
         try:
             if self.studio.stopping:
                 raise books.Interrupted(books.STOPPING)
+            await self.studio.read(models.check_licence, job.key_id, self.studio.model())
             pixels = await self.studio.in_store(self._pixels, job)
         except Exception as error:  # told at once: nobody works on it, and its key waits for it
             await self.studio.settle(job.id, lease_id, shown(job.id, error))

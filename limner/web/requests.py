@@ -149,6 +149,7 @@ _REQUEST: dict[str, Any] = {
     "status": _TEXT,
     "slug": _TEXT,
     "surface": _TEXT,
+    "model": _MAYBE_TEXT,
     "created_at": _TEXT,
     "started_at": _MAYBE_TEXT,
     "finished_at": _MAYBE_TEXT,

@@ -56,6 +56,7 @@ def request_json(settings: Settings, status: Status) -> dict[str, Any]:
         "status": job.status,
         "slug": job.slug,
         "surface": job.surface,
+        "model": job.model,
         "created_at": as_time(job.created_at),
         "started_at": as_time(job.started_at),
         "finished_at": as_time(job.finished_at),

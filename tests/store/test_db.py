@@ -146,7 +146,7 @@ def test_a_database_of_a_newer_limner_is_refused(url):
             Database.open(url)
     finally:
         with database.begin() as conn:
-            conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+            conn.execute(text("UPDATE alembic_version SET version_num = '0005'"))
         database.close()
 
 

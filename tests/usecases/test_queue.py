@@ -309,7 +309,7 @@ def test_a_claim_that_meets_a_stop_is_given_back_uncounted(database, tmp_path, m
 
             monkeypatch.setattr(queue, "_claim", late_claim)
             accepted = await queue.submit(key, order())
-            await until(lambda: queue.studio.stopping, 60)
+            await until(lambda: queue.studio.stopping)
             with pytest.raises(books.Interrupted, match="stopping"):
                 await queue.submit(key, order(seed=2))
         with database.read() as conn:

@@ -1,0 +1,55 @@
+"""Whose turn it is among the QUEUED requests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, func, select, true, tuple_
+
+from limner.store.schema import keys, requests
+
+
+def first(full: Collection[str], model_sha256: str | None) -> Any:
+    """The id of the request to claim next, as ``jobs.claim`` says; one that is locked is passed."""
+    other, earlier = requests.alias(), requests.alias()
+    running = select(func.count()).where(
+        other.c.key_id == requests.c.key_id, other.c.status == "PROCESSING"
+    )
+    foremost = ~(
+        select(earlier.c.id)
+        .where(
+            earlier.c.key_id == requests.c.key_id,
+            earlier.c.status == "QUEUED",
+            _is_for(earlier, model_sha256),
+            tuple_(*place(earlier)) < tuple_(*place(requests)),
+        )
+        .exists()
+    )
+    order = (running.scalar_subquery(), func.coalesce(keys.c.served_at, 0))
+    return (
+        select(requests.c.id)
+        .join(keys, keys.c.id == requests.c.key_id)
+        .where(requests.c.status == "QUEUED", foremost, requests.c.key_id.not_in(full))
+        .where(_is_for(requests, model_sha256))
+        .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
+        .order_by(*order, *place(requests))
+        .limit(1)
+        .with_for_update(of=requests, skip_locked=True, key_share=True)
+    )
+
+
+def _is_for(table: FromClause, model_sha256: str | None) -> ColumnElement[bool]:
+    """Whether a request may be drawn with a model; None: with any."""
+    if model_sha256 is None:
+        return true()
+    return table.c.model_sha256.is_(None) | (table.c.model_sha256 == model_sha256)
+
+
+def place(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """The order of a key's requests: what was tried before waits behind what was not.
+
+    So a request that kills its server does not hold up the others, and servers that are killed
+    again and again do not use up the tries of the same few.
+    """
+    return (table.c.tries, table.c.created_at, table.c.id)
