@@ -112,9 +112,17 @@ def _troubles() -> Iterator[None]:
         if _is_ours(error):
             raise
         log.warning("the database could not be used: %s", type(error.orig).__name__)
-        raise DatabaseUnavailable(
-            "The database does not answer at the moment; try again"
-        ) from error
+        raise DatabaseUnavailable(_trouble(error)) from error
+
+
+def _trouble(error: OperationalError) -> str:
+    """What is wrong, for the caller."""
+    if getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return (
+            "The database is busy: somebody else has been writing to it for over "
+            f"{BUSY_TIMEOUT_S} s; try again"
+        )
+    return "The database does not answer at the moment; try again"
 
 
 @contextmanager

@@ -136,10 +136,10 @@ def claim(
     model than ``model_sha256`` is left to others. Several processes may claim at once: each gets
     another.
     """
-    request_id = conn.execute(turns.first(full, model_sha256)).scalar()
+    moment = clock(conn)
+    request_id = conn.execute(turns.first(full, model_sha256, moment)).scalar()
     if request_id is None:
         return None
-    moment = clock(conn)
     change = update(requests).where(requests.c.id == request_id, requests.c.status == "QUEUED")
     values = {"status": "PROCESSING", "started_at": moment, "tries": requests.c.tries + 1}
     conn.execute(change.values(**values))
@@ -158,12 +158,12 @@ def requeue(conn: Connection, job: Job, *, blameless: bool = False) -> None:
     carry(conn, job.hold_id, None)
 
 
-def carried_by(conn: Connection, lease_id: str, before: float) -> list[str]:
-    """Requests that a lease's process has been working on since before a moment."""
+def carried_by(conn: Connection, lease_id: str) -> list[str]:
+    """Requests that a lease's process works on."""
     query = (
         select(requests.c.id)
         .join(holds, holds.c.id == requests.c.hold_id)
-        .where(holds.c.lease_id == lease_id, requests.c.started_at < before)
+        .where(holds.c.lease_id == lease_id)
     )
     return list(conn.execute(query).scalars())
 
@@ -203,10 +203,13 @@ def count(conn: Connection, status: str, *, key_id: str | None = None) -> int:
     return int(conn.execute(query).scalar_one())
 
 
-def recent(conn: Connection, key_id: str, since: float) -> tuple[int, float | None]:
-    """How many requests a key stored after ``since``, and when the first of these was."""
+def recent(conn: Connection, key_id: str, since: float, until: float) -> tuple[int, float | None]:
+    """How many requests a key stored after ``since``, and when the first of these was.
+
+    Not those beyond ``until``, now: they are from before the clock was set back.
+    """
     query = select(func.count(), func.min(requests.c.created_at)).where(
-        requests.c.key_id == key_id, requests.c.created_at > since
+        requests.c.key_id == key_id, requests.c.created_at > since, requests.c.created_at <= until
     )
     number, first = conn.execute(query).one()
     return int(number), first
@@ -224,13 +227,16 @@ def line(conn: Connection) -> list[tuple[str, int]]:
 
 
 def speed(conn: Connection, since: float) -> float | None:
-    """Micro-credits drawn in a second, from the requests finished after ``since``."""
+    """Micro-credits drawn in a second, from the requests finished after ``since``.
+
+    None also where the clock was set back meanwhile and they make no sense.
+    """
     query = select(
         func.sum(requests.c.cost_micro),
         func.max(requests.c.finished_at) - func.min(requests.c.started_at),
     ).where(requests.c.status == "COMPLETED", requests.c.finished_at > since)
     micro, seconds = conn.execute(query).one()
-    return float(micro) / seconds if micro and seconds else None
+    return float(micro) / seconds if micro and seconds > 0 else None
 
 
 def listing(

@@ -7,7 +7,7 @@ On the machine of a killed process that is at once; elsewhere it takes the rest 
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from limner.store import ids, processes
 from limner.store.ledger import find_hold
@@ -22,7 +22,8 @@ def open(conn: Connection, *, ttl_s: float = LEASE_S) -> str:
     """A lease of this process, to be renewed well within ``ttl_s`` seconds; returns its id."""
     lease_id, start = ids.new("lease"), now(conn)
     row = {"id": lease_id, "process": processes.identity()}
-    conn.execute(insert(leases).values(**row, opened_at=start, expires_at=start + ttl_s))
+    times = {"opened_at": start, "expires_at": start + ttl_s, "ttl_s": ttl_s}
+    conn.execute(insert(leases).values(**row, **times))
     return lease_id
 
 
@@ -30,7 +31,7 @@ def renew(conn: Connection, lease_id: str, *, ttl_s: float = LEASE_S) -> bool:
     """Put off a lease's end; False when it has ended: others may already have its work."""
     start = now(conn)
     alive = (leases.c.id == lease_id, leases.c.expires_at >= start)
-    change = update(leases).where(*alive).values(expires_at=start + ttl_s)
+    change = update(leases).where(*alive).values(expires_at=start + ttl_s, ttl_s=ttl_s)
     return conn.execute(change).rowcount == 1
 
 
@@ -46,6 +47,16 @@ def close_ended(conn: Connection) -> None:
     for lease_id, process in conn.execute(alive).all():
         if processes.has_ended(process):
             close(conn, lease_id)
+
+
+def bound(conn: Connection, moment: float) -> None:
+    """Let no lease last longer from ``moment`` on than it was taken for.
+
+    One does after the clock was set back, and its process may be long gone.
+    """
+    latest = moment + func.coalesce(leases.c.ttl_s, LEASE_S)
+    change = update(leases).where(leases.c.expires_at > latest)
+    conn.execute(change.values(expires_at=latest))
 
 
 def dead_holds(conn: Connection, moment: float) -> list[str]:

@@ -18,13 +18,15 @@ from typing import Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from limner.domain.pricing import as_text
-from limner.errors import InsufficientCredits, LedgerError, NotFound
+from limner.domain.pricing import MICRO, as_text
+from limner.errors import InsufficientCredits, InvalidInput, LedgerError, NotFound
 from limner.store import ids
 from limner.store.audit import Fault, check
 from limner.store.schema import (
+    AMOUNT_MAX_MICRO,
     CUSTOMER_POCKETS,
     POCKETS,
+    TOTAL_MAX_MICRO,
     accounts,
     entries,
     holds,
@@ -74,9 +76,30 @@ def balance(conn: Connection, account_id: str) -> Balance:
 
 
 def grant(conn: Connection, account_id: str, micro: int, *, id: str) -> None:
-    """Give ``micro`` new micro-credits to an account; again with the same ``id``: nothing."""
+    """Give ``micro`` new micro-credits to an account; again with the same ``id``: nothing.
+
+    Raises ``InvalidInput`` for more than ``AMOUNT_MAX_MICRO``, and where all accounts together
+    would hold more than ``TOTAL_MAX_MICRO``.
+    """
+    if micro > AMOUNT_MAX_MICRO:
+        raise InvalidInput(
+            "credits",
+            f"credits is {as_text(micro)}; a grant is at most {AMOUNT_MAX_MICRO // MICRO:,}",
+        )
     if _post(conn, "grant", id, account_id, micro):
+        _check_total(conn, micro)
         _move(conn, account_id, available=micro)
+
+
+def _check_total(conn: Connection, micro: int) -> None:
+    everything = func.sum(accounts.c.available_micro + accounts.c.held_micro)
+    total = int(conn.execute(select(func.coalesce(everything, 0))).scalar_one())
+    if total + micro > TOTAL_MAX_MICRO:
+        raise InvalidInput(
+            "credits",
+            f"credits is {as_text(micro)}, and all accounts together hold {as_text(total)}; they "
+            f"may hold at most {TOTAL_MAX_MICRO // MICRO:,}",
+        )
 
 
 def withdraw(conn: Connection, account_id: str, micro: int, *, id: str) -> None:

@@ -6,9 +6,6 @@ are frozen, step by step, in ``migrations/``; a test compares the two.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -24,9 +21,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
+
+from limner.store.sql import JsonText
 
 metadata = MetaData(
     naming_convention={
@@ -37,6 +35,11 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+# Of one transfer, and of all that the accounts of a database hold together: so that no sum of
+# balances or of a pocket leaves 64 bits.
+AMOUNT_MAX_MICRO = 10**15
+TOTAL_MAX_MICRO = 10**18
 
 ISSUED, INCOME = "issued", "income"
 CUSTOMER_POCKETS = ("available", "held")
@@ -50,19 +53,6 @@ POCKETS = {
     "release": ("held", "available"),
     "expire": ("held", "available"),
 }
-
-
-class JsonText(TypeDecorator[Any]):
-    """JSON kept as text: the same bytes on both databases, and None is SQL's NULL."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Any) -> str | None:  # noqa: ARG002
-        return None if value is None else json.dumps(value, sort_keys=True)
-
-    def process_result_value(self, value: str | None, dialect: Any) -> Any:  # noqa: ARG002
-        return None if value is None else json.loads(value)
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> str:
@@ -83,6 +73,9 @@ accounts = Table(
     CheckConstraint(_one_of("kind", ("customer", "system")), name="kind"),
     CheckConstraint("available_micro >= 0", name="available_not_negative"),
     CheckConstraint("held_micro >= 0", name="held_not_negative"),
+    # On SQLite triggers of the same names.
+    CheckConstraint(f"available_micro <= {TOTAL_MAX_MICRO}", name="available_bounded"),
+    CheckConstraint(f"held_micro <= {TOTAL_MAX_MICRO}", name="held_bounded"),
     CheckConstraint(
         "(kind = 'customer') = (available_micro IS NOT NULL)"
         " AND (kind = 'customer') = (held_micro IS NOT NULL)",
@@ -106,6 +99,7 @@ transfers = Table(
     Column("created_at", Double, nullable=False),
     CheckConstraint(_one_of("kind", tuple(POCKETS)), name="kind"),
     CheckConstraint("amount_micro > 0", name="amount_positive"),
+    CheckConstraint(f"amount_micro <= {AMOUNT_MAX_MICRO}", name="amount_bounded"),
     CheckConstraint(
         "(kind IN ('capture', 'release', 'expire')) = (resolves IS NOT NULL)",
         name="only_resolutions_resolve",
@@ -142,6 +136,7 @@ leases = Table(
     Column("process", Text, nullable=False),
     Column("opened_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
+    Column("ttl_s", Double),
 )
 
 # Only the open ones: resolving deletes the row, so that this table stays small.

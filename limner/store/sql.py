@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Double, Table, cast, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Table,
+    Text,
+    TypeDecorator,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 # Any number that nobody else on the same PostgreSQL server uses.
 START_LOCK = 0x11A4E2
+
+
+class JsonText(TypeDecorator[Any]):
+    """JSON kept as text: the same bytes on both databases, and None is SQL's NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str | None:  # noqa: ARG002
+        return None if value is None else json.dumps(value, sort_keys=True)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:  # noqa: ARG002
+        return None if value is None else json.loads(value)
 
 
 def clock(conn: Connection) -> float | ColumnElement[float]:

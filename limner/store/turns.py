@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, FromClause, func, select, true, tuple_
 from limner.store.schema import keys, requests
 
 
-def first(full: Collection[str], model_sha256: str | None) -> Any:
+def first(
+    full: Collection[str], model_sha256: str | None, moment: float | ColumnElement[float]
+) -> Any:
     """The id of the request to claim next, as ``jobs.claim`` says; one that is locked is passed."""
     other, earlier = requests.alias(), requests.alias()
     running = select(func.count()).where(
@@ -26,7 +28,9 @@ def first(full: Collection[str], model_sha256: str | None) -> Any:
         )
         .exists()
     )
-    order = (running.scalar_subquery(), func.coalesce(keys.c.served_at, 0))
+    served_at = func.coalesce(keys.c.served_at, 0)
+    # Who was served later than now was served before the clock was set back: longest ago.
+    order = (running.scalar_subquery(), served_at <= moment, served_at)
     return (
         select(requests.c.id)
         .join(keys, keys.c.id == requests.c.key_id)

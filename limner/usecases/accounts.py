@@ -79,7 +79,7 @@ class Accounts:
         rate = caller.requests_per_minute or self._settings.key_max_requests_per_minute
         with self._database.read() as conn:
             moment = now(conn)
-            used, first = jobs.recent(conn, caller.id, moment - WINDOW.total_seconds())
+            used, first = jobs.recent(conn, caller.id, moment - WINDOW.total_seconds(), moment)
             available_micro = ledger.balance(conn, caller.account_id).available_micro
         oldest = datetime.fromtimestamp(moment if first is None else first, UTC)
         return Standing(available_micro, max(0, rate - used), oldest + WINDOW)

@@ -254,7 +254,7 @@ def _check_limits(conn: Connection, settings: Settings, caller: Key, *, waits: b
     """Rate and concurrency of the key, this request included; its row is locked."""
     rate = caller.requests_per_minute or settings.key_max_requests_per_minute
     moment = now(conn)
-    number, first = jobs.recent(conn, caller.id, moment - 60)
+    number, first = jobs.recent(conn, caller.id, moment - 60, moment)
     if number > rate:
         wait = 60 - (moment - first) if first else 60
         raise LimitExceeded(

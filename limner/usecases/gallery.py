@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from sqlalchemy import Connection
 
 from limner.engine.request import Pixels
-from limner.errors import NotFound
+from limner.errors import LimnerError, NotFound
 from limner.store import images, jobs
 from limner.store.images import Picture
 from limner.store.jobs import Job
@@ -28,7 +26,11 @@ class Gallery:
     async def picture(self, caller: Key, picture_id: str) -> StoredPicture:
         """A picture with its lossless file. Raises ``NotFound``."""
         row = await self._studio.read(_owned, caller, picture_id)
-        return await self._studio.in_store(self._studio.open_picture, row)
+        try:
+            return await self._studio.in_store(self._studio.open_picture, row)
+        except LimnerError:
+            await self._studio.read(_owned, caller, picture_id)  # or it was deleted meanwhile
+            raise
 
     async def source(self, caller: Key, sha256: str) -> Pixels:
         """A picture or mask that a kept request started from. Raises ``Gone``."""
@@ -40,7 +42,7 @@ class Gallery:
     ) -> list[Picture]:
         """Pictures stored before a moment (seconds since the epoch), newest first."""
         number = min(max(1, number), PAGE_MAX)
-        moment = time.time() + 60 if before is None else before
+        moment = float("inf") if before is None else before
         return await self._studio.read(
             lambda conn: images.listing(conn, caller.account_id, before=moment, number=number)
         )
@@ -50,7 +52,7 @@ class Gallery:
     ) -> list[Job]:
         """Requests stored before a moment, newest first."""
         number = min(max(1, number), PAGE_MAX)
-        moment = time.time() + 60 if before is None else before
+        moment = float("inf") if before is None else before
         return await self._studio.read(
             lambda conn: jobs.listing(conn, caller.account_id, before=moment, number=number)
         )

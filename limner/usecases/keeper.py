@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 
 from limner.store import jobs, leases
@@ -36,6 +37,7 @@ class Keeper:
         self._ttl_s = ttl_s
         self._running = running
         self._on_lost = on_lost
+        self._unseen: dict[str, float] = {}  # carried, and not worked on since
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._main, name="limner-lease", daemon=True)
         self.lease_id = ""
@@ -59,6 +61,7 @@ class Keeper:
         with self._database.begin() as conn:
             leases.close_ended(conn)
             moment = now(conn)
+            leases.bound(conn, moment)
             leases.forget(conn, moment)
             lost = leases.dead_holds(conn, moment)
         for hold_id in lost:
@@ -90,7 +93,11 @@ class Keeper:
 
     def _forsake(self) -> None:
         with self._database.read() as conn:
-            held = jobs.carried_by(conn, self.lease_id, now(conn) - UNSEEN_S)
-        for request_id in set(held) - set(self._running()):
-            with self._database.begin() as conn:
-                books.forsake(conn, request_id, self.lease_id)
+            held = jobs.carried_by(conn, self.lease_id)
+        moment = time.monotonic()
+        unseen = set(held) - set(self._running())
+        self._unseen = {id: self._unseen.get(id, moment) for id in unseen}
+        for request_id, since in self._unseen.items():
+            if moment - since >= UNSEEN_S:
+                with self._database.begin() as conn:
+                    books.forsake(conn, request_id, self.lease_id)

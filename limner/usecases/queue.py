@@ -145,7 +145,7 @@ class Queue:
         self, caller: Key, *, before: float | None = None, number: int = 50
     ) -> list[Status]:
         """The account's requests stored before a moment that are still kept, newest first."""
-        moment = time.time() + 60 if before is None else before
+        moment = float("inf") if before is None else before
         return await self.studio.look(self._recent, caller, moment, min(max(1, number), PAGE_MAX))
 
     async def remove(self, caller: Key, request_id: str) -> Status:

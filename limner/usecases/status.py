@@ -25,9 +25,14 @@ class Status:
     @property
     def queue_s(self) -> float | None:
         """Seconds it waited before it was begun."""
-        return None if self.job.started_at is None else self.job.started_at - self.job.created_at
+        return _between(self.job.created_at, self.job.started_at)
 
     @property
     def total_s(self) -> float | None:
         """Seconds from acceptance to end."""
-        return None if self.job.finished_at is None else self.job.finished_at - self.job.created_at
+        return _between(self.job.created_at, self.job.finished_at)
+
+
+def _between(begin: float, end: float | None) -> float | None:
+    """Seconds; none are less than 0, though the clock was set back."""
+    return None if end is None else max(0.0, end - begin)

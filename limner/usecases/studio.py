@@ -151,16 +151,27 @@ class Studio(Threads):
         return await self._keep(running, made, errors, time.monotonic() - began)
 
     async def load(self, job: Job, *, replayed: bool) -> Outcome:
-        """The outcome of a COMPLETED request, from the store. Raises ``Gone``."""
+        """The outcome of a COMPLETED request, from the store: what is kept of it.
+
+        Raises ``Gone`` when nothing is.
+        """
         rows, balance = await self.read(_find_outcome, job)
-        pictures = [await self.in_store(self.open_picture, row) for row in rows]
+        try:
+            pictures = [await self.in_store(self.open_picture, row) for row in rows]
+        except LimnerError:
+            if len(await self.read(images.of_request, job.id)) == len(rows):
+                raise
+            return await self.load(job, replayed=replayed)  # somebody deleted one meanwhile
+        told = job.adjustments
+        if len(rows) < job.drawn:
+            told += (f"{job.drawn - len(rows)} of {job.drawn} pictures have been deleted since",)
         return Outcome(
             job.id,
             tuple(pictures),
             job.cost_micro,
             balance,
             job.infer_seconds or 0.0,
-            job.adjustments,
+            told,
             replayed,
             lines_of(job),
         )

@@ -146,7 +146,7 @@ def test_a_database_of_a_newer_limner_is_refused(url):
             Database.open(url)
     finally:
         with database.begin() as conn:
-            conn.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+            conn.execute(text("UPDATE alembic_version SET version_num = '0006'"))
         database.close()
 
 
@@ -210,6 +210,18 @@ def test_writers_in_two_pools_on_one_file_wait_for_each_other(tmp_path):
         assert conn.execute(query).scalar_one() == 201
     for database in pools:
         database.close()
+
+
+def test_a_database_that_somebody_else_writes_to_is_said_to_be_busy(tmp_path, monkeypatch):
+    monkeypatch.setattr(db, "BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "limner.db"
+    database = Database.open(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailable, match="busy") as caught, database.begin():
+            pass
+    assert caught.value.retry_after_s > 0
+    database.close()
 
 
 def test_writers_of_one_process_take_turns_in_order(tmp_path):

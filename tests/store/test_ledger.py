@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from limner.errors import InsufficientCredits, LedgerError, NotFound
+from limner.errors import InsufficientCredits, InvalidInput, LedgerError, NotFound
 from limner.store import leases, ledger
 from limner.store.ledger import Balance
 from limner.store.schema import accounts, entries, holds, resolutions, transfers
@@ -108,6 +108,26 @@ def test_what_the_rules_forbid_is_refused(database, account, lease, write):
     assert books(database, account) == Balance(40, 10)
 
 
+def test_no_sum_of_grants_leaves_64_bits(database, account):
+    with pytest.raises(InvalidInput, match=r"at most 1,000,000,000$"), database.begin() as conn:
+        ledger.grant(conn, account, 10**15 + 1, id="grant_large")
+    with database.begin() as conn:
+        other = ledger.create_account(conn, "other")
+        ledger.grant(conn, account, 10**15, id="grant_2")
+        # As after another 998 such grants, to whichever accounts.
+        conn.execute(
+            update(accounts).where(accounts.c.id == other).values(available_micro=998 * 10**15)
+        )
+    with pytest.raises(InvalidInput, match=r"at most 1,000,000,000,000$"), database.begin() as conn:
+        ledger.grant(conn, other, 10**15, id="grant_3")
+    with database.begin() as conn:
+        ledger.grant(conn, other, 10**15 - 100, id="grant_4")  # 100 were there at the start
+    with database.read() as conn:
+        held = [ledger.balance(conn, each).available_micro for each in (account, other)]
+        assert sum(held) == 10**18
+        assert conn.execute(select(func.sum(accounts.c.available_micro))).scalar() == 10**18
+
+
 def test_unknown_accounts_are_not_found(database):
     for account_id in ("acc_9", "issued", "income"):
         with pytest.raises(NotFound), database.begin() as conn:
@@ -138,6 +158,11 @@ def test_history_cannot_be_changed(database, account, lease, table, verb):
         update(accounts).where(accounts.c.kind == "system").values(available_micro=1),
         insert(transfers).values(
             id="t", kind="grant", account_id="issued", amount_micro=0, created_at=0
+        ),
+        update(accounts).where(accounts.c.kind == "customer").values(available_micro=10**18 + 1),
+        update(accounts).where(accounts.c.kind == "customer").values(held_micro=10**18 + 1),
+        insert(transfers).values(
+            id="t", kind="grant", account_id="issued", amount_micro=10**15 + 1, created_at=0
         ),
         insert(transfers).values(
             id="t", kind="gift", account_id="issued", amount_micro=1, created_at=0

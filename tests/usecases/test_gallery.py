@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from limner.errors import Gone, NotFound
 from limner.store import images, jobs
-from limner.usecases.gallery import Gallery
+from limner.usecases.gallery import Gallery, forget
 from tests.store.databases import customer
 from tests.usecases.house import balance, files, house, order
 from tests.waiting import until
@@ -49,6 +49,7 @@ def test_deleting_a_picture_deletes_its_file_and_bills_no_less(database, tmp_pat
             assert len(files(tmp_path)) == 1
             replay = await generate.run(key, order(samples=2, key="k"))
             assert [picture.index for picture in replay.pictures] == [1]
+            assert replay.adjustments == ("1 of 2 pictures have been deleted since",)
             await gallery.delete(key, outcome.pictures[1].id)
             assert files(tmp_path) == []
             with pytest.raises(NotFound):
@@ -58,6 +59,36 @@ def test_deleting_a_picture_deletes_its_file_and_bills_no_less(database, tmp_pat
 
     asyncio.run(story())
     assert balance(database, key).available_micro == 92
+
+
+def test_what_is_deleted_while_it_is_read_is_gone_and_not_lost(database, tmp_path, monkeypatch):
+    """Between the look for the row and the look for its file."""
+    key = customer(database)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            gallery, studio = Gallery(generate.studio), generate.studio
+            outcome = await generate.run(key, order(samples=2, key="k"))
+            open_picture, ids = studio.open_picture, [p.id for p in outcome.pictures]
+
+            def late(row):
+                if ids:
+                    with database.begin() as conn:
+                        gone = images.remove(conn, [ids.pop()])
+                        if not images.of_request(conn, row.request_id):
+                            gone += forget(conn, [row.request_id])
+                    studio.delete_files(gone)
+                return open_picture(row)
+
+            monkeypatch.setattr(studio, "open_picture", late)
+            with pytest.raises(Gone, match=outcome.request_id):
+                await generate.run(key, order(samples=2, key="k"))
+            again = await generate.run(key, order(seed=2))
+            ids.append(again.pictures[0].id)
+            with pytest.raises(NotFound, match=f"^Picture {again.pictures[0].id} not found"):
+                await gallery.picture(key, again.pictures[0].id)
+
+    asyncio.run(story())
 
 
 def test_delete_all_of_mine(database, tmp_path):
