@@ -102,7 +102,7 @@ class Protocol:
         return pictures
 
     def submit(self, prompt: str, options: Options, *, key: str | None = None) -> Steps[list[str]]:
-        """Queue; the ids of the requests, several where a style mix has lines."""
+        """Queue; the ids of the requests: one, whatever lines its style mix has."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         ask = Ask("POST", "/api/requests", to_body(prompt, options), headers)
         answer = yield from self._ask(ask)

@@ -73,7 +73,7 @@ class Client:
     def submit(
         self, prompt: str, *, idempotency_key: str | None = None, **options: Unpack[Options]
     ) -> list[str]:
-        """Queue a drawing; the ids for ``wait``. Several where a style mix has lines."""
+        """Queue a drawing; the ids for ``wait``: one, whatever lines its style mix has."""
         return self._run(self._protocol.submit(prompt, options, key=idempotency_key))
 
     def wait(
