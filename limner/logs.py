@@ -13,7 +13,10 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 import traceback
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import TextIO
 
 import structlog
@@ -31,6 +34,8 @@ from limner.settings import without_password
 
 _KEY = re.compile(r"(?i)\bSG_[0-9a-z]{4,}")
 _CAUSES_MAX = 5
+REPEATS, REPEATS_S = 20, 10.0
+_SEEN_MAX, _KEY_MAX = 1000, 50  # messages that begin alike are the same one with other numbers
 # A ValueError or KeyError quotes the value, pydantic the input, PostgreSQL the row (as DETAIL).
 _SPEAKING = (
     OSError,
@@ -52,14 +57,47 @@ def configure(format: str = "auto", level: str = "info", stream: TextIO | None =
     of libraries only warnings are shown.
     """
     stream = stream or sys.stderr
-    if format == "auto":
-        format = "console" if stream.isatty() else "json"
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(format == "json", colors=stream.isatty()))
+    handler.setFormatter(_formatter(is_json(format, stream), colors=stream.isatty()))
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("limner").setLevel(level.upper())
+
+
+def is_json(format: str, stream: TextIO | None = None) -> bool:
+    """Whether lines of ``format`` are JSON on ``stream`` (standard error)."""
+    return format == "json" or (format == "auto" and not (stream or sys.stderr).isatty())
+
+
+class Repeats(logging.Filter):
+    """Of warnings and errors that say the same, ``REPEATS`` lines in ``REPEATS_S`` seconds.
+
+    What fails thousands of times a second, such as accepting a connection when all files are
+    open, would fill the disk. The next line that is shown says how many were not (``left_out``).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to show it."""
+        if record.levelno < logging.WARNING:
+            return True
+        kind = record.exc_info[0] if record.exc_info else None
+        name, now = (record.name, str(record.msg)[:_KEY_MAX], kind), self._clock()
+        began, number = self._seen.get(name, (now, 0))
+        if now - began >= REPEATS_S:
+            if number > REPEATS:
+                record.left_out = number - REPEATS
+            began, number = now, 0
+        self._seen[name] = began, number + 1
+        while len(self._seen) > _SEEN_MAX:
+            self._seen.popitem(last=False)
+        return number < REPEATS
 
 
 def _formatter(as_json: bool, *, colors: bool) -> logging.Formatter:

@@ -164,3 +164,19 @@ from tests.store.databases import (  # noqa: E402, F401 - fixtures
     postgres_url,
     url,
 )
+
+
+def test_what_is_said_again_and_again_is_left_out_and_counted():
+    now = [0.0]
+    repeats = logs.Repeats(clock=lambda: now[0])
+
+    def shown(level=logging.ERROR, message="socket.accept() out of system resource"):
+        record = logging.LogRecord("asyncio", level, "", 0, message, None, None)
+        return repeats.filter(record) and record
+
+    assert sum(bool(shown()) for _ in range(2000)) == logs.REPEATS
+    assert shown(message="another")
+    assert all(shown(logging.INFO) for _ in range(2000))
+    now[0] = logs.REPEATS_S
+    assert shown().left_out == 2000 - logs.REPEATS
+    assert not hasattr(shown(), "left_out")

@@ -47,10 +47,10 @@ def show(
     """Show what each key's account holds and what was issued and earned in all."""
     from limner.cli import books
     from limner.domain.pricing import as_text
-    from limner.store import keys, ledger
+    from limner.store import keys, ledger, usage
 
     with books.opened(settings) as database, database.read() as conn:
-        found = keys.listing(conn)
+        found, held = keys.listing(conn), usage.held_by_key(conn)
         balances = {key.account_id: ledger.balance(conn, key.account_id) for key in found}
         totals = ledger.totals(conn)
     if as_json:
@@ -60,7 +60,8 @@ def show(
     rows = []
     for key in found:
         balance = balances[key.account_id]
-        amounts = (balance.available_micro, balance.held_micro, key.spent_micro)
+        spent_micro = key.spent_micro - held.get(key.id, 0)
+        amounts = (balance.available_micro, balance.held_micro, spent_micro)
         rows.append((key.id, key.name, *map(as_text, amounts)))
     terminal.table(("key", "name", "available", "held", "spent"), rows)
     terminal.say("  ".join(f"{name} {as_text(amount)}" for name, amount in totals.items()))

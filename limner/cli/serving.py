@@ -186,27 +186,33 @@ def open_local(settings: Settings, database: Database) -> None:
 def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> None:
     """What a person at the terminal wants to know, as it becomes true."""
     began, message = time.monotonic(), ""
-    terminal.say(f"Limner on {settings.public_url} (data in {settings.data_dir})")
+    say = _say_json if logs.is_json(settings.log_format) else terminal.say
+    say(f"Limner on {settings.public_url} (data in {settings.data_dir})")
     if first_key:
-        terminal.say(f"A first key with {FIRST_CREDITS} credits, shown only now: {first_key}")
+        say(f"A first key with {FIRST_CREDITS} credits, shown only now: {first_key}")
     while not engine.status().ready:
         if engine.failure is not None:
-            terminal.say(f"The model could not be loaded: {engine.failure}", style="red")
+            say(f"The model could not be loaded: {engine.failure}", style="red")
             return
         if engine.status().message != message:
             message = engine.status().message
-            terminal.say(f"  {message} ...", style="dim")
+            say(f"  {message} ...", style="dim")
         time.sleep(0.05)
     model = engine.status().model
     assert model is not None
-    terminal.say(
+    say(
         f"Ready after {time.monotonic() - began:.1f} s: {model.name} on {model.device}, "
         f"{model.dtype}. Draw:"
     )
-    terminal.say("\n" + curl(settings, first_key or "YOUR_KEY") + "\n", style="bold")
+    say("\n" + curl(settings, first_key or "YOUR_KEY") + "\n", style="bold")
     if not first_key:
         another = hints.command("keys create --name me --credits 10", settings)
-        terminal.say(f"(`{another}` makes another key.)")
+        say(f"(`{another}` makes another key.)")
+
+
+def _say_json(text: str, **_: str) -> None:
+    """A line for a journal whose lines are JSON."""
+    terminal.data({"event": text.strip(), "logger": "limner.serve", "level": "info"})
 
 
 def curl(settings: Settings, key: str) -> str:

@@ -70,6 +70,16 @@ def by_key(conn: Connection, since: float) -> list[Usage]:
     return [_usage(*row) for row in conn.execute(query)]
 
 
+def held_by_key(conn: Connection) -> dict[str, int]:
+    """Micro-credits that each key's open requests hold; they are part of what it has spent."""
+    query = (
+        select(requests.c.key_id, func.sum(requests.c.price_micro))
+        .where(requests.c.status.in_(("QUEUED", "PROCESSING")))
+        .group_by(requests.c.key_id)
+    )
+    return {key_id: int(micro) for key_id, micro in conn.execute(query)}
+
+
 def house(conn: Connection) -> House:
     """A snapshot, from small tables and indexes: cheap enough for every few seconds."""
     counted = (

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from html import escape
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
-from limner.web.answers import Json
+from limner.web import files
+from limner.web.answers import dumps
+from limner.web.files import File
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = """
@@ -27,14 +30,21 @@ code { font-family: ui-monospace, monospace }
 
 
 def install(app: FastAPI) -> None:
-    """Add the two routes; they are not part of the document."""
+    """Add the two routes, each made once; they are not part of the document."""
 
-    async def document(_: Request) -> Response:
-        return Json(app.openapi())
+    @cache
+    def document_file() -> File:
+        return File(dumps(app.openapi()).encode(), "application/json")
 
-    async def page(_: Request) -> Response:
-        headers = {"Content-Security-Policy": POLICY}
-        return HTMLResponse(render(app.openapi()), headers=headers)
+    @cache
+    def page_file() -> File:
+        return File(render(app.openapi()).encode(), "text/html; charset=utf-8")
+
+    async def document(request: Request) -> Response:
+        return files.answer(request, document_file(), {})
+
+    async def page(request: Request) -> Response:
+        return files.answer(request, page_file(), {"Content-Security-Policy": POLICY})
 
     app.add_api_route("/openapi.json", document, methods=["GET"], include_in_schema=False)
     app.add_api_route("/docs", page, methods=["GET"], include_in_schema=False)

@@ -7,9 +7,7 @@ security policy forbids it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -20,6 +18,7 @@ from starlette.responses import Response
 
 from limner.errors import NotFound
 from limner.web.desk import Desk
+from limner.web.files import File, answer
 
 PREFIX = "/static/"
 POLICY = "; ".join(
@@ -54,15 +53,6 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of the page as it is sent; ``etag`` changes with its bytes."""
-
-    data: bytes
-    media_type: str
-    etag: str
-
-
 def install(app: FastAPI, desk: Desk) -> None:
     """Add ``/`` and ``/static/{path}``; they are not part of the API's document."""
     files = read(resources.files("limner.web") / "static")
@@ -70,13 +60,13 @@ def install(app: FastAPI, desk: Desk) -> None:
     page = _file("index.html", index.data.replace(b"{slug}", escape(desk.settings.slug).encode()))
 
     async def show_page(request: Request) -> Response:
-        return _answer(request, page)
+        return answer(request, page, SECURITY)
 
     async def show_file(request: Request) -> Response:
         name = request.path_params["path"]
         if name not in files:
             raise NotFound(f"Nothing is served at {PREFIX}{name[:200]}")
-        return _answer(request, files[name])
+        return answer(request, files[name], SECURITY)
 
     app.add_api_route("/", show_page, methods=["GET"], include_in_schema=False)
     app.add_api_route(PREFIX + "{path:path}", show_file, methods=["GET"], include_in_schema=False)
@@ -95,17 +85,8 @@ def read(folder: Traversable, prefix: str = "") -> dict[str, File]:
 
 
 def _file(name: str, data: bytes) -> File:
-    return File(data, _TYPES[_suffix(name)], f'"{hashlib.sha256(data).hexdigest()[:20]}"')
+    return File(data, _TYPES[_suffix(name)])
 
 
 def _suffix(name: str) -> str:
     return name[name.rfind(".") :] if "." in name else ""
-
-
-def _answer(request: Request, file: File) -> Response:
-    """The file, or 304 where the browser has it: it asks every time, and an upgrade shows."""
-    headers = {**SECURITY, "ETag": file.etag, "Cache-Control": "no-cache"}
-    known = request.headers.get("if-none-match", "")
-    if file.etag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
-        return Response(status_code=304, headers=headers)
-    return Response(file.data, headers=headers, media_type=file.media_type)

@@ -13,11 +13,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from limner import errors
 from limner.web.answers import new_request_id
 
 log = logging.getLogger("limner.http")
 
 SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+UNKNOWN = "unknown"
+PATH_MAX = 200
 # Asked every few seconds by machines: not worth a line.
 QUIET = ("/health/live", "/health/ready", "/metrics")
 
@@ -43,11 +46,20 @@ class Meters:
         self.refusals = Counter(
             "limner_refusals", "Refused requests, by cause.", ("cause",), registry=self.registry
         )
+        for cause in causes():  # a series that is not there before its first call raises no alarm
+            self.refusals.labels(cause)
         self.at_once = Gauge(
             "limner_http_requests_in_progress",
             "HTTP requests that are being answered.",
             registry=self.registry,
         )
+
+
+def causes() -> list[str]:
+    """Every cause of a refusal: the names of our errors, and ``Fault`` for what is none of them."""
+    known = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    names = {kind.__name__ for kind in known if issubclass(kind, errors.LimnerError)}
+    return sorted(names - {"LimnerError"} | {"Fault"})
 
 
 class Seeing:
@@ -82,7 +94,7 @@ class Seeing:
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         """``status`` 0: the client was gone before an answer began."""
-        route = getattr(scope["state"].get("route"), "path", "unknown")
+        route = getattr(scope["state"].get("route"), "path", UNKNOWN)
         cause = scope["state"].get("refusal")
         self._meters.calls.labels(_verb(scope), route, status).inc()
         self._meters.seconds.labels(route).observe(seconds)
@@ -91,6 +103,8 @@ class Seeing:
         if route in QUIET and status == 200:
             return
         told = {"method": _verb(scope), "route": route, "status": status}
+        if route == UNKNOWN:  # nobody but its caller chose it: bounded, and nothing in it steers
+            told["path"] = ascii(scope["path"][:PATH_MAX])[1:-1]
         told["seconds"] = round(seconds, 3)
         told |= {"refused": cause} if cause else {}
         if caller := scope["state"].get("caller"):

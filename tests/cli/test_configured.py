@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -113,7 +114,9 @@ def test_the_banner_of_a_server_holds_the_hint(
     serving._tell(load({"data_dir": tmp_path}), engine, None)
     engine.close()
     told = f"`limner keys create --name me --credits 10 --data-dir {tmp_path}` makes another key"
-    assert told in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert told in out
+    assert all(json.loads(line)["event"] for line in out.splitlines())  # as the log's lines are
 
 
 def test_a_named_file_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,3 +105,18 @@ def test_files_are_short_and_named_by_what_they_are():
         n for n, f in FILES.items() if n.endswith((".js", ".css")) and f.data.count(b"\n") > 300
     ]
     assert long == []
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/static/js/scan.js"])
+def test_documents_are_made_once_packed_and_sent_when_changed(app, stranger, monkeypatch, path):
+    plain = stranger.get(path, headers={"accept-encoding": "identity"})
+    monkeypatch.setattr(app, "openapi", lambda: pytest.fail("made again"))
+    packed = stranger.get(path, headers={"accept-encoding": "br, gzip;q=0.5"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.content == plain.content
+    assert int(packed.headers["content-length"]) < len(plain.content)
+    assert plain.headers["etag"] != packed.headers["etag"]
+    for first, coding in ((plain, "gzip;q=0"), (packed, "gzip")):
+        asked = {"if-none-match": first.headers["etag"], "accept-encoding": coding}
+        again = stranger.get(path, headers=asked)
+        assert (again.status_code, again.content) == (304, b"")

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import segmind
 from PIL import Image
+from typer.testing import CliRunner
 
 from limner import imaging
+from limner.cli.main import typer_app
 from limner.engine.fake import fake_pixels
+from limner.store import keys
 from limner.web import events as web_events
 from tests.waiting import LONG_S, HeldEngine, wait_for
 from tests.web.served import serve
@@ -74,6 +77,23 @@ def parse(lines):
             fields = {}
         else:
             fields = {}
+
+
+def test_what_is_held_is_not_shown_as_spent(server):
+    def shown():
+        place = ["--data-dir", str(server.settings.data_dir)]
+        output = CliRunner().invoke(typer_app, ["credits", "show", *place]).output
+        (row,) = (line for line in output.splitlines() if "held-by-me" in line)
+        return [float(cell) for cell in row.split("│")[3:6]]
+
+    with server.database.begin() as conn:
+        plain, _ = keys.create(conn, name="held-by-me", credits_micro=1_000_000)
+    with server.http(plain) as http:
+        with held(server):
+            url = submit(http).json()["response_url"]
+            assert shown() == [1 - PRICE, PRICE, 0]
+        assert finished(http, url).json()["status"] == "COMPLETED"
+        assert shown() == [1 - PRICE, 0, PRICE]
 
 
 def test_the_vendors_package_runs_through_v2(server):

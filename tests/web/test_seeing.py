@@ -44,11 +44,15 @@ def test_calls_are_counted_by_route_and_status(client, stranger):
 
 
 def test_refusals_are_counted_by_cause(client, stranger, services):
+    before = figures(client)["limner_refusals_total"]
+    assert {("Fault",), ("QueueFull",), ("InvalidKey",), ("EngineFault",)} <= before.keys()
+    assert set(before.values()) == {0}
     stranger.post(PATH)
     client.post(PATH, json={"prompt": "x", "steps": 1})
     services.generate.error = QueueFull("full")
     client.post(PATH, json={"prompt": "x"})
     causes = figures(client)["limner_refusals_total"]
+    causes = {cause: number for cause, number in causes.items() if number}
     assert causes == {("Unauthenticated",): 1, ("InvalidInput",): 1, ("QueueFull",): 1}
 
 
@@ -108,6 +112,13 @@ def test_a_refusal_is_logged_with_its_cause(stranger, lines):
     )
     assert "x-request-id" in answer.headers
     assert not hasattr(line, "stored_as")
+
+
+def test_an_unknown_path_is_logged_bounded_and_escaped(stranger, lines):
+    stranger.get("/nope/%1b%5b31m%0a" + "x" * 500)
+    (line,) = lines()
+    assert line.route == "unknown"
+    assert line.path == "/nope/\\x1b[31m\\n" + "x" * 188
 
 
 def test_health_checks_are_not_logged(stranger, lines):
