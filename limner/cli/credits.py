@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from limner.cli import options, terminal
 from limner.cli.configured import PLACE, configured
 from limner.cli.keys import Named, micro
 from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from limner.store.audit import Fault
+    from limner.store.db import Database
 
 credits_app = typer.Typer(help="Grant, show and check credits.", no_args_is_help=True)
 
@@ -71,6 +75,9 @@ def show(
 @configured(*PLACE)
 def check(
     as_json: options.Json = False,
+    files: Annotated[
+        bool, typer.Option("--files", help="Look at the file of every stored picture too.")
+    ] = False,
     *,
     settings: Settings,
 ) -> None:
@@ -78,8 +85,11 @@ def check(
     from limner.cli import books
     from limner.store import audit
 
-    with books.opened(settings) as database, database.read() as conn:
-        faults = audit.check(conn)
+    with books.opened(settings) as database:
+        with database.read() as conn:
+            faults = audit.check(conn)
+        if files:
+            faults = [*faults, *_damaged_files(database, settings)]
     if as_json:
         terminal.data([asdict(fault) for fault in faults])
     elif not faults:
@@ -89,3 +99,12 @@ def check(
             terminal.say(f"{fault.kind}: {fault.subject}: {fault.detail}")
     if faults:
         raise typer.Exit(1)
+
+
+def _damaged_files(database: Database, settings: Settings) -> list[Fault]:
+    from limner.store.audit import Fault
+    from limner.store.images import PictureFiles
+    from limner.usecases.darkroom import damaged
+
+    files = PictureFiles(settings.pictures_dir, database)
+    return [Fault("damaged file", picture, why) for picture, why in damaged(database, files)]

@@ -74,6 +74,11 @@ class PictureFiles:
         _sync_folder(path.parent)
         return file
 
+    def keep(self, file: str, data: bytes) -> None:
+        """Write again a file of ours that has gone missing meanwhile."""
+        if not (self.folder / file).exists():
+            self.write(Path(file).name, data)
+
     def read(self, file: str) -> bytes:
         """The bytes of a file. Raises ``NotFound``."""
         for folder in self._folders():
@@ -187,23 +192,35 @@ def source_file(
     return conn.execute(query.limit(1)).scalar()
 
 
-def stored_bytes(conn: Connection) -> int:
-    """Bytes of all files that have rows."""
-    total = 0
-    for table in (pictures, sources):
-        total += int(conn.execute(select(func.coalesce(func.sum(table.c.bytes), 0))).scalar_one())
-    return total
+def kept_bytes(conn: Connection) -> dict[str, int]:
+    """Bytes of the files of finished requests, by account."""
+    kept = _files()
+    query = (
+        select(requests.c.account_id, func.sum(kept.c.bytes))
+        .join(requests, requests.c.id == kept.c.request_id)
+        .where(requests.c.finished_at.is_not(None))
+        .group_by(requests.c.account_id)
+    )
+    return {account_id: int(total) for account_id, total in conn.execute(query)}
 
 
-def sizes(conn: Connection, *, number: int) -> dict[str, int]:
-    """Bytes kept for finished requests that have files, the longest finished first."""
-    kept = union_all(
-        *(select(table.c.request_id, table.c.bytes) for table in (pictures, sources))
-    ).subquery()
+def waiting_source_bytes(conn: Connection, account_id: str) -> int:
+    """Bytes of the source pictures of an account's requests that have not ended."""
+    query = (
+        select(func.coalesce(func.sum(sources.c.bytes), 0))
+        .join(requests, requests.c.id == sources.c.request_id)
+        .where(requests.c.account_id == account_id, requests.c.finished_at.is_(None))
+    )
+    return int(conn.execute(query).scalar_one())
+
+
+def sizes(conn: Connection, account_id: str, *, number: int) -> dict[str, int]:
+    """Bytes kept for an account's finished requests that have files, the longest finished first."""
+    kept = _files()
     query = (
         select(kept.c.request_id, func.sum(kept.c.bytes))
         .join(requests, requests.c.id == kept.c.request_id)
-        .where(requests.c.finished_at.is_not(None))
+        .where(requests.c.finished_at.is_not(None), requests.c.account_id == account_id)
         .group_by(kept.c.request_id, requests.c.finished_at)
         .order_by(requests.c.finished_at, kept.c.request_id)
         .limit(number)
@@ -217,6 +234,18 @@ def known(conn: Connection, files: Collection[str]) -> set[str]:
     for table in (pictures, sources):
         found |= set(conn.execute(select(table.c.file).where(table.c.file.in_(files))).scalars())
     return found
+
+
+def all_pictures(conn: Connection) -> Iterator[Picture]:
+    """Every picture, by id."""
+    for row in conn.execute(select(pictures).order_by(pictures.c.id)):
+        yield _picture(row)
+
+
+def _files() -> Any:
+    """Request and bytes of every file that has a row."""
+    both = (select(table.c.request_id, table.c.bytes) for table in (pictures, sources))
+    return union_all(*both).subquery()
 
 
 def _picture(row: Row[Any]) -> Picture:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from limner.store import turns
 from limner.store.ledger import carry
 from limner.store.schema import holds, keys, requests
-from limner.store.sql import clock, insert_once
+from limner.store.sql import clock, insert_once, now
 
 OPEN = ("QUEUED", "PROCESSING")
 
@@ -257,6 +257,13 @@ def expire(conn: Connection, request_ids: Iterable[str]) -> None:
     mine = (requests.c.id.in_(list(request_ids)), requests.c.expired_at.is_(None))
     values: dict[str, Any] = {"expired_at": clock(conn), "lines": None, "adjustments": []}
     conn.execute(update(requests).where(*mine).values(**values))
+
+
+def age_of_oldest_open(conn: Connection) -> float:
+    """Seconds since the oldest request that has not ended was stored; 0 when there is none."""
+    query = select(func.min(requests.c.created_at)).where(requests.c.finished_at.is_(None))
+    oldest = conn.execute(query).scalar()
+    return 0.0 if oldest is None else max(0.0, now(conn) - float(oldest))
 
 
 def finished_before(

@@ -120,6 +120,7 @@ def accept(
     hold_id = fields["hold_id"]
     ledger.hold(conn, caller.account_id, priced.total_micro, id=hold_id, lease_id=lease_id)
     if source_file:
+        _check_room(conn, settings, caller, source_bytes)
         images.add_sources(conn, request_id, set(order.pixels), source_file, source_bytes)
     return _job(conn, request_id), True
 
@@ -248,6 +249,18 @@ def _fields(priced: Priced, caller: Key, request_id: str, *, asynchronous: bool)
         "hold_id": f"hold_{request_id.removeprefix('req_')}",
         "price_micro": priced.total_micro,
     }
+
+
+def _check_room(conn: Connection, settings: Settings, caller: Key, source_bytes: int) -> None:
+    """Source pictures of waiting requests take room that only their own account may fill."""
+    kept = images.waiting_source_bytes(conn, caller.account_id)
+    if kept + source_bytes > settings.sources_max_mib << 20:
+        raise LimitExceeded(
+            f"The source pictures of this account's waiting requests take {kept >> 20} MiB, and "
+            f"this one {max(1, source_bytes >> 20)} MiB more; the limit is "
+            f"{settings.sources_max_mib} MiB. Wait until some of them are drawn",
+            retry_after_s=10,
+        )
 
 
 def _check_limits(conn: Connection, settings: Settings, caller: Key, *, waits: bool) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from limner import imaging
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.engine.request import Drawn
-from limner.store import ids
+from limner.errors import Damaged, InvalidInput, NotFound
+from limner.store import ids, images
+from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.usecases.develop import develop
 from limner.usecases.orders import StoredPicture
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,3 +60,33 @@ def make_print(
     row = {**common, "rgb_sha256": rgb_sha256, "file": file, "bytes": len(png)}
     row["price_micro"] = price_micro
     return Print(StoredPicture(**common, png=png), row)
+
+
+def undamaged(files: PictureFiles, row: images.Picture) -> bytes:
+    """The file of a stored picture, whose pixels are still what was drawn. Blocks.
+
+    Raises ``NotFound`` where it is missing, and ``Damaged``.
+    """
+    png = files.read(row.file)
+    try:
+        pixels = imaging.read_image(png)
+    except InvalidInput:
+        pixels = None
+    if pixels is None or hashlib.sha256(pixels.tobytes()).hexdigest() != row.rgb_sha256:
+        log.error("the file %s of picture %s is damaged", row.file, row.id)
+        raise Damaged(
+            f"The file of picture {row.id} is damaged on the server's disk; its receipt is whole, "
+            "and it can be drawn again from that"
+        )
+    return png
+
+
+def damaged(database: Database, files: PictureFiles) -> Iterator[tuple[str, str]]:
+    """Ids of the stored pictures whose file is missing or damaged, each with the reason. Blocks."""
+    with database.read() as conn:
+        rows = list(images.all_pictures(conn))
+    for row in rows:
+        try:
+            undamaged(files, row)
+        except (NotFound, Damaged) as error:
+            yield row.id, str(error)

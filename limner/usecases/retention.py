@@ -24,7 +24,8 @@ BATCH = 500
 
 
 class Retention:
-    """Sweeps once a minute: results past ``keep_days``, then the oldest beyond ``keep_max_mib``.
+    """Sweeps once a minute: results past ``keep_days``; then, beyond ``keep_max_mib``, the oldest
+    of the accounts that keep most.
 
     Several processes may sweep one database; orphans are looked for in their own folders.
     """
@@ -49,7 +50,13 @@ class Retention:
         return self._sweep_old() + self._sweep_large()
 
     def sweep_orphans(self, age_s: float = ORPHAN_AGE_S) -> int:
-        """Delete files that no row names, such as a crash leaves; returns how many. Blocks."""
+        """Delete files that no row names, such as a crash leaves; returns how many. Blocks.
+
+        Spares what is younger than ``age_s`` seconds, or than the oldest open request.
+        """
+        with self._studio.database.read() as conn:
+            # Files are written before their rows: those of a request still open may be its own.
+            age_s = max(age_s, jobs.age_of_oldest_open(conn))
         swept, old = 0, self._studio.files.older_than(age_s)
         while batch := list(itertools.islice(old, BATCH)):
             with self._studio.database.read() as conn:
@@ -74,14 +81,23 @@ class Retention:
         swept = 0
         while True:
             with self._studio.database.begin() as conn:
-                room = self._studio.settings.keep_max_mib << 20
-                excess = images.stored_bytes(conn) - room
-                ids = _oldest(images.sizes(conn, number=BATCH), excess)
+                account_id, excess = self._fullest(images.kept_bytes(conn))
+                ids = _oldest(images.sizes(conn, account_id, number=BATCH), excess)
                 files = forget(conn, ids)
             self._studio.delete_files(files)
             swept += len(ids)
             if not ids:
                 return swept
+
+    def _fullest(self, kept: dict[str, int]) -> tuple[str, int]:
+        """The account that keeps most, and how many bytes it is to free before looking again.
+
+        It makes room for all until it keeps no more than the next: nobody loses a picture to
+        somebody who keeps more.
+        """
+        excess = sum(kept.values()) - (self._studio.settings.keep_max_mib << 20)
+        most, second, *_ = [*sorted(kept.items(), key=lambda item: -item[1]), ("", 0), ("", 0)]
+        return most[0], min(excess, max(1, most[1] - second[1]))
 
     async def _main(self) -> None:
         orphans_at = 0.0

@@ -26,7 +26,7 @@ from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.usecases import books
-from limner.usecases.darkroom import Print, make_print
+from limner.usecases.darkroom import Print, make_print, undamaged
 from limner.usecases.events import EventLogs
 from limner.usecases.keeper import Keeper
 from limner.usecases.orders import Outcome, StoredPicture
@@ -177,14 +177,14 @@ class Studio(Threads):
         )
 
     def open_picture(self, row: images.Picture) -> StoredPicture:
-        """A stored picture with its file. Blocks. Raises ``NotFound``."""
+        """A stored picture with its file. Blocks. Raises ``NotFound``, ``Damaged``."""
         return StoredPicture(
             row.id,
             row.index,
             row.seed,
             row.width,
             row.height,
-            self.files.read(row.file),
+            undamaged(self.files, row),
             row.receipt,
         )
 
@@ -244,12 +244,18 @@ class Studio(Threads):
                 f"{len(made)} of {job.samples} pictures could be drawn, and only these are "
                 f"billed: {errors[0]}",
             )
+        # A sweeper, or a person, may have taken a file that had no row yet.
+        await self.in_store(self._keep_files, made)
         balance = await self.write(
             books.complete, job, running.lease_id, rows, seconds, adjustments
         )
         cost = sum(row["price_micro"] for row in rows)
         pictures = tuple(one.picture for one in made)
         return Outcome(job.id, pictures, cost, balance, seconds, adjustments, False, running.lines)
+
+    def _keep_files(self, made: list[Print]) -> None:
+        for one in made:
+            self.files.keep(one.row["file"], one.picture.png)
 
     async def _discard(self, running: Running, error: Exception) -> None:
         """Delete the files of pictures that were not billed; not where that is not known."""

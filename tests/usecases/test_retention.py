@@ -1,20 +1,35 @@
 """The sweeper: age, room, orphans."""
 
 import asyncio
+import hashlib
 import os
+import random
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from limner import imaging
 from limner.domain.params import Source
-from limner.errors import Aborted, DatabaseUnavailable, Gone, NotFinite
+from limner.errors import (
+    Aborted,
+    Damaged,
+    DatabaseUnavailable,
+    Gone,
+    LimitExceeded,
+    NotFinite,
+)
 from limner.store import images, jobs
 from limner.usecases import books
+from limner.usecases.darkroom import damaged
 from limner.usecases.gallery import Gallery
 from limner.usecases.retention import Retention
+from limner.usecases.studio import Studio
 from tests.store.databases import customer
-from tests.usecases.house import files, house, order
+from tests.usecases.house import files, house, order, queue_of
 from tests.waiting import until
 
 
@@ -67,6 +82,136 @@ def test_the_oldest_go_when_room_runs_out(database, tmp_path, monkeypatch):
             assert await asyncio.to_thread(Retention(generate.studio).sweep) == 1
             left = await Gallery(generate.studio).pictures(key)
             assert {p.request_id for p in left} == {one.request_id for one in drawn[1:]}
+
+    asyncio.run(story())
+
+
+def test_room_is_taken_from_the_account_that_fills_it(database, tmp_path):
+    small, large = customer(database), customer(database)
+
+    async def story():
+        async with house(database, tmp_path, keep_max_mib=16) as generate:
+            oldest = await generate.run(small, order(seed=9))
+            drawn = [await generate.run(large, order(seed=seed)) for seed in range(4)]
+            with database.begin() as conn:  # as if each were 4 MiB
+                conn.execute(images.pictures.update().values(bytes=4 << 20))
+            assert await asyncio.to_thread(Retention(generate.studio).sweep) == 1
+            gallery = Gallery(generate.studio)
+            assert [p.request_id for p in await gallery.pictures(small)] == [oldest.request_id]
+            left = {p.request_id for p in await gallery.pictures(large)}
+            assert left == {one.request_id for one in drawn[1:]}
+
+    asyncio.run(story())
+
+
+@given(kept=st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 60), max_size=6))
+def test_accounts_below_the_level_lose_nothing(kept):
+    """Freed step by step, what is left is within the room, and only those above it gave."""
+    left, room = dict(kept), 40
+    retention = Retention.__new__(Retention)
+    retention._studio = SimpleNamespace(settings=SimpleNamespace(keep_max_mib=room))
+    sized = {account: size << 20 for account, size in left.items()}
+    while (found := retention._fullest(sized))[1] > 0:
+        account, excess = found
+        assert sized[account] == max(sized.values())
+        sized[account] -= -(-excess >> 20) << 20  # a request is a MiB
+    assert sum(sized.values()) <= room << 20
+    level = max(sized.values(), default=0)
+    for account, size in kept.items():
+        if size << 20 < level:
+            assert sized[account] == size << 20
+
+
+def test_sources_of_waiting_requests_push_nobody_out_and_have_a_limit(database, tmp_path):
+    victim, other = customer(database), customer(database)
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    name = hashlib.sha256(noise.tobytes()).hexdigest()
+    source = {"source": Source(sha256=name, strength=1.0), "pixels": {name: noise}}
+
+    async def story():
+        options = {"works": False, "keep_max_mib": 16, "sources_max_mib": 1, "empty": False}
+        async with queue_of(database, tmp_path, **options) as queue:
+            studio = queue.studio
+            drawn = await queue._generate.run(victim, order())
+            await queue.submit(other, order(**source))
+            with pytest.raises(LimitExceeded, match="the limit is 1 MiB"):
+                await queue.submit(other, order(seed=2, **source))
+            with database.begin() as conn:  # as if it were 64 MiB
+                conn.execute(images.sources.update().values(bytes=64 << 20))
+            assert await asyncio.to_thread(Retention(studio).sweep) == 0
+            kept = await Gallery(studio).pictures(victim)
+            assert [p.request_id for p in kept] == [drawn.request_id]
+
+    asyncio.run(story())
+
+
+def test_a_file_taken_before_its_row_is_written_again(database, tmp_path, monkeypatch):
+    key = customer(database)
+    keep = Studio._keep_files
+
+    def taken_first(studio, made):
+        for path in files(tmp_path):
+            path.unlink()
+        keep(studio, made)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            monkeypatch.setattr(Studio, "_keep_files", taken_first)
+            outcome = await generate.run(key, order(samples=2))
+            for picture in outcome.pictures:
+                stored = await Gallery(generate.studio).picture(key, picture.id)
+                assert stored.png == picture.png
+
+    asyncio.run(story())
+
+
+def test_no_flipped_or_cut_picture_is_served(database, tmp_path):
+    key = customer(database)
+    dice = random.Random(5)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            outcome = await generate.run(key, order())
+            gallery, [path] = Gallery(generate.studio), files(tmp_path)
+            whole = path.read_bytes()
+            for case in range(60):
+                broken = bytearray(whole[: dice.randrange(len(whole))] if case % 4 == 0 else whole)
+                if case % 4:
+                    broken[dice.randrange(len(whole))] ^= 1 << dice.randrange(8)
+                path.write_bytes(broken)
+                try:
+                    served = await gallery.picture(key, outcome.pictures[0].id)
+                except Damaged:
+                    assert list(damaged(database, generate.studio.files))
+                else:  # a bit of the metadata: the pixels are whole
+                    pixels = imaging.read_image(served.png)
+                    assert (
+                        hashlib.sha256(pixels.tobytes()).hexdigest()
+                        == (outcome.pictures[0].receipt["rgb_sha256"])
+                    )
+            path.unlink()
+            assert [name for name, _ in damaged(database, generate.studio.files)] == [
+                outcome.pictures[0].id
+            ]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_files_as_young_as_an_open_request_are_left_alone(database, tmp_path):
+    key = customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            await queue.submit(key, order())
+            with database.begin() as conn:
+                early = {"created_at": jobs.requests.c.created_at - 9000}
+                conn.execute(jobs.requests.update().values(**early))
+            for name, age_s in (("pic_ab_its.png", 7200), ("pic_ab_old.png", 20_000)):
+                file = tmp_path / "pictures" / queue.studio.files.write(name, b"x")
+                os.utime(file, (time.time() - age_s,) * 2)
+            assert await asyncio.to_thread(Retention(queue.studio).sweep_orphans) == 1
+            assert [path.name for path in files(tmp_path)] == ["pic_ab_its.png"]
 
     asyncio.run(story())
 
