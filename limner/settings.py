@@ -154,16 +154,10 @@ class Settings(BaseModel):
     )
     keep_days: int = Field(30, ge=1, le=36500, description="How long stored pictures are kept.")
     keep_max_mib: int = Field(
-        20_480,
-        ge=16,
-        description="Room for stored pictures; beyond it the oldest of the accounts that keep "
-        "most go first.",
+        20_480, ge=16, description="Room for stored pictures; who keeps most makes room first."
     )
     sources_max_mib: int = Field(
-        512,
-        ge=1,
-        description="Room for the source pictures of one account's waiting requests; further "
-        "ones get 429.",
+        512, ge=1, description="Room for the sources of one account's waiting requests; then 429."
     )
     lease_s: float = Field(
         15.0, ge=1, le=600, description="A process silent for this long loses its holds."
