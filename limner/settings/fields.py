@@ -7,15 +7,12 @@ has a setting, its unit last in the name. ``docs/settings.md`` is made by ``tabl
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
-from limner import settings_refusals as refusals
-from limner.errors import SettingsError
 from limner.passwords import without_password as without_password
 
 PREFIX = "LIMNER_"
@@ -25,7 +22,7 @@ MIB = 2**20
 _SLUG = r"^[a-z0-9][a-z0-9._-]*$"
 
 
-def _home(variable: str, fallback: str, environ: Mapping[str, str] = os.environ) -> Path:
+def home(variable: str, fallback: str, environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get(variable) or Path.home() / fallback) / "limner"
 
 
@@ -58,7 +55,7 @@ class Settings(BaseModel):
         "comma separated. Without it all their callers share one address.",
     )
     data_dir: Path = Field(
-        default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
+        default_factory=lambda: home("XDG_DATA_HOME", ".local/share"),
         description="Folder of the database and the pictures. "
         "Default: `$XDG_DATA_HOME/limner`, usually `~/.local/share/limner`.",
     )
@@ -223,38 +220,6 @@ class Settings(BaseModel):
         return self.model_dump(mode="json") | {"database_url": without_password(self.database_url)}
 
 
-def load(
-    flags: Mapping[str, Any] | None = None,
-    environ: Mapping[str, str] | None = None,
-    file: Path | None = None,
-) -> Settings:
-    """Settings from ``flags`` (None means not given), then ``environ``, then the TOML ``file``.
-
-    Without ``file``, the one named by ``LIMNER_CONFIG``, else
-    ``$XDG_CONFIG_HOME/limner/limner.toml`` where it exists. Raises ``SettingsError``.
-    """
-    environ = os.environ if environ is None else environ
-    if file is None and environ.get(CONFIG_VARIABLE):
-        file = Path(environ[CONFIG_VARIABLE])
-    given: dict[str, tuple[str, Any]] = {}
-    for name, value in _from_file(file, environ).items():
-        given[name] = (f"{name} in the settings file", value)
-    for name, value in _from_environ(environ).items():
-        given[name] = (PREFIX + name.upper(), value)
-    for name, value in (flags or {}).items():
-        if value is not None:
-            given[_known(name, f"--{name.replace('_', '-')}")] = (
-                f"--{name.replace('_', '-')}",
-                value,
-            )
-    try:
-        made = Settings.model_validate({name: value for name, (_, value) in given.items()})
-    except ValidationError as error:
-        raise refusals.wrong(error, given) from error
-    made._file = file
-    return made
-
-
 def table() -> str:
     """The settings as a Markdown table, from the fields above."""
     lines = ["| setting | flag | variable | default | meaning |", "|---|---|---|---|---|"]
@@ -271,31 +236,3 @@ def _default(value: Any) -> str:
     if value is None or value == ():
         return "none"
     return str(value)
-
-
-def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    return {
-        _known(variable.removeprefix(PREFIX).lower(), variable): value
-        for variable, value in environ.items()
-        if variable.startswith(PREFIX) and variable not in (CONFIG_VARIABLE, *CLIENT_VARIABLES)
-    }
-
-
-def _from_file(file: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    if file is None:
-        file = _home("XDG_CONFIG_HOME", ".config", environ) / "limner.toml"
-        if not file.is_file():
-            return {}
-    try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings file {file} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The settings file {file} is not TOML: {error}") from error
-    return {_known(name, f"{name} in {file}"): value for name, value in values.items()}
-
-
-def _known(name: str, shown: str) -> str:
-    if name not in Settings.model_fields:
-        raise refusals.unknown(name, shown, Settings.model_fields)
-    return name
