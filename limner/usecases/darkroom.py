@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,12 @@ def make_print(
     row = {**common, "rgb_sha256": rgb_sha256, "file": file, "bytes": len(png)}
     row["price_micro"] = price_micro
     return Print(StoredPicture(**common, png=png), row)
+
+
+def write_missing(files: PictureFiles, made: Iterable[Print]) -> None:
+    """Write again what has gone missing before its row came. Blocks."""
+    for one in made:
+        files.keep(one.row["file"], one.picture.png)
 
 
 def undamaged(files: PictureFiles, row: images.Picture) -> bytes:

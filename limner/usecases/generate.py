@@ -35,7 +35,7 @@ from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases import books, explain, models, sources
+from limner.usecases import acceptance, books, explain, models, sources
 from limner.usecases.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.running import Running
 from limner.usecases.studio import Studio, model_of
@@ -111,9 +111,9 @@ class Generate:
         Nothing is drawn by chance and no balance looked at before this is known. Raises
         ``IdempotencyMismatch``, and what ended the drawing that was waited for.
         """
-        books.check_idempotency_key(idempotency_key)
+        acceptance.check_idempotency_key(idempotency_key)
         asked = caller, idempotency_key, body_sha256
-        job = await self.studio.read(books.find_standing, self.settings, *asked)
+        job = await self.studio.read(acceptance.find_standing, self.settings, *asked)
         if job is None:
             return None
         deadline = time.monotonic() + self.settings.wait_max_s
@@ -122,7 +122,7 @@ class Generate:
 
     async def prepare(self, order: Order) -> Priced:
         """Check and price an order; its adjustments gain what the prompt's parser changed."""
-        books.check_idempotency_key(order.idempotency_key)
+        acceptance.check_idempotency_key(order.idempotency_key)
         if order.samples > self.settings.queue_max_requests:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
@@ -147,7 +147,7 @@ class Generate:
             if model is not None:
                 models.check_licence(conn, caller.id, model)
             accepted = [
-                books.accept(conn, self.settings, caller, priced, lease_id, *file, model=model)
+                acceptance.accept(conn, self.settings, caller, priced, lease_id, *file, model=model)
                 for priced, file in zip(orders, packed, strict=True)
             ]
             if any(new for _, new in accepted):

@@ -23,7 +23,7 @@ from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases import books, gallery, models, sources
+from limner.usecases import acceptance, books, gallery, models, sources
 from limner.usecases.generate import Generate
 from limner.usecases.line import Line
 from limner.usecases.orders import Order, Outcome
@@ -117,7 +117,7 @@ class Queue:
         Raises ``IdempotencyMismatch``.
         """
         for key in idempotency_keys:
-            books.check_idempotency_key(key)
+            acceptance.check_idempotency_key(key)
         if not any(idempotency_keys):
             return [None] * len(idempotency_keys)
         return await self.studio.read(self._recall, caller, idempotency_keys, body_sha256)
@@ -168,7 +168,9 @@ class Queue:
         self, conn: Connection, caller: Key, idempotency_keys: Sequence[str | None], body: str
     ) -> list[Status | None]:
         settings = self.studio.settings
-        found = [books.find_standing(conn, settings, caller, key, body) for key in idempotency_keys]
+        found = [
+            acceptance.find_standing(conn, settings, caller, key, body) for key in idempotency_keys
+        ]
         return [None if job is None else self._describe(conn, job) for job in found]
 
     def _recent(self, conn: Connection, caller: Key, before: float, number: int) -> list[Status]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from limner.domain.model import ModelInfo
 from limner.engine.client import EngineClient, EngineStatus
@@ -21,12 +20,12 @@ from limner.errors import (
     WaitedTooLong,
 )
 from limner.settings import Settings
-from limner.store import images, ledger
+from limner.store import images
 from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.jobs import Job
 from limner.usecases import books
-from limner.usecases.darkroom import Print, make_print, undamaged
+from limner.usecases.darkroom import Print, make_print, undamaged, write_missing
 from limner.usecases.events import EventLogs
 from limner.usecases.keeper import Keeper
 from limner.usecases.orders import Outcome, StoredPicture
@@ -155,7 +154,7 @@ class Studio(Threads):
 
         Raises ``Gone`` when nothing is.
         """
-        rows, balance = await self.read(_find_outcome, job)
+        rows, balance = await self.read(books.outcome, job)
         try:
             pictures = [await self.in_store(self.open_picture, row) for row in rows]
         except LimnerError:
@@ -245,17 +244,13 @@ class Studio(Threads):
                 f"billed: {errors[0]}",
             )
         # A sweeper, or a person, may have taken a file that had no row yet.
-        await self.in_store(self._keep_files, made)
+        await self.in_store(write_missing, self.files, made)
         balance = await self.write(
             books.complete, job, running.lease_id, rows, seconds, adjustments
         )
         cost = sum(row["price_micro"] for row in rows)
         pictures = tuple(one.picture for one in made)
         return Outcome(job.id, pictures, cost, balance, seconds, adjustments, False, running.lines)
-
-    def _keep_files(self, made: list[Print]) -> None:
-        for one in made:
-            self.files.keep(one.row["file"], one.picture.png)
 
     async def _discard(self, running: Running, error: Exception) -> None:
         """Delete the files of pictures that were not billed; not where that is not known."""
@@ -282,13 +277,6 @@ def model_of(status: EngineStatus) -> ModelInfo:
     if status.model is None:
         raise ModelLoading(f"The model is not ready: {status.message}.", retry_after_s=5)
     return status.model
-
-
-def _find_outcome(conn: Any, job: Job) -> tuple[list[images.Picture], int]:
-    rows = images.of_request(conn, job.id)
-    if not rows:
-        raise books.expired(job.id)
-    return rows, ledger.balance(conn, job.account_id).available_micro
 
 
 def shown(request_id: str, error: Exception) -> LimnerError:

@@ -19,7 +19,7 @@ from limner.errors import Aborted, EngineFault, LedgerError, NotFinite, QueueFul
 from limner.settings import Settings
 from limner.store import audit, jobs, keys, leases, ledger
 from limner.store.sql import now
-from limner.usecases import books
+from limner.usecases import acceptance, books
 from limner.usecases.orders import Priced
 from tests.store.databases import customer
 from tests.usecases.house import order
@@ -79,8 +79,8 @@ class QueueMachine(RuleBasedStateMachine):
         key, lease_id = self.keys[which], None if lease is None else self.leases[lease]
         wanted = Priced(order(samples=3, key=f"k{next(serial)}"), (PRICE // 3,))
         with self.database.begin() as conn:
-            job, new = books.accept(conn, self.settings, key, wanted, lease_id)
-            again, second = books.accept(conn, self.settings, key, wanted, lease_id)
+            job, new = acceptance.accept(conn, self.settings, key, wanted, lease_id)
+            again, second = acceptance.accept(conn, self.settings, key, wanted, lease_id)
         assert (new, second, again.id) == (True, False, job.id)
         status = "QUEUED" if lease_id is None else "PROCESSING"
         self.model[job.id] = Expected(key, lease_id is None, status, int(status != "QUEUED"))

@@ -23,11 +23,10 @@ from limner.errors import (
     NotFinite,
 )
 from limner.store import images, jobs
-from limner.usecases import books
+from limner.usecases import books, studio
 from limner.usecases.darkroom import damaged
 from limner.usecases.gallery import Gallery
 from limner.usecases.retention import Retention
-from limner.usecases.studio import Studio
 from tests.store.databases import customer
 from tests.usecases.house import files, house, order, queue_of
 from tests.waiting import until
@@ -131,15 +130,14 @@ def test_sources_of_waiting_requests_push_nobody_out_and_have_a_limit(database, 
     async def story():
         options = {"works": False, "keep_max_mib": 16, "sources_max_mib": 1, "empty": False}
         async with queue_of(database, tmp_path, **options) as queue:
-            studio = queue.studio
             drawn = await queue._generate.run(victim, order())
             await queue.submit(other, order(**source))
             with pytest.raises(LimitExceeded, match="the limit is 1 MiB"):
                 await queue.submit(other, order(seed=2, **source))
             with database.begin() as conn:  # as if it were 64 MiB
                 conn.execute(images.sources.update().values(bytes=64 << 20))
-            assert await asyncio.to_thread(Retention(studio).sweep) == 0
-            kept = await Gallery(studio).pictures(victim)
+            assert await asyncio.to_thread(Retention(queue.studio).sweep) == 0
+            kept = await Gallery(queue.studio).pictures(victim)
             assert [p.request_id for p in kept] == [drawn.request_id]
 
     asyncio.run(story())
@@ -147,16 +145,16 @@ def test_sources_of_waiting_requests_push_nobody_out_and_have_a_limit(database, 
 
 def test_a_file_taken_before_its_row_is_written_again(database, tmp_path, monkeypatch):
     key = customer(database)
-    keep = Studio._keep_files
+    write = studio.write_missing
 
-    def taken_first(studio, made):
+    def taken_first(folder, made):
         for path in files(tmp_path):
             path.unlink()
-        keep(studio, made)
+        write(folder, made)
 
     async def story():
         async with house(database, tmp_path) as generate:
-            monkeypatch.setattr(Studio, "_keep_files", taken_first)
+            monkeypatch.setattr(studio, "write_missing", taken_first)
             outcome = await generate.run(key, order(samples=2))
             for picture in outcome.pictures:
                 stored = await Gallery(generate.studio).picture(key, picture.id)
