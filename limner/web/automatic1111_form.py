@@ -22,7 +22,7 @@ from limner.engine.request import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.web import automatic1111_lists as lists
-from limner.web import inputs, mixing, ranges
+from limner.web import inputs, masks, mixing, ranges
 from limner.web.automatic1111_comments import without_comments
 from limner.web.fields import Bit, Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
 from limner.web.mixing import Mix
@@ -206,10 +206,14 @@ def _seed(seed: int) -> int:
 
 def _side(name: str, values: Mapping[str, Any], notes: list[str]) -> int:
     pixels: int = values[name]
-    floored = pixels - pixels % SIDE_MULTIPLE
+    floored = _floor(pixels)
     if floored != pixels:
         notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
     return floored
+
+
+def _floor(pixels: int) -> int:
+    return pixels - pixels % SIDE_MULTIPLE
 
 
 def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -> tuple[str, str]:
@@ -261,8 +265,11 @@ async def _source(
     mask = None
     if "mask" in values:
         data = await inputs.read_bytes("mask", values["mask"], settings)
-        mask = await asyncio.to_thread(imaging.read_mask, data)
+        mask = await asyncio.to_thread(masks.painted, data)
         mask = 255 - mask if values["inpainting_mask_invert"] else mask
+        width, height = (_floor(values[name]) for name in ("width", "height"))
+        mode = _RESIZE[values["resize_mode"]]
+        await asyncio.to_thread(masks.check, mask, width, height, mode)
     notes += _undone(values, inpainting=mask is not None)
     pixels = {inputs.digest(each): each for each in (image, mask) if each is not None}
     return pixels, Source(

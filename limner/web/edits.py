@@ -13,7 +13,7 @@ from limner.domain.params import SIDE_MIN, SIDE_MULTIPLE
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
-from limner.web import inputs
+from limner.web import inputs, masks
 
 LONGEST = 1024
 OPAQUE = "mask has no transparent pixels; its white ones were repainted"
@@ -49,9 +49,9 @@ def _look(image: bytes, mask: bytes | None) -> tuple[tuple[int, int], bytes | No
     clear = imaging.read_mask(image, "image", alpha=True)
     size = _fitted(clear.shape[1], clear.shape[0])
     if mask is None:
-        return size, _png(clear) if clear.any() else None, []
+        return size, _png(clear) if masks.marks(clear) else None, []
     area = imaging.read_mask(mask, "mask", alpha=True)
-    if area.any():
+    if masks.marks(area):
         return size, _png(area), []
     return size, _png(imaging.read_mask(mask, "mask")), [OPAQUE]
 

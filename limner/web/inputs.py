@@ -15,6 +15,7 @@ from limner.engine.request import Pixels
 from limner.errors import InvalidInput
 from limner.imaging import canvas
 from limner.settings import Settings
+from limner.web import masks
 
 # What acts only beside ``image``, and what makes a canvas round it.
 WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")
@@ -36,8 +37,8 @@ async def read_source(
 ) -> tuple[dict[str, Pixels], Source | None]:
     """The ``Source`` of typed ``values``, and its pixels by their SHA-256.
 
-    Raises ``InvalidInput`` for pictures that cannot be had or read, and for a strength that
-    leaves no step to run.
+    Raises ``InvalidInput`` for pictures that cannot be had or read, for a strength that leaves
+    no step to run, and for a mask that repaints nothing.
     """
     if "image" not in values:
         return {}, None
@@ -46,6 +47,10 @@ async def read_source(
     mask = await _pixels("mask", values["mask"], settings) if "mask" in values else None
     if "scale" in values:
         image, mask = await asyncio.to_thread(_on_canvas, image, values)
+    if mask is not None:
+        size = (values["img_width"], values["img_height"], values["resize_mode"])
+        field = "scale" if "scale" in values else "mask"
+        await asyncio.to_thread(masks.check, mask, *size, field)
     pixels = {digest(image): image} | ({} if mask is None else {digest(mask): mask})
     return pixels, Source(
         sha256=digest(image),

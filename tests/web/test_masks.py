@@ -1,0 +1,126 @@
+"""What masks mean on each surface, and that one that repaints nothing is refused unbilled."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from limner.web import masks
+from tests.web.conftest import PATH
+
+SIZE = 64
+
+
+def file(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def text(image):
+    return base64.b64encode(file(image)).decode()
+
+
+def rgba(colour, alpha):
+    image = Image.new("RGB", (SIZE, SIZE), colour)
+    image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def left():
+    """255 in the left half."""
+    half = np.zeros((SIZE, SIZE), np.uint8)
+    half[:, : SIZE // 2] = 255
+    return half
+
+
+SOURCE = Image.new("RGB", (SIZE, SIZE), (40, 90, 200))
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "red"])
+def test_strokes_on_transparency_are_repainted_whatever_their_colour(colour):
+    assert (masks.painted(file(rgba(colour, left()))) == left()).all()
+
+
+def test_a_nearly_opaque_pixel_makes_no_mask_of_transparency():
+    white = Image.fromarray(left()).convert("RGBA")
+    white.putpixel((60, 60), (0, 0, 0, 254))
+    assert (masks.painted(file(white)) >= 128).sum() == SIZE * SIZE // 2
+
+
+def img2img(client, mask, **more):
+    body = {"prompt": "x", "steps": 2, "width": SIZE, "height": SIZE, "mask": text(mask)}
+    body |= {"init_images": [text(SOURCE)], **more}
+    return client.post("/sdapi/v1/img2img", json=body)
+
+
+def test_strokes_reach_the_drawing_on_automatic1111s_surface(client, services):
+    assert img2img(client, rgba("black", left())).status_code == 200
+    (order,) = services.generate.orders
+    mask = order.pixels[order.generation.source.mask_sha256]
+    assert (np.asarray(mask) == left()).all()
+
+
+NOTHING = [
+    Image.new("L", (SIZE, SIZE), 0),
+    Image.new("L", (SIZE, SIZE), 127),
+    rgba("white", np.zeros((SIZE, SIZE), np.uint8)),
+]
+
+
+@pytest.mark.parametrize("mask", NOTHING)
+def test_a_mask_that_repaints_nothing_is_refused(client, services, mask):
+    body = {"prompt": "x", "image": text(SOURCE), "mask": text(mask)}
+    answers = [client.post(PATH, json=body), img2img(client, mask)]
+    answers += [client.post("/v2/sd1.5-inpainting", json=body)]
+    answers += [client.post("/api/requests", json=body), client.post("/api/quote", json=body)]
+    for answer in answers:
+        assert answer.status_code == 400, answer.text
+        assert "mask repaints nothing" in answer.text
+    assert services.generate.orders == []
+    assert services.queue.kept == {}
+
+
+def test_a_white_mask_inverted_repaints_nothing(client, services):
+    answer = img2img(client, Image.new("L", (SIZE, SIZE), 255), inpainting_mask_invert=1)
+    assert "mask repaints nothing" in answer.json()["detail"]
+    assert services.generate.orders == []
+
+
+def edit(client, image, mask=None):
+    files = {"image": file(image)} | ({} if mask is None else {"mask": file(mask)})
+    return client.post("/v1/images/edits", files=files, data={"prompt": "x"})
+
+
+def test_a_nearly_opaque_pixel_is_no_mask_in_edits(client, services):
+    one = SOURCE.convert("RGBA")
+    one.putpixel((9, 9), (40, 90, 200, 254))
+    assert edit(client, one).status_code == 200
+    (order,) = services.generate.orders
+    assert order.generation.source.mask_sha256 is None
+    assert order.generation.source.strength == 0.75
+
+
+def test_a_black_opaque_mask_repaints_nothing_in_edits(client, services):
+    black = Image.new("RGBA", (SIZE, SIZE), "black")
+    black.putpixel((9, 9), (0, 0, 0, 254))
+    answer = edit(client, SOURCE, black)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "mask"
+    assert services.generate.orders == []
+
+
+def test_outpainting_that_paints_nothing_is_refused(client, services):
+    body = {"prompt": "x", "image": text(SOURCE), "scale": 10, "img_width": 512, "img_height": 512}
+    answer = client.post("/v1/sd1.5-outpaint", json=body)
+    assert "nothing is left to paint" in answer.json()["error"]
+    assert services.generate.orders == []
+
+
+def test_a_mask_may_be_of_another_size(client):
+    speck = np.zeros((1024,) * 2, np.uint8)
+    speck[:4, :4] = 255
+    assert img2img(client, Image.fromarray(speck)).status_code == 400
+    assert img2img(client, Image.fromarray(left()).resize((16, 16))).status_code == 200
