@@ -9,12 +9,13 @@ import typer
 from limner.cli import options, terminal
 from limner.cli.configured import configured
 from limner.domain.params import STEPS_MAX
+from limner.settings import Settings
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
-@configured()
+@configured("model")
 def explain(
     text: Annotated[str, typer.Argument(help="The prompt to read.")],
     steps: Annotated[
@@ -22,11 +23,16 @@ def explain(
     ] = 20,
     negative: Annotated[bool, typer.Option(help="Read it as a negative prompt.")] = False,
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Show tokens, chunks, weights and schedule of a prompt, and what was changed or dropped."""
+    from limner.engine.layouts import EMBEDDED
     from limner.usecases.explain import explain as read
+    from limner.usecases.vocabulary import of_model
 
-    explained = read(text, steps, negative=negative)
+    known = of_model(settings.model or EMBEDDED)
+    explained = read(text, steps, negative=negative, known=known)
     if as_json:
         terminal.data(explained)
         return
@@ -45,6 +51,9 @@ def _show(explained: dict[str, Any]) -> None:
         terminal.say(f"Chunk {number}", style="bold", end="")
         terminal.say(f": {len(chunk)} of 75 tokens")
         terminal.say(_coloured(chunk, " "))
+    if explained["unlearned"]:
+        terminal.say("Never learned by this model", style="bold", end="")
+        terminal.say(f": {', '.join(explained['unlearned'])}")
     if explained["adjustments"]:
         terminal.say("Adjustments", style="bold")
     for sentence in explained["adjustments"]:

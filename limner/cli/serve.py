@@ -13,7 +13,9 @@ def serve(settings: Settings) -> None:
     Every option but --config can also be given as a LIMNER_* variable or in a TOML file: see
     docs/settings.md.
     """
-    from limner.cli import checks, serving
+    from limner.cli import checks
 
     checks.model(settings)  # a wrong file stops the start, not the first call
+    from limner.cli import serving
+
     serving.run(settings)

@@ -12,11 +12,13 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 import limner.assets
+from limner.domain.attention import Span
 from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, cut
 from limner.domain.limits import check_prompts
 from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
 from limner.domain.prompt import Branch, Entry, Prompt, parse, unparse
 from limner.domain.schedulers import steps_run
+from limner.usecases.vocabulary import unlearned
 
 DIALECT = "automatic1111"
 
@@ -60,13 +62,17 @@ def tokenize(texts: Sequence[str]) -> list[list[int]]:
     return [encoding.ids for encoding in encoded]
 
 
-def explain(text: str, steps: int, *, negative: bool = False) -> dict[str, Any]:
+def explain(
+    text: str, steps: int, *, negative: bool = False, known: frozenset[str] | None = None
+) -> dict[str, Any]:
     """How ``text`` is read for a picture of ``steps`` steps, ready for JSON.
 
     ``schedule`` has an entry wherever the prompt changes, each valid up to and including its
     ``until_step``. ``chunks`` are those of the first entry's branches, one after the other:
     ``[token, weight]`` pairs as in CLIP's vocabulary, without start, end and padding.
-    ``canonical`` is the prompt spelt out: every weight, edit and escape written in one way.
+    ``unlearned`` lists the words that are not among ``known``, those of the model; it is None
+    where they are not known. ``canonical`` is the prompt spelt out: every weight, edit and escape
+    written in one way.
     """
     prompt = parse(text, steps, negative=negative)
     # Equal texts have equal spans, and an alternation repeats most of them at every step.
@@ -85,19 +91,22 @@ def explain(text: str, steps: int, *, negative: bool = False) -> dict[str, Any]:
             {"name": a.name, "text_encoder": a.text_encoder, "unet": a.unet}
             for a in prompt.adapters
         ],
+        "unlearned": None if known is None else unlearned(map(_said, texts.values()), known),
         "adjustments": [*prompt.adjustments, *_limits(prompt, [len(c) for c in counted.values()])],
     }
 
 
-def explain_generation(generation: Generation) -> dict[str, Any]:
+def explain_generation(
+    generation: Generation, known: frozenset[str] | None = None
+) -> dict[str, Any]:
     """``explain`` of a request's prompt, with its negative prompt under ``negative``.
 
     The steps are those that really run, which for img2img are fewer.
     """
     steps = _steps(generation)
     return {
-        **explain(generation.prompt, steps),
-        "negative": explain(generation.negative_prompt, steps, negative=True),
+        **explain(generation.prompt, steps, known=known),
+        "negative": explain(generation.negative_prompt, steps, negative=True, known=known),
     }
 
 
@@ -118,6 +127,11 @@ def check(generation: Generation) -> tuple[Prompt, Prompt]:
 def _steps(generation: Generation) -> int:
     strength = None if generation.source is None else generation.source.strength
     return max(1, steps_run(generation.steps, strength))
+
+
+def _said(spans: Sequence[Span]) -> str:
+    """A branch's text without its BREAKs."""
+    return "".join(" " if span == Span.BREAK else span.text for span in spans)
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from limner.domain.params import Generation
 from limner.domain.schedulers import SPECS
 from limner.usecases.catalogue import FILES, listed
 from limner.usecases.explain import explain_generation
+from limner.usecases.vocabulary import of_model
 from limner.web import mixing, openapi, segmind
 from limner.web.answers import Json
 from limner.web.desk import Desk
@@ -36,7 +38,9 @@ def install(app: FastAPI, desk: Desk) -> None:
 def _install_explain(app: FastAPI, desk: Desk) -> None:
     async def explain(request: Request) -> Response:
         call, _ = await segmind.read_call(request, desk, EXPLAINED)
-        return await pools.WORDS.run(_explained, call.generation, call.notes)
+        model = desk.services.engine.status().model
+        known = of_model(Path(model.path)) if model and model.path else None
+        return await pools.WORDS.run(_explained, call.generation, call.notes, known)
 
     fields = {
         "dialect": _TEXT,
@@ -46,6 +50,7 @@ def _install_explain(app: FastAPI, desk: Desk) -> None:
         "schedule": _LIST,
         "chunks": _LIST,
         "adapters": _LIST,
+        "unlearned": {"type": ["array", "null"]},
         "adjustments": _LIST,
         "negative": _OBJECT,
     }
@@ -63,9 +68,11 @@ def _install_explain(app: FastAPI, desk: Desk) -> None:
     )
 
 
-def _explained(generation: Generation, notes: Sequence[str]) -> Response:
+def _explained(
+    generation: Generation, notes: Sequence[str], known: frozenset[str] | None
+) -> Response:
     """The answer, made into bytes on the same thread: it may be megabytes long."""
-    told = explain_generation(generation)
+    told = explain_generation(generation, known)
     return Json({**told, "adjustments": [*notes, *told["adjustments"]]})
 
 

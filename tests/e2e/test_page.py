@@ -234,6 +234,21 @@ def test_the_layer_shows_what_the_server_reads(visit):
     expect(page.locator("#prompt-count")).to_be_empty()
 
 
+def test_a_word_that_the_model_never_learned_is_marked(visit):
+    page = visit().page
+
+    def told(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "unlearned": ["imp"]})
+
+    page.route("**/api/explain", told)
+    page.fill("#prompt", "a red (Imp:1.2), imperial")
+    expect(page.locator(".layer .unlearned")).to_have_text("Imp")
+    page.locator("#prompt").evaluate("node => node.setSelectionRange(8, 8)")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#prompt-note")).to_contain_text("was never taught this word")
+
+
 MARKS = [
     "(",
     ")",

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -19,9 +20,10 @@ from limner.domain.attention import Span
 from limner.domain.chunks import cut
 from limner.domain.params import Generation, Source
 from limner.engine.guidance import count_rows
-from limner.engine.layouts import TOKENIZER
+from limner.engine.layouts import EMBEDDED, TOKENIZER
 from limner.errors import InvalidInput
 from limner.usecases.explain import check, explain, explain_generation, tokenize
+from limner.usecases.vocabulary import of_model
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,7 @@ def test_the_whole_answer() -> None:
             [["sky</w>", 1.0]],
         ],
         "adapters": [{"name": "hero", "text_encoder": 1.0, "unet": 1.0}],
+        "unlearned": None,
         "adjustments": ["'<lora:hero>' was taken out: adapters are not loaded yet."],
     }
 
@@ -160,7 +163,20 @@ def test_the_terminal_prints_the_same_json(app: typer.Typer) -> None:
     text = "a [b|c] \\d"
     done = CliRunner().invoke(app, ["--steps", "7", "--json", text])
     assert done.exit_code == 0
-    assert json.loads(done.stdout) == explain(text, 7)
+    assert json.loads(done.stdout) == explain(text, 7, known=of_model(EMBEDDED))
+
+
+def test_words_that_squire_was_never_taught_are_named(app: typer.Typer) -> None:
+    text = "a red imp BREAK <lora:hero:1> (gremlin:1.2) [knight:goblet:0.5]"
+    assert explain(text, 20, known=of_model(EMBEDDED))["unlearned"] == ["imp", "gremlin", "goblet"]
+    shown = CliRunner().invoke(app, [text]).stdout
+    assert "Never learned by this model: imp, gremlin, goblet\n" in shown
+    assert "Never" not in CliRunner().invoke(app, ["a red knight"]).stdout
+
+
+def test_of_another_checkpoint_nothing_is_said(app: typer.Typer, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["--json", "--model", str(tmp_path), "an imp"])
+    assert json.loads(done.stdout)["unlearned"] is None
 
 
 def test_the_terminal_shows_schedule_chunks_and_adjustments(app: typer.Typer) -> None:

@@ -98,9 +98,10 @@ function paint(field) {
   field.words = words(text, placed);
   const starts = new Set(placed.filter((t, i) => i && t.chunk !== placed[i - 1].chunk
     && !read.ands.some(([a]) => placed[i - 1].end <= a && a < t.start)).map((t) => t.start));
+  const strange = unlearned(field, text);
   const pieces = [];
   for (let i = 0; i < text.length; i++) {
-    const look = lookAt(read, i, starts);
+    const look = lookAt(read, i, starts, strange);
     const previous = pieces[pieces.length - 1];
     if (previous && previous.look.id === look.id && !look.fresh) previous.text += text[i];
     else pieces.push({ look, text: text[i] });
@@ -111,8 +112,14 @@ function paint(field) {
   field.layer.scrollTop = field.area.scrollTop;
 }
 
+/** Where the words stand that the loaded model was never taught: `[start, end]` of each. */
+function unlearned(field, text) {
+  const strange = new Set(field.told?.text === text ? field.told.unlearned ?? [] : []);
+  return strange.size ? field.words.filter((w) => strange.has(w.text.toLowerCase())).map((w) => [w.start, w.end]) : [];
+}
+
 /** Classes of the character at `i`; `fresh` where a piece must begin. */
-function lookAt(read, i, starts) {
+function lookAt(read, i, starts, strange) {
   const names = [];
   const size = Math.min(6, Math.max(0, Math.abs(Math.log(Math.abs(read.chars[i]?.weight ?? 1) || 0.01)) / Math.log(1.1))) * 0.5;
   const weight = read.chars[i]?.weight ?? 1;
@@ -131,6 +138,7 @@ function lookAt(read, i, starts) {
   if (read.ands.some(([a, b]) => a <= i && i < b)) names.push("and");
   if (read.dropped.some(([a, b]) => a <= i && i < b)) names.push("dropped");
   if (starts.has(i)) names.push("chunk");
+  if (strange.some(([a, b]) => a <= i && i < b)) names.push("unlearned");
   return { id: names.join(" "), size, mark, fresh: mark !== null || starts.has(i) };
 }
 
@@ -146,7 +154,8 @@ function pointAt(field, index) {
   const weight = word.weight === 1 ? "" : ` · weight ${Number(word.weight.toFixed(3))}`;
   const { pieces } = word;
   const tokens = pieces.length > 1 ? `${pieces.length} tokens, ${pieces.join("·")}` : "1 token";
-  field.note.textContent = `“${word.text}” · ${tokens}${weight}`;
+  const strange = unlearned(field, field.text).some(([a]) => a === word.start) ? " · the model was never taught this word" : "";
+  field.note.textContent = `“${word.text}” · ${tokens}${weight}${strange}`;
 }
 
 /** The mouse is over the textarea; the same place in the layer tells which character. */
