@@ -2,7 +2,8 @@
 
     LimnerError
     ├── InvalidInput            a field is missing, malformed or out of range
-    │   └── UnknownScheduler    strict servers only; others replace it and say so
+    │   ├── UnknownScheduler    strict servers only; others replace it and say so
+    │   └── TooCostly           a picture that takes more to decode than is allowed
     ├── MalformedBody           the body is not what its content type says
     ├── Unauthenticated         no key
     │   └── InvalidKey          a key nobody issued, revoked or expired
@@ -22,6 +23,7 @@
     │   ├── ModelLoading
     │   └── WaitedTooLong
     ├── Aborted                 the caller went away or cancelled
+    ├── DecoderFault            the process that decoded a picture died
     ├── Damaged                 a file of ours is not what was written
     ├── EngineFault             drawing failed; nothing is billed
     │   └── NotFinite           latents or pixels that are not numbers
@@ -53,6 +55,10 @@ class InvalidInput(LimnerError):
 
 class UnknownScheduler(InvalidInput):
     """A scheduler name nobody knows, on a server set to be strict."""
+
+
+class TooCostly(InvalidInput):
+    """A picture whose decoding takes more time or memory than one may; the limit is told."""
 
 
 class MalformedBody(LimnerError):
@@ -146,6 +152,10 @@ class WaitedTooLong(Unavailable):
 
 class Aborted(LimnerError):
     """The request was cancelled before it was finished."""
+
+
+class DecoderFault(LimnerError):
+    """A decoding process died, or could not be had; the picture may be sound."""
 
 
 class Damaged(LimnerError):

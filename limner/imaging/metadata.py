@@ -30,15 +30,15 @@ _CODE = 8  # bytes before a UserComment's text that name its encoding (EXIF 2.3,
 _JIS = b"JIS\0\0\0\0\0"
 
 
-def read_metadata(data: bytes) -> Metadata:
+def read_metadata(data: bytes, field: str = "image") -> Metadata:
     """What ``data`` says about how it was made; empty for pictures that say nothing.
 
     EXIF that cannot be read is left aside, and ``notes`` say so. Raises ``InvalidInput`` for what
     is no picture.
     """
-    image = open_header(data, "image")
-    text, notes = _text_chunks(image), list[str]()
-    exif = _exif(image, notes)
+    image = open_header(data, field)
+    text, notes = _text_chunks(image, field), list[str]()
+    exif = _exif(image, field, notes)
     comment = read_comment(exif.get(USER_COMMENT), ours=exif.get(SOFTWARE_TAG) == SOFTWARE)
     own = image.info.get("comment", b"")
     told = _decoded(own) if isinstance(own, bytes) else str(own)
@@ -82,7 +82,7 @@ def _decoded(text: bytes) -> str:
     return text.decode("utf-8", "replace").strip("\0")
 
 
-def _text_chunks(image: Image.Image) -> dict[str, str]:
+def _text_chunks(image: Image.Image, field: str) -> dict[str, str]:
     """A PNG's texts; those after its pixels are found by reading them."""
     if image.format != "PNG":
         return {}
@@ -91,11 +91,11 @@ def _text_chunks(image: Image.Image) -> dict[str, str]:
     except MemoryError:
         raise
     except Exception as error:
-        raise unreadable("image", "is broken or cut off") from error
+        raise unreadable(field, "is broken or cut off") from error
     return {str(name): str(value) for name, value in text.items()}
 
 
-def _exif(image: Image.Image, notes: list[str]) -> dict[int, Any]:
+def _exif(image: Image.Image, field: str, notes: list[str]) -> dict[int, Any]:
     try:
         exif = image.getexif()
         found = dict(exif.get_ifd(EXIF_IFD))
@@ -103,7 +103,7 @@ def _exif(image: Image.Image, notes: list[str]) -> dict[int, Any]:
     except MemoryError:
         raise
     except Exception:  # whatever a tool wrote there
-        notes.append("image: its EXIF cannot be read and was left aside")
+        notes.append(f"{field}: its EXIF cannot be read and was left aside")
         return {}
 
 

@@ -42,6 +42,7 @@ EXPOSED_HEADERS = (
 STATUS: Mapping[type[LimnerError], int] = {
     errors.InvalidInput: 400,
     errors.UnknownScheduler: 406,
+    errors.TooCostly: 413,
     errors.MalformedBody: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,

@@ -1,0 +1,113 @@
+"""What a decoding process is asked to do: each task takes one file, its field, and plain options.
+
+Options, and what is told beside the arrays, are plain JSON; ``notes`` are sentences about what was
+left aside. Every task raises ``InvalidInput`` naming the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from limner.domain.params import ResizeMode
+from limner.imaging.canvas import place
+from limner.imaging.files import Metadata, Pixels
+from limner.imaging.fitting import fit, fit_mask
+from limner.imaging.metadata import read_metadata
+from limner.imaging.reading import load_image, load_mask
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task found: uint8 ``arrays``, and what is ``told`` of them in plain JSON."""
+
+    arrays: tuple[Pixels, ...] = ()
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about what was left aside."""
+        return list(self.told.get("notes", ()))
+
+    @property
+    def digests(self) -> list[str]:
+        """The SHA-256 of each array's bytes."""
+        return list(self.told["digests"])
+
+    @property
+    def metadata(self) -> Metadata:
+        """What ``metadata`` found."""
+        return Metadata(self.told["parameters"], self.told["receipt"], tuple(self.notes))
+
+
+def picture(data: bytes, name: str, *, width: int, height: int, resize_mode: ResizeMode) -> Result:
+    """RGB at the size to draw."""
+    notes: list[str] = []
+    image = load_image(data, name, notes)
+    return _named(notes, fit(image, width, height, resize_mode, field=name))
+
+
+def mask(
+    data: bytes, name: str, *, width: int, height: int, resize_mode: ResizeMode, invert: bool
+) -> Result:
+    """A binary mask at the size to draw, 255 where to repaint; ``invert`` turns it round."""
+    notes: list[str] = []
+    grey = load_mask(data, name, notes, "white")
+    grey = ImageOps.invert(grey) if invert else grey
+    return _named(notes, fit_mask(grey, width, height, resize_mode))
+
+
+def canvas(data: bytes, name: str, **options: Any) -> Result:
+    """RGB on a canvas, and its mask; the options are those of ``canvas.place``."""
+    notes: list[str] = []
+    return _named(notes, *place(np.asarray(load_image(data, name, notes)), **options))
+
+
+def transparency(data: bytes, name: str) -> Result:
+    """The ``size`` of a picture, and as PNG where it is transparent, if it is anywhere."""
+    clear = load_mask(data, name, [], "alpha")
+    return Result((_png(clear),) if clear.getbbox() else (), {"size": list(clear.size)})
+
+
+def area(data: bytes, name: str) -> Result:
+    """A mask as PNG: what is transparent is repainted, or, with ``opaque`` told, what is white."""
+    clear = load_mask(data, name, [], "alpha")
+    if clear.getbbox():
+        return Result((_png(clear),), {"opaque": False})
+    del clear
+    return Result((_png(load_mask(data, name, [], "white")),), {"opaque": True})
+
+
+def metadata(data: bytes, name: str) -> Result:
+    """``parameters`` and ``receipt`` of a picture."""
+    found = read_metadata(data, name)
+    told = {"parameters": found.parameters, "receipt": found.receipt, "notes": list(found.notes)}
+    return Result((), told)
+
+
+TASKS: Mapping[str, Callable[..., Result]] = {
+    "picture": picture,
+    "mask": mask,
+    "canvas": canvas,
+    "transparency": transparency,
+    "area": area,
+    "metadata": metadata,
+}
+
+
+def _named(notes: list[str], *pictures: Image.Image | Pixels) -> Result:
+    arrays = tuple(np.ascontiguousarray(each) for each in pictures)
+    digests = [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays]
+    return Result(arrays, {"notes": notes, "digests": digests})
+
+
+def _png(grey: Image.Image) -> Pixels:
+    buffer = io.BytesIO()
+    grey.save(buffer, "PNG", compress_level=1)
+    return np.frombuffer(buffer.getvalue(), np.uint8)
