@@ -18,6 +18,7 @@ from limner.settings import Settings
 from limner.usecases import generate
 from limner.usecases.develop import Picture
 from limner.web import body, native_form, wire
+from limner.web.intake import Intake
 
 LINES_MAX = 100_000
 PATH_LENGTH_MAX = 1000
@@ -116,7 +117,7 @@ async def to_call(fields: Mapping[str, Any], settings: Settings) -> wire.Call:
     body.check(fields)  # bytes of an argument that are no UTF-8 come as lone surrogates
     read = {name: _from_file(name, value) for name, value in fields.items()}
     asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
-    call = await wire.to_call(asked, settings)
+    call = await wire.to_call(asked, Intake(settings))
     return replace(call, notes=told(call))
 
 

@@ -8,12 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from limner import imaging
 from limner.cli import checks, easel, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt
 from limner.engine.request import Pixels
 from limner.errors import Gone, InvalidInput, MalformedBody
+from limner.imaging.fitting import fit, fit_mask
 from limner.settings import Settings
 from limner.store.db import Database
 from limner.store.images import PictureFiles
@@ -86,12 +90,20 @@ def _given(generation: Generation, given: Mapping[str, Path | None]) -> dict[str
     for name, path in given.items():
         if path is None:
             continue
-        load = imaging.read_mask if name == "mask" else imaging.read_image
-        pixels = load(path.read_bytes(), name)
-        if digest(pixels) != names.get(name):
+        forms = {digest(pixels): pixels for pixels in _forms(generation, name, path.read_bytes())}
+        if (sha256 := names.get(name)) not in forms:
             raise InvalidInput(name, f"{path} is not the {name} that this receipt starts from")
-        found[digest(pixels)] = pixels
+        found[sha256] = forms[sha256]
     return found
+
+
+def _forms(generation: Generation, name: str, data: bytes) -> tuple[Pixels, Pixels]:
+    """A file's pixels at the size to draw, which receipts name, and as older ones name them."""
+    load, fitting = (imaging.read_mask, fit_mask) if name == "mask" else (imaging.read_image, fit)
+    pixels, source = load(data, name), generation.source
+    mode = "crop" if source is None else source.resize_mode
+    fitted = fitting(Image.fromarray(pixels), generation.width, generation.height, mode)
+    return np.asarray(fitted), pixels
 
 
 def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shlex
 import signal
@@ -24,6 +25,8 @@ from limner.domain.pricing import MICRO
 from limner.engine.loop import ThreadEngine
 from limner.engine.starting import loader
 from limner.errors import SettingsError
+from limner.imaging.pool import Pool
+from limner.imaging.process import Limits
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
@@ -139,9 +142,10 @@ def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> Fa
     queue, retention = Queue(generate), Retention(generate.studio)
     accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
     replay = Replay(generate, gallery)
-    app = create_app(
-        settings, Services(generate, accounts, Office(database), engine, queue, gallery, replay)
-    )
+    pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
+    office, budget = Office(database), generate.studio.budget
+    services = Services(generate, accounts, office, engine, queue, gallery, replay, pool, budget)
+    app = create_app(settings, services)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -152,6 +156,7 @@ def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> Fa
         await retention.close()
         await queue.close()
         await generate.close()
+        await asyncio.to_thread(pool.close)
 
     app.router.lifespan_context = lifespan
     app.state.closing = Closing(generate, queue, settings.drain_s)

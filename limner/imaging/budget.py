@@ -33,11 +33,12 @@ class Budget:
         finally:
             self._give(size)
 
-    def keep(self, pixels: Pixels) -> None:
-        """Count an array until it is let go, by whoever holds it last; never refused."""
-        with self._lock:
-            self.held += pixels.nbytes
-        weakref.finalize(pixels, self._give, pixels.nbytes).atexit = False
+    def keep(self, *arrays: Pixels) -> None:
+        """Count arrays until they are let go, by whoever holds each last; never refused."""
+        for array in arrays:
+            with self._lock:
+                self.held += array.nbytes
+            weakref.finalize(array, self._give, array.nbytes).atexit = False
 
     def _take(self, size: int) -> None:
         with self._lock:

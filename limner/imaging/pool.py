@@ -97,6 +97,8 @@ class Pool:
         except asyncio.CancelledError:
             self._drop(job)
             raise
+        finally:
+            del job  # an error knows this frame: the file would stay until the next collection
 
     def close(self) -> None:
         """Take no more, and end every process."""
@@ -146,6 +148,7 @@ class Pool:
         process: Process | None = None
         while (job := self._take()) is not None:
             process = self._work(job, process)
+            del job  # or its picture would stay until the next one comes
         if process is not None:
             process.close()
 

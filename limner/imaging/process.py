@@ -24,6 +24,7 @@ from limner.imaging.tasks import Result
 
 HEAD_MAX = 16 * 2**20  # bytes of what is told of a picture
 ARRAYS_MAX = 64 * 2**20
+_NEEDED = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "LANG", "LC_ALL")
 WAIT_FACTOR = 12  # a processor shared by this many still gives a file its seconds
 
 
@@ -135,11 +136,15 @@ class Process:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with our own package first, and one thread: more would need address space."""
+    """What Python needs and nothing of what the server was told; our own package comes first.
+
+    One thread: more would only need address space.
+    """
     here = str(Path(limner.__file__).parents[1])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
     one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-    return {**os.environ, **one, "PYTHONPATH": path}
+    needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
+    return {**needed, **one, "PYTHONPATH": path}
 
 
 def _receive(connection: Connection, shapes: list[list[int]]) -> tuple[Pixels, ...]:

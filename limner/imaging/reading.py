@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from limner.errors import InvalidInput
 from limner.imaging.files import Pixels
@@ -20,8 +20,11 @@ SIDE_MIN, SIDE_MAX = 16, 8192
 RATIO_MAX = 16
 PIXELS_MAX = 40_000_000
 
-# What of a mask is repainted: its white, or what is transparent.
-MaskBy = Literal["white", "alpha"]
+EDGE = 128  # of 255: marked from here up, as the engine repaints
+
+# What of a mask is repainted: its white, what is transparent, or strokes of any colour on
+# transparency where there is some, else the white.
+MaskBy = Literal["white", "alpha", "painted"]
 
 _INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _ORIENTATION = 0x0112
@@ -65,7 +68,14 @@ def load_mask(data: bytes, field: str, notes: list[str], by: MaskBy) -> Image.Im
     """``read_mask`` as a Pillow image; ``notes`` gain what was left aside."""
     if by == "alpha":
         return _load(data, field, notes, clear)
+    if by == "painted" and marks(around := _load(data, field, [], clear)):
+        return ImageOps.invert(around)
     return _load(data, field, notes, lambda image: flatten(image, "black", "L"))
+
+
+def marks(grey: Image.Image) -> bool:
+    """Whether any pixel of a mask is plainly marked; one that is all but opaque, say, is not."""
+    return bool(grey.point([level >= EDGE for level in range(256)]).getbbox())
 
 
 def open_header(data: bytes, field: str) -> Image.Image:

@@ -16,11 +16,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from limner.domain.params import ResizeMode
+from limner.errors import InvalidInput
 from limner.imaging.canvas import place
 from limner.imaging.files import Metadata, Pixels
 from limner.imaging.fitting import fit, fit_mask
 from limner.imaging.metadata import read_metadata
-from limner.imaging.reading import load_image, load_mask
+from limner.imaging.reading import MaskBy, load_image, load_mask, marks
 
 
 @dataclass(frozen=True)
@@ -54,31 +55,50 @@ def picture(data: bytes, name: str, *, width: int, height: int, resize_mode: Res
 
 
 def mask(
-    data: bytes, name: str, *, width: int, height: int, resize_mode: ResizeMode, invert: bool
+    data: bytes,
+    name: str,
+    *,
+    width: int,
+    height: int,
+    resize_mode: ResizeMode,
+    by: MaskBy,
+    invert: bool,
 ) -> Result:
-    """A binary mask at the size to draw, 255 where to repaint; ``invert`` turns it round."""
+    """A binary mask at the size to draw, 255 where to repaint; ``invert`` turns it round.
+
+    One that repaints nothing is refused, before anybody pays for it.
+    """
     notes: list[str] = []
-    grey = load_mask(data, name, notes, "white")
+    grey = load_mask(data, name, notes, by)
     grey = ImageOps.invert(grey) if invert else grey
-    return _named(notes, fit_mask(grey, width, height, resize_mode))
+    fitted = fit_mask(grey, width, height, resize_mode)
+    if not (marks(grey) and fitted.getbbox()):
+        raise InvalidInput(
+            name,
+            f"{name} repaints nothing: at {width}x{height} no pixel of it is marked for repainting",
+        )
+    return _named(notes, fitted)
 
 
 def canvas(data: bytes, name: str, **options: Any) -> Result:
     """RGB on a canvas, and its mask; the options are those of ``canvas.place``."""
     notes: list[str] = []
-    return _named(notes, *place(np.asarray(load_image(data, name, notes)), **options))
+    placed, area = place(np.asarray(load_image(data, name, notes)), **options)
+    if not area.any():
+        raise InvalidInput("scale", "scale: the picture fills the canvas; nothing is left to paint")
+    return _named(notes, placed, area)
 
 
 def transparency(data: bytes, name: str) -> Result:
     """The ``size`` of a picture, and as PNG where it is transparent, if it is anywhere."""
     clear = load_mask(data, name, [], "alpha")
-    return Result((_png(clear),) if clear.getbbox() else (), {"size": list(clear.size)})
+    return Result((_png(clear),) if marks(clear) else (), {"size": list(clear.size)})
 
 
 def area(data: bytes, name: str) -> Result:
     """A mask as PNG: what is transparent is repainted, or, with ``opaque`` told, what is white."""
     clear = load_mask(data, name, [], "alpha")
-    if clear.getbbox():
+    if marks(clear):
         return Result((_png(clear),), {"opaque": False})
     del clear
     return Result((_png(load_mask(data, name, [], "white")),), {"opaque": True})

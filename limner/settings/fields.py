@@ -111,6 +111,15 @@ class Settings(BaseModel):
         False,
         description="Fetch from private addresses too: a key then reaches what this host can.",
     )
+    decode_max_s: float = Field(
+        10.0, ge=0.1, le=600, description="Processor time that decoding one picture may take."
+    )
+    decode_max_mib: int = Field(
+        640, ge=64, le=65536, description="Memory that decoding one picture may take."
+    )
+    pictures_max_mib: int = Field(
+        192, ge=16, description="Memory for pictures sent and not drawn yet; more get 503."
+    )
     wait_max_s: float = Field(
         1800.0, gt=0, le=86400, description="Longest wait for a picture, queue included."
     )

@@ -166,9 +166,18 @@ def reserve(conn: Connection, key_id: str, micro: int) -> None:
     change = update(keys).where(keys.c.id == key_id, within)
     if conn.execute(change.values(spent_micro=keys.c.spent_micro + micro)).rowcount == 1:
         return
-    key = get(conn, key_id)
+    raise _beyond_cap(get(conn, key_id), micro)
+
+
+def check_cap(key: Key, micro: int) -> None:
+    """Raises ``InsufficientCredits`` when ``key``'s spending cap does not allow ``micro`` more."""
+    if key.spend_cap_micro is not None and key.spent_micro + micro > key.spend_cap_micro:
+        raise _beyond_cap(key, micro)
+
+
+def _beyond_cap(key: Key, micro: int) -> InsufficientCredits:
     left = max(0, (key.spend_cap_micro or 0) - key.spent_micro)
-    raise InsufficientCredits(
+    return InsufficientCredits(
         f"Insufficient credits: this key may spend {as_text(left)} more and the price is "
         f"{as_text(micro)}",
         available_micro=left,

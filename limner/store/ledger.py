@@ -120,6 +120,13 @@ def hold(conn: Connection, account_id: str, micro: int, *, id: str, lease_id: st
     return Hold(id, account_id, micro, lease_id)
 
 
+def afford(conn: Connection, account_id: str, micro: int) -> None:
+    """Raises ``InsufficientCredits`` when less than ``micro``, or nothing, is available."""
+    left = balance(conn, account_id).available_micro
+    if left < max(1, micro):
+        raise _insufficient(left, micro)
+
+
 def capture(conn: Connection, hold_id: str, micro: int, *, lease_id: str | None = None) -> None:
     """Take ``micro`` of a hold and release the rest.
 
@@ -232,11 +239,14 @@ def _move(conn: Connection, account_id: str, *, available: int = 0, held: int = 
     )
     if conn.execute(change).rowcount == 1:
         return
-    left = balance(conn, account_id).available_micro
-    raise InsufficientCredits(
-        f"Insufficient credits: the balance is {as_text(left)} and the price {as_text(-available)}",
+    raise _insufficient(balance(conn, account_id).available_micro, -available)
+
+
+def _insufficient(left: int, micro: int) -> InsufficientCredits:
+    return InsufficientCredits(
+        f"Insufficient credits: the balance is {as_text(left)} and the price {as_text(micro)}",
         available_micro=left,
-        price_micro=-available,
+        price_micro=micro,
     )
 
 

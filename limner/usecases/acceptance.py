@@ -136,26 +136,40 @@ def _check_room(conn: Connection, settings: Settings, caller: Key, source_bytes:
         )
 
 
-def _check_limits(conn: Connection, settings: Settings, caller: Key, *, waits: bool) -> None:
-    """Rate and concurrency of the key, this request included; its row is locked."""
+def afford(
+    conn: Connection, settings: Settings, caller: Key, price_micro: int, waits: bool
+) -> None:
+    """Raises what ``accept`` would for limits and credits; reads only, and holds nothing.
+
+    ``waits``: the caller waits for the drawing.
+    """
+    _check_limits(conn, settings, caller, waits=waits, more=1)
+    keys.check_cap(keys.get(conn, caller.id), price_micro)
+    ledger.afford(conn, caller.account_id, price_micro)
+
+
+def _check_limits(
+    conn: Connection, settings: Settings, caller: Key, *, waits: bool, more: int = 0
+) -> None:
+    """Rate and concurrency of the key with ``more`` requests than are stored."""
     rate = caller.requests_per_minute or settings.key_max_requests_per_minute
     moment = now(conn)
     number, first = jobs.recent(conn, caller.id, moment - 60, moment)
-    if number > rate:
+    if number + more > rate:
         wait = 60 - (moment - first) if first else 60
         raise LimitExceeded(
             f"This key may send {rate} requests a minute; try again in {wait:.0f} s", int(wait) + 1
         )
     if waits:
         most = caller.concurrency or settings.key_max_concurrent
-        if jobs.count(conn, "PROCESSING", key_id=caller.id) > most:
+        if jobs.count(conn, "PROCESSING", key_id=caller.id) + more > most:
             raise LimitExceeded(f"This key may have {most} requests running at the same time", 2)
         return
-    if jobs.count(conn, "QUEUED", key_id=caller.id) > settings.key_max_concurrent:
+    if jobs.count(conn, "QUEUED", key_id=caller.id) + more > settings.key_max_concurrent:
         raise LimitExceeded(
             f"This key may have {settings.key_max_concurrent} requests waiting in the queue", 5
         )
-    if jobs.count(conn, "QUEUED") > settings.queue_max_requests:
+    if jobs.count(conn, "QUEUED") + more > settings.queue_max_requests:
         raise QueueFull(
             f"The queue is full: {settings.queue_max_requests} requests wait already", 5
         )

@@ -82,6 +82,15 @@ class Generate:
         quoted, _ = await pools.WORDS.run(price, generation)
         return quoted
 
+    async def afford(
+        self, caller: Key, lines: Sequence[Generation], beside_micro: int = 0, *, waits: bool
+    ) -> int:
+        """The price of ``lines`` and ``beside_micro``; raises what ``acceptance.afford`` does."""
+        quotes = [await self.quote(line) for line in lines]
+        price_micro = beside_micro + sum(quoted.total_micro for quoted in quotes)
+        await self.studio.look(acceptance.afford, self.settings, caller, price_micro, waits)
+        return price_micro
+
     async def run(self, caller: Key, order: Order) -> Outcome:
         """Draw an order, or find what its idempotency key has drawn.
 

@@ -203,6 +203,7 @@ class Queue:
             return False
         room = len(self._waiting) < WAITING_MAX and len(self._tasks) < RUNNING_MAX
         paused = time.monotonic() < self._resume_at
+        room = room and not self.studio.budget.full
         return room and not paused and self.studio.engine.status().ready
 
     async def _claim(self) -> tuple[Job, str] | None:
@@ -239,7 +240,9 @@ class Queue:
 
     def _pixels(self, job: Job) -> Mapping[str, Pixels]:
         studio = self.studio
-        return sources.of_request(studio.database, studio.files, job.id, lines_of(job))
+        found = sources.of_request(studio.database, studio.files, job.id, lines_of(job))
+        studio.budget.keep(*found.values())
+        return found
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""

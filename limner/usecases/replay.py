@@ -84,6 +84,7 @@ class Replay:
             caller.account_id,
             generation,
         )
+        self._studio.budget.keep(*pixels.values())
         first = await self._first(caller, record)
         outcome = await self._generate.run(
             caller,
@@ -96,7 +97,7 @@ class Replay:
                 idempotency_key=idempotency_key,
             ),
         )
-        second = imaging.read_image(outcome.pictures[0].png)
+        second = await self._studio.in_encoder(imaging.read_image, outcome.pictures[0].png)
         compared = judge(record, first, second)
         return Replayed(outcome, compared, changed(record, model, compared))
 
@@ -106,7 +107,8 @@ class Replay:
         found = await self._studio.read(images.find_by_pixels, sha256, caller.account_id)
         if found is None:
             return None
-        return imaging.read_image((await self._gallery.picture(caller, found)).png)
+        png = (await self._gallery.picture(caller, found)).png
+        return await self._studio.in_encoder(imaging.read_image, png)
 
 
 def judge(record: Mapping[str, Any], first: Pixels | None, second: Pixels) -> Comparison:

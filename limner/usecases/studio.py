@@ -19,6 +19,7 @@ from limner.errors import (
     ModelLoading,
     WaitedTooLong,
 )
+from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import images
 from limner.store.db import Database
@@ -41,10 +42,7 @@ LEASE_LOST = (
 
 
 class Studio(Threads):
-    """Draws stored requests with one engine; one in each server process.
-
-    Store calls and encoding run on ``Threads``, never on the event loop.
-    """
+    """Draws stored requests with one engine, never on the event loop; one in each process."""
 
     def __init__(
         self, settings: Settings, database: Database, files: PictureFiles, engine: EngineClient
@@ -55,6 +53,7 @@ class Studio(Threads):
         self.engine = engine
         self.running: dict[str, Running] = {}
         self.stopping = False  # nothing is claimed and nothing new accepted any more
+        self.budget = Budget(settings.pictures_max_mib << 20)
         self.logs = EventLogs()
         self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
 

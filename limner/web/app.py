@@ -58,6 +58,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     mixing.catalogue(settings)  # a style that cannot be read stops the start
     desk = Desk(settings, services)
     app.state.streams = desk.streams
+    app.state.decoder, app.state.budget = services.decoder, services.budget
     openai.install(app, desk)  # its paths come before the vendor's slugs
     segmind.install(app, desk)
     native.install(app, desk)

@@ -98,7 +98,7 @@ async def _sit(
 
     async def make() -> Order:
         catalogue, chosen = mixing.catalogue(settings), studio.options.of(key_id)
-        drawing = await form.to_drawing(asked, settings, catalogue, chosen)
+        drawing = await form.to_drawing(asked, desk.intake(request), catalogue, chosen)
         made.append(drawing)
         return Order(
             lines=drawing.lines,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from limner import imaging, pools
+from limner import pools
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
     SAMPLES_MAX,
@@ -20,11 +19,11 @@ from limner.domain.params import (
 from limner.domain.styles import Catalogue
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput
-from limner.settings import Settings
 from limner.web import automatic1111_lists as lists
-from limner.web import inputs, masks, mixing, ranges
+from limner.web import inputs, mixing, ranges
 from limner.web.automatic1111_comments import without_comments
 from limner.web.fields import Bit, Blob, Flag, Items, Number, Object, Reader, Text, Whole, cut, read
+from limner.web.intake import Intake
 from limner.web.mixing import Mix
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
@@ -139,7 +138,7 @@ def ask(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> Asked:
 
 
 async def to_drawing(
-    asked: Asked, settings: Settings, catalogue: Catalogue, options: Mapping[str, Any]
+    asked: Asked, intake: Intake, catalogue: Catalogue, options: Mapping[str, Any]
 ) -> Drawing:
     """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
     values, notes = asked.values, list(asked.notes)
@@ -147,10 +146,7 @@ async def to_drawing(
         values.get("sampler_name") or values["sampler_index"], values["scheduler"]
     )
     notes += sampler.notes
-    pixels: Mapping[str, Pixels] = {}
-    source = None
-    if asked.starts_from_picture:
-        pixels, source = await _source(values, settings, notes)
+    wanted = _wanted(values, notes) if asked.starts_from_picture else None
     prompts = _styled(values, catalogue, notes)
     generation = Generation(
         prompt=prompts[0],
@@ -165,10 +161,16 @@ async def to_drawing(
         clip_skip=_clip_skip(values["override_settings"], options, notes),
         subseed=_seed(values["subseed"]),
         subseed_strength=values["subseed_strength"],
-        source=source,
+        source=None if wanted is None else wanted.source,
     )
-    generation, more = await pools.WORDS.run(mixing.first, generation, values, settings)
-    return Drawing((generation,), (*notes, *more), pixels)
+    generation, more = await pools.WORDS.run(mixing.first, generation, values, intake.settings)
+    notes += more
+    if wanted is None:
+        return Drawing((generation,), tuple(notes))
+    await intake.afford((generation,))
+    pixels, source, told = await inputs.read_source(intake, wanted)
+    line = generation.model_copy(update={"source": source})
+    return Drawing((line,), (*notes, *told), pixels)
 
 
 def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
@@ -206,13 +208,13 @@ def _seed(seed: int) -> int:
 
 def _side(name: str, values: Mapping[str, Any], notes: list[str]) -> int:
     pixels: int = values[name]
-    floored = _floor(pixels)
+    floored = _floored(pixels)
     if floored != pixels:
         notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
     return floored
 
 
-def _floor(pixels: int) -> int:
+def _floored(pixels: int) -> int:
     return pixels - pixels % SIDE_MULTIPLE
 
 
@@ -247,37 +249,34 @@ def read_clip_skip(value: Any) -> int:
     return int(Whole(1, 12).read(CLIP_SKIP, value or 1))
 
 
-async def _source(
-    values: Mapping[str, Any], settings: Settings, notes: list[str]
-) -> tuple[dict[str, Pixels], Source]:
-    """The ``Source`` of img2img, and its pixels by their SHA-256."""
+def _wanted(values: Mapping[str, Any], notes: list[str]) -> inputs.Wanted:
+    """What img2img starts from, unread."""
     if not values.get("init_images"):
         raise InvalidInput("init_images", "init_images is missing; send a list of one picture")
     if len(values["init_images"]) > 1:
         notes.append(f"one of {len(values['init_images'])} init_images was used")
-    strength = values["denoising_strength"]
+    strength, mask = values["denoising_strength"], values.get("mask")
     try:
         inputs.check_strength(values["steps"], strength)
     except InvalidInput as error:
         raise InvalidInput("denoising_strength", f"denoising_{error}") from error
-    data = await inputs.read_bytes("init_images", values["init_images"][0], settings)
-    image = await asyncio.to_thread(imaging.read_image, data, "init_images")
-    mask = None
-    if "mask" in values:
-        data = await inputs.read_bytes("mask", values["mask"], settings)
-        mask = await asyncio.to_thread(masks.painted, data)
-        mask = 255 - mask if values["inpainting_mask_invert"] else mask
-        width, height = (_floor(values[name]) for name in ("width", "height"))
-        mode = _RESIZE[values["resize_mode"]]
-        await asyncio.to_thread(masks.check, mask, width, height, mode)
     notes += _undone(values, inpainting=mask is not None)
-    pixels = {inputs.digest(each): each for each in (image, mask) if each is not None}
-    return pixels, Source(
-        sha256=inputs.digest(image),
+    source = Source(
+        sha256=inputs.UNREAD,
         strength=strength,
         resize_mode=_RESIZE[values["resize_mode"]],
-        mask_sha256=None if mask is None else inputs.digest(mask),
+        mask_sha256=None if mask is None else inputs.UNREAD,
         mask_blur=values["mask_blur"] if mask is not None else 0,
+    )
+    return inputs.Wanted(
+        source,
+        values["init_images"][0],
+        _floored(values["width"]),
+        _floored(values["height"]),
+        field="init_images",
+        mask=mask,
+        mask_by="painted",
+        invert=bool(values["inpainting_mask_invert"]),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,16 +10,16 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner import imaging, pools
+from limner import pools
 from limner.domain.model import ModelInfo
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web import automatic1111_docs as docs
 from limner.web import automatic1111_info as told
 from limner.web import automatic1111_lists as lists
 from limner.web import body, mixing
-from limner.web.answers import Json
+from limner.web.answers import Json, adjustments
 from limner.web.automatic1111_form import CLIP_SKIP, read_clip_skip
-from limner.web.desk import Desk
+from limner.web.desk import Desk, unless_gone
 from limner.web.fields import shown
 
 ROOT = "/sdapi/v1"
@@ -118,14 +117,16 @@ def _reader(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
         image = fields.get("image")
         if not isinstance(image, str):
             raise InvalidInput("image", f"image is {shown(image)}; it must be a picture as base64")
-        data = await asyncio.to_thread(imaging.parse_base64, image)
-        found = await asyncio.to_thread(imaging.read_metadata, data)
+        reading = desk.intake(request).run("metadata", "image", image)
+        found = (await unless_gone(request, reading)).metadata
         items: dict[str, Any] = {"parameters": found.parameters} if found.parameters else {}
         if found.receipt:
             items["limner"] = found.receipt
         text = found.parameters
         parameters = await pools.WORDS.run(told.parse, text) if text else {}
-        return Json({"info": found.parameters, "items": items, "parameters": parameters})
+        told_aside = {"x-adjustments": adjustments(found.notes)} if found.notes else None
+        found_in = {"info": found.parameters, "items": items, "parameters": parameters}
+        return Json(found_in, headers=told_aside)
 
     return png_info
 

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from limner.domain.params import Generation
 from limner.domain.pricing import as_text
 from limner.errors import Aborted
 from limner.settings import Settings
 from limner.usecases.orders import Order, Outcome
 from limner.usecases.queue import Status
+from limner.web.intake import Intake
 from limner.web.services import Services
 from limner.web.standings import tell
 from limner.web.streams import Streams
@@ -31,6 +33,16 @@ class Desk:
     settings: Settings
     services: Services
     streams: Streams = field(default_factory=Streams)
+
+    def intake(self, request: Request, *, waits: bool = True) -> Intake:
+        """How the pictures of a request come in; ``waits``: its caller waits for the drawing."""
+        caller, services, price_micro = request.state.caller, self.services, 0
+
+        async def afford(lines: Sequence[Generation]) -> None:
+            nonlocal price_micro  # of all that this request has asked for so far
+            price_micro = await services.generate.afford(caller, lines, price_micro, waits=waits)
+
+        return Intake(self.settings, caller.id, services.decoder, services.budget, afford)
 
     async def draw(self, request: Request, digest: str, make: Make) -> Outcome:
         """Draw the order that ``make`` makes for the request's caller, unless it is drawn already.
@@ -56,11 +68,15 @@ class Desk:
         caller, queue = request.state.caller, self.services.queue
         keys = _keys_of_parts(request.headers.get("idempotency-key"), len(makes))
         found = await queue.recall(caller, keys, digest)
-        orders = [
-            replace(await make(), idempotency_key=key, body_sha256=digest)
-            for make, key, status in zip(makes, keys, found, strict=True)
-            if status is None
-        ]
+
+        async def make_all() -> list[Order]:
+            return [
+                replace(await make(), idempotency_key=key, body_sha256=digest)
+                for make, key, status in zip(makes, keys, found, strict=True)
+                if status is None
+            ]
+
+        orders = await unless_gone(request, make_all())
         accepted = iter(await queue.submit_all(caller, orders))
         return [next(accepted) if status is None else status for status in found]
 
@@ -111,6 +127,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         for each in (task, gone):
             each.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
+        del task, gone  # an error knows this frame: pictures would stay until the next collection
 
 
 async def _gone(request: Request) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from limner import imaging
 from limner.domain.params import SIDE_MIN, SIDE_MULTIPLE
-from limner.engine.request import Pixels
 from limner.errors import InvalidInput
-from limner.settings import Settings
-from limner.web import inputs, masks
+from limner.web.fields import Blob
+from limner.web.intake import Intake
 
 LONGEST = 1024
 OPAQUE = "mask has no transparent pixels; its white ones were repainted"
 
 
 async def prepare(
-    fields: Mapping[str, Any], settings: Settings
+    fields: Mapping[str, Any], intake: Intake
 ) -> tuple[dict[str, Any], tuple[int, int], list[str]]:
     """``fields`` as the vendor's route means them, the picture's size, and notes.
 
@@ -34,26 +29,18 @@ async def prepare(
         raise InvalidInput("image", "image is missing; send a picture as a file of the form")
     twice = [name for name in ("image", "mask") if {name, f"{name}[]"} <= fields.keys()]
     told = [f"{name} was ignored beside {name}[]" for name in twice]
-    rest["image"] = await inputs.read_bytes("image", image, settings)
-    mask = fields.get("mask[]", fields.get("mask")) or None
-    if mask is not None:
-        mask = await inputs.read_bytes("mask", mask, settings)
-    size, area, notes = await asyncio.to_thread(_look, rest["image"], mask)
-    if area is not None:
-        rest = {"strength": 1.0, **rest, "mask": area}
-    return rest, size, [*told, *notes]
-
-
-def _look(image: bytes, mask: bytes | None) -> tuple[tuple[int, int], bytes | None, list[str]]:
-    """The size to draw, the mask as a PNG with white to repaint, and notes."""
-    clear = imaging.read_mask(image, "image", alpha=True)
-    size = _fitted(clear.shape[1], clear.shape[0])
-    if mask is None:
-        return size, _png(clear) if masks.marks(clear) else None, []
-    area = imaging.read_mask(mask, "mask", alpha=True)
-    if masks.marks(area):
-        return size, _png(area), []
-    return size, _png(imaging.read_mask(mask, "mask")), [OPAQUE]
+    await intake.afford(())
+    rest["image"] = image = await intake.fetch("image", image)
+    clear = await intake.run("transparency", "image", image)
+    size = _fitted(*clear.told["size"])
+    area = clear.arrays
+    if mask := fields.get("mask[]", fields.get("mask")):
+        found = await intake.run("area", "mask", Blob().read("mask", mask))
+        area = found.arrays
+        told += [OPAQUE] if found.told["opaque"] else []
+    if area:
+        rest = {"strength": 1.0, **rest, "mask": area[0].tobytes()}
+    return rest, size, told
 
 
 def _fitted(width: int, height: int) -> tuple[int, int]:
@@ -62,7 +49,3 @@ def _fitted(width: int, height: int) -> tuple[int, int]:
     sides = (int(side * scale) // SIDE_MULTIPLE * SIDE_MULTIPLE for side in (width, height))
     fitted_width, fitted_height = (max(SIDE_MIN, side) for side in sides)
     return fitted_width, fitted_height
-
-
-def _png(mask: Pixels) -> bytes:
-    return imaging.to_png(np.repeat(mask[..., None], 3, axis=2))

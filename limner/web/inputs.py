@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
-from limner import fetching, imaging
 from limner.domain import schedulers
 from limner.domain.params import Source
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput
-from limner.imaging import canvas
-from limner.settings import Settings
-from limner.web import masks
+from limner.imaging.reading import MaskBy
+from limner.web.intake import Intake
 
 # What acts only beside ``image``, and what makes a canvas round it.
 WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")
@@ -32,33 +30,77 @@ def drop_without_image(values: MutableMapping[str, Any]) -> list[str]:
     return [f"{name} was ignored: it acts only where image is present" for name in dropped]
 
 
-async def read_source(
-    values: Mapping[str, Any], settings: Settings
-) -> tuple[dict[str, Pixels], Source | None]:
-    """The ``Source`` of typed ``values``, and its pixels by their SHA-256.
+# The digest of pictures that nobody has read yet; no price depends on it.
+UNREAD = "0" * 64
 
-    Raises ``InvalidInput`` for pictures that cannot be had or read, for a strength that leaves
-    no step to run, and for a mask that repaints nothing.
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture to start from as a body names it, before anybody has fetched or read it.
+
+    ``source`` says how it is used, with ``UNREAD`` digests; ``field`` is the picture's name on the
+    wire. ``canvas`` holds the options of ``imaging.canvas.place`` where a mask is made with it.
     """
+
+    source: Source
+    image: str | bytes
+    width: int
+    height: int
+    field: str = "image"
+    mask: str | bytes | None = None
+    mask_by: MaskBy = "white"
+    invert: bool = False
+    canvas: Mapping[str, Any] | None = None
+
+
+def wanted(values: Mapping[str, Any]) -> Wanted | None:
+    """What typed ``values`` start from. Raises ``InvalidInput`` where no step would be left."""
     if "image" not in values:
-        return {}, None
+        return None
     check_strength(values["num_inference_steps"], values["strength"])
-    image = await _pixels("image", values["image"], settings)
-    mask = await _pixels("mask", values["mask"], settings) if "mask" in values else None
-    if "scale" in values:
-        image, mask = await asyncio.to_thread(_on_canvas, image, values)
-    if mask is not None:
-        size = (values["img_width"], values["img_height"], values["resize_mode"])
-        field = "scale" if "scale" in values else "mask"
-        await asyncio.to_thread(masks.check, mask, *size, field)
-    pixels = {digest(image): image} | ({} if mask is None else {digest(mask): mask})
-    return pixels, Source(
-        sha256=digest(image),
+    masked = "mask" in values or "scale" in values
+    source = Source(
+        sha256=UNREAD,
         strength=values["strength"],
         resize_mode=values["resize_mode"],
-        mask_sha256=None if mask is None else digest(mask),
+        mask_sha256=UNREAD if masked else None,
         mask_blur=values["mask_blur"],
     )
+    return Wanted(
+        source,
+        values["image"],
+        values["img_width"],
+        values["img_height"],
+        mask=values.get("mask"),
+        canvas={name: values[name] for name in CANVAS} if "scale" in values else None,
+    )
+
+
+async def read_source(
+    intake: Intake, wanted: Wanted
+) -> tuple[dict[str, Pixels], Source, list[str]]:
+    """The pixels at the size to draw by their SHA-256, the ``Source`` that names them, and notes.
+
+    Raises ``InvalidInput`` for pictures that cannot be had or read, and for a mask that repaints
+    nothing.
+    """
+    size = {"width": wanted.width, "height": wanted.height}
+    area = wanted.width * wanted.height
+    if wanted.canvas is not None:
+        options = {**size, **wanted.canvas}
+        results = [await intake.run("canvas", wanted.field, wanted.image, 4 * area, **options)]
+    else:
+        fitted = {**size, "resize_mode": wanted.source.resize_mode}
+        results = [await intake.run("picture", wanted.field, wanted.image, 3 * area, **fitted)]
+        if wanted.mask is not None:
+            options = {**fitted, "by": wanted.mask_by, "invert": wanted.invert}
+            results.append(await intake.run("mask", "mask", wanted.mask, area, **options))
+    digests = [digest for result in results for digest in result.digests]
+    arrays = [array for result in results for array in result.arrays]
+    named = {"sha256": digests[0], "mask_sha256": digests[1] if len(digests) > 1 else None}
+    notes = [note for result in results for note in result.notes]
+    pixels = dict(zip(digests, arrays, strict=True))
+    return pixels, wanted.source.model_copy(update=named), notes
 
 
 def check_strength(steps: int, strength: float) -> None:
@@ -74,28 +116,3 @@ def check_strength(steps: int, strength: float) -> None:
 def digest(pixels: Pixels) -> str:
     """The name of pixels: the SHA-256 of their bytes."""
     return hashlib.sha256(pixels.tobytes()).hexdigest()
-
-
-async def read_bytes(name: str, value: str | bytes, settings: Settings) -> bytes:
-    """The file that a field holds or names. Raises ``InvalidInput``."""
-    if isinstance(value, str) and fetching.is_url(value):
-        limits = fetching.Limits(
-            settings.fetch_max_bytes, settings.fetch_max_s, settings.fetch_private
-        )
-        return await fetching.fetch(value, name, limits)
-    if isinstance(value, str):
-        return await asyncio.to_thread(imaging.parse_base64, value, name)
-    return value
-
-
-async def _pixels(name: str, value: str | bytes, settings: Settings) -> Pixels:
-    return await asyncio.to_thread(_decode, name, await read_bytes(name, value, settings))
-
-
-def _decode(name: str, data: bytes) -> Pixels:
-    return imaging.read_mask(data, name) if name == "mask" else imaging.read_image(data, name)
-
-
-def _on_canvas(image: Pixels, values: Mapping[str, Any]) -> tuple[Pixels, Pixels]:
-    size = {"width": values["img_width"], "height": values["img_height"]}
-    return canvas.place(image, **size, **{name: values[name] for name in CANVAS})

@@ -22,6 +22,7 @@ from limner.web import body, edits, openai_docs, pictures, ranges, segmind, wire
 from limner.web.answers import Json, adjustments
 from limner.web.desk import Desk
 from limner.web.fields import Choice, Flag, Reader, Text, Whole, cut, read, shown
+from limner.web.intake import Intake
 from limner.web.stored import SUFFIXES, picture_url
 
 SURFACE = "openai"
@@ -120,7 +121,7 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
             digest = body.digest(request.url.path, fields)
 
             async def make() -> Order:
-                call = await _to_call(fields, own, settings, form)
+                call = await _to_call(fields, own, desk.intake(request), form)
                 return Order(
                     lines=call.lines,
                     surface=SURFACE,
@@ -146,19 +147,19 @@ def _read_own(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _to_call(
-    fields: Mapping[str, Any], own: Mapping[str, Any], settings: Settings, form: wire.Form
+    fields: Mapping[str, Any], own: Mapping[str, Any], intake: Intake, form: wire.Form
 ) -> wire.Call:
     rest = {name: value for name, value in fields.items() if name not in OWN}
     notes = [f"{cut(name)} was ignored" for name in _FILLED_IN if name in rest]
-    notes += _about_model(own, settings)
+    notes += _about_model(own, intake.settings)
     auto = AUTO
     if form is EDIT:
-        rest, auto, told = await edits.prepare(rest, settings)
+        rest, auto, told = await edits.prepare(rest, intake)
         notes += told
     width, height = _floored(own.get("size") or auto, notes)
     filled = {"samples": own.get("n", 1), "img_width": width, "img_height": height}
-    asked = wire.ask({**rest, **filled}, settings, mixed=True, form=form)
-    call = await wire.to_call(asked, settings)
+    asked = wire.ask({**rest, **filled}, intake.settings, mixed=True, form=form)
+    call = await wire.to_call(asked, intake)
     return replace(call, notes=(*notes, *call.notes))
 
 

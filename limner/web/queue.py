@@ -80,7 +80,7 @@ def _submitter(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Res
             segmind.size_of_sprite(asked, desk)
 
             async def make() -> Order:
-                call = await wire.to_call(asked, desk.settings)
+                call = await wire.to_call(asked, desk.intake(request, waits=False))
                 return segmind.to_order(request, call, digest, _unfit(asked))
 
             [accepted] = await desk.submit(request, digest, [make])

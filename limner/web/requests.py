@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from limner.errors import InvalidInput
-from limner.settings import Settings
 from limner.usecases.orders import Order
 from limner.usecases.queue import PAGE_MAX
 from limner.web import body, events, openapi, wire
 from limner.web.answers import Json
 from limner.web.desk import Desk, Make
 from limner.web.fields import Number, Reader, Whole, bounded, cut, read
+from limner.web.intake import Intake
 from limner.web.native_form import FORM
 from limner.web.queue import REQUEST_ID
 from limner.web.stored import request_json
@@ -39,7 +39,8 @@ def install(app: FastAPI, desk: Desk) -> None:
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
             digest = body.digest(request.url.path, fields)
-            accepted = await desk.submit(request, digest, _makers(settings, fields, digest))
+            intake = desk.intake(request, waits=False)
+            accepted = await desk.submit(request, digest, _makers(intake, fields, digest))
         return Json({"requests": [request_json(desk.settings, status) for status in accepted]})
 
     async def page(request: Request) -> Response:
@@ -83,12 +84,12 @@ def install(app: FastAPI, desk: Desk) -> None:
     app.add_api_route(one + "/events", follow, methods=["GET"], **_events_operation())
 
 
-def _makers(settings: Settings, fields: Mapping[str, Any], digest: str) -> list[Make]:
+def _makers(intake: Intake, fields: Mapping[str, Any], digest: str) -> list[Make]:
     """What makes the order of a body, or of each body in its list ``requests``."""
     beside, made = _beside(fields), Counter[str]()
 
     async def make(place: int, each: Mapping[str, Any]) -> Order:
-        order = await _to_order(settings, each, place, digest)
+        order = await _to_order(intake, each, place, digest)
         made["lines"] += len(order.lines)
         if made["lines"] > SUBMISSION_MAX:
             raise InvalidInput(
@@ -121,11 +122,10 @@ def _bodies(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return bodies
 
 
-async def _to_order(
-    settings: Settings, fields: Mapping[str, Any], place: int, digest: str
-) -> Order:
+async def _to_order(intake: Intake, fields: Mapping[str, Any], place: int, digest: str) -> Order:
     try:
-        call = await wire.to_call(wire.ask(fields, settings, mixed=True, form=FORM), settings)
+        asked = wire.ask(fields, intake.settings, mixed=True, form=FORM)
+        call = await wire.to_call(asked, intake)
     except InvalidInput as error:
         if not place:
             raise
@@ -133,7 +133,7 @@ async def _to_order(
     return Order(
         lines=call.lines,
         surface="native",
-        slug=settings.slug,
+        slug=intake.settings.slug,
         body_sha256=digest,
         pixels=call.pixels,
         adjustments=call.notes,

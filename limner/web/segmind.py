@@ -52,12 +52,12 @@ def forms(settings: Settings) -> dict[str, wire.Form]:
 async def read_call(
     request: Request, desk: Desk, form: wire.Form = wire.FORM, *, mixed: bool = False
 ) -> tuple[wire.Call, str]:
-    """The call of a request, and the digest of its body.
+    """The call of a request, its pictures unread, and the digest of its body.
 
     ``mixed``: the answer has room for several pictures, whatever the request accepts.
     """
     asked, digest = await read_asked(request, desk, form, mixed=mixed)
-    return await wire.to_call(asked, desk.settings), digest
+    return await wire.plan(asked, desk.settings), digest
 
 
 async def read_asked(
@@ -86,7 +86,7 @@ async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
         sprite_pixels = size_of_sprite(asked, desk)
 
         async def make() -> Order:
-            return to_order(request, await wire.to_call(asked, desk.settings), digest)
+            return to_order(request, await wire.to_call(asked, desk.intake(request)), digest)
 
         outcome = await desk.draw(request, digest, make)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.client import EngineStatus
 from limner.engine.request import Pixels
+from limner.imaging.budget import Budget
+from limner.imaging.pool import Decoder, Here
 from limner.usecases.accounts import Standing
 from limner.usecases.office import Office
 from limner.usecases.orders import Order, Outcome, StoredPicture
@@ -44,6 +46,11 @@ class Generate(Protocol):
 
     async def quote(self, generation: Generation) -> Quote:
         """The price, before anything is charged."""
+
+    async def afford(
+        self, caller: Caller, lines: Sequence[Generation], beside_micro: int = 0, *, waits: bool
+    ) -> int:
+        """The price of ``lines`` and ``beside_micro``; raises what limits and credits forbid."""
 
     async def recall(
         self, caller: Caller, idempotency_key: str, body_sha256: str
@@ -97,3 +104,5 @@ class Services:
     queue: Queue
     gallery: Gallery
     replay: Replay
+    decoder: Decoder = field(default_factory=Here)
+    budget: Budget = field(default_factory=lambda: Budget(2**30))

@@ -22,6 +22,7 @@ from limner.errors import InvalidInput, UnknownScheduler
 from limner.settings import Settings
 from limner.web import inputs, mixing
 from limner.web.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read, shown
+from limner.web.intake import Intake
 from limner.web.mixing import Mix
 
 STEPS_MIN, STEPS_MAX = 20, 100
@@ -187,22 +188,35 @@ def ask(
     )
 
 
-async def to_call(
+async def plan(
     asked: Asked, settings: Settings, *, draw_seed: Callable[[int], int] = secrets.randbelow
 ) -> Call:
-    """Fetch its pictures, draw its seeds and fill in its styles and templates.
+    """Draw its seeds and fill in its styles and templates; its pictures stay unread.
 
     ``draw_seed(n)`` gives a number below n where the seed is left to chance. Raises
     ``InvalidInput`` for a field the caller can correct.
     """
-    pixels, source = await inputs.read_source(asked.values, settings)
+    wanted = inputs.wanted(asked.values)
+    source = None if wanted is None else wanted.source
     generation = _generation({**asked.values, "source": source}, draw_seed)
     notes = list(asked.notes)
     lines, more = await pools.WORDS.run(
         _lines, generation, asked.values, settings, all_fit=asked.all_fit
     )
     notes += more
-    return Call(tuple(notes), lines, pixels)
+    return Call(tuple(notes), lines)
+
+
+async def to_call(asked: Asked, intake: Intake) -> Call:
+    """The same with its pictures, which are fetched and read once it can be afforded."""
+    call = await plan(asked, intake.settings)
+    wanted = inputs.wanted(asked.values)
+    if wanted is None:
+        return call
+    await intake.afford(call.lines)
+    pixels, source, told = await inputs.read_source(intake, wanted)
+    lines = tuple(line.model_copy(update={"source": source}) for line in call.lines)
+    return Call((*call.notes, *told), lines, pixels)
 
 
 def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> Generation:

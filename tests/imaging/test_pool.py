@@ -56,7 +56,8 @@ async def busy(pool, number):
 
 
 TASKS = [
-    ("picture", SIZE), ("mask", {**SIZE, "invert": False}), ("mask", {**SIZE, "invert": True}),
+    ("picture", SIZE), ("mask", {**SIZE, "by": "white", "invert": False}),
+    ("mask", {**SIZE, "by": "painted", "invert": True}),
     ("canvas", CANVAS), ("transparency", {}), ("area", {}), ("metadata", {}),
 ]  # fmt: skip
 
@@ -75,7 +76,7 @@ def test_a_process_finds_what_the_function_finds(shared, task, options, as_text)
 
 def test_what_is_no_picture_is_refused_naming_its_field(shared):
     with pytest.raises(InvalidInput, match="mask is not a picture") as caught:
-        asyncio.run(shared.run("me", "mask", b"x", "mask", **SIZE, invert=False))
+        asyncio.run(shared.run("me", "mask", b"x", "mask", **SIZE, by="white", invert=False))
     assert caught.value.field == "mask"
 
 

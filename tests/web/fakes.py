@@ -96,6 +96,11 @@ class FakeGenerate:
     async def quote(self, generation):
         return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))
 
+    async def afford(self, caller, lines, beside_micro=0, *, waits):
+        price = beside_micro + sum([(await self.quote(line)).total_micro for line in lines])
+        self._check(caller, price)
+        return price
+
     async def recall(self, caller, idempotency_key, body_sha256):
         if idempotency_key not in self.stored:
             return None
@@ -120,7 +125,7 @@ class FakeGenerate:
             self.stored[order.idempotency_key] = (order.body_sha256, outcome)
         return outcome
 
-    def _draw(self, caller, order, price):
+    def _check(self, caller, price):
         if caller.micro < price:
             raise InsufficientCredits(
                 f"Insufficient credits: balance {pricing.as_text(caller.micro)}, "
@@ -128,6 +133,9 @@ class FakeGenerate:
                 available_micro=caller.micro,
                 price_micro=price,
             )
+
+    def _draw(self, caller, order, price):
+        self._check(caller, price)
         caller.micro -= price
         alone = [line.alone(i) for line in order.lines for i in range(line.samples)]
         pictures = tuple(_picture(g, index, self.side) for index, g in enumerate(alone))

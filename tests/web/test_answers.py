@@ -22,7 +22,7 @@ def test_every_error_has_a_status(kind):
 
 
 def test_a_users_mistake_is_never_5xx():
-    ours = (errors.Unavailable, errors.EngineFault)
+    ours = (errors.Unavailable, errors.EngineFault, errors.DecoderFault)
     other = (errors.CheckpointError, errors.LedgerError, errors.SettingsError, errors.Damaged)
     for kind in all_errors()[1:]:
         if not issubclass(kind, ours + other):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.web import masks
+from limner.imaging import tasks
 from tests.web.conftest import PATH
 
 SIZE = 64
@@ -36,18 +36,24 @@ def left():
     return half
 
 
+def painted(image):
+    """What of a mask on AUTOMATIC1111's surface is repainted."""
+    size = {"width": SIZE, "height": SIZE, "resize_mode": "crop"}
+    return tasks.mask(file(image), "mask", **size, by="painted", invert=False).arrays[0]
+
+
 SOURCE = Image.new("RGB", (SIZE, SIZE), (40, 90, 200))
 
 
 @pytest.mark.parametrize("colour", ["white", "black", "red"])
 def test_strokes_on_transparency_are_repainted_whatever_their_colour(colour):
-    assert (masks.painted(file(rgba(colour, left()))) == left()).all()
+    assert (painted(rgba(colour, left())) == left()).all()
 
 
 def test_a_nearly_opaque_pixel_makes_no_mask_of_transparency():
     white = Image.fromarray(left()).convert("RGBA")
     white.putpixel((60, 60), (0, 0, 0, 254))
-    assert (masks.painted(file(white)) >= 128).sum() == SIZE * SIZE // 2
+    assert (painted(white) >= 128).sum() == SIZE * SIZE // 2
 
 
 def img2img(client, mask, **more):
@@ -75,7 +81,7 @@ def test_a_mask_that_repaints_nothing_is_refused(client, services, mask):
     body = {"prompt": "x", "image": text(SOURCE), "mask": text(mask)}
     answers = [client.post(PATH, json=body), img2img(client, mask)]
     answers += [client.post("/v2/sd1.5-inpainting", json=body)]
-    answers += [client.post("/api/requests", json=body), client.post("/api/quote", json=body)]
+    answers += [client.post("/api/requests", json=body)]
     for answer in answers:
         assert answer.status_code == 400, answer.text
         assert "mask repaints nothing" in answer.text

@@ -319,14 +319,14 @@ def test_image_makes_it_img2img(draw, services):
     order = services.generate.orders[-1]
     source = order.generation.source
     assert (source.strength, source.resize_mode, source.mask_sha256) == (0.5, "fill", None)
-    assert order.pixels[source.sha256].shape == (64, 64, 3)
+    assert order.pixels[source.sha256].shape == (512, 512, 3)
 
 
 def test_image_and_mask(draw, services):
     mask = "data:image/png;base64," + picture_field(mode="L", colour=255)
     draw({"prompt": "x", "imageUrl": picture_field(), "mask": mask, "mask_blur": 4})
     order = services.generate.orders[-1]
-    assert order.pixels[order.generation.source.mask_sha256].tolist() == [[255] * 64] * 64
+    assert order.pixels[order.generation.source.mask_sha256].tolist() == [[255] * 512] * 512
     assert order.generation.source.mask_blur == 4
 
 

@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from limner import imaging
+from limner.imaging.fitting import fit
 from limner.settings import Settings
 from limner.web.app import create_app
 from limner.web.inputs import digest
@@ -19,6 +21,13 @@ __all__ = ["host"]
 PIXELS = np.random.default_rng(3).integers(0, 255, (64, 96, 3), dtype=np.uint8)
 MASK = np.zeros((64, 96), np.uint8)
 MASK[:, 48:] = 255
+
+
+def drawn(pixels):
+    """A picture or mask of 96 x 64 as it is drawn from: 512 x 512, cut at both sides."""
+    wide = Image.fromarray(pixels).resize((768, 512), Image.Resampling.LANCZOS)
+    cut = np.asarray(wide.crop((128, 0, 640, 512)))
+    return cut if pixels.ndim == 3 else np.where(cut >= 128, np.uint8(255), np.uint8(0))
 
 
 def encoded(pixels):
@@ -48,8 +57,8 @@ def test_img2img_has_its_own_defaults(post):
     g = order.generation
     assert (g.scheduler, g.steps, g.guidance, g.source.strength) == ("DDIM", 20, 7.5, 1.0)
     assert (g.width, g.height, g.source.mask_sha256) == (512, 512, None)
-    assert g.source.sha256 == digest(PIXELS)
-    assert np.array_equal(order.pixels[g.source.sha256], PIXELS)
+    assert g.source.sha256 == digest(drawn(PIXELS))
+    assert np.array_equal(order.pixels[g.source.sha256], drawn(PIXELS))
     assert order.slug == "sd1.5-img2img"
 
 
@@ -64,7 +73,7 @@ def test_a_picture_in_other_forms(client, services, form):
     else:
         answer = client.post(path, json={**body, "image": f"data:image/png;base64,{IMAGE}"})
     assert answer.status_code == 200, answer.text
-    assert services.generate.orders[-1].generation.source.sha256 == digest(PIXELS)
+    assert services.generate.orders[-1].generation.source.sha256 == digest(drawn(PIXELS))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +104,7 @@ def test_sizes_are_floored_and_told(post):
 def test_inpainting_takes_the_mask(post):
     _, order = post("inpainting", image=IMAGE, mask=encoded(MASK), strength=0.5, mask_blur=4)
     source = order.generation.source
-    assert np.array_equal(order.pixels[source.mask_sha256], MASK)
+    assert np.array_equal(order.pixels[source.mask_sha256], drawn(MASK))
     assert (source.strength, source.mask_blur) == (0.5, 4)
 
 
@@ -151,7 +160,9 @@ def test_a_url_is_fetched_where_the_operator_allows_it(host):
     body = {"prompt": "a castle", "image": f"{host}/picture", "strength": 0.5}
     assert client.post(PATH, json=body).status_code == 200
     source = services.generate.orders[-1].generation.source
-    assert source.sha256 == digest(imaging.read_image(PICTURE))
+    sent = Image.fromarray(imaging.read_image(PICTURE))
+    fitted = fit(sent, 512, 512, source.resize_mode)
+    assert source.sha256 == digest(np.asarray(fitted))
     answer = client.post(PATH, json={**body, "image": f"{host}/html"})
     assert (answer.status_code, "is no picture" in answer.text) == (400, True)
 

@@ -1,0 +1,59 @@
+"""How a call's pictures come in: afforded, fetched, counted, and decoded somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from limner import fetching
+from limner.domain.params import Generation
+from limner.imaging.budget import Budget
+from limner.imaging.pool import Decoder, Here
+from limner.imaging.tasks import Result
+from limner.settings import Settings
+
+Afford = Callable[[Sequence[Generation]], Awaitable[None]]
+_UNBOUNDED = 2**63
+
+
+async def _anyhow(_: Sequence[Generation]) -> None:
+    """One's own terminal has neither limits nor credits."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """For the calls of one ``owner``; what is left out is for the terminal.
+
+    ``afford`` raises where the lines of a call would be refused whatever its pictures are: it is
+    cheap, and asked before a picture is fetched or decoded.
+    """
+
+    settings: Settings
+    owner: str = ""
+    decoder: Decoder = field(default_factory=Here)
+    budget: Budget = field(default_factory=lambda: Budget(_UNBOUNDED))
+    afford: Afford = _anyhow
+
+    async def fetch(self, name: str, value: str | bytes) -> str | bytes:
+        """The file that a field holds or names, or its base64. Raises ``InvalidInput``."""
+        if not isinstance(value, str) or not fetching.is_url(value):
+            return value
+        limits = fetching.Limits(
+            self.settings.fetch_max_bytes, self.settings.fetch_max_s, self.settings.fetch_private
+        )
+        return await fetching.fetch(value, name, limits)
+
+    async def run(
+        self, task: str, name: str, value: str | bytes, size: int = 0, **options: Any
+    ) -> Result:
+        """What a task of ``imaging.tasks`` finds in the picture of field ``name``.
+
+        File and arrays, of ``size`` bytes at most, count against the budget, the arrays until
+        they are let go. Raises ``InvalidInput``, and ``Unavailable`` where the budget is spent.
+        """
+        data = await self.fetch(name, value)
+        with self.budget.holding(len(data) + size):
+            result = await self.decoder.run(self.owner, task, data, name, **options)
+        self.budget.keep(*result.arrays)
+        return result
