@@ -1,4 +1,4 @@
-"""Draw every example again: ``python -m examples`` (``make examples``)."""
+"""Draw every example again: ``.venv/bin/python -m examples`` (``make examples``)."""
 
 from __future__ import annotations
 

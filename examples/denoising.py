@@ -2,7 +2,7 @@
 
 At every step the model says what noise it sees; what is left is its estimate of the finished
 picture. The columns are those estimates, as the engine's previews show them to a page that
-watches. Run it: ``python examples/denoising.py`` draws ``docs/images/denoising.png``.
+watches. Run it: ``.venv/bin/python examples/denoising.py`` draws ``docs/images/denoising.png``.
 """
 
 from __future__ import annotations

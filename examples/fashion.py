@@ -2,7 +2,7 @@
 
 The seed keeps the figure; the prompt changes the cloth. The last row lays flowers and feathers
 over it with `AND`, whose second prompt has a weight of its own. Run it:
-``python examples/fashion.py`` draws ``docs/images/fashion.png``.
+``.venv/bin/python examples/fashion.py`` draws ``docs/images/fashion.png``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The picture on the front page: ``python examples/knight.py`` draws ``docs/images/knight.png``.
+"""The picture on the front page: ``.venv/bin/python examples/knight.py`` draws it.
 
 It is the plain file with its metadata, so ``limner replay docs/images/knight.png`` draws it again.
 """

@@ -1,7 +1,8 @@
 """A party of game characters in one style: six heroes, by day and by night.
 
 Everybody is drawn from the same seed with the same style, so that size, stance and light agree;
-`style_mix.sequence` changes who it is, `subsequence` the hour. Run it: ``python examples/party.py``
+`style_mix.sequence` changes who it is, `subsequence` the hour. Run it:
+``.venv/bin/python examples/party.py``
 draws ``docs/images/party.png`` with the embedded model, or with the one of ``LIMNER_MODEL``.
 """
 

@@ -1,7 +1,8 @@
 """A storyboard from a script: each line of the script is a frame, its hero the same in all.
 
 The script is text: what is said, and behind a bar what is seen. The hero's description is the
-prompt; the frames are lines of `style_mix.sequence`. Run it: ``python examples/storyboard.py``
+prompt; the frames are lines of `style_mix.sequence`. Run it:
+``.venv/bin/python examples/storyboard.py``
 draws ``docs/images/storyboard.png``; a script of your own can be given as a file.
 """
 

@@ -1,6 +1,7 @@
 """Every style of the catalogue on a sheet: one prompt, one seed, kind by kind.
 
-Run it: ``python examples/styles.py`` draws ``docs/images/styles-mood.png`` and seven more. A small
+Run it: ``.venv/bin/python examples/styles.py`` draws ``docs/images/styles-mood.png`` and seven
+more. A small
 model knows few of the words, so most of its pictures look alike.
 """
 

@@ -23,7 +23,7 @@ from limner.usecases.styling import expand
 DOCS = Path(__file__).parents[2] / "docs"
 PROMPTS = (DOCS / "prompts.md").read_text("utf-8")
 STYLES = (DOCS / "styles.md").read_text("utf-8")
-COMMANDS = re.findall(r"```console\n\$ (limner explain .*)\n([\s\S]*?)```", PROMPTS)
+COMMANDS = re.findall(r"```console\n\$ \.venv/bin/(limner explain .*)\n([\s\S]*?)```", PROMPTS)
 MIXES = re.findall(r"```json\n([\s\S]*?)```\n\n```text\n([\s\S]*?)\n```", STYLES)
 
 
