@@ -21,6 +21,7 @@
     │   ├── DatabaseUnavailable
     │   ├── QueueFull
     │   ├── ModelLoading
+    │   ├── EngineBroken        the engine can draw nothing any more; the process ends
     │   └── WaitedTooLong
     ├── Aborted                 the caller went away or cancelled
     ├── DecoderFault            the process that decoded a picture died
@@ -144,6 +145,20 @@ class QueueFull(Unavailable):
 
 class ModelLoading(Unavailable):
     """The port answers; the model is still loading."""
+
+
+class EngineBroken(Unavailable):
+    """The engine fails whatever it draws; no request is to blame, and none loses a try.
+
+    ``__cause__`` is what failed first.
+    """
+
+    def __init__(
+        self,
+        message: str = "The engine cannot draw any more and is started anew.",
+        wait_s: int = 30,
+    ) -> None:
+        super().__init__(message, wait_s)
 
 
 class WaitedTooLong(Unavailable):

@@ -15,6 +15,7 @@ import uvicorn
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from limner.engine.loop import ThreadEngine
     from limner.usecases.closing import Closing
     from limner.web.streams import Streams
 
@@ -28,8 +29,18 @@ class Server(uvicorn.Server):
     """uvicorn's, with one deadline for all that has to end.
 
     Until it, the port stays open: ``/health/ready`` says that the server stops, and what comes
-    now is refused with a sentence instead of a closed door.
+    now is refused with a sentence instead of a closed door. It ends by itself when ``engine`` has
+    failed: a server that cannot draw is of no use.
     """
+
+    def __init__(self, config: uvicorn.Config, engine: ThreadEngine | None = None) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn's: whether to end."""
+        failed = self._engine is not None and self._engine.failure is not None
+        return await super().on_tick(counter) or failed
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A first signal lets what is drawn be finished; a second one waits for nothing."""

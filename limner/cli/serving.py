@@ -24,7 +24,7 @@ from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.loop import ThreadEngine
 from limner.engine.starting import loader
-from limner.errors import SettingsError
+from limner.errors import EngineBroken, SettingsError
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
 from limner.settings import Settings
@@ -87,7 +87,7 @@ def run(settings: Settings) -> None:
     )
     # uvicorn finishes what runs, then raises the signal once more: that is the end of the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = Server(config)
+    server = Server(config, engine)
     try:
         server.end_in_time()
         server.run(sockets)
@@ -97,6 +97,15 @@ def run(settings: Settings) -> None:
         engine.close()
         database.close()
         log.info("stopped")
+    if engine.failure is not None:  # a supervisor starts anew what ends with an error
+        raise EngineBroken(_why(engine.failure)) from engine.failure
+
+
+def _why(failure: Exception) -> str:
+    if not isinstance(failure, EngineBroken):
+        return f"The model could not be loaded: {failure}"
+    cause = failure.__cause__
+    return f"The engine cannot draw any more ({type(cause).__name__}: {cause}); the server ended."
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -197,8 +206,7 @@ def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> No
         say(f"A first key with {FIRST_CREDITS} credits, shown only now: {first_key}")
     while not engine.status().ready:
         if engine.failure is not None:
-            say(f"The model could not be loaded: {engine.failure}", style="red")
-            return
+            return  # ``run`` tells it last
         if engine.status().message != message:
             message = engine.status().message
             say(f"  {message} ...", style="dim")

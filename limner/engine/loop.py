@@ -11,21 +11,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
+from limner import errors
 from limner.engine.client import EngineStats, EngineStatus, Runner
+from limner.engine.faults import TRIES, expect_working, run
+from limner.engine.preparing import Preparer
 from limner.engine.request import Drawn, Event, Failed, Image, Progress, Request, Started
 from limner.engine.scheduler import Scheduler
-from limner.errors import (
-    Aborted,
-    EngineFault,
-    InvalidInput,
-    LimnerError,
-    ModelLoading,
-    QueueFull,
-    Unavailable,
-)
+from limner.errors import Aborted, EngineBroken, EngineFault, LimnerError
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +28,9 @@ class ThreadEngine:
     """``EngineClient`` over a runner in this process.
 
     ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
-    doing; until it returns every submit is answered with ``ModelLoading``, and when it raises,
-    ``failure`` holds the error. At most ``max_queue`` images are known at once, and the histories
-    of those in flight stay under ``max_bytes`` (None: what the runner finds free).
+    doing; until it returns every submit is answered with ``ModelLoading``. ``failure`` holds what
+    ended the engine: an error of loading, or ``EngineBroken``. At most ``max_queue`` images are
+    known at once; those in flight stay under ``max_bytes`` (None: what the runner finds free).
     """
 
     def __init__(
@@ -61,7 +55,10 @@ class ThreadEngine:
         self._loaded = False
         self._runner: Runner  # both are set before _loaded is
         self._scheduler: Scheduler
-        self._preparer = ThreadPoolExecutor(1, "limner-prepare")
+        self._preparer = Preparer(
+            prepare=lambda image: self._runner.prepare(image),
+            done=lambda *outcome: self._inbox.put(lambda: self._prepared(*outcome)),
+        )
         self._thread = threading.Thread(target=self._main, name="limner-engine", daemon=True)
         self._thread.start()
 
@@ -69,24 +66,24 @@ class ThreadEngine:
 
     def submit(self, request: Request) -> None:
         if not self._loaded:
-            raise ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
+            raise errors.ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
         images = self._runner.plan(request)
         limit = self._max_bytes or self._runner.max_bytes
         if images and images[0].bytes > limit:
-            raise InvalidInput(
+            raise errors.InvalidInput(
                 "num_inference_steps",
                 f"A picture of {request.generation.steps} steps at this size needs "
                 f"{images[0].bytes >> 20} MiB while it is drawn; the limit is {limit >> 20} MiB. "
                 "Fewer steps or a smaller size fit.",
             )
         with self._lock:
+            if self.failure is not None:
+                raise self.failure
             if self._closing:
-                raise Unavailable("The server is shutting down.", retry_after_s=30)
+                raise errors.Unavailable("The server is shutting down.", retry_after_s=30)
             if self._open_images + len(images) > self._max_queue:
-                raise QueueFull(
-                    f"The queue is full: {self._open_images} of {self._max_queue} pictures.",
-                    retry_after_s=5,
-                )
+                full = f"The queue is full: {self._open_images} of {self._max_queue} pictures."
+                raise errors.QueueFull(full, retry_after_s=5)
             self._open_images += len(images)
             # Under the lock, so that none comes behind the message that stops the loop.
             self._inbox.put(lambda: self._arrive(images))
@@ -98,17 +95,11 @@ class ThreadEngine:
         if not self._loaded:
             return EngineStatus(ready=False, message=self._message)
         runner, running = self._runner, self._scheduler.in_flight
-        stats = EngineStats(
-            self._steps,
-            self._rows,
-            self._images,
-            runner.unet_s,
-            runner.vae_s,
-            self._busy_s,
-            runner.caches(),
-        )
+        counts, seconds = (self._steps, self._rows, self._images), (runner.unet_s, runner.vae_s)
+        stats = EngineStats(*counts, *seconds, self._busy_s, runner.caches())
         waiting = max(0, self._open_images - running)
-        return EngineStatus(not self._closing, "ready", runner.model, waiting, running, stats)
+        ready = not self._closing and self.failure is None
+        return EngineStatus(ready, self._message, runner.model, waiting, running, stats)
 
     def close(self, drain_s: float = 0.0) -> None:
         with self._lock:
@@ -118,7 +109,7 @@ class ThreadEngine:
             time.sleep(0.02)
         self._inbox.put(self._stop)
         self._thread.join(timeout=30)
-        self._preparer.shutdown(wait=False, cancel_futures=True)
+        self._preparer.close()
 
     # The engine's thread.
 
@@ -137,20 +128,38 @@ class ThreadEngine:
             max_bytes=self._max_bytes or runner.max_bytes,
         )
         self._runner, self._loaded = runner, True
+        self._preparer.start()
         self._say("ready")
+        faults = 0
         while not self._stopped:
             try:
-                self._read_inbox(wait=not self.step())
+                worked = self.step()
+                faults = 0 if worked else faults
+                self._read_inbox(wait=not worked)
+            except EngineBroken as error:
+                self._give_up(error)
             except Exception:
                 # Nobody else would tell those who wait; what comes later finds a clean table.
                 log.exception("the engine's loop failed; its images are lost")
+                faults += 1
+                if faults >= TRIES:
+                    self._give_up(EngineBroken())
                 self._drop_all(EngineFault("Drawing failed inside the engine."))
+
+    def _give_up(self, error: EngineBroken) -> None:
+        """Take no more, and hand back what is here: another process may draw it."""
+        log.critical("the engine is broken; its images go back", exc_info=error)
+        with self._lock:
+            self.failure, self._message = error, str(error)
+        self._drop_all(error)
+        self._read_inbox(wait=False)  # those that came meanwhile
+        self._drop_all(error)
+        self._stopped = True
 
     def step(self) -> bool:
         """Admit, schedule and run once; False when there was nothing to run."""
         began = time.perf_counter()
-        for image in self._scheduler.admit():
-            self._preparer.submit(self._prepare, image)
+        self._preparer.add(self._scheduler.admit())
         batch = self._scheduler.schedule()
         if not batch:
             return False
@@ -163,18 +172,13 @@ class ThreadEngine:
         return True
 
     def _run(self, batch: list[Image]) -> list[Image]:
-        """Run a step; when it fails, run each image alone so that only the culprit is lost."""
-        try:
-            self._runner.step(batch)
-        except Exception as error:
-            if len(batch) > 1:
-                log.exception("a step of %d images failed; running them one by one", len(batch))
-                return [image for one in batch for image in self._run([one])]
-            self._fail(batch[0], error)
-            return []
-        self._steps += 1
-        self._rows += sum(image.rows for image in batch)
-        return batch
+        """Run a step: the images that came through; the others are failed."""
+        came, failed = run(self._runner, batch)
+        for image, error in failed:
+            self._fail(image, error)
+        self._steps += bool(came)
+        self._rows += sum(image.rows for image in came)
+        return came
 
     def _hand_out(self, image: Image) -> None:
         try:
@@ -184,11 +188,17 @@ class ThreadEngine:
             pixels = self._runner.decode(image)
             event = Drawn(image.index, pixels, self._runner.facts(image))
         except Exception as error:
-            self._fail(image, error)
+            self._judge(image, error)
             return
         self._scheduler.remove(image)
         self._images += 1
         self._end(image, event)
+
+    def _judge(self, image: Image, error: Exception) -> None:
+        """Fail an image, unless it is the engine that failed: that raises ``EngineBroken``."""
+        if not isinstance(error, LimnerError):
+            expect_working(self._runner, error)
+        self._fail(image, error)
 
     def _report(self, image: Image) -> None:
         watched = image.request.watched.is_set() and not image.finished
@@ -231,25 +241,18 @@ class ThreadEngine:
         for image in images:
             self._scheduler.add(image)
 
-    def _prepare(self, image: Image) -> None:
-        """On the preparer's thread; the outcome comes back through the inbox."""
-        failure = None
-        try:
-            self._runner.prepare(image)
-        except Exception as error:
-            failure = error
-        self._inbox.put(lambda: self._prepared(image, failure))
-
     def _prepared(self, image: Image, error: Exception | None) -> None:
         if image not in self._scheduler.all():
             image.state = None  # aborted while it was being prepared
         elif error is not None:
-            self._fail(image, error)
+            self._judge(image, error)
         else:
             self._scheduler.start(image)
 
     def _drop(self, request_id: str, error: LimnerError) -> None:
-        for image in self._scheduler.drop(request_id):
+        dropped = self._scheduler.drop(request_id)
+        self._preparer.drop(dropped)
+        for image in dropped:
             self._end(image, Failed(image.index, error))
 
     def _drop_all(self, error: LimnerError) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from limner.errors import (
     Aborted,
+    EngineBroken,
     EngineFault,
     Gone,
     ModelLoading,
@@ -108,7 +109,7 @@ def settle(conn: Connection, request_id: str, lease_id: str, error: Exception) -
     job = _job(conn, request_id, lock=True)
     if not _carries(conn, lease_id, job):
         return job
-    blameless = isinstance(error, Interrupted | QueueFull | ModelLoading)
+    blameless = isinstance(error, Interrupted | QueueFull | ModelLoading | EngineBroken)
     hopeless = isinstance(error, NotFinite) or not isinstance(error, EngineFault | Unavailable)
     if job.asynchronous and (blameless or (job.tries < TRIES_MAX and not hopeless)):
         jobs.requeue(conn, job, blameless=blameless)

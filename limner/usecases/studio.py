@@ -14,6 +14,7 @@ from limner.engine.client import EngineClient, EngineStatus
 from limner.engine.request import Drawn, Event, Failed, Pixels
 from limner.errors import (
     DatabaseUnavailable,
+    EngineBroken,
     EngineFault,
     LimnerError,
     ModelLoading,
@@ -144,6 +145,9 @@ class Studio(Threads):
         except BaseException:
             self.engine.abort(running.job.id)
             raise
+        broken = [error for error in errors if isinstance(error, EngineBroken)]
+        if broken and (not made or running.job.asynchronous):  # all of it may still be drawn
+            raise broken[0]
         if not made:
             raise errors[0]
         return await self._keep(running, made, errors, time.monotonic() - began)

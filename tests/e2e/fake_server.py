@@ -1,16 +1,21 @@
 """``limner`` with an engine that needs no model, for load and for crashes: it starts in a second.
 
 Run as ``python -m tests.e2e.fake_server serve ...``; every command and setting is the real one.
-``FAKE_STEP_S`` is how long a step takes.
+``FAKE_STEP_S`` is how long a step takes. With ``--fail-step`` (alone it means ``serve``) it is a
+server whose every step fails, as after a fault of the device.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from typing import NoReturn
 
 from limner.cli import main, serving
 from limner.engine.fake import FakeEngine
 from limner.settings import Settings
+
+FAIL_STEP = "--fail-step"
 
 
 def make_engine(settings: Settings) -> FakeEngine:
@@ -18,6 +23,21 @@ def make_engine(settings: Settings) -> FakeEngine:
     return FakeEngine(step_s=step_s, max_queue=settings.queue_max_requests)
 
 
+def make_broken_engine(settings: Settings) -> FakeEngine:
+    engine = make_engine(settings)
+    engine.fake.step = fail_step  # type: ignore[method-assign]
+    return engine
+
+
+def fail_step(_images: object) -> NoReturn:
+    raise RuntimeError("a planted fault of the device")
+
+
 if __name__ == "__main__":
     serving.make_engine = make_engine
+    if FAIL_STEP in sys.argv:
+        serving.make_engine = make_broken_engine
+        sys.argv.remove(FAIL_STEP)
+        if not sys.argv[1:] or sys.argv[1].startswith("-"):
+            sys.argv.insert(1, "serve")
     main.app()

@@ -7,7 +7,6 @@ the bytes in flight return to zero. The loop is driven by hand: its thread never
 from __future__ import annotations
 
 import threading
-from collections import deque
 
 import numpy as np
 from hypothesis import settings
@@ -23,19 +22,6 @@ from tests.engine.factories import make_request
 
 MAX_BYTES, MAX_QUEUE, EACH = 3000, 12, 1024
 PROMPTS = ("a", "b", "!fault", "!black", "!prepare", "!sink")
-
-
-class Preparer:
-    """In place of the thread pool: what is to be prepared waits until it is told."""
-
-    def __init__(self) -> None:
-        self.tasks: deque = deque()
-
-    def submit(self, work, image) -> None:
-        self.tasks.append((work, image))
-
-    def shutdown(self, **_: object) -> None:
-        self.tasks.clear()
 
 
 class Runner(FakeRunner):
@@ -54,8 +40,7 @@ class Machine(RuleBasedStateMachine):
         self.engine = ThreadEngine(self.hold, max_queue=MAX_QUEUE, max_bytes=MAX_BYTES)
         self.engine._runner = Runner(max_rows=6)
         self.engine._scheduler = Scheduler(max_rows=6, native_area=64 * 64, max_bytes=MAX_BYTES)
-        self.engine._preparer.shutdown()
-        self.preparer = self.engine._preparer = Preparer()
+        self.preparer = self.engine._preparer  # its thread never starts
         self.engine._loaded = True
         self.known: dict = {}
 
@@ -98,11 +83,12 @@ class Machine(RuleBasedStateMachine):
     def read(self):
         self.engine._read_inbox(wait=False)
 
-    @rule(newest=st.booleans())
-    def prepare(self, newest):
-        if self.preparer.tasks:
-            work, image = self.preparer.tasks.pop() if newest else self.preparer.tasks.popleft()
-            work(image)
+    @rule()
+    def prepare(self):
+        image = self.preparer.next()
+        if image is not None:
+            assert image in self.engine._scheduler.all(), "what has gone is not prepared"
+            self.preparer.run(image)
 
     @rule(times=st.integers(1, 4))
     def step(self, times):
@@ -131,9 +117,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self):
         for _ in range(2000):
             self.engine._read_inbox(wait=False)
-            while self.preparer.tasks:
-                work, image = self.preparer.tasks.popleft()
-                work(image)
+            self.prepare()
             if not self.engine.step() and not self.engine._open_images:
                 break
         for request, events in self.known.values():
