@@ -14,6 +14,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from limner import errors
+from limner.engine.admission import expect_fits
 from limner.engine.client import EngineStats, EngineStatus, Runner
 from limner.engine.faults import TRIES, expect_working, run
 from limner.engine.preparing import Preparer
@@ -69,13 +70,7 @@ class ThreadEngine:
             raise errors.ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
         images = self._runner.plan(request)
         limit = self._max_bytes or self._runner.max_bytes
-        if images and images[0].bytes > limit:
-            raise errors.InvalidInput(
-                "num_inference_steps",
-                f"A picture of {request.generation.steps} steps at this size needs "
-                f"{images[0].bytes >> 20} MiB while it is drawn; the limit is {limit >> 20} MiB. "
-                "Fewer steps or a smaller size fit.",
-            )
+        expect_fits(images, limit)
         with self._lock:
             if self.failure is not None:
                 raise self.failure
