@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
-from limner.domain.schedulers import AUTOMATIC1111_NAMES, schedule_type
+from limner.domain.schedulers import AUTOMATIC1111_NAMES, METHOD, schedule_type
 from limner.errors import InvalidInput
 
 SCHEMA = 1
@@ -68,6 +68,7 @@ def receipt(
             "rows": facts.rows,
             "dtype": facts.dtype,
             "batch_mode": facts.batch_mode,
+            "method": METHOD,
         },
         "machine": model.machine,
         "versions": dict(versions),
@@ -128,6 +129,20 @@ def parameters_text(record: Mapping[str, Any]) -> str:
     pairs = _pairs(generation, record)
     lines.append(", ".join(f"{name}: {value}" for name, value in pairs.items()))
     return "\n".join(lines)
+
+
+def method_change(record: Mapping[str, Any]) -> str | None:
+    """What is sampled otherwise now than when ``record`` was made, if it concerns its picture."""
+    drawing = record.get("drawing")
+    then = drawing.get("method", 1) if isinstance(drawing, Mapping) else 1
+    generation = from_receipt(record)
+    source = generation.source
+    if then == METHOD or source is None or generation.scheduler not in ("LMS", "PNDM"):
+        return None
+    return (
+        f"sampling method was {then}, is {METHOD}: since 2, {generation.scheduler} starts from a "
+        "picture without leaving noise in it"
+    )
 
 
 def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:

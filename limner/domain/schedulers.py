@@ -121,6 +121,12 @@ AUTOMATIC1111_NAMES: Mapping[SchedulerName, str] = {
 }
 _SPACED_BY_THEMSELVES = frozenset({"DDIM", "PNDM", "UniPC", "DDPM"})
 
+METHOD = 2
+"""Of how pictures are sampled, part of their receipts; raised when known seeds change.
+
+2: LMS and PNDM begin from a source as they begin from noise (ADR 0007).
+"""
+
 _ALIASES: Mapping[str, SchedulerName] = {
     "dpmpp2m": "DPM Multi",
     "dmpp2m": "DPM Multi",
@@ -170,14 +176,14 @@ def evaluations(scheduler: SchedulerName, steps: int, strength: float | None = N
     """UNet evaluations of one picture, for each branch of its guidance.
 
     A two-evaluation method runs its last step with one. PNDM's first step is evaluated twice
-    (Liu et al. 2022, the Runge-Kutta-free start), unless there is only one. Agreement with the
+    (Liu et al. 2022, the Runge-Kutta-free start), unless only one is run. Agreement with the
     traced matrices is tested.
     """
     ran = steps_run(steps, strength)
     if ran == 0:
         return 0
     if scheduler == "PNDM":
-        return ran + (steps > 1)
+        return ran + (ran > 1)
     return ran * SPECS[scheduler].order - (SPECS[scheduler].order - 1)
 
 

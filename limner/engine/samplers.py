@@ -192,7 +192,7 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
     after each step puts where the mask is 0).
     """
     module, made = _pristine(class_name, arguments)
-    scheduler, timesteps = _scheduled(made, steps, start)
+    scheduler, timesteps = _scheduled(class_name, made, steps, start)
     count = len(timesteps)
     z0, n0, *others = _basis(SOURCES + 2 * count)
     noise, eps = others[:count], others[count:]
@@ -205,7 +205,7 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
         for k, t in enumerate(timesteps):
             inputs.append(scheduler.scale_model_input(x, t))
             keep.append(scheduler.scale_model_input(kept, t))
-            x = scheduler.step(eps[k], t, x, return_dict=False)[0]
+            x = scheduler.step(eps[k], t, x, return_dict=False, **_told(class_name, k))[0]
             following = timesteps[k + 1 : k + 2]
             kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
     signal, spread = _levels(made.alphas_cumprod, timesteps)
@@ -214,15 +214,37 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
     return _trimmed(rows, denoised, _rows([*keep, kept]), timesteps, steps - (start or 0))
 
 
-def _scheduled(made: Any, steps: int, start: int | None) -> tuple[Any, torch.Tensor]:
+def _scheduled(
+    class_name: str, made: Any, steps: int, start: int | None
+) -> tuple[Any, torch.Tensor]:
     """A scheduler of its own set to ``steps``, and its timesteps from ``start`` on."""
     scheduler = copy.deepcopy(made)
     scheduler.set_timesteps(steps)
     if start is None:
         return scheduler, scheduler.timesteps
+    if class_name == "PNDMScheduler":
+        return scheduler, _twice_at_first(scheduler.timesteps, start)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(start * scheduler.order)
     return scheduler, scheduler.timesteps[start * scheduler.order :]
+
+
+# Two methods of several steps do not begin inside a schedule as they begin at its start; there we
+# differ from diffusers, and ADR 0007 says why.
+
+
+def _told(class_name: str, k: int) -> dict[str, int]:
+    """What a step is told besides: LMS, how many derivatives there are at evaluation k.
+
+    By itself it counts those of steps that were never run.
+    """
+    return {"order": min(k + 1, 4)} if class_name == "LMSDiscreteScheduler" else {}
+
+
+def _twice_at_first(timesteps: torch.Tensor, start: int) -> torch.Tensor:
+    """PNDM's timesteps from ``start`` on: the second is evaluated twice, wherever it begins."""
+    once = torch.unique_consecutive(timesteps)[start:]
+    return torch.cat([once[:2], once[1:]])
 
 
 def _basis(size: int) -> torch.Tensor:

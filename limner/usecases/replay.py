@@ -11,7 +11,7 @@ import numpy as np
 
 from limner import imaging
 from limner.domain.model import Identity, ModelInfo
-from limner.domain.receipt import canonical, from_receipt
+from limner.domain.receipt import canonical, from_receipt, method_change
 from limner.engine.request import Pixels
 from limner.errors import InvalidInput
 from limner.store import images
@@ -155,6 +155,9 @@ def changed(record: Mapping[str, Any], model: ModelInfo, compared: Comparison) -
     dtype = _part(record, "drawing").get("dtype")
     if dtype != model.dtype:
         told.append(f"numbers were {dtype}, are {model.dtype}")
+    method = method_change(record)
+    if method is not None:
+        told.append(method)
     if not compared.identical and not told:
         told.append(_unexplained(record))
     return tuple(told)

@@ -134,3 +134,17 @@ def test_a_name_with_a_comma_is_quoted():
         "",
     )
     assert 'Model: "a, b",' in receipts.parameters_text(made)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "strength", "told"),
+    [("LMS", 0.5, True), ("PNDM", 0.5, True), ("Euler", 0.5, False), ("LMS", None, False)],
+)
+def test_an_older_method_is_told_where_it_concerns_the_picture(scheduler, strength, told):
+    source = None if strength is None else Source(sha256="0" * 64, strength=strength)
+    made = record(Generation(prompt="a", seed=1, scheduler=scheduler, source=source))
+    assert receipts.method_change(made) is None
+    del made["drawing"]["method"]  # as receipts were before there was a second one
+    said = receipts.method_change(made)
+    assert (said is not None) == told
+    assert said is None or f"method was 1, is 2: since 2, {scheduler}" in said

@@ -24,10 +24,12 @@ from limner.engine.samplers import trace
 from limner.engine.weights import Checkpoint
 
 SIDE, STEPS, SEED = 64, 8, 9
-FAST = {("UniPC", 0.6), ("Euler a", 1.0), ("PNDM", 0.6)}
+FAST = {("UniPC", 0.6), ("Euler a", 1.0), ("PNDM", 1.0)}
 CASES = [
     pytest.param(*case, marks=() if case in FAST else pytest.mark.slow)
     for case in itertools.product(SCHEDULER_NAMES, (0.6, 1.0))
+    # diffusers' own begin wrongly inside a schedule: docs/adr/0007-lms-pndm-sources.md
+    if case not in (("LMS", 0.6), ("PNDM", 0.6))
 ]
 
 
