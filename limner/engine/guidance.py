@@ -73,6 +73,17 @@ def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
     return len(_weights(g.guidance, branches)), 1 << (longest - 1).bit_length()
 
 
+def count_tokens(g: Generation, conditioner: Conditioner) -> int:
+    """Tokens of all prompts that an image's rows read at one step or another, each prompt once."""
+    positive, negative = _parse(g)
+    read = {
+        prompt.spans
+        for step in range(1, _steps_run(g) + 1)
+        for prompt in _prompts_at(g, positive, negative, step)
+    }
+    return sum(conditioner.count_chunks(spans) for spans in read) * CHUNK_TOKENS
+
+
 def encode_guidance(
     g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditioner
 ) -> Guidance:
@@ -87,11 +98,10 @@ def encode_guidance(
     span_of = []
     for step in steps:
         branches = positive.at(int(step)).branches
-        uncond = negative.at(int(step)).branches[0]
-        at = (uncond, *branches)
+        at = (negative.at(int(step)).branches[0], *branches)
         if at not in spans:
             weights = _weights(g.guidance, branches)
-            prompts = at[-len(weights) :]
+            prompts = _prompts_at(g, positive, negative, int(step))
             for prompt in prompts:
                 if prompt.spans not in encoded:
                     encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip)
@@ -102,9 +112,18 @@ def encode_guidance(
     return Guidance(tuple(rows), tuple(span_of))
 
 
+def _prompts_at(g: Generation, positive: Prompt, negative: Prompt, step: int) -> tuple[Branch, ...]:
+    """What the rows of a step read: the unconditional first, unless it counts for nothing."""
+    branches = positive.at(step).branches
+    return (negative.at(step).branches[0], *branches)[-len(_weights(g.guidance, branches)) :]
+
+
+def _steps_run(g: Generation) -> int:
+    return max(1, steps_run(g.steps, None if g.source is None else g.source.strength))
+
+
 def _parse(g: Generation) -> tuple[Prompt, Prompt]:
-    strength = None if g.source is None else g.source.strength
-    ran = max(1, steps_run(g.steps, strength))
+    ran = _steps_run(g)
     return parse(g.prompt, ran), parse(g.negative_prompt, ran, negative=True)
 
 

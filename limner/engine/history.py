@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.domain.params import Generation
+from limner.domain import schedulers
+from limner.domain.params import BRANCHES_MAX, Generation
 from limner.engine import latents, samplers
 from limner.engine.batch import Batch, context_of
 from limner.engine.conditioning import Conditioner
-from limner.engine.guidance import Guidance, encode_guidance
+from limner.engine.guidance import Guidance, count_tokens, encode_guidance
 from limner.engine.noise import NoiseStream, initial_noise
-from limner.engine.request import Image
+from limner.engine.request import Image, Request
 from limner.engine.samplers import SOURCES, Trace
 from limner.engine.weights import Checkpoint
 
@@ -88,6 +90,33 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
     )
     _fill(history, image, checkpoint, shape)
     return history
+
+
+def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner) -> int:
+    """Bytes that one image of ``request`` takes while it is in flight, by the shapes of ``begin``.
+
+    The request's pictures count in full for each of its images: they stay until the last is done.
+    """
+    g = request.generation
+    mode, strength = start_of(g)
+    count, columns = (
+        f(g.scheduler, g.steps, strength) for f in (schedulers.evaluations, schedulers.history)
+    )
+    latent = checkpoint.latent_channels * math.prod(latents.latent_size(g, checkpoint.vae_scale))
+    floats = columns * latent + (count + 1) * columns + count
+    masks = 0
+    if mode == "inpaint":
+        floats, masks = floats + (count + 1) * latent, latent
+    trace = 8 * ((2 * count + 1) * columns + 4 * count + 2)  # float64
+    weights = 4 * (BRANCHES_MAX + 1) * count
+    weight = next(checkpoint.unet.parameters())
+    width = checkpoint.text_encoder.config.hidden_size
+    contexts = count_tokens(g, conditioner) * width * weight.element_size()
+    size = (g.height, g.width)
+    pixels = sum(picture.nbytes for picture in request.pixels.values())
+    other = [picture for picture in request.pixels.values() if picture.shape[:2] != size]
+    fitted = math.prod(size) * sum(3 if picture.ndim == 3 else 1 for picture in other)
+    return 4 * floats + masks + trace + weights + contexts + pixels + fitted
 
 
 def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:

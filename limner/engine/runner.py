@@ -23,17 +23,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from limner.domain.schedulers import evaluations, history
+from limner.domain.schedulers import evaluations
 from limner.engine import latents, samplers
 from limner.engine.client import CacheStats
 from limner.engine.conditioning import Conditioner
 from limner.engine.guidance import count_rows
-from limner.engine.history import begin, gather, start_of
+from limner.engine.history import begin, footprint, gather, start_of
 from limner.engine.lanes import Lanes
 from limner.engine.previews import PreviewMap
 from limner.engine.pruning import prune
 from limner.engine.request import Facts, Image, Pixels, Request
-from limner.engine.throughput import memory_for_histories
+from limner.engine.throughput import memory_for_images
 from limner.engine.weights import Checkpoint
 
 
@@ -41,7 +41,7 @@ class Runner:
     """Draws with one checkpoint; implements ``client.Runner``. ``image.state`` is a ``History``.
 
     ``max_rows`` is the knee of throughput (``throughput.knee``) at ``native_area`` latent pixels;
-    ``max_bytes`` is what histories may take on its device.
+    ``max_bytes`` is what images in flight may take on its device.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, max_rows: int, cache_bytes: int = 64 << 20):
@@ -49,7 +49,7 @@ class Runner:
         self.model = checkpoint.info
         self.dtype = checkpoint.unet.dtype
         self.max_rows = max_rows
-        self.max_bytes = memory_for_histories(checkpoint.unet.device)
+        self.max_bytes = memory_for_images(checkpoint.unet.device)
         self.native_area = (512 // checkpoint.vae_scale) ** 2
         self.unet_s = 0.0
         self.vae_s = 0.0
@@ -70,8 +70,7 @@ class Runner:
         _, strength = start_of(g)
         count = evaluations(g.scheduler, g.steps, strength)
         height, width = latents.latent_size(g, self.checkpoint.vae_scale)
-        latent_bytes = self.checkpoint.latent_channels * height * width * 4
-        size = history(g.scheduler, g.steps, strength) * latent_bytes
+        size = footprint(request, self.checkpoint, self.conditioner)
         return [
             Image(request, index, rows, size, (height, width, bucket), 0, count)
             for index in range(g.samples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,15 +63,26 @@ def measure(checkpoint: Checkpoint) -> int:
     return knee(rows_per_second)
 
 
-def memory_for_histories(device: torch.device) -> int:
+def memory_for_images(device: torch.device) -> int:
     """Bytes that pictures in flight may take: half of what the device has free after loading.
 
-    On a CPU a quarter of the machine's free memory, since others live there too.
+    On a CPU a quarter of the machine's available memory, since others live there too.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free // 2
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // 4
+    return available_memory() // 4
+
+
+def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
+    """Bytes of the machine that can be had without swapping: what caches hold counts as free."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    if found is not None:
+        return int(found[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
 def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:
