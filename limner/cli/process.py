@@ -9,12 +9,19 @@ _M_ARENA_MAX = -8  # malloc.h
 ARENAS = 2
 
 
-def allow_files(number: int) -> None:
-    """Raise the soft limit of open files towards ``number``: each connection is one."""
+def allow_files(number: int) -> int:
+    """Raise the soft limit of open files towards ``number``, and say how many there may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return number if soft == resource.RLIM_INFINITY else soft
+
+
+def connections_within(files: int, wanted: int, others: int) -> int:
+    """How many of ``wanted`` connections fit into ``files`` beside ``others``: at least half."""
+    return min(wanted, max(files - others, files // 2))
 
 
 def share_arenas() -> None:

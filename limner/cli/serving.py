@@ -19,7 +19,7 @@ import uvicorn
 from limner import logs
 from limner.cli import checks, hints, terminal
 from limner.cli.ending import Server
-from limner.cli.process import allow_files, share_arenas
+from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.loop import ThreadEngine
@@ -61,7 +61,8 @@ def run(settings: Settings) -> None:
     sockets = listen(settings.host, settings.port)  # first: a taken port should cost no time
     settings = _with_port(settings, sockets[0].getsockname()[1])
     checks.folders(settings)
-    allow_files(2 * settings.connections_max + FILES)
+    wanted = 2 * settings.connections_max
+    connections = connections_within(allow_files(wanted + FILES), wanted, FILES)
     database = Database.open(settings.database_url, pool_size=settings.database_pool_size)
     first_key = _first_key(settings, database)
     if settings.open_sdapi:
@@ -75,8 +76,8 @@ def run(settings: Settings) -> None:
         port=settings.port,
         http=Connection,
         ws="none",  # a library that happens to be installed would take connections out of our hands
-        # Quiet connections included; of calls in progress the web takes half as many.
-        limit_concurrency=2 * settings.connections_max,
+        # Quiet connections included; of keys' calls in progress the web takes half as many.
+        limit_concurrency=connections,
         forwarded_allow_ips=list(settings.proxies),
         # Longer than clients keep a quiet connection, so that none sends into one being closed.
         timeout_keep_alive=75,

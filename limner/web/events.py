@@ -26,23 +26,37 @@ _ENDS = frozenset({"completed", "failed", "cancelled"})
 
 
 async def follow(request: Request, desk: Desk) -> AsyncIterator[str]:
-    """The stream of the request that the path names. Raises ``NotFound`` before it begins."""
+    """The stream of the request that the path names.
+
+    Raises ``NotFound`` and ``LimitExceeded`` before it begins.
+    """
     caller, id = request.state.caller, request.path_params["id"]
     status: Status = await desk.services.queue.status(caller, id)
+    desk.streams.check(caller.id, desk.settings.key_max_concurrent)
     last = request.headers.get("last-event-id", "")
     after = int(last[:18]) if last.isascii() and last.isdigit() else 0
-    return _stream(request, desk, status, after)
+    return _counted(request, desk, status, after)
+
+
+async def _counted(
+    request: Request, desk: Desk, status: Status, after: int
+) -> AsyncGenerator[str, None]:
+    """The stream, counted as open from its first line on."""
+    with desk.streams.open(request.state.caller.id) as stop:
+        async with aclosing(_stream(request, desk, stop, status, after)) as texts:
+            async for text in texts:
+                yield text
 
 
 async def _stream(
-    request: Request, desk: Desk, status: Status, after: int
+    request: Request, desk: Desk, stop: asyncio.Event, status: Status, after: int
 ) -> AsyncGenerator[str, None]:
     """Text of the events, with comments in between so that no proxy thinks it is dead."""
     queue, caller, id = desk.services.queue, request.state.caller, status.job.id
     steps = (status.job.generation or {}).get("steps", 0)
     notes = cast(AsyncGenerator[Note, None], follow_notes(queue, caller, id, after))
     yield f"retry: {RETRY_MS}\n\n"
-    async with aclosing(_until_stopped(desk, notes)) as coming:
+    async with aclosing(_until_stopped(stop, notes)) as coming:
         async for note in coming:
             if note is None:
                 yield ": still here\n\n"
@@ -57,32 +71,29 @@ async def _stream(
 
 
 async def _until_stopped(
-    desk: Desk, notes: AsyncGenerator[Note, None]
+    stop: asyncio.Event, notes: AsyncGenerator[Note, None]
 ) -> AsyncGenerator[Note | None, None]:
     """The notes as they come, None when none came for a while; ends with the server."""
     coming: asyncio.Future[Note] | None = None
-    with desk.streams.open() as stop:
-        stopped = asyncio.ensure_future(stop.wait())
-        try:
-            while not stop.is_set():
-                coming = coming or asyncio.ensure_future(anext(notes))
-                either: list[asyncio.Future[Any]] = [coming, stopped]
-                await asyncio.wait(
-                    either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
-                )
-                if coming.done():
-                    note, coming = coming.result(), None
-                    yield note
-                elif not stop.is_set():
-                    yield None
-        except StopAsyncIteration:
-            return
-        finally:
-            stopped.cancel()
-            if coming is not None:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
-            await notes.aclose()
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            coming = coming or asyncio.ensure_future(anext(notes))
+            either: list[asyncio.Future[Any]] = [coming, stopped]
+            await asyncio.wait(either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                note, coming = coming.result(), None
+                yield note
+            elif not stop.is_set():
+                yield None
+    except StopAsyncIteration:
+        return
+    finally:
+        stopped.cancel()
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+        await notes.aclose()
 
 
 def _render(note: Note, steps: int) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from limner.errors import LimitExceeded
 
 
 class Streams:
@@ -12,20 +15,30 @@ class Streams:
 
     def __init__(self) -> None:
         self._stops: set[asyncio.Event] = set()
+        self._open: Counter[str] = Counter()
         self._closed = False
         self.stopping = False  # the server has begun to stop; streams go on until ``close``
 
+    def check(self, key_id: str, most: int) -> None:
+        """Raises ``LimitExceeded`` where a key has ``most`` streams open."""
+        if self._open[key_id] >= most:
+            raise LimitExceeded(f"This key may have {most} streams of events open", 5)
+
     @contextmanager
-    def open(self) -> Iterator[asyncio.Event]:
-        """An event for one stream, on its own event loop."""
+    def open(self, key_id: str) -> Iterator[asyncio.Event]:
+        """An event for one stream of a key, on its own event loop."""
         stop = asyncio.Event()
         if self._closed:
             stop.set()
         self._stops.add(stop)
+        self._open[key_id] += 1
         try:
             yield stop
         finally:
             self._stops.discard(stop)
+            self._open[key_id] -= 1
+            if not self._open[key_id]:
+                del self._open[key_id]
 
     def close(self) -> None:
         """End all, and those still to come. On the streams' event loop only."""

@@ -49,9 +49,15 @@ def test_the_soft_limit_of_files_is_raised_and_never_lowered() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
-        process.allow_files(600)
+        assert process.allow_files(600) == 600
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 600
-        process.allow_files(500)
+        assert process.allow_files(500) == 600
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 600
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_connections_leave_files_for_the_rest() -> None:
+    assert process.connections_within(files=10_000, wanted=4096, others=256) == 4096
+    assert process.connections_within(files=1024, wanted=4096, others=256) == 768
+    assert process.connections_within(files=64, wanted=4096, others=256) == 32

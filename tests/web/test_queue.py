@@ -96,6 +96,21 @@ def test_what_is_held_is_not_shown_as_spent(server):
         assert shown() == [1 - PRICE, 0, PRICE]
 
 
+def test_a_key_has_few_streams_open(tmp_path):
+    engine = HeldEngine()
+    with serve(tmp_path, engine=engine, key_max_concurrent=1) as server, server.http() as http:
+        path = f"/api/requests/{submit(http).json()['request_id']}/events"
+        with http.stream("GET", path) as first:
+            lines = first.iter_lines()  # dropped, it would close the stream
+            next(lines)
+            refused = http.get(path)
+            assert refused.status_code == 429
+            assert "1 streams of events" in refused.json()["error"]
+        engine.release()
+        answer = wait_for(lambda: http.get(path), lambda answer: answer.status_code == 200)
+        assert "event: finished" in answer.text
+
+
 def test_the_vendors_package_runs_through_v2(server):
     client = segmind.SegmindClient(api_key=server.key, base_url=f"{server.url}/v1", timeout=LONG_S)
     done = client.run(SLUG, prompt="a knight", seed=7, samples=2)
