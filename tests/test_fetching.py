@@ -13,6 +13,7 @@ import pytest
 from limner import fetching, imaging, resolving
 from limner.errors import InvalidInput, Unavailable
 from limner.fetching import Limits, fetch, is_public
+from tests.waiting import LONG_S
 
 PICTURE = imaging.to_png(np.full((20, 30, 3), 7, np.uint8))
 
@@ -88,7 +89,7 @@ def host():
     server.server_close()
 
 
-def get(url, *, private=True, max_bytes=10_000, max_s=5.0):
+def get(url, *, private=True, max_bytes=10_000, max_s=LONG_S):
     return asyncio.run(fetch(url, "image", Limits(max_bytes, max_s, private)))
 
 
@@ -115,7 +116,7 @@ def test_redirects_are_followed_three_times(host):
 )
 def test_pages_that_misbehave(host, page, sentence):
     with pytest.raises(InvalidInput, match=sentence) as caught:
-        get(f"{host}/{page}", max_s=0.3 if page == "slow" else 5.0)
+        get(f"{host}/{page}", max_s=0.3 if page == "slow" else LONG_S)
     assert caught.value.field == "image"
 
 

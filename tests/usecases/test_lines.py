@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from limner.engine.fake import FakeEngine
 from limner.errors import (
     Aborted,
     DatabaseUnavailable,
@@ -101,12 +100,13 @@ def test_lines_of_which_none_comes_are_free(database, tmp_path):
 
 
 def test_an_engine_that_has_no_room_for_the_last_line_keeps_none(database, tmp_path):
-    key, engine = customer(database), FakeEngine(max_queue=4)
+    key, engine = customer(database), HeldEngine(max_queue=4)
 
     async def story():
         async with house(database, tmp_path, engine=engine) as generate:
             with pytest.raises(LimnerError, match="The queue is full"):
                 await generate.run(key, order(lines=MIXED))
+            engine.release()
             await until(lambda: engine.status().running == 0)
 
     before = balance(database, key)

@@ -82,7 +82,8 @@ def parse(lines):
 def test_what_is_held_is_not_shown_as_spent(server):
     def shown():
         place = ["--data-dir", str(server.settings.data_dir)]
-        output = CliRunner().invoke(typer_app, ["credits", "show", *place]).output
+        wide = CliRunner(env={"COLUMNS": "200"})
+        output = wide.invoke(typer_app, ["credits", "show", *place]).output
         (row,) = (line for line in output.splitlines() if "held-by-me" in line)
         return [float(cell) for cell in row.split("│")[3:6]]
 
