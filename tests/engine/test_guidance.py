@@ -89,7 +89,7 @@ def test_a_prompt_that_changes_into_too_much_text_is_refused(conditioner: Condit
     many = "[" + "|".join(f"tree {n}" for n in range(150)) + "]"
     guidance.count_rows(make_generation(many, steps=150), conditioner)
     longer = make_generation(many + " and a hill" * 60, steps=150)
-    with pytest.raises(InvalidInput, match="at most 160 chunks of 75 tokens in all"):
+    with pytest.raises(InvalidInput, match="60,000 characters that they show"):
         guidance.count_rows(longer, conditioner)
 
 

@@ -134,7 +134,11 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     assert read_header(cut).parameters("") == 12
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(junk=st.binary(max_size=80), claimed=st.integers(0, 100) | st.just(2**63))
 def test_junk_never_raises_anything_else(tmp_path: Path, junk: bytes, claimed: int) -> None:
     path = tmp_path / "junk.safetensors"
@@ -157,7 +161,11 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(entry=json_values, metadata=json_values)
 def test_any_json_header_is_read_or_refused(
     tmp_path: Path, entry: object, metadata: object

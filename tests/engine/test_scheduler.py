@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.engine.request import Image
@@ -142,6 +142,7 @@ def test_dropping_a_request_takes_its_images_wherever_they_are() -> None:
     ),
     st.integers(2, 20),
 )
+@settings(deadline=None)
 def test_everybody_finishes_and_bounds_hold(
     arrivals: list[tuple[str, int, int]], rows: int
 ) -> None:

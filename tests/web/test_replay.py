@@ -97,7 +97,8 @@ def test_sources_are_kept_for_the_replay_and_gone_with_the_picture(http):
     source = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(source, "PNG")
     image = base64.b64encode(source.getvalue()).decode()
-    picture_id, receipt = draw(http, prompt="from red", image=image, mask=image, strength=0.5)
+    all_of_it = base64.b64encode(imaging.to_png(np.full((64, 64), 255, np.uint8))).decode()
+    picture_id, receipt = draw(http, prompt="from red", image=image, mask=all_of_it, strength=0.5)
     assert replay(http, picture_id=picture_id)["identical"]
     assert http.delete("/api/pictures").json()["deleted"]
     told = replay(http, 410, receipt=receipt)
