@@ -1,7 +1,7 @@
 """Server processes to measure, to crowd and to kill, on databases of their own.
 
 Everything stays on 127.0.0.1. ``DATABASE`` on a command line is ``sqlite``, ``postgresql`` (a
-server at ``LIMNER_TEST_POSTGRES``, by default postgres@127.0.0.1) or a URL.
+server at ``TEST_POSTGRES``, by default postgres@127.0.0.1) or a URL.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from limner.store import keys
 from limner.store.db import Database
 
 POSTGRES = os.environ.get(
-    "LIMNER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+    "TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
 COMMAND = {
     "fake": [sys.executable, "-m", "tests.e2e.fake_server"],
@@ -56,7 +56,7 @@ class Server:
         self.log = folder / f"serve-{self.port}.log"
         chosen = {f"LIMNER_{name.upper()}": str(value) for name, value in settings.items()}
         self._environ = {
-            **{k: v for k, v in os.environ.items() if k != "LIMNER_TEST_POSTGRES"},
+            **os.environ,
             **GENEROUS,
             "LIMNER_DATA_DIR": str(folder),
             "LIMNER_DATABASE_URL": database_url,

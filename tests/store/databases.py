@@ -16,7 +16,7 @@ from limner.store.db import Database
 from limner.store.schema import metadata
 
 SERVER = os.environ.get(
-    "LIMNER_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+    "TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
 SYSTEM = (
     "INSERT INTO accounts (id, name, kind, created_at) "
