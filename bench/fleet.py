@@ -24,9 +24,7 @@ from sqlalchemy import create_engine, text
 from limner.store import keys
 from limner.store.db import Database
 
-POSTGRES = os.environ.get(
-    "TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
-)
+POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 COMMAND = {
     "fake": [sys.executable, "-m", "tests.e2e.fake_server"],
     "real": [sys.executable, "-c", "from limner.cli.main import app; app()"],

@@ -30,12 +30,13 @@ class Pool:
     def __init__(self, name: str, threads: int, each: int) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
         self._each = each
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], asyncio.Semaphore]
+        self._turns = WeakValueDictionary()
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of ``work``. A caller who leaves has what is not begun taken back."""
-        turn = self._turns.setdefault(WHOSE.get(), asyncio.Semaphore(self._each))
-        loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()  # a pool outlives loops, a turn belongs to one
+        turn = self._turns.setdefault((loop, WHOSE.get()), asyncio.Semaphore(self._each))
         await turn.acquire()
         inside = contextvars.copy_context().run
         future = self._threads.submit(inside, partial(work, *args, **kwargs))

@@ -29,6 +29,23 @@ def test_a_key_that_floods_waits_for_itself():
         assert not began.acquire(blocking=False)
         free.set()
         await asyncio.wait_for(asyncio.gather(*flood, return_exceptions=True), 60)
-        assert pool._turns.get("a") is None or not pool._turns["a"].locked()
+        assert not any(turn.locked() for turn in pool._turns.values())
 
     asyncio.run(main())
+
+
+def test_a_pool_serves_the_next_loop_though_the_last_one_left_work_behind():
+    pool, held, begun = Pool("next", 2, 1), threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        held.wait(60)
+
+    async def leave():
+        task = asyncio.create_task(pool.run(work))
+        await asyncio.to_thread(begun.wait, 60)
+        task.cancel()
+
+    asyncio.run(leave())
+    assert asyncio.run(asyncio.wait_for(pool.run(lambda: 1), 60)) == 1
+    held.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -28,6 +29,11 @@ class Server:
     @property
     def headers(self) -> dict[str, str]:
         return {"x-api-key": self.key}
+
+    def said(self) -> str:
+        """What it has told so far, without what its log makes of it: lines of JSON in a file."""
+        lines = self.log.read_text().splitlines()
+        return "\n".join(json.loads(line)["event"] if line[:1] == "{" else line for line in lines)
 
     def stop(self, sig: int = signal.SIGTERM, timeout_s: float = 60) -> int:
         self.process.send_signal(sig)

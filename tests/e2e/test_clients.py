@@ -28,7 +28,7 @@ from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = json.loads((ROOT / "examples" / "published.json").read_text())
-SMALL = {"img_width": 256, "img_height": 256, "num_inference_steps": 8}
+SMALL = {"img_width": 512, "img_height": 512, "num_inference_steps": 20}
 NODE_FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "limner-tests-node"
 
 
@@ -108,7 +108,7 @@ def test_the_vendors_package_runs_asynchronously(server: Server) -> None:
     assert done["seeds"] == [PUBLISHED["seed"], PUBLISHED["seed"] + 1]
     for url in done["images"]:
         answer = httpx.get(url, headers=server.headers)
-        assert Image.open(io.BytesIO(answer.content)).size == (256, 256)
+        assert Image.open(io.BytesIO(answer.content)).size == (512, 512)
 
 
 def test_openais_package_draws_and_edits(server: Server) -> None:
@@ -173,7 +173,7 @@ def test_the_printed_curl_draws_when_pasted(server: Server, tmp_path: Path) -> N
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     command = r"curl -o knight\.jpg(?s:.*?)}'"  # printed a moment after the server is ready
-    printed = wait_for(lambda: re.search(command, server.log.read_text()), bool)
+    printed = wait_for(lambda: re.search(command, server.said()), bool)
     subprocess.run(["sh", "-c", printed[0]], cwd=tmp_path, check=True, capture_output=True)
     assert Image.open(tmp_path / "knight.jpg").size == (512, 768)
 

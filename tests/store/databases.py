@@ -15,9 +15,7 @@ from limner.store import keys
 from limner.store.db import Database
 from limner.store.schema import metadata
 
-SERVER = os.environ.get(
-    "TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
-)
+SERVER = os.environ.get("TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 SYSTEM = (
     "INSERT INTO accounts (id, name, kind, created_at) "
     "VALUES ('issued', 'issued', 'system', 0), ('income', 'income', 'system', 0)"
