@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from limner.domain.params import Generation
-from limner.engine.loop import ThreadEngine
-from limner.engine.request import Drawn, Failed, Request
-from limner.engine.runner import Runner
-from limner.engine.weights import Checkpoint
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Drawn, Failed, Request
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling.runner import Runner
 
 
 @contextmanager

@@ -26,10 +26,10 @@ from bench.engines import draw as drawn
 from bench.engines import engine
 from limner.domain.params import Generation
 from limner.domain.schedulers import SPECS
-from limner.engine import weights
-from limner.engine.inspection import SD15_PARAMETERS
-from limner.engine.layouts import TOKENIZER
-from limner.engine.shapes import SD15
+from limner.engine.checkpoints import weights
+from limner.engine.checkpoints.inspection import SD15_PARAMETERS
+from limner.engine.checkpoints.layouts import TOKENIZER
+from limner.engine.checkpoints.shapes import SD15
 
 PROMPT = "portrait of a knight in heavy armor, highly detailed"
 

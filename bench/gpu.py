@@ -31,10 +31,10 @@ from bench.engines import draw, engine
 from bench.make_full_size import write
 from limner.domain.params import Generation
 from limner.domain.schedulers import BETAS, SPECS
-from limner.engine import weights
-from limner.engine.batch import Batch
-from limner.engine.lanes import Lanes
-from limner.engine.weights import Checkpoint
+from limner.engine.checkpoints import weights
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling.batch import Batch
+from limner.engine.sampling.lanes import Lanes
 
 ROWS = (1, 2, 4, 8, 16, 32, 48, 64)
 PROMPTS = (

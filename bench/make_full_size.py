@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from tests.engine import checkpoints
+from tests.engine import checkpoint_files
 
 
 def fill(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
@@ -36,7 +36,7 @@ def fan_in(shape: torch.Size) -> int:
 def write(file: Path, seed: int = 0) -> int:
     """Write the checkpoint; the number of its tensors."""
     with torch.device("meta"):
-        names = checkpoints.original(checkpoints.models({}))
+        names = checkpoint_files.original(checkpoint_files.models({}))
     generator = torch.Generator().manual_seed(seed)
     tensors = {name: fill(name, value.shape, generator) for name, value in names.items()}
     save_file(tensors, file, metadata={"format": "pt"})

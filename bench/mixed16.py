@@ -28,8 +28,8 @@ import uvicorn
 
 from limner.cli.serving import make_app, make_engine
 from limner.domain.schedulers import BETAS, SPECS, find
-from limner.engine.loop import ThreadEngine
-from limner.engine.weights import load
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.checkpoints.weights import load
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from limner.cli import drawing, easel
-from limner.engine.request import Event, Progress
+from limner.engine.batching.request import Event, Progress
 from limner.settings import load
-from limner.usecases.sheet import Cell, Sheet, to_small_png
+from limner.usecases.pictures.sheet import Cell, Sheet, to_small_png
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "denoising.png"
 SCHEDULERS = ("DDIM", "Euler a", "Heun", "UniPC")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from limner.cli.sheeting import draw
 from limner.settings import load
-from limner.usecases.sheet import Cell, Sheet, to_small_png
+from limner.usecases.pictures.sheet import Cell, Sheet, to_small_png
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "party.png"
 HEROES = {

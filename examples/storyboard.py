@@ -13,7 +13,7 @@ from pathlib import Path
 
 from limner.cli.sheeting import draw
 from limner.settings import load
-from limner.usecases.sheet import Cell, gallery, to_small_png
+from limner.usecases.pictures.sheet import Cell, gallery, to_small_png
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "storyboard.png"
 HERO = "knight with red armor, helmet, sword"

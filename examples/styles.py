@@ -12,7 +12,7 @@ from pathlib import Path
 
 from limner.cli.sheeting import KINDS, styles
 from limner.settings import load
-from limner.usecases.sheet import to_small_png
+from limner.usecases.pictures.sheet import to_small_png
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "images"
 BODY = {

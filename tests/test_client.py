@@ -20,9 +20,9 @@ import limner
 from limner import errors, imaging
 from limner.client import Options, refusals, steps, words
 from limner.client.words import to_body, to_text
-from limner.engine.fake import fake_pixels
+from limner.engine.batching.fake import fake_pixels
 from limner.settings import load
-from limner.web import native_form
+from limner.web.native import form as native_form
 from tests.waiting import HeldEngine, wait_until
 from tests.web.served import serve
 

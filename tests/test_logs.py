@@ -36,13 +36,15 @@ def log():
 
 def test_a_line_is_json_with_time_level_logger_and_request(log):
     with structlog.contextvars.bound_contextvars(request_id="req_1"):
-        logging.getLogger("limner.engine.loop").warning("%d of %d", 1, 2, extra={"seconds": 0.5})
+        logging.getLogger("limner.engine.batching.loop").warning(
+            "%d of %d", 1, 2, extra={"seconds": 0.5}
+        )
     (line,) = log()
     assert line.pop("time").endswith("Z")
     assert line == {
         "event": "1 of 2",
         "level": "warning",
-        "logger": "limner.engine.loop",
+        "logger": "limner.engine.batching.loop",
         "request_id": "req_1",
         "seconds": 0.5,
     }

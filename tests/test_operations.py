@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.main import get_command
 
 from limner.cli.main import typer_app
-from limner.engine.client import CacheStats, EngineStats, EngineStatus
-from limner.engine.fake import FAKE_MODEL
+from limner.engine.batching.client import CacheStats, EngineStats, EngineStatus
+from limner.engine.batching.fake import FAKE_MODEL
 from limner.settings import Settings
-from limner.web.gate import scope_of
+from limner.web.access.auth import scope_of
 from tests.web import fakes
 from tests.web.conftest import app, client, services, settings
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from limner.engine.fake import FakeEngine
-from limner.engine.request import Image
+from limner.engine.batching.fake import FakeEngine
+from limner.engine.batching.request import Image
 
 T = TypeVar("T")
 LONG_S = 60.0

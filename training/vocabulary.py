@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import limner.assets
-from limner.usecases import vocabulary
+from limner.usecases.prompting import vocabulary
 from training import words
 
 FILE = Path(limner.assets.__file__).parent / "squire" / vocabulary.FILE

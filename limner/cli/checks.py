@@ -14,7 +14,7 @@ from limner.settings import Settings
 
 def model(settings: Settings) -> None:
     """Raise unless the model's and the VAE's files and the device can be what is asked for."""
-    from limner.engine import devices, layouts
+    from limner.engine.checkpoints import devices, layouts
 
     devices.check(settings.device)
     layouts.check(settings.model, settings.vae)
@@ -52,7 +52,7 @@ class Named:
 
 def identity(settings: Settings) -> Named:
     """Of the model that will be loaded; its files are read, no weights are made of them."""
-    from limner.engine import layouts
+    from limner.engine.checkpoints import layouts
 
     layout, _ = layouts.chosen(settings.model, settings.vae)
     return Named(layout.path.stem, layout.sha256, layouts.vae_sha256(settings.vae))

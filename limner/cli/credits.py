@@ -33,11 +33,11 @@ def grant(
     """Give credits to a key's account."""
     from limner.cli import books
     from limner.domain.pricing import as_text
-    from limner.usecases import office
+    from limner.usecases import administration
 
     amount = micro("credits", credits)
     with books.changing(settings, key) as (conn, found):
-        balance = office.grant(conn, found.id, amount, id)
+        balance = administration.grant(conn, found.id, amount, id)
     terminal.say(f"{found.name} has {as_text(balance.available_micro)} credits.")
 
 
@@ -104,7 +104,7 @@ def check(
 def _damaged_files(database: Database, settings: Settings) -> list[Fault]:
     from limner.store.audit import Fault
     from limner.store.images import PictureFiles
-    from limner.usecases.darkroom import damaged
+    from limner.usecases.drawing.pictures import damaged
 
     files = PictureFiles(settings.pictures_dir, database)
     return [Fault("damaged file", picture, why) for picture, why in damaged(database, files)]

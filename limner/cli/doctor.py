@@ -77,7 +77,7 @@ def _versions(_: Settings) -> Finding:
 def _device(chosen: Settings) -> Finding:
     import torch
 
-    from limner.engine.probe import choose_device
+    from limner.engine.checkpoints.probe import choose_device
 
     device = choose_device(chosen.device)
     threads = torch.get_num_threads()
@@ -90,7 +90,7 @@ def _device(chosen: Settings) -> Finding:
 
 
 def _number_type(chosen: Settings) -> Finding:
-    from limner.engine.probe import choose_device, probe
+    from limner.engine.checkpoints.probe import choose_device, probe
 
     found = probe(choose_device(chosen.device))
     times = ", ".join(f"{name} {1000 * s:.3g} ms" for name, s in found.seconds.items())
@@ -130,7 +130,7 @@ def _database(chosen: Settings) -> Finding:
 
 
 def _model(chosen: Settings) -> Finding:
-    from limner.engine import weights
+    from limner.engine.checkpoints import weights
 
     start = time.perf_counter()
     checkpoint = weights.load(

@@ -12,13 +12,15 @@ from typing import Any
 
 from limner import imaging
 from limner.cli import easel, files, terminal
-from limner.engine.request import Failed
+from limner.engine.batching.request import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
-from limner.usecases import generate
 from limner.usecases.develop import Picture
-from limner.web import body, native_form, wire
-from limner.web.intake import Intake
+from limner.usecases.drawing import generate
+from limner.web.native import form as native_form
+from limner.web.reading import body
+from limner.web.reading import form as wire
+from limner.web.reading.intake import Intake
 
 LINES_MAX = 100_000
 PATH_LENGTH_MAX = 1000

@@ -13,9 +13,9 @@ from queue import SimpleQueue
 
 from limner.cli import checks, terminal
 from limner.domain.params import SAMPLES_MAX, Generation
-from limner.engine import request as engine_request
-from limner.engine.loop import ThreadEngine
-from limner.engine.request import Drawn, Event, Failed, Pixels, Request
+from limner.engine.batching import request as engine_request
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Drawn, Event, Failed, Pixels, Request
 from limner.engine.starting import loader
 from limner.errors import EngineFault
 from limner.settings import Settings

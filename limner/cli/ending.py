@@ -15,7 +15,7 @@ import uvicorn
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from limner.engine.loop import ThreadEngine
+    from limner.engine.batching.loop import ThreadEngine
     from limner.usecases.closing import Closing
     from limner.web.streams import Streams
 

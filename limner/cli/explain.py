@@ -27,9 +27,9 @@ def explain(
     settings: Settings,
 ) -> None:
     """Show tokens, chunks, weights and schedule of a prompt, and what was changed or dropped."""
-    from limner.engine.layouts import EMBEDDED
-    from limner.usecases.explain import explain as read
-    from limner.usecases.vocabulary import of_model
+    from limner.engine.checkpoints.layouts import EMBEDDED
+    from limner.usecases.prompting.explain import explain as read
+    from limner.usecases.prompting.vocabulary import of_model
 
     known = of_model(settings.model or EMBEDDED)
     explained = read(text, steps, negative=negative, known=known)

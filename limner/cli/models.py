@@ -67,10 +67,10 @@ def import_model(
 
     A pickle (.ckpt) is read without running any of its code; one that needs code is refused.
     """
-    from limner.engine import importable
+    from limner.engine.checkpoints import importable
 
     importable.check(file, models_dir(settings), name, precision)  # before PyTorch is imported
-    from limner.engine.importing import import_checkpoint
+    from limner.engine.checkpoints.importing import import_checkpoint
 
     made = import_checkpoint(
         file, models_dir(settings), name=name, precision=precision, licence=licence
@@ -105,13 +105,13 @@ def inspect(path: Path) -> dict[str, Any]:
 
 def _refusal(path: Path) -> str | None:
     """Why the engine would not load it; PyTorch is asked only where the headers tell nothing."""
-    from limner.engine import layouts
+    from limner.engine.checkpoints import layouts
 
     try:
         layout, parts = layouts.chosen(path, None)
         if path.resolve() == layouts.EMBEDDED:
             return None  # the package's own, which its tests load
-        from limner.engine import weights
+        from limner.engine.checkpoints import weights
 
         weights.verify(layout, parts)
     except CheckpointError as error:
@@ -120,9 +120,16 @@ def _refusal(path: Path) -> str | None:
 
 
 def _file_facts(path: Path) -> dict[str, Any]:
-    from limner.engine.digests import sha256
-    from limner.engine.inspection import DESCRIPTIONS, TEXT, UNET, VAE, kind_of, read_header
-    from limner.engine.layouts import provenance
+    from limner.engine.checkpoints.digests import sha256
+    from limner.engine.checkpoints.inspection import (
+        DESCRIPTIONS,
+        TEXT,
+        UNET,
+        VAE,
+        kind_of,
+        read_header,
+    )
+    from limner.engine.checkpoints.layouts import provenance
 
     header = read_header(path)
     kind = kind_of(header)
@@ -144,9 +151,9 @@ def _file_facts(path: Path) -> dict[str, Any]:
 
 
 def _folder_facts(path: Path) -> dict[str, Any]:
-    from limner.engine.digests import folder_sha256
-    from limner.engine.inspection import DESCRIPTIONS, read_header
-    from limner.engine.layouts import read_layout
+    from limner.engine.checkpoints.digests import folder_sha256
+    from limner.engine.checkpoints.inspection import DESCRIPTIONS, read_header
+    from limner.engine.checkpoints.layouts import read_layout
 
     layout = read_layout(path)
     headers = {name: [read_header(f) for f in part.files] for name, part in layout.parts.items()}
@@ -164,14 +171,14 @@ def _folder_facts(path: Path) -> dict[str, Any]:
 
 
 def _size_facts(counts: dict[str, int]) -> dict[str, Any]:
-    from limner.engine.inspection import SD15_PARAMETERS
+    from limner.engine.checkpoints.inspection import SD15_PARAMETERS
 
     return {"parameters": counts, "size_of_sd15": counts == SD15_PARAMETERS}
 
 
 def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:
     from limner.domain import licences
-    from limner.engine.layouts import EMBEDDED
+    from limner.engine.checkpoints.layouts import EMBEDDED
 
     licence = licences.find(named)
     _, attribution, source = licences.origin(path, licence, embedded=path.resolve() == EMBEDDED)
@@ -184,7 +191,7 @@ def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:
 
 
 def _embedded() -> dict[str, Any]:
-    from limner.engine.layouts import EMBEDDED, read_layout
+    from limner.engine.checkpoints.layouts import EMBEDDED, read_layout
 
     layout = read_layout(EMBEDDED)
     size = sum(file.stat().st_size for file in layout.files)
@@ -192,8 +199,8 @@ def _embedded() -> dict[str, Any]:
 
 
 def _imported(models: Path) -> Iterator[dict[str, Any]]:
-    from limner.engine.layouts import PROVENANCE
-    from limner.engine.shapes import read_json
+    from limner.engine.checkpoints.layouts import PROVENANCE
+    from limner.engine.checkpoints.shapes import read_json
 
     for papers in sorted(models.glob(f"*/{PROVENANCE}")):
         if papers.parent.name.startswith("."):

@@ -15,14 +15,15 @@ from limner import imaging
 from limner.cli import checks, easel, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt
-from limner.engine.request import Pixels
+from limner.engine.batching.request import Pixels
 from limner.errors import Gone, InvalidInput, MalformedBody
 from limner.imaging.fitting import fit, fit_mask
 from limner.settings import Settings
 from limner.store.db import Database
 from limner.store.images import PictureFiles
-from limner.usecases import replay, sources
-from limner.web.inputs import digest
+from limner.usecases.drawing import sources
+from limner.usecases.pictures import replay
+from limner.web.reading.inputs import digest
 
 
 def run(

@@ -22,7 +22,7 @@ from limner.cli.ending import Server
 from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
-from limner.engine.loop import ThreadEngine
+from limner.engine.batching.loop import ThreadEngine
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, SettingsError
 from limner.imaging.pool import Pool
@@ -33,15 +33,15 @@ from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
+from limner.usecases.administration import Office
 from limner.usecases.closing import Closing
-from limner.usecases.gallery import Gallery
-from limner.usecases.generate import Generate
-from limner.usecases.office import Office
-from limner.usecases.queue import Queue
-from limner.usecases.replay import Replay
-from limner.usecases.retention import Retention
+from limner.usecases.drawing.generate import Generate
+from limner.usecases.pictures.gallery import Gallery
+from limner.usecases.pictures.replay import Replay
+from limner.usecases.pictures.retention import Retention
+from limner.usecases.queueing.queue import Queue
+from limner.web.access.connections import Connection
 from limner.web.app import create_app
-from limner.web.connections import Connection
 from limner.web.services import Services
 
 if TYPE_CHECKING:

@@ -14,12 +14,14 @@ from limner.domain.params import Generation, Source
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput, SettingsError
 from limner.settings import Settings
-from limner.usecases import catalogue, sheet
 from limner.usecases.develop import Picture
-from limner.usecases.sheet import Cell, Sheet
-from limner.web import native_form, wire
-from limner.web.inputs import WITH_IMAGE, check_strength, digest
-from limner.web.mixing import catalogue as read_catalogue
+from limner.usecases.pictures import sheet
+from limner.usecases.pictures.sheet import Cell, Sheet
+from limner.usecases.prompting import catalogue
+from limner.web.native import form as native_form
+from limner.web.reading import form as wire
+from limner.web.reading.inputs import WITH_IMAGE, check_strength, digest
+from limner.web.reading.mixing import catalogue as read_catalogue
 
 CELLS_MAX = 400
 COLUMNS = 6

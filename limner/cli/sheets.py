@@ -25,7 +25,7 @@ from limner.errors import InvalidInput
 from limner.settings import Settings
 
 if TYPE_CHECKING:
-    from limner.usecases.sheet import Sheet
+    from limner.usecases.pictures.sheet import Sheet
 
 styles_app = typer.Typer(help="The catalogue of styles: list it, see it.", no_args_is_help=True)
 Output = Annotated[
@@ -119,8 +119,8 @@ def list_styles(
     settings: Settings,
 ) -> None:
     """List the catalogue: the built-in styles, and yours from the folder styles of the data."""
-    from limner.usecases.catalogue import listed
-    from limner.web.mixing import catalogue
+    from limner.usecases.prompting.catalogue import listed
+    from limner.web.reading.mixing import catalogue
 
     entries: dict[str, Any] = listed(catalogue(settings))
     if kind is not None:

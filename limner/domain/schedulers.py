@@ -1,7 +1,7 @@
 """The contract's twelve scheduler names, their aliases, and how often each evaluates the UNet.
 
 The constructor arguments are for SD 1.5's noise schedule (scaled-linear betas 0.00085..0.012,
-1000 training steps); ``engine/samplers.py`` builds the diffusers objects from this table.
+1000 training steps); ``engine/sampling/samplers.py`` builds the diffusers objects from this table.
 """
 
 from __future__ import annotations

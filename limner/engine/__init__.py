@@ -1,0 +1,1 @@
+"""Pictures from requests: `batching` decides, `sampling` computes, `checkpoints` reads files."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from limner.engine.runner import Runner
+    from limner.engine.sampling.runner import Runner
 
 Say = Callable[[str], None]
 
@@ -34,8 +34,9 @@ def loader(
 
     def load(say: Say) -> Runner:
         say("importing PyTorch")
-        from limner.engine import throughput, weights
-        from limner.engine.runner import Runner
+        from limner.engine.checkpoints import weights
+        from limner.engine.sampling import throughput
+        from limner.engine.sampling.runner import Runner
 
         say(f"loading {model.name if model else 'the embedded model'}")
         checkpoint = weights.load(model, vae=vae, device=device, dtype=dtype)

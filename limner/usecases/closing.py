@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 
-from limner.usecases import books
-from limner.usecases.generate import Generate
-from limner.usecases.queue import Queue
+from limner.usecases.drawing import settlement
+from limner.usecases.drawing.generate import Generate
+from limner.usecases.queueing.queue import Queue
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Closing:
 
     async def _interrupt(self) -> None:
         log.info("stopping: %d are not finished and go back, unbilled", len(self._open()))
-        self._studio.stop_all(books.Interrupted(books.STOPPING))
+        self._studio.stop_all(settlement.Interrupted(settlement.STOPPING))
         await asyncio.wait(self._open(), timeout=SETTLE_S)
         for task in self._open():  # they wait for another process, or for a database
             task.cancel()

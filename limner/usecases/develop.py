@@ -12,7 +12,7 @@ from limner import imaging
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.domain.receipt import parameters_text, receipt
-from limner.engine.request import Drawn, Pixels
+from limner.engine.batching.request import Drawn, Pixels
 
 _NAMED = ("limner", "torch", "diffusers", "transformers")
 

@@ -13,27 +13,20 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from limner.settings import Settings
-from limner.web import (
-    admin,
-    automatic1111,
-    docs,
-    gallery,
-    metrics,
-    mixing,
-    native,
-    native_prompts,
-    native_replay,
-    openai,
-    page,
-    queue,
-    requests,
-    segmind,
-)
+from limner.web.access.auth import Gate
+from limner.web.access.free import FreeCalls
 from limner.web.answers import EXPOSED_HEADERS, Errors
-from limner.web.desk import Desk
-from limner.web.free import FreeCalls
-from limner.web.gate import Gate
-from limner.web.seeing import Meters, Seeing
+from limner.web.automatic1111 import routes as automatic1111
+from limner.web.drawing import Desk
+from limner.web.native import admin, gallery, prompts, replay, requests
+from limner.web.native import routes as native
+from limner.web.observing import metrics
+from limner.web.observing.calls import Meters, Seeing
+from limner.web.openai import routes as openai
+from limner.web.pages import docs, page
+from limner.web.reading import mixing
+from limner.web.segmind import routes as segmind
+from limner.web.segmind import v2
 from limner.web.services import Services
 from limner.web.standings import Standings
 
@@ -62,12 +55,12 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     openai.install(app, desk)  # its paths come before the vendor's slugs
     segmind.install(app, desk)
     native.install(app, desk)
-    native_prompts.install(app, desk)
+    prompts.install(app, desk)
     automatic1111.install(app, desk)
-    queue.install(app, desk)
+    v2.install(app, desk)
     requests.install(app, desk)
     gallery.install(app, desk)
-    native_replay.install(app, desk)
+    replay.install(app, desk)
     docs.install(app)
     page.install(app, desk)
     admin.install(app, desk)

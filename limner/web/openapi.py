@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limner.domain.schedulers import SCHEDULER_NAMES
-from limner.web import wire
+from limner.web.reading import form as wire
 
 Schema = dict[str, Any]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from limner import imaging
 from limner.domain.receipt import parameters_text
-from limner.usecases.orders import Outcome, StoredPicture
+from limner.usecases.drawing.orders import Outcome, StoredPicture
 
 TOO_LONG = "the receipt is too long for a JPEG; its id stands in its place"
 

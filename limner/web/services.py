@@ -11,15 +11,15 @@ from typing import Any, Protocol
 
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
-from limner.engine.client import EngineStatus
-from limner.engine.request import Pixels
+from limner.engine.batching.client import EngineStatus
+from limner.engine.batching.request import Pixels
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
 from limner.usecases.accounts import Standing
-from limner.usecases.office import Office
-from limner.usecases.orders import Order, Outcome, StoredPicture
-from limner.usecases.queue import Queue
-from limner.usecases.replay import Replayed
+from limner.usecases.administration import Office
+from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
+from limner.usecases.pictures.replay import Replayed
+from limner.usecases.queueing.queue import Queue
 
 # An authenticated API key. The surfaces read its ``scopes`` and hand it on.
 Caller = Any

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from limner import imaging
 from limner.domain.pricing import as_credits
 from limner.settings import Settings
-from limner.usecases.queue import Status
+from limner.usecases.queueing.queue import Status
 
 SUFFIXES: Mapping[imaging.Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from limner.cli import checks
 from limner.cli.main import typer_app
-from limner.engine import devices, layouts, weights
+from limner.engine.checkpoints import devices, layouts, weights
 from limner.errors import CheckpointError, LimnerError, SettingsError
 from limner.settings import load
 from limner.store.db import Database
-from tests.engine import checkpoints
+from tests.engine import checkpoint_files
 
 CODE = """
 import sys
@@ -94,7 +94,7 @@ def test_every_command_that_draws_looks_at_the_device(monkeypatch: pytest.Monkey
         asked.append(wish)
         raise SettingsError("no device")
 
-    monkeypatch.setattr("limner.engine.devices.check", refuse)
+    monkeypatch.setattr("limner.engine.checkpoints.devices.check", refuse)
     knight = "docs/images/knight.png"
     for words in (["serve"], ["draw", "x"], ["grid", "x", "--x", "seed=1,2"], ["replay", knight]):
         result = CliRunner().invoke(typer_app, [*words, "--device", "cuda"])
@@ -187,7 +187,7 @@ def limner(*words: object) -> Result:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "whole.safetensors"
-    return checkpoints.write_single_file(path, checkpoints.models())
+    return checkpoint_files.write_single_file(path, checkpoint_files.models())
 
 
 def longer(file: Path) -> None:
@@ -256,7 +256,7 @@ def test_inspect_and_load_agree(tmp_path: Path, whole: Path, spoil: Callable[[Pa
 
 
 def test_headers_of_every_part_of_a_folder_are_read_before_pytorch(tmp_path: Path) -> None:
-    made = checkpoints.write_folder(tmp_path / "model", checkpoints.models())
+    made = checkpoint_files.write_folder(tmp_path / "model", checkpoint_files.models())
     layouts.check(made, None)
     longer(made / "text_encoder" / "model.safetensors")
     with pytest.raises(CheckpointError, match="damaged"):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from limner import settings as settings_module
 from limner.cli import hints, serving
 from limner.cli.main import typer_app
-from limner.engine.fake import FakeEngine
+from limner.engine.batching.fake import FakeEngine
 from limner.settings import Settings, load
 from tests.cli.test_docs import ROOT, commands
 

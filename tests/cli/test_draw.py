@@ -25,7 +25,7 @@ SMALL = ["--steps", "3", "--width", "128", "--height", "128"]
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMNER_DATA_DIR", str(tmp_path / "data"))
     # The measurement of the knee takes seconds and is tested in test_throughput.
-    monkeypatch.setattr("limner.engine.throughput.measure", lambda _: 8)
+    monkeypatch.setattr("limner.engine.sampling.throughput.measure", lambda _: 8)
 
 
 def run(*words: str) -> Result:

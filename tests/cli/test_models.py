@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from limner.cli.main import typer_app
-from limner.engine.layouts import EMBEDDED
+from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import CheckpointError
-from tests.engine import checkpoints
+from tests.engine import checkpoint_files
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def limner(*arguments: object) -> Result:
 @pytest.fixture(scope="module")
 def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "RPG-v4.safetensors"
-    return checkpoints.write_single_file(path, checkpoints.models())
+    return checkpoint_files.write_single_file(path, checkpoint_files.models())
 
 
 def test_inspect_tells_what_a_file_is(single_file: Path) -> None:
@@ -42,7 +42,7 @@ def test_inspect_tells_what_a_file_is(single_file: Path) -> None:
     assert facts["precision"] == "float16"
     assert facts["bytes"] == single_file.stat().st_size
     assert facts["parameters"]["unet"] == sum(
-        value.numel() for value in checkpoints.models()["unet"].parameters()
+        value.numel() for value in checkpoint_files.models()["unet"].parameters()
     )
     assert facts["size_of_sd15"] is False
     assert facts["licence"] == "creativeml-openrail-m"
@@ -71,7 +71,7 @@ def test_inspect_names_what_cannot_be_loaded(tmp_path: Path) -> None:
 
 def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: Path) -> None:
     source = tmp_path / "RPG-v4.ckpt"
-    names = checkpoints.original(checkpoints.models(), torch.float32)
+    names = checkpoint_files.original(checkpoint_files.models(), torch.float32)
     torch.save({"state_dict": names}, source)
     done = limner("models", "import", source, "--precision", "float16", "--json")
     assert done.exit_code == 0, done.output

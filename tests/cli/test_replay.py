@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 from limner import imaging
 from limner.cli import replaying
 from limner.cli.main import typer_app
-from limner.engine import probe
+from limner.engine.checkpoints import probe
 from limner.errors import Gone, InvalidInput, LimnerError, MalformedBody
-from tests.engine import checkpoints
+from tests.engine import checkpoint_files
 
 SMALL = ["--steps", "2", "--width", "64", "--height", "64", "--seed", "3"]
 
@@ -105,7 +105,9 @@ def test_another_checkpoint_is_refused_before_anything_is_loaded(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("limner.cli.easel.opened", None)
-    other = checkpoints.write_single_file(tmp_path / "other.safetensors", checkpoints.models())
+    other = checkpoint_files.write_single_file(
+        tmp_path / "other.safetensors", checkpoint_files.models()
+    )
     refused = failure(str(drawn / "knight.png"), "--model", str(other))
     assert "drawn by Squire" in str(refused)
     assert "loaded is other" in str(refused)

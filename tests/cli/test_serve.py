@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from limner.cli import serving
 from limner.cli.main import typer_app
-from limner.engine.layouts import EMBEDDED
+from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import SettingsError
 from limner.settings import Settings
 

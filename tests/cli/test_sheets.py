@@ -23,7 +23,7 @@ SMALL = ["--steps", "2", "--width", "64", "--height", "64", "--seed", "3"]
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMNER_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr("limner.engine.throughput.measure", lambda _: 8)
+    monkeypatch.setattr("limner.engine.sampling.throughput.measure", lambda _: 8)
 
 
 def run(*words: str) -> Result:

@@ -7,7 +7,7 @@ import pytest
 from limner.domain import attention, editing, prompt
 from limner.domain.limits import check_prompts
 from limner.errors import InvalidInput
-from limner.web.fields import _DECIMAL, Number
+from limner.web.reading.fields import _DECIMAL, Number
 
 
 def test_alternations_that_never_repeat_are_not_all_weighed(

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from limner import imaging
 from limner.cli import serving
 from limner.domain.model import ModelInfo
-from limner.engine.fake import FAKE_MODEL, FakeEngine
+from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database

@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 from limner.cli import main, serving
-from limner.engine.fake import FakeEngine
+from limner.engine.batching.fake import FakeEngine
 from limner.settings import Settings
 
 FAIL_STEP = "--fail-step"

@@ -20,7 +20,7 @@ from tests.e2e.servers import free_port
 FAKE = [sys.executable, "-m", "tests.e2e.fake_server"]
 UNLOADABLE = """
 from limner.cli import main, serving
-from limner.engine.loop import ThreadEngine
+from limner.engine.batching.loop import ThreadEngine
 from limner.errors import CheckpointError
 
 def load(say):

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from limner.domain.licences import RAIL_M
-from limner.engine.fake import FAKE_MODEL
+from limner.engine.batching.fake import FAKE_MODEL
 from tests.e2e.browser import Visitor, playground
 
 pytestmark = pytest.mark.slow

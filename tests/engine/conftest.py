@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from limner.engine import weights
-from limner.engine.loop import ThreadEngine
-from limner.engine.runner import Runner
-from limner.engine.weights import Checkpoint
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.checkpoints import weights
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling.runner import Runner
 from tests.waiting import wait_until
 
 

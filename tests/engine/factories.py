@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from limner.domain.params import Generation
-from limner.engine.request import Drawn, Event, Failed, Image, Request
+from limner.engine.batching.request import Drawn, Event, Failed, Image, Request
 
 _ids = itertools.count()
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from limner.usecases import vocabulary
-from limner.usecases.vocabulary import of_model, unlearned
+from limner.usecases.prompting import vocabulary
+from limner.usecases.prompting.vocabulary import of_model, unlearned
 from training import scene, words
 from training.captions import caption
 from training.vocabulary import FILE, known

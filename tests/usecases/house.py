@@ -4,14 +4,14 @@ import asyncio
 from contextlib import asynccontextmanager
 
 from limner.domain.params import Generation
-from limner.engine.fake import FakeEngine
+from limner.engine.batching.fake import FakeEngine
 from limner.errors import EngineFault
 from limner.settings import Settings
 from limner.store import audit, jobs, leases, ledger
 from limner.store.images import PictureFiles
-from limner.usecases import books
-from limner.usecases.generate import Generate, Order
-from limner.usecases.queue import Queue
+from limner.usecases.drawing import settlement
+from limner.usecases.drawing.generate import Generate, Order
+from limner.usecases.queueing.queue import Queue
 from tests.waiting import LONG_S
 
 SMALL = {"width": 64, "height": 64, "steps": 2, "scheduler": "Euler", "guidance": 2.0}
@@ -92,7 +92,7 @@ async def queue_emptied(database):
     with database.begin() as conn:
         lease = leases.open(conn)
         while (job := jobs.claim(conn, lease)) is not None:
-            books.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
+            settlement.abandon(conn, job.id, "CANCELLED", EngineFault("only claimed"))
 
 
 def files(folder):

@@ -11,14 +11,14 @@ import json
 import sys
 from pathlib import Path
 
-from limner.engine.fake import FakeEngine
+from limner.engine.batching.fake import FakeEngine
 from limner.errors import LimnerError
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
 from limner.store.images import PictureFiles
-from limner.usecases.generate import Generate
-from limner.usecases.queue import Queue
+from limner.usecases.drawing.generate import Generate
+from limner.usecases.queueing.queue import Queue
 from tests.usecases.house import order
 
 LEASE_S = 10.0

@@ -11,9 +11,9 @@ from limner import imaging
 from limner.domain import pricing
 from limner.domain.params import Generation
 from limner.domain.receipt import parameters_text, receipt
-from limner.engine.client import EngineStatus
-from limner.engine.fake import FAKE_MODEL, fake_pixels
-from limner.engine.request import Facts
+from limner.engine.batching.client import EngineStatus
+from limner.engine.batching.fake import FAKE_MODEL, fake_pixels
+from limner.engine.batching.request import Facts
 from limner.errors import (
     Gone,
     IdempotencyMismatch,
@@ -27,8 +27,8 @@ from limner.store.keys import Key
 from limner.store.ledger import Balance
 from limner.store.usage import House, Usage
 from limner.usecases.accounts import Standing
-from limner.usecases.orders import Order, Outcome, StoredPicture
-from limner.usecases.queue import Status
+from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
+from limner.usecases.queueing.queue import Status
 from limner.web.services import Services
 
 KEY = "SG_" + "0123456789abcdef" * 2

@@ -19,13 +19,13 @@ from decimal import Decimal
 import httpx
 from sqlalchemy import select
 
-from limner.engine.fake import FakeRunner
+from limner.engine.batching.fake import FakeRunner
 from limner.errors import DatabaseUnavailable, NotFinite
 from limner.store import keys
 from limner.store.images import PictureFiles
 from limner.store.schema import pictures, requests
-from limner.usecases import keeper
-from limner.usecases.threads import Threads
+from limner.usecases.drawing import lease
+from limner.usecases.drawing.threads import Threads
 from tests.web.served import serve
 
 MICRO, GRANTED, WAIT_S = 1_000_000, 1, 60
@@ -55,7 +55,7 @@ class Faults:
     def planted(self):
         """In every server of this process."""
         saved = Threads.write, PictureFiles.write, FakeRunner.step, FakeRunner.decode
-        saved_unseen, keeper.UNSEEN_S = keeper.UNSEEN_S, 2.0
+        saved_unseen, lease.UNSEEN_S = lease.UNSEEN_S, 2.0
         Threads.write = self._database(saved[0])
         PictureFiles.write = self._before(saved[1], "file", OSError("planted: no space left"))
         FakeRunner.step = self._before(saved[2], "step", RuntimeError("planted"))
@@ -64,7 +64,7 @@ class Faults:
             yield self
         finally:
             Threads.write, PictureFiles.write, FakeRunner.step, FakeRunner.decode = saved
-            keeper.UNSEEN_S = saved_unseen
+            lease.UNSEEN_S = saved_unseen
 
     def _before(self, work, kind, error):
         @functools.wraps(work)

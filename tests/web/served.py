@@ -11,11 +11,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from limner.cli.serving import Server, make_app
-from limner.engine.fake import FakeEngine
+from limner.engine.batching.fake import FakeEngine
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
-from limner.web.connections import Connection
+from limner.web.access.connections import Connection
 from tests.waiting import LONG_S, wait_until
 
 CREDITS = 10

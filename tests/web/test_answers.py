@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from limner import errors
 from limner.web import answers
-from limner.web.limits import PerMinute
+from limner.web.access.limits import PerMinute
 
 
 def all_errors(base=errors.LimnerError):

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from limner import imaging
-from limner.engine.fake import FAKE_MODEL, FakeEngine, fake_pixels
+from limner.engine.batching.fake import FAKE_MODEL, FakeEngine, fake_pixels
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
 from limner.store.images import PictureFiles
 from limner.usecases.accounts import Accounts
-from limner.usecases.gallery import Gallery
-from limner.usecases.generate import Generate
-from limner.usecases.office import Office
-from limner.usecases.queue import Queue
-from limner.usecases.replay import Replay
+from limner.usecases.administration import Office
+from limner.usecases.drawing.generate import Generate
+from limner.usecases.pictures.gallery import Gallery
+from limner.usecases.pictures.replay import Replay
+from limner.usecases.queueing.queue import Queue
 from limner.web.app import create_app
 from limner.web.services import Services
 from tests.waiting import LONG_S, HeldEngine, until

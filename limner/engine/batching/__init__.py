@@ -1,0 +1,1 @@
+"""Which images share the next forward pass, and the seam to the engine's callers; no torch."""

@@ -1,0 +1,99 @@
+"""The seams of the engine: what callers see of it, and what its loop sees of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from limner.domain.model import ModelInfo
+from limner.engine.batching.request import Facts, Image, Pixels, Request
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache holds, and how often it had what was asked for."""
+
+    bytes: int
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """Running totals since the start; seconds are wall clock on the engine's thread."""
+
+    steps: int = 0
+    rows: int = 0
+    images: int = 0
+    unet_s: float = 0.0
+    vae_s: float = 0.0
+    busy_s: float = 0.0
+    caches: Mapping[str, CacheStats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """What the engine is doing; ``message`` says in words what it loads or why it failed."""
+
+    ready: bool
+    message: str = ""
+    model: ModelInfo | None = None
+    waiting: int = 0
+    running: int = 0
+    stats: EngineStats = field(default_factory=EngineStats)
+
+
+class EngineClient(Protocol):
+    """Draws requests. Implementations: ``loop.ThreadEngine``, ``fake.FakeEngine``."""
+
+    def submit(self, request: Request) -> None:
+        """Take a request; its events reach ``request.sink`` from another thread.
+
+        Every image ends in exactly one ``Drawn`` or ``Failed``. Raises ``InvalidInput`` for what
+        this model cannot draw, ``QueueFull``, and ``ModelLoading`` while there is no model.
+        """
+
+    def abort(self, request_id: str) -> None:
+        """Stop a request before its next step; its open images end in ``Failed(Aborted)``."""
+
+    def status(self) -> EngineStatus:
+        """A snapshot, at no cost to the engine."""
+
+    def close(self, drain_s: float = 0.0) -> None:
+        """Take no more, let what runs finish for ``drain_s`` seconds, then abort the rest."""
+
+
+class Runner(Protocol):
+    """The model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn."""
+
+    model: ModelInfo
+    max_rows: int
+    native_area: int
+    max_bytes: int
+    unet_s: float
+    vae_s: float
+
+    def plan(self, request: Request) -> list[Image]:
+        """Cheap: the request's images with key, rows, evaluations and bytes; may refuse."""
+
+    def prepare(self, image: Image) -> None:
+        """Everything an image needs before its first evaluation."""
+
+    def step(self, images: list[Image]) -> None:
+        """One evaluation of each image, in one forward pass."""
+
+    def preview(self, image: Image) -> Pixels:
+        """The denoised estimate as a small RGB picture, uint8 (h, w, 3)."""
+
+    def step_of(self, image: Image) -> int:
+        """The user's step (from 1) that the last evaluation belonged to."""
+
+    def decode(self, image: Image) -> Pixels:
+        """The finished picture, uint8 (height, width, 3); raises ``NotFinite``."""
+
+    def caches(self) -> Mapping[str, CacheStats]:
+        """How the caches do; from any thread."""
+
+    def facts(self, image: Image) -> Facts:
+        """What the receipt says about how the image was computed."""

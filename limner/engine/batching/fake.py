@@ -1,0 +1,133 @@
+"""An engine without a model: the same protocol, pictures made of arithmetic.
+
+For every test above the engine, for load tests, and for a page under development. A picture's
+pixels depend on its prompt and seed alone, so a mix-up of requests shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from limner.domain.model import ModelInfo
+from limner.domain.schedulers import evaluations
+from limner.engine.batching.client import CacheStats
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Facts, Image, Pixels, Request
+from limner.errors import NotFinite
+
+FAKE_MODEL = ModelInfo(
+    name="fake",
+    kind="fake",
+    path="",
+    sha256="0" * 64,
+    vae="",
+    vae_sha256=None,
+    dtype="none",
+    device="none",
+    parameters={},
+    licence="apache-2.0",
+    licence_needs_acceptance=False,
+    attribution=(),
+    source="",
+    conversions=(),
+)
+
+
+class FakeRunner:
+    """``client.Runner`` without tensors. ``step_s`` is how long each step takes.
+
+    A prompt with ``!fault`` fails in the middle; one with ``!black`` decodes to not-a-number.
+    """
+
+    def __init__(self, *, step_s: float = 0.0, model: ModelInfo = FAKE_MODEL, max_rows: int = 32):
+        self.step_s = step_s
+        self.model = model
+        self.max_rows = max_rows
+        self.native_area = 64 * 64
+        self.max_bytes = 1 << 30
+        self.unet_s = 0.0
+        self.vae_s = 0.0
+        self.batches: list[int] = []
+
+    def plan(self, request: Request) -> list[Image]:
+        g = request.generation
+        rows = 1 if g.guidance == 1 else 2
+        key = (g.height // 8, g.width // 8, 1)
+        strength = None if g.source is None else g.source.strength
+        count = max(1, evaluations(g.scheduler, g.steps, strength))
+        return [Image(request, i, rows, 1024, key, 0, count) for i in range(g.samples)]
+
+    def prepare(self, image: Image) -> None:
+        image.state = True
+
+    def step(self, images: list[Image]) -> None:
+        time.sleep(self.step_s)
+        self.unet_s += self.step_s
+        self.batches.append(len(images))
+        if any("!fault" in i.request.generation.prompt and i.evaluation >= 2 for i in images):
+            raise RuntimeError("a planted fault")
+        for image in images:
+            image.evaluation += 1
+
+    def preview(self, image: Image) -> Pixels:
+        return self.decode(image)[::32, ::32]
+
+    def step_of(self, image: Image) -> int:
+        g = image.request.generation
+        return min(g.steps, -(-image.evaluation * g.steps // image.evaluations))
+
+    def decode(self, image: Image) -> Pixels:
+        g = image.request.generation
+        if "!black" in g.prompt:
+            raise NotFinite("A planted picture that is not finite.")
+        return fake_pixels(g.prompt, image.seed, g.width, g.height)
+
+    def caches(self) -> Mapping[str, CacheStats]:
+        return {}
+
+    def facts(self, image: Image) -> Facts:
+        return Facts(image.seed, image.evaluations, image.rows, "none", "shared")
+
+
+def fake_pixels(prompt: str, seed: int, width: int, height: int) -> Pixels:
+    """RGB uint8 (height, width, 3): a gradient tinted by a hash of prompt and seed."""
+    digest = hashlib.sha256(f"{seed}|{prompt}".encode("utf-8", "replace")).digest()
+    tint = np.frombuffer(digest[:3], np.uint8)
+    ramp = np.linspace(0, 96, height, dtype=np.uint8)[:, None, None]
+    return np.broadcast_to(ramp + tint // 2, (height, width, 3)).copy()
+
+
+class FakeEngine(ThreadEngine):
+    """The real loop and scheduler over ``FakeRunner``; ``hold`` keeps it loading until set."""
+
+    def __init__(
+        self,
+        *,
+        step_s: float = 0.0,
+        model: ModelInfo = FAKE_MODEL,
+        max_rows: int = 32,
+        max_queue: int = 256,
+        hold: threading.Event | None = None,
+    ) -> None:
+        self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
+
+        def load(_say: object) -> FakeRunner:
+            if hold is not None:
+                hold.wait()
+            return self.fake
+
+        super().__init__(load, max_queue=max_queue)
+
+    def wait_ready(self, timeout_s: float = 60.0) -> FakeEngine:
+        """Block until the engine takes requests; returns itself."""
+        deadline = time.monotonic() + timeout_s
+        while not self.status().ready:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the fake engine did not become ready")
+            time.sleep(0.001)
+        return self

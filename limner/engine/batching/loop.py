@@ -1,0 +1,263 @@
+"""The engine: one thread that alternates between deciding (scheduler) and computing (runner).
+
+A step is: read the inbox (aborts and arrivals), admit, schedule, run, hand out what finished.
+Nothing else touches the state of an image; callers speak to the thread only through its inbox,
+and preparation (tracing samplers, encoding prompts, drawing noise) happens on a second thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from limner import errors
+from limner.engine.batching.admission import expect_fits
+from limner.engine.batching.client import EngineStats, EngineStatus, Runner
+from limner.engine.batching.faults import TRIES, expect_working, run
+from limner.engine.batching.preparing import Preparer
+from limner.engine.batching.request import Drawn, Event, Failed, Image, Progress, Request, Started
+from limner.engine.batching.scheduler import Scheduler
+from limner.errors import Aborted, EngineBroken, EngineFault, LimnerError
+
+log = logging.getLogger(__name__)
+
+
+class ThreadEngine:
+    """``EngineClient`` over a runner in this process.
+
+    ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
+    doing; until it returns every submit is answered with ``ModelLoading``. ``failure`` holds what
+    ended the engine: an error of loading, or ``EngineBroken``. At most ``max_queue`` images are
+    known at once; those in flight stay under ``max_bytes`` (None: what the runner finds free).
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Callable[[str], None]], Runner],
+        *,
+        max_queue: int = 256,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._load = load
+        self._max_queue = max_queue
+        self._max_bytes = max_bytes
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._open_images = 0
+        self._closing = False
+        self._stopped = False
+        self._message = "the model has not begun to load"
+        self.failure: Exception | None = None
+        self._steps = self._rows = self._images = 0
+        self._busy_s = 0.0
+        self._loaded = False
+        self._runner: Runner  # both are set before _loaded is
+        self._scheduler: Scheduler
+        self._preparer = Preparer(
+            prepare=lambda image: self._runner.prepare(image),
+            done=lambda *outcome: self._inbox.put(lambda: self._prepared(*outcome)),
+        )
+        self._thread = threading.Thread(target=self._main, name="limner-engine", daemon=True)
+        self._thread.start()
+
+    # What callers use, from any thread.
+
+    def submit(self, request: Request) -> None:
+        if not self._loaded:
+            raise errors.ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
+        images = self._runner.plan(request)
+        limit = self._max_bytes or self._runner.max_bytes
+        expect_fits(images, limit)
+        with self._lock:
+            if self.failure is not None:
+                raise self.failure
+            if self._closing:
+                raise errors.Unavailable("The server is shutting down.", retry_after_s=30)
+            if self._open_images + len(images) > self._max_queue:
+                full = f"The queue is full: {self._open_images} of {self._max_queue} pictures."
+                raise errors.QueueFull(full, retry_after_s=5)
+            self._open_images += len(images)
+            # Under the lock, so that none comes behind the message that stops the loop.
+            self._inbox.put(lambda: self._arrive(images))
+
+    def abort(self, request_id: str) -> None:
+        self._inbox.put(lambda: self._drop(request_id, Aborted("The request was cancelled.")))
+
+    def status(self) -> EngineStatus:
+        if not self._loaded:
+            return EngineStatus(ready=False, message=self._message)
+        runner, running = self._runner, self._scheduler.in_flight
+        counts, seconds = (self._steps, self._rows, self._images), (runner.unet_s, runner.vae_s)
+        stats = EngineStats(*counts, *seconds, self._busy_s, runner.caches())
+        waiting = max(0, self._open_images - running)
+        ready = not self._closing and self.failure is None
+        return EngineStatus(ready, self._message, runner.model, waiting, running, stats)
+
+    def close(self, drain_s: float = 0.0) -> None:
+        with self._lock:
+            self._closing = True
+        deadline = time.monotonic() + drain_s
+        while self._open_images and self._thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._inbox.put(self._stop)
+        self._thread.join(timeout=30)
+        self._preparer.close()
+
+    # The engine's thread.
+
+    def _main(self) -> None:
+        try:
+            runner = self._load(self._say)
+        except Exception as error:
+            self._message = str(error) if isinstance(error, LimnerError) else repr(error)
+            self.failure = error
+            # An error of ours is its sentence; only a fault needs to show where it came from.
+            log.error("the model could not be loaded", exc_info=not isinstance(error, LimnerError))
+            return
+        self._scheduler = Scheduler(
+            max_rows=runner.max_rows,
+            native_area=runner.native_area,
+            max_bytes=self._max_bytes or runner.max_bytes,
+        )
+        self._runner, self._loaded = runner, True
+        self._preparer.start()
+        self._say("ready")
+        faults = 0
+        while not self._stopped:
+            try:
+                worked = self.step()
+                faults = 0 if worked else faults
+                self._read_inbox(wait=not worked)
+            except EngineBroken as error:
+                self._give_up(error)
+            except Exception:
+                # Nobody else would tell those who wait; what comes later finds a clean table.
+                log.exception("the engine's loop failed; its images are lost")
+                faults += 1
+                if faults >= TRIES:
+                    self._give_up(EngineBroken())
+                self._drop_all(EngineFault("Drawing failed inside the engine."))
+
+    def _give_up(self, error: EngineBroken) -> None:
+        """Take no more, and hand back what is here: another process may draw it."""
+        log.critical("the engine is broken; its images go back", exc_info=error)
+        with self._lock:
+            self.failure, self._message = error, str(error)
+        self._drop_all(error)
+        self._read_inbox(wait=False)  # those that came meanwhile
+        self._drop_all(error)
+        self._stopped = True
+
+    def step(self) -> bool:
+        """Admit, schedule and run once; False when there was nothing to run."""
+        began = time.perf_counter()
+        self._preparer.add(self._scheduler.admit())
+        batch = self._scheduler.schedule()
+        if not batch:
+            return False
+        for image in batch:
+            if image.evaluation == 0:
+                self._tell(image, Started(image.index))
+        for image in self._run(batch):
+            self._hand_out(image)
+        self._busy_s += time.perf_counter() - began
+        return True
+
+    def _run(self, batch: list[Image]) -> list[Image]:
+        """Run a step: the images that came through; the others are failed."""
+        came, failed = run(self._runner, batch)
+        for image, error in failed:
+            self._fail(image, error)
+        self._steps += bool(came)
+        self._rows += sum(image.rows for image in came)
+        return came
+
+    def _hand_out(self, image: Image) -> None:
+        try:
+            self._report(image)
+            if not image.finished:
+                return
+            pixels = self._runner.decode(image)
+            event = Drawn(image.index, pixels, self._runner.facts(image))
+        except Exception as error:
+            self._judge(image, error)
+            return
+        self._scheduler.remove(image)
+        self._images += 1
+        self._end(image, event)
+
+    def _judge(self, image: Image, error: Exception) -> None:
+        """Fail an image, unless it is the engine that failed: that raises ``EngineBroken``."""
+        if not isinstance(error, LimnerError):
+            expect_working(self._runner, error)
+        self._fail(image, error)
+
+    def _report(self, image: Image) -> None:
+        watched = image.request.watched.is_set() and not image.finished
+        preview = self._runner.preview(image) if watched else None
+        step = self._runner.step_of(image)
+        self._tell(image, Progress(image.index, step, image.evaluation, image.evaluations, preview))
+
+    def _fail(self, image: Image, error: Exception) -> None:
+        if not isinstance(error, LimnerError):
+            log.error("image %d of %s failed", image.index, image.request.id, exc_info=error)
+            error = EngineFault("Drawing failed inside the engine.")
+        self._scheduler.remove(image)
+        self._end(image, Failed(image.index, error))
+
+    def _end(self, image: Image, event: Drawn | Failed) -> None:
+        image.state = None
+        with self._lock:
+            self._open_images -= 1
+        self._tell(image, event)
+
+    def _tell(self, image: Image, event: Event) -> None:
+        """A sink that fails is its caller's trouble, not the other callers'."""
+        try:
+            image.request.sink(event)
+        except Exception:
+            log.exception("nobody took %s of %s", type(event).__name__, image.request.id)
+
+    # The inbox: messages are functions run between steps.
+
+    def _read_inbox(self, *, wait: bool) -> None:
+        try:
+            message = self._inbox.get(block=wait)
+            while True:
+                message()
+                message = self._inbox.get_nowait()
+        except Empty:
+            return
+
+    def _arrive(self, images: list[Image]) -> None:
+        for image in images:
+            self._scheduler.add(image)
+
+    def _prepared(self, image: Image, error: Exception | None) -> None:
+        if image not in self._scheduler.all():
+            image.state = None  # aborted while it was being prepared
+        elif error is not None:
+            self._judge(image, error)
+        else:
+            self._scheduler.start(image)
+
+    def _drop(self, request_id: str, error: LimnerError) -> None:
+        dropped = self._scheduler.drop(request_id)
+        self._preparer.drop(dropped)
+        for image in dropped:
+            self._end(image, Failed(image.index, error))
+
+    def _drop_all(self, error: LimnerError) -> None:
+        for request_id in {image.request.id for image in self._scheduler.all()}:
+            self._drop(request_id, error)
+
+    def _stop(self) -> None:
+        self._drop_all(Aborted("The request was cancelled."))
+        self._stopped = True
+
+    def _say(self, message: str) -> None:
+        self._message = message
+        log.info("%s", message)

@@ -1,0 +1,91 @@
+"""The thread that prepares images: traces samplers, encodes prompts and sources, draws noise.
+
+The next is the oldest image of the owner on whom the fewest seconds were spent, so that a flood
+waits behind its own. What was dropped meanwhile is never begun; seconds already spent on it
+still count. A newcomer, and one who comes back, starts at the least of those whose turn it was.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from limner.engine.batching.request import Image
+
+Told = Callable[[Image, Exception | None], None]
+
+
+class Preparer:
+    """Calls ``prepare(image)``, then ``done(image, error)``, one image after another."""
+
+    def __init__(self, prepare: Callable[[Image], None], done: Told) -> None:
+        self._prepare = prepare
+        self._done = done
+        self._waiting: list[Image] = []
+        self._spent: dict[str, float] = {}
+        self._now = 0.0  # what was spent on the owner whose turn it was last
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to prepare, on a thread of its own."""
+        threading.Thread(target=self._main, name="limner-prepare", daemon=True).start()
+
+    def add(self, images: Iterable[Image]) -> None:
+        """Prepare these as well."""
+        with self._changed:
+            for image in images:
+                owner = image.request.owner
+                self._spent[owner] = max(self._spent.get(owner, 0.0), self._now)
+                self._waiting.append(image)
+            self._changed.notify()
+
+    def drop(self, images: Iterable[Image]) -> None:
+        """Forget those of these that have not begun."""
+        gone = set(images)
+        with self._changed:
+            self._waiting = [image for image in self._waiting if image not in gone]
+
+    def close(self) -> None:
+        """Begin no other; the thread ends after what it is at."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def next(self) -> Image | None:
+        """Take the image whose turn it is; None when there is none."""
+        with self._changed:
+            if not self._waiting:
+                return None
+            image = min(self._waiting, key=lambda image: self._spent[image.request.owner])
+            self._waiting.remove(image)
+            self._now = max(self._now, self._spent[image.request.owner])
+            # Whoever is not ahead may be forgotten: coming back costs and gains nothing.
+            present = {image.request.owner for image in (image, *self._waiting)}
+            self._spent = {o: s for o, s in self._spent.items() if o in present or s > self._now}
+            return image
+
+    def run(self, image: Image) -> None:
+        """Prepare one, and charge its owner with the time."""
+        began, failure = time.perf_counter(), None
+        try:
+            self._prepare(image)
+        except Exception as error:
+            failure = error
+        with self._changed:
+            owner, seconds = image.request.owner, time.perf_counter() - began
+            self._spent[owner] = self._spent.get(owner, self._now) + seconds
+        self._done(image, failure)
+
+    def _main(self) -> None:
+        while self._wait():
+            image = self.next()
+            if image is not None:
+                self.run(image)
+
+    def _wait(self) -> bool:
+        """Block until there is something to prepare; False at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting) or self._closed)
+            return not self._closed

@@ -1,0 +1,172 @@
+"""The batching scheduler: which images share the next forward pass.
+
+It holds no tensors and runs no model. Its rules, in this order:
+
+1. *Turns by service.* Each owner (API key) has a counter of the UNet work it received. The image
+   of the least-served owner leads; its latent size and context bucket are those of the step, so
+   sizes take turns without anyone planning them.
+2. *Finish what has begun, among equals.* Where pictures fill a step each, turns would only make
+   everybody last. There the one begun first leads, until its owner is a ``TURN`` ahead.
+3. *Mates by service.* Places beside the lead go, one by one, to the least-served owner with an
+   image of the same key. An owner who would get further ahead of the lead than one of the lead's
+   own evaluations costs is left out, so that a flood cannot slow a single picture by filling the
+   batch around it; and so is one whose oldest image, of another key, was long passed over.
+4. *Memory.* The image of the owner with the fewest rows in flight enters next; while it does not
+   fit, nobody passes it.
+
+This is start-time fair queueing (Goyal, Vin and Cheng, 1996) over UNet rows: who begins or comes
+back starts at the least service of those who run, so that nobody saves up a claim by being away
+and nobody loses a debt. ADR 0001 has the bound that follows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+
+from limner.engine.batching.admission import Admission
+from limner.engine.batching.request import Image
+from limner.engine.batching.seniority import Seniority
+
+TURN = 64
+"""Full steps of work by which an owner may get ahead to finish a picture that fills a step."""
+
+
+class Scheduler:
+    """Images waiting, in preparation and running.
+
+    ``max_rows`` UNet rows run together at ``native_area`` latent pixels, proportionally fewer
+    at larger sizes and always at least one image; ``max_bytes`` bounds what is in flight.
+    """
+
+    def __init__(self, *, max_rows: int, native_area: int, max_bytes: int) -> None:
+        self.max_rows = max_rows
+        self.native_area = native_area
+        self.turn = TURN * max_rows * native_area
+        self._admission = Admission(max_bytes=max_bytes, max_rows=2 * max_rows)
+        self._preparing: list[Image] = []
+        self._running: list[Image] = []  # in the order in which they began to take part
+        self._service: dict[str, int] = {}
+        self._now = 0  # the least service of those who ran; it only grows
+        self._seniority = Seniority()
+
+    @property
+    def waiting(self) -> int:
+        """Images that have not entered yet."""
+        return len(self._admission)
+
+    @property
+    def bytes(self) -> int:
+        """What those in flight take in memory."""
+        return self._admission.bytes
+
+    @property
+    def in_flight(self) -> int:
+        """Images in preparation or running."""
+        return len(self._preparing) + len(self._running)
+
+    def add(self, image: Image) -> None:
+        """Put an image at the end of its owner's line."""
+        self._service.setdefault(image.request.owner, self._now)
+        self._admission.add(image)
+
+    def admit(self) -> list[Image]:
+        """Let in what memory allows, least-served owner first; each must now be prepared."""
+        rows: Counter[str] = Counter()
+        for image in (*self._preparing, *self._running):
+            rows[image.request.owner] += image.rows
+        admitted = []
+        while (following := self._admission.next(rows, self._service)) is not None:
+            rows[following.request.owner] += following.rows
+            admitted.append(following)
+        self._preparing += admitted
+        return admitted
+
+    def start(self, image: Image) -> None:
+        """A prepared image takes part from the next step on."""
+        self._preparing.remove(image)
+        self._running.append(image)
+        owner = image.request.owner
+        self._service[owner] = max(self._service[owner], self._now)
+
+    def schedule(self) -> list[Image]:
+        """The images of the next forward pass: one key, the lead first; empty when idle."""
+        if not self._running:
+            return []
+        self._now = min(self._service[image.request.owner] for image in self._running)
+        lead = self._lead()
+        batch: list[Image] = []
+        rows = 0
+        for image in self._mates(lead):
+            if batch and rows + image.rows > self._rows_at(lead.key):
+                break
+            batch.append(image)
+            rows += image.rows
+        for image in batch:
+            self._service[image.request.owner] += image.cost
+        self._seniority.count(self._running, batch)
+        return batch
+
+    def remove(self, image: Image) -> None:
+        """Forget an image in flight (finished, failed or dropped)."""
+        (self._running if image in self._running else self._preparing).remove(image)
+        self._admission.leave(image)
+        self._forget_owners()
+
+    def drop(self, request_id: str) -> list[Image]:
+        """Remove every image of a request that has not finished, and return them."""
+        dropped = [i for i in (*self._preparing, *self._running) if i.request.id == request_id]
+        for image in dropped:
+            self.remove(image)
+        dropped += self._admission.drop(request_id)
+        self._forget_owners()
+        return dropped
+
+    def all(self) -> list[Image]:
+        """Every image known, in no particular order."""
+        return [*self._running, *self._preparing, *self._admission.images()]
+
+    def _lead(self) -> Image:
+        lead = min(self._running, key=lambda image: self._service[image.request.owner])
+        if not self._fills(lead):
+            return lead
+        equal = self._service[lead.request.owner] + self.turn
+        for image in self._running:
+            begun = image.evaluation and self._fills(image)
+            if begun and self._service[image.request.owner] <= equal:
+                return image
+        return lead
+
+    def _mates(self, lead: Image) -> Iterator[Image]:
+        """The lead, then images of its key by least service, none too far ahead of the lead."""
+        service = dict(self._service)
+        lines: dict[str, deque[Image]] = {}
+        held_back = self._seniority.held_back(self._running, lead.key)
+        for image in self._running:
+            owner = image.request.owner
+            if image.key == lead.key and image is not lead and owner not in held_back:
+                lines.setdefault(owner, deque()).append(image)
+        service[lead.request.owner] += lead.cost
+        yield lead
+        while lines:
+            owner = min(lines, key=lambda name: service[name])
+            if service[owner] > service[lead.request.owner] + lead.cost:
+                return
+            image = lines[owner].popleft()
+            if not lines[owner]:
+                del lines[owner]
+            service[owner] += image.cost
+            yield image
+
+    def _rows_at(self, key: tuple[int, int, int]) -> int:
+        height, width, _ = key
+        return max(1, self.max_rows * self.native_area // max(1, height * width))
+
+    def _fills(self, image: Image) -> bool:
+        return image.rows >= self._rows_at(image.key)
+
+    def _forget_owners(self) -> None:
+        """Keep the counters of those who are here, and of those who left ahead of the others."""
+        here = {image.request.owner for image in self.all()}
+        self._service = {o: s for o, s in self._service.items() if o in here or s > self._now}
+        self._seniority.forget_absent(self._running)

@@ -1,0 +1,1 @@
+"""The files of models: what a file is, whether it fits, loading and importing it."""

@@ -1,0 +1,37 @@
+"""What speaks against an import and is known before PyTorch is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limner.engine.checkpoints.inspection import looks_pickled, read_header
+from limner.errors import CheckpointError
+
+PRECISIONS = ("keep", "float16")
+
+
+def check(source: Path, models: Path, name: str | None, precision: str) -> Path:
+    """The new folder in ``models``. Raises CheckpointError where nothing could be imported."""
+    target = models / _name(name or source.stem)
+    if target.exists():
+        raise taken(target)
+    if precision not in PRECISIONS:
+        raise CheckpointError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}.")
+    if not source.is_file():
+        raise CheckpointError(f"{source} is not a file.")
+    if not looks_pickled(source):
+        if source.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
+            raise CheckpointError(f"{source.name} is not a PyTorch checkpoint.")
+        read_header(source)
+    return target
+
+
+def taken(target: Path) -> CheckpointError:
+    """For a name that another import has."""
+    return CheckpointError(f"{target} exists already; choose another name with --name.")
+
+
+def _name(name: str) -> str:
+    if not name or name.startswith(".") or any(c in name for c in '/\\:*?"<>|\0'):
+        raise CheckpointError(f"{name!r} cannot be the name of a folder.")
+    return name

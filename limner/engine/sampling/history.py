@@ -1,0 +1,155 @@
+"""What one image has seen, and the weights that turn it into the UNet's next input.
+
+``H`` keeps the source latent, the noise and every model output; ``C`` is the sampler as a matrix
+(``samplers.Trace``). All a step needs of an image is ``C[k] · H``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limner.domain import schedulers
+from limner.domain.params import BRANCHES_MAX, Generation
+from limner.engine.batching.request import Image, Request
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling import latents, samplers
+from limner.engine.sampling.batch import Batch, context_of
+from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.guidance import Guidance, count_tokens, encode_guidance
+from limner.engine.sampling.noise import NoiseStream, initial_noise
+from limner.engine.sampling.samplers import SOURCES, Trace
+
+
+@dataclass(eq=False)
+class History:
+    """One image's tensors. L is the length of a flattened latent, B the trace's columns.
+
+    ``C`` (K+1, B) float32: rows of the trace, the last one gives the finished latent.
+    ``H`` (B, L) float32: source, noise, then one row per evaluation. ``t`` (K,) float32.
+    ``kept`` (K+1, L) float32 or None and ``mask`` (L,) bool: what inpainting puts back.
+    """
+
+    trace: Trace
+    guidance: Guidance
+    C: Tensor
+    H: Tensor
+    t: Tensor
+    mask: Tensor | None = None
+    kept: Tensor | None = None
+
+    def at(self, k: int) -> Tensor:
+        """The UNet's input at evaluation k, or after the last one the finished latent: (L,)."""
+        seen = self.trace.eps_column(k)
+        y = self.C[k, :seen] @ self.H[:seen]
+        if self.mask is not None and self.kept is not None:
+            y = torch.where(self.mask, y, self.kept[k])
+        return y
+
+    def add(self, k: int, eps: Tensor) -> None:
+        """Remember the guided model output (L,) of evaluation k."""
+        self.H[self.trace.eps_column(k)] = eps
+
+    def denoised(self, k: int) -> Tensor:
+        """The estimate of the finished latent after evaluation k: (L,)."""
+        seen = self.trace.eps_column(k) + 1
+        return _tensor(self.trace.denoised[k, :seen], self.H.device) @ self.H[:seen]
+
+
+def start_of(g: Generation) -> tuple[samplers.Mode, float | None]:
+    """Where an image starts: from noise, or from a source at a strength."""
+    if g.source is None:
+        return "txt2img", None
+    return ("img2img" if g.source.mask_sha256 is None else "inpaint"), g.source.strength
+
+
+def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> History:
+    """Everything an image needs before its first evaluation, on the UNet's device.
+
+    Traces the sampler, encodes the prompts, encodes the source and draws all noise, each in the
+    order in which diffusers draws it.
+    """
+    g = image.request.generation
+    mode, strength = start_of(g)
+    betas = checkpoint.scheduler_betas
+    trace = samplers.trace(g.scheduler, g.steps, mode=mode, strength=strength, betas=betas)
+    guidance = encode_guidance(g, trace.steps, image.key[2], conditioner)
+    weight = next(checkpoint.unet.parameters())
+    shape = (checkpoint.latent_channels, *image.key[:2])
+    history = History(
+        trace,
+        guidance.to(weight.device, weight.dtype),
+        C=_tensor(np.vstack([trace.inputs, trace.final]), weight.device),
+        H=torch.zeros(trace.columns, int(np.prod(shape)), device=weight.device),
+        t=_tensor(trace.timesteps, weight.device),
+    )
+    _fill(history, image, checkpoint, shape)
+    return history
+
+
+def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner) -> int:
+    """Bytes that one image of ``request`` takes while it is in flight, by the shapes of ``begin``.
+
+    The request's pictures count in full for each of its images: they stay until the last is done.
+    """
+    g = request.generation
+    mode, strength = start_of(g)
+    count, columns = (
+        f(g.scheduler, g.steps, strength) for f in (schedulers.evaluations, schedulers.history)
+    )
+    latent = checkpoint.latent_channels * math.prod(latents.latent_size(g, checkpoint.vae_scale))
+    floats = columns * latent + (count + 1) * columns + count
+    masks = 0
+    if mode == "inpaint":
+        floats, masks = floats + (count + 1) * latent, latent
+    trace = 8 * ((2 * count + 1) * columns + 4 * count + 2)  # float64
+    weights = 4 * (BRANCHES_MAX + 1) * count
+    weight = next(checkpoint.unet.parameters())
+    width = checkpoint.text_encoder.config.hidden_size
+    contexts = count_tokens(g, conditioner) * width * weight.element_size()
+    size = (g.height, g.width)
+    pixels = sum(picture.nbytes for picture in request.pixels.values())
+    other = [picture for picture in request.pixels.values() if picture.shape[:2] != size]
+    fitted = math.prod(size) * sum(3 if picture.ndim == 3 else 1 for picture in other)
+    return 4 * floats + masks + trace + weights + contexts + pixels + fitted
+
+
+def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
+    """What the UNet reads at the images' evaluations, in ``dtype``."""
+    height, width, _ = images[0].key
+    conditions = [image.state.guidance.at(image.evaluation) for image in images]
+    owner = torch.tensor([i for i, c in enumerate(conditions) for _ in c.contexts])
+    y = torch.stack([image.state.at(image.evaluation) for image in images])
+    y = y.view(len(images), -1, height, width).to(dtype)
+    t = torch.stack([image.state.t[image.evaluation] for image in images])
+    contexts = [context for c in conditions for context in c.contexts]
+    return Batch(y[owner], t[owner], *context_of(contexts, conditions[0].tokens))
+
+
+def _fill(
+    history: History, image: Image, checkpoint: Checkpoint, shape: tuple[int, int, int]
+) -> None:
+    g, H = image.request.generation, history.H
+    stream = NoiseStream(g.noise_source, image.seed)
+    source = None
+    if g.source is not None:
+        source = latents.prepare_source(g, latents.fitted(image.request), checkpoint, stream)
+        H[0] = source.latent.flatten()
+    subseed = g.subseed_of(image.index)
+    start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)
+    H[1] = _tensor(start, H.device).flatten()
+    if source is not None and source.mask is not None:
+        stream.draw(shape)  # the masked image's posterior: drawn and unused with 4 channels
+        history.mask = source.mask.expand(shape).flatten()
+        history.kept = _tensor(history.trace.keep, H.device) @ H[:SOURCES]
+    for draw in range(history.trace.draws):
+        H[history.trace.noise_column(draw)] = _tensor(stream.draw(shape), H.device).flatten()
+
+
+def _tensor(values: object, device: torch.device) -> Tensor:
+    return torch.tensor(np.asarray(values), dtype=torch.float32, device=device)

@@ -1,0 +1,82 @@
+"""One UNet call of many rows; for a small model on a CPU, several narrow calls side by side.
+
+Threads that share every operator wait for each other at every operator; threads that own rows
+meet once a step. A small model gains a third from it (docs/log.md), a large one nothing. A GPU
+runs its rows in one piece.
+
+In lanes a row is computed alike, to the bit, whatever rows run beside it: each lane is one core,
+its products are row by row (``rowwise``), and it never has a single row, for which convolutions
+take another way. A lone pair of rows has two cores, each of which gets one row of every operator,
+and comes out the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limner.engine.sampling.batch import Batch
+from limner.engine.sampling.rowwise import make_rowwise
+
+SMALL = 100_000_000
+"""Parameters of the largest model that runs in lanes."""
+ROWS_PER_LANE_MIN = 2
+
+
+class Lanes:
+    """Calls ``unet``; give it to one thread at a time. A lane for each of torch's threads.
+
+    A small model on a CPU is made row-wise (``rowwise.make_rowwise``).
+    """
+
+    def __init__(self, unet: Any) -> None:
+        self._unet = unet
+        self._in_lanes = unet.device.type == "cpu" and unet.num_parameters() <= SMALL
+        if not self._in_lanes:
+            return
+        make_rowwise(unet)
+        cores = torch.get_num_threads()
+        self._lanes, self._lane_pool = cores, _pool(cores, cores=1)
+        self._pair_pool = _pool(1, cores=min(cores, 2))
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The UNet's output for the batch: (rows, C, h, w)."""
+        if not self._in_lanes:
+            return self._forward(batch)
+        if len(batch) <= ROWS_PER_LANE_MIN:
+            return self._pair_pool.submit(self._lane, batch).result()
+        lanes = min(self._lanes, -(-len(batch) // ROWS_PER_LANE_MIN))
+        return torch.cat(list(self._lane_pool.map(self._lane, batch.split(lanes))))
+
+    def _lane(self, batch: Batch) -> Tensor:
+        return self._forward(batch.padded(ROWS_PER_LANE_MIN))[: len(batch)]
+
+    @torch.inference_mode()
+    def _forward(self, batch: Batch) -> Tensor:
+        # Quicker for many rows, no slower for few; and rows are computed alike in one layout only.
+        y = batch.y.contiguous(memory_format=torch.channels_last)
+        made: Tensor = self._unet(
+            y, batch.t, encoder_hidden_states=batch.context, encoder_attention_mask=batch.mask
+        ).sample
+        return made
+
+
+def _pool(threads: int, cores: int) -> ThreadPoolExecutor:
+    """``threads`` running threads on each of which torch uses so many cores."""
+    before = torch.get_num_threads()
+    together = threading.Barrier(threads)
+
+    def begin() -> None:
+        torch.set_num_threads(cores)
+        # A thread takes over the process's number when it first asks; so ask before it changes.
+        torch.get_num_threads()
+
+    pool = ThreadPoolExecutor(threads, "limner-lane", initializer=begin)
+    list(pool.map(lambda _: together.wait(), range(threads)))
+    # Setting it on a thread also sets what threads born later begin with.
+    torch.set_num_threads(before)
+    return pool

@@ -1,0 +1,191 @@
+"""Between pixels and latents: the VAE's two directions, and what img2img and masks need.
+
+Pixels are RGB, uint8, (height, width, 3); a latent is (channels, height / scale, width / scale).
+Rounding, resizing and masks are those of diffusers' ``VaeImageProcessor``, so that pictures can
+be compared with its pipelines'.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from limner.domain.params import Generation, ResizeMode
+from limner.engine.batching.request import Pixels, Request
+from limner.engine.sampling.noise import Floats, NoiseStream
+from limner.errors import InvalidInput, NotFinite
+from limner.imaging.fitting import fit, fit_mask, fit_pixels
+
+if TYPE_CHECKING:
+    from limner.engine.checkpoints.weights import Checkpoint
+
+_fitted: WeakKeyDictionary[Request, Mapping[str, Pixels]] = WeakKeyDictionary()
+_MASK_EDGE = 128  # 0.5 of 255: masks are repainted from here up, as diffusers binarizes
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What img2img starts from: ``latent`` (C, h, w) float32 on the model's device; ``mask``
+    (h, w) bool, True where the picture is repainted, or None."""
+
+    latent: Tensor
+    mask: Tensor | None
+
+
+def decode(vae: Any, latent: Tensor, scaling: float) -> Pixels:
+    """RGB (H, W, 3) of one latent (C, h, w); ``scaling`` is the VAE's scaling factor.
+
+    A VAE in half precision that overflows is tried again in float32. Raises NotFinite when the
+    latent, or the picture even then, holds values that are not numbers.
+    """
+    if not torch.isfinite(latent).all():
+        raise NotFinite("The model's latent holds values that are not finite numbers.")
+    image = _decoded(vae, latent, scaling)
+    if not torch.isfinite(image).all() and vae.dtype != torch.float32:
+        image = _decoded(copy.deepcopy(vae).float(), latent, scaling)
+    if not torch.isfinite(image).all():
+        raise NotFinite("The VAE decoded the latent to values that are not finite numbers.")
+    unit = (image * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu()
+    return (unit.numpy() * 255).round().astype(np.uint8)
+
+
+@torch.inference_mode()
+def _decoded(vae: Any, latent: Tensor, scaling: float) -> Tensor:
+    batch = (latent / scaling)[None].to(vae.device, vae.dtype)
+    return vae.decode(batch).sample[0]
+
+
+def encode(vae: Any, pixels: Pixels, noise: Floats, scaling: float) -> Tensor:
+    """One sample of the posterior of RGB ``pixels``, scaled: (C, h, w) float32.
+
+    ``noise``: standard normal (C, h, w), from the image's own stream. Raises NotFinite as
+    ``decode`` does.
+    """
+    posterior = _posterior(vae, pixels)
+    if not torch.isfinite(posterior.parameters).all() and vae.dtype != torch.float32:
+        posterior = _posterior(copy.deepcopy(vae).float(), pixels)
+    if not torch.isfinite(posterior.parameters).all():
+        raise NotFinite("The VAE encoded the source to values that are not finite numbers.")
+    drawn = torch.from_numpy(noise)[None].to(posterior.mean)
+    return (scaling * (posterior.mean + posterior.std * drawn))[0].float()
+
+
+@torch.inference_mode()
+def _posterior(vae: Any, pixels: Pixels) -> Any:
+    """The VAE's diagonal normal over latents (Kingma and Welling 2014) for one picture."""
+    unit = torch.from_numpy(pixels.astype(np.float32) / 255.0)
+    batch = (2.0 * unit - 1.0).permute(2, 0, 1)[None]
+    return vae.encode(batch.to(vae.device, vae.dtype)).latent_dist
+
+
+def fitted(request: Request) -> Mapping[str, Pixels]:
+    """Source and mask at the size to draw, resized once: off the engine's thread, by ``begin``."""
+    if request not in _fitted:
+        _fitted[request] = fit_pixels(request.generation, request.pixels)
+    return _fitted[request]
+
+
+def prepare_source(
+    generation: Generation,
+    pixels: Mapping[str, Pixels],
+    checkpoint: Checkpoint,
+    stream: NoiseStream,
+) -> Source:
+    """The source's latent, by the next draw of ``stream``, and its mask.
+
+    ``pixels``: picture and mask by SHA-256. Raises InvalidInput when one is not there or cannot
+    be brought to the size of the picture, NotFinite when the VAE fails on it.
+    """
+    source = generation.source
+    assert source is not None, "only img2img and inpainting have a source"
+    picture, mask = _at_size(generation, pixels)
+    scale = checkpoint.vae_scale
+    size = latent_size(generation, scale)
+    noise = stream.draw((checkpoint.latent_channels, *size))
+    latent = encode(checkpoint.vae, _padded(picture, size, scale), noise, checkpoint.latent_scaling)
+    return Source(latent, None if mask is None else latent_mask(mask, scale).to(latent.device))
+
+
+def latent_size(generation: Generation, scale: int) -> tuple[int, int]:
+    """Height and width in latent pixels: enough for every pixel of the picture.
+
+    A size that is no multiple of ``scale`` (520 where one latent pixel spans 16) is drawn a
+    little larger and cut at the right and below by ``compose``.
+    """
+    return -(-generation.height // scale), -(-generation.width // scale)
+
+
+def _padded(picture: Pixels, size: tuple[int, int], scale: int) -> Pixels:
+    """``picture`` with its last row and column repeated up to ``size`` latent pixels."""
+    below, right = (n * scale - side for n, side in zip(size, picture.shape, strict=False))
+    return np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")
+
+
+def compose(request: Request, drawn: Pixels) -> Pixels:
+    """The finished picture, cut to its size: for inpainting, laid over the source by the mask.
+
+    Where the feathered mask is 0 the source's pixels are kept exactly.
+    """
+    generation = request.generation
+    drawn = np.ascontiguousarray(drawn[: generation.height, : generation.width])
+    if generation.source is None or generation.source.mask_sha256 is None:
+        return drawn
+    picture, mask = _at_size(generation, fitted(request))
+    assert mask is not None, "a named mask is found or refused"
+    return overlay(drawn, picture, feather(mask, generation.source.mask_blur))
+
+
+def _at_size(generation: Generation, pixels: Mapping[str, Pixels]) -> tuple[Pixels, Pixels | None]:
+    """Source (H, W, 3) and mask (H, W) at the size of the picture to draw."""
+    source = generation.source
+    assert source is not None
+    size = (generation.width, generation.height)
+    picture = resize(_named(pixels, source.sha256, "image"), *size, source.resize_mode)
+    if source.mask_sha256 is None:
+        return picture, None
+    return picture, resize_mask(
+        _named(pixels, source.mask_sha256, "mask"), *size, source.resize_mode
+    )
+
+
+def _named(pixels: Mapping[str, Pixels], sha256: str, field: str) -> Pixels:
+    if sha256 not in pixels:
+        raise InvalidInput(field, f"The {field} {sha256[:12]}... is not here; send its pixels.")
+    return pixels[sha256]
+
+
+def resize(pixels: Pixels, width: int, height: int, mode: ResizeMode) -> Pixels:
+    """``pixels`` brought to ``width`` x ``height``; see ``imaging.fitting.fit``."""
+    return np.asarray(fit(Image.fromarray(pixels), width, height, mode)).copy()
+
+
+def resize_mask(mask: Pixels, width: int, height: int, mode: ResizeMode) -> Pixels:
+    """A mask, grey (H, W) or RGB, brought to size and made binary: 0 keeps, 255 repaints."""
+    return np.asarray(fit_mask(Image.fromarray(mask), width, height, mode))
+
+
+def latent_mask(mask: Pixels, scale: int) -> Tensor:
+    """(h, w) bool of a binary mask (H, W): the nearest pixel, as diffusers takes it."""
+    return torch.from_numpy(mask[::scale, ::scale] >= _MASK_EDGE)
+
+
+def feather(mask: Pixels, blur: int) -> Pixels:
+    """The mask (H, W) softened by a Gaussian of ``blur`` pixels, to both sides of its edge."""
+    if blur == 0:
+        return mask
+    return np.asarray(Image.fromarray(mask).filter(ImageFilter.GaussianBlur(blur)))
+
+
+def overlay(drawn: Pixels, source: Pixels, mask: Pixels) -> Pixels:
+    """``drawn`` where ``mask`` (H, W) is 255, ``source`` where it is 0, between them a blend."""
+    weight = mask[:, :, None].astype(np.uint32)
+    mixed = drawn * weight + source * (255 - weight)
+    return ((2 * mixed + 255) // 510).astype(np.uint8)

@@ -1,0 +1,136 @@
+"""The runner: how many different requests share one forward pass of the UNet.
+
+A sampler is a triangular matrix. Whatever the scheduler, the input of the UNet at evaluation k,
+and the finished latent, are weighted sums of what an image has seen so far: its source latent,
+its noise, and the model's outputs. ``samplers.trace`` reads those weights off once; here they are
+the matrix ``C``, and everything an image has seen is the matrix ``H``, one row per item. Guidance
+is a weighted sum too, over the image's branches, with weights ``G``. So a step is four lines:
+
+    y   = C[k] · H                           per image
+    E   = UNet(y[image of row], t[row], context[row])
+    eps = G · E                              per image
+    H[k] = eps
+
+No line asks which scheduler, step count, guidance or prompt an image has, so images that differ
+in all of them run together. What must be equal is the latent size and the context length.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from limner.domain.schedulers import evaluations
+from limner.engine.batching.client import CacheStats
+from limner.engine.batching.request import Facts, Image, Pixels, Request
+from limner.engine.checkpoints.pruning import prune
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling import latents, samplers
+from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.guidance import count_rows
+from limner.engine.sampling.history import begin, footprint, gather, start_of
+from limner.engine.sampling.lanes import Lanes
+from limner.engine.sampling.previews import PreviewMap
+from limner.engine.sampling.throughput import memory_for_images
+
+
+class Runner:
+    """Draws with one checkpoint; implements ``client.Runner``. ``image.state`` is a ``History``.
+
+    ``max_rows`` is the knee of throughput (``throughput.knee``) at ``native_area`` latent pixels;
+    ``max_bytes`` is what images in flight may take on its device.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, max_rows: int, cache_bytes: int = 64 << 20):
+        self.checkpoint = checkpoint
+        self.model = checkpoint.info
+        self.dtype = checkpoint.unet.dtype
+        self.max_rows = max_rows
+        self.max_bytes = memory_for_images(checkpoint.unet.device)
+        self.native_area = (512 // checkpoint.vae_scale) ** 2
+        self.unet_s = 0.0
+        self.vae_s = 0.0
+        prune(checkpoint.unet)
+        prune(checkpoint.vae)
+        self.unet = Lanes(checkpoint.unet)
+        self.conditioner = Conditioner(
+            checkpoint.tokenizer,
+            checkpoint.text_encoder,
+            cache_bytes=cache_bytes,
+            model_sha256=checkpoint.info.sha256,
+        )
+        self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)
+
+    def plan(self, request: Request) -> list[Image]:
+        g = request.generation
+        rows, bucket = count_rows(g, self.conditioner)
+        _, strength = start_of(g)
+        count = evaluations(g.scheduler, g.steps, strength)
+        height, width = latents.latent_size(g, self.checkpoint.vae_scale)
+        size = footprint(request, self.checkpoint, self.conditioner)
+        return [
+            Image(request, index, rows, size, (height, width, bucket), 0, count)
+            for index in range(g.samples)
+        ]
+
+    @torch.inference_mode()
+    def prepare(self, image: Image) -> None:
+        image.state = begin(image, self.checkpoint, self.conditioner)
+
+    @torch.inference_mode()
+    def step(self, images: list[Image]) -> None:
+        shared = [image for image in images if not image.exact]
+        alone = [[image] for image in images if image.exact]
+        results = [
+            (image, eps)
+            for group in ([shared, *alone] if shared else alone)
+            for image, eps in zip(group, self._evaluate(group), strict=True)
+        ]
+        for image, eps in results:
+            image.state.add(image.evaluation, eps)
+            image.evaluation += 1
+
+    def _evaluate(self, images: list[Image]) -> list[Tensor]:
+        """Guided model outputs, one flat latent per image, from one UNet call."""
+        began = time.perf_counter()
+        conditions = [image.state.guidance.at(image.evaluation) for image in images]
+        E = self.unet(gather(images, self.dtype))
+        E_of_image = E.flatten(1).float().split([len(c.G) for c in conditions])
+        eps = [c.G @ e for c, e in zip(conditions, E_of_image, strict=True)]
+        self.unet_s += time.perf_counter() - began
+        return eps
+
+    @torch.inference_mode()
+    def decode(self, image: Image) -> Pixels:
+        began = time.perf_counter()
+        latent = self._latent(image, image.state.at(image.evaluations))
+        pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
+        self.previews.learn(latent, pixels)
+        self.vae_s += time.perf_counter() - began
+        return latents.compose(image.request, pixels)
+
+    @torch.inference_mode()
+    def preview(self, image: Image) -> Pixels:
+        return self.previews.draw(self._latent(image, image.state.denoised(image.evaluation - 1)))
+
+    def step_of(self, image: Image) -> int:
+        return int(image.state.trace.steps[image.evaluation - 1])
+
+    def caches(self) -> Mapping[str, CacheStats]:
+        return {**self.conditioner.caches(), "matrices": samplers.cache_stats()}
+
+    def facts(self, image: Image) -> Facts:
+        return Facts(
+            seed=image.seed,
+            evaluations=image.evaluations,
+            rows=image.rows,
+            dtype=str(self.dtype).removeprefix("torch."),
+            batch_mode="exact" if image.exact else "shared",
+        )
+
+    def _latent(self, image: Image, flat: Tensor) -> Tensor:
+        height, width, _ = image.key
+        return flat.view(-1, height, width)

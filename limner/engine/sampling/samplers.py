@@ -1,0 +1,288 @@
+"""Samplers as matrices, read off diffusers' schedulers (docs/engine-mathematics.md).
+
+Every scheduler here is linear in the latent, the model's outputs and the noise. So one dry run
+of diffusers' own loop on one-hot vectors gives each UNet input, and the final latent, as a row of
+coefficients; no sampler's mathematics is written by hand. Coefficients are float64 wherever
+diffusers does not round to float32 itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from limner.domain.schedulers import BETAS, SPECS, SchedulerName, steps_run
+from limner.engine.batching.client import CacheStats
+from limner.engine.sampling.caches import ByteCache
+from limner.errors import InvalidInput
+
+Mode = Literal["txt2img", "img2img", "inpaint"]
+Matrix = npt.NDArray[np.float64]
+
+SOURCES = 2
+_CACHE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One sampler at one step count from one start, as coefficients. Shared: never to be
+    written to.
+
+    Columns of every row: [z0, n0, noise draws 1..M, eps 1..K], where z0 is the source's latent
+    (scaled), n0 the start noise, and eps k the model's guided output of evaluation k (M = draws,
+    K = evaluations, B = 2 + M + K).
+
+    ``inputs`` (K, B): the UNet's input at each evaluation, scaling included; row k has no
+    weight on eps k or later. ``final`` (B,): the finished latent. ``denoised`` (K, B): the
+    estimate of the finished latent after evaluation k, for previews. ``timesteps`` (K,): what
+    the UNet is told, 0..999, fractional for some; to be passed as float32. ``steps`` (K,): the
+    user's step, from 1, to which an evaluation belongs. ``keep`` (K + 1, 2): what the region a
+    mask keeps holds at each UNet input and at the end, as coefficients of (z0, n0).
+    """
+
+    inputs: Matrix
+    final: Matrix
+    denoised: Matrix
+    timesteps: Matrix
+    steps: npt.NDArray[np.int64]
+    keep: Matrix
+    draws: int
+
+    @property
+    def evaluations(self) -> int:
+        """K: how often the UNet is evaluated, for each branch of the guidance."""
+        return len(self.timesteps)
+
+    @property
+    def columns(self) -> int:
+        """B: how many tensors of a latent's size the image's history holds at most."""
+        return len(self.final)
+
+    def noise_column(self, draw: int) -> int:
+        """Column of step-noise draw 0..M-1."""
+        return SOURCES + draw
+
+    def eps_column(self, evaluation: int) -> int:
+        """Column of the model's output at evaluation 0..K-1."""
+        return SOURCES + self.draws + evaluation
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = (getattr(self, field.name) for field in fields(self))
+        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+
+
+def trace(
+    scheduler: SchedulerName,
+    steps: int,
+    *,
+    strength: float | None = None,
+    mode: Mode = "txt2img",
+    betas: Mapping[str, Any] = BETAS,
+) -> Trace:
+    """The matrix of ``scheduler`` at ``steps`` steps, from the cache where it is known.
+
+    ``strength`` (0..1) says how much of the schedule img2img and inpainting run; txt2img takes
+    none. ``betas`` are the noise schedule's constructor arguments. The first call for a
+    combination takes milliseconds to tenths of a second (never call it on the engine thread);
+    safe from any thread. Raises InvalidInput when no step would run.
+    """
+    start = _start(steps, strength, mode)
+    pure_noise = mode == "txt2img" or (mode == "inpaint" and strength == 1.0)
+    spec = SPECS[scheduler]
+    arguments = json.dumps({**betas, **spec.arguments}, sort_keys=True)
+    key = (spec.class_name, arguments, steps, start, pure_noise)
+
+    def run() -> Trace:
+        with _tracing:
+            return _run(*key)
+
+    return _cache.get(key, run, lambda made: made.nbytes)
+
+
+def cache_stats() -> CacheStats:
+    """How the matrices' cache does."""
+    return _cache.stats
+
+
+def warm(
+    names: Iterable[SchedulerName],
+    steps: Iterable[int] = (20, 25),
+    *,
+    betas: Mapping[str, Any] = BETAS,
+) -> None:
+    """Trace txt2img of these samplers ahead of the first request, with the checkpoint's betas."""
+    counts = tuple(steps)
+    for name in names:
+        for count in counts:
+            trace(name, count, betas=betas)
+
+
+def _start(steps: int, strength: float | None, mode: Mode) -> int | None:
+    """The user's step (from 0) at which the loop enters the schedule; None for txt2img."""
+    if (mode == "txt2img") != (strength is None):
+        raise ValueError("txt2img takes no strength; img2img and inpaint need one.")
+    if strength is None:
+        return None
+    if not 0.0 <= strength <= 1.0:
+        raise InvalidInput("strength", f"strength is {strength}; it must be from 0 to 1.")
+    ran = steps_run(steps, strength)
+    if ran == 0:
+        raise InvalidInput(
+            "strength",
+            f"strength {strength} of {steps} steps leaves no step to run; "
+            f"use a strength of at least {least_strength(steps)} or more steps.",
+        )
+    return steps - ran
+
+
+def least_strength(steps: int) -> float:
+    """The least strength, in thousandths, of which at least one of ``steps`` steps runs."""
+    return next(n for n in range(1, 1001) if int(steps * (n / 1000)) >= 1) / 1000
+
+
+_cache: ByteCache[Trace] = ByteCache(_CACHE_BYTES)
+_tracing = threading.Lock()  # the stand-in for randn_tensor below is a global of diffusers'
+
+
+@lru_cache(maxsize=32)
+def _pristine(class_name: str, arguments: str) -> tuple[ModuleType, Any]:
+    """The scheduler's module and a fresh object; some constructors take half a second."""
+    package = importlib.import_module("diffusers.schedulers")
+    made = getattr(package, class_name)(**json.loads(arguments))
+    module = importlib.import_module(type(made).__module__)
+    # DPM Single tells us at every trace that it corrects its own default.
+    logging.getLogger(module.__name__).setLevel(logging.ERROR)
+    return module, made
+
+
+@contextmanager
+def _noise_caught(module: ModuleType, noise: Iterator[torch.Tensor]) -> Iterator[None]:
+    """While open, the schedulers of ``module`` draw their step noise from ``noise``."""
+    drawn = getattr(module, "randn_tensor", None)
+    if drawn is None:  # a deterministic scheduler's module does not import it
+        yield
+        return
+    module.randn_tensor = lambda *_, **__: next(noise)
+    try:
+        yield
+    finally:
+        module.randn_tensor = drawn
+
+
+def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_noise: bool) -> Trace:
+    """Diffusers' denoising loop on one-hot vectors.
+
+    The same calls in the same order as in its StableDiffusionPipeline, Img2ImgPipeline
+    (``get_timesteps``, ``prepare_latents``) and InpaintPipeline (``kept`` is what the blend
+    after each step puts where the mask is 0).
+    """
+    module, made = _pristine(class_name, arguments)
+    scheduler, timesteps = _scheduled(class_name, made, steps, start)
+    count = len(timesteps)
+    z0, n0, *others = _basis(SOURCES + 2 * count)
+    noise, eps = others[:count], others[count:]
+    if pure_noise:
+        x = n0 * scheduler.init_noise_sigma
+    else:
+        x = scheduler.add_noise(z0, n0, timesteps[:1])
+    kept, inputs, keep = x, [], []
+    with _noise_caught(module, iter(noise)):
+        for k, t in enumerate(timesteps):
+            inputs.append(scheduler.scale_model_input(x, t))
+            keep.append(scheduler.scale_model_input(kept, t))
+            x = scheduler.step(eps[k], t, x, return_dict=False, **_told(class_name, k))[0]
+            following = timesteps[k + 1 : k + 2]
+            kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
+    signal, spread = _levels(made.alphas_cumprod, timesteps)
+    rows = _rows([*inputs, x])
+    denoised = (rows[:-1] - spread * _rows(eps)) / signal
+    return _trimmed(rows, denoised, _rows([*keep, kept]), timesteps, steps - (start or 0))
+
+
+def _scheduled(
+    class_name: str, made: Any, steps: int, start: int | None
+) -> tuple[Any, torch.Tensor]:
+    """A scheduler of its own set to ``steps``, and its timesteps from ``start`` on."""
+    scheduler = copy.deepcopy(made)
+    scheduler.set_timesteps(steps)
+    if start is None:
+        return scheduler, scheduler.timesteps
+    if class_name == "PNDMScheduler":
+        return scheduler, _twice_at_first(scheduler.timesteps, start)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(start * scheduler.order)
+    return scheduler, scheduler.timesteps[start * scheduler.order :]
+
+
+# Two methods of several steps do not begin inside a schedule as they begin at its start; there we
+# differ from diffusers, and ADR 0007 says why.
+
+
+def _told(class_name: str, k: int) -> dict[str, int]:
+    """What a step is told besides: LMS, how many derivatives there are at evaluation k.
+
+    By itself it counts those of steps that were never run.
+    """
+    return {"order": min(k + 1, 4)} if class_name == "LMSDiscreteScheduler" else {}
+
+
+def _twice_at_first(timesteps: torch.Tensor, start: int) -> torch.Tensor:
+    """PNDM's timesteps from ``start`` on: the second is evaluated twice, wherever it begins."""
+    once = torch.unique_consecutive(timesteps)[start:]
+    return torch.cat([once[:2], once[1:]])
+
+
+def _basis(size: int) -> torch.Tensor:
+    """``size`` one-hot vectors, each dressed as a batch of one latent of one pixel."""
+    return torch.eye(size, dtype=torch.float64).reshape(size, 1, size, 1, 1)
+
+
+def _rows(latents: Sequence[torch.Tensor]) -> Matrix:
+    return torch.stack([latent.double().flatten() for latent in latents]).numpy()
+
+
+def _levels(alphas_cumprod: torch.Tensor, timesteps: torch.Tensor) -> tuple[Matrix, Matrix]:
+    """How much signal and noise the UNet expects in its input at each timestep, two (K, 1).
+
+    The squares sum to 1; between training timesteps sigma is interpolated, as the schedulers do.
+    """
+    alphas = alphas_cumprod.double().numpy()
+    sigmas = np.sqrt((1 - alphas) / alphas)
+    sigma = np.interp(timesteps.double().numpy(), np.arange(len(sigmas)), sigmas)[:, None]
+    signal = 1 / np.sqrt(1 + sigma**2)
+    return signal, sigma * signal
+
+
+def _trimmed(
+    rows: Matrix, denoised: Matrix, keep: Matrix, timesteps: torch.Tensor, ran: int
+) -> Trace:
+    """A Trace without the columns of noise that no row uses."""
+    count = len(timesteps)
+    noise = np.abs(rows[:, SOURCES : SOURCES + count]).max(axis=0)
+    draws = int(np.flatnonzero(noise).max(initial=-1)) + 1
+    columns = np.r_[: SOURCES + draws, SOURCES + count : rows.shape[1]]
+    twice = np.arange(ran) < count - ran  # the steps that take a second evaluation
+    return Trace(
+        inputs=rows[:-1, columns],
+        final=rows[-1, columns],
+        denoised=denoised[:, columns],
+        timesteps=timesteps.double().numpy().copy(),
+        steps=np.repeat(np.arange(1, ran + 1), 1 + twice),
+        keep=keep[:, :SOURCES].copy(),
+        draws=draws,
+    )

@@ -1,0 +1,1 @@
+"""A request from its acceptance to its settlement: hold, submit, store, capture or release."""

@@ -1,0 +1,299 @@
+"""Draw for a caller who waits: quote, hold, submit, store, capture or release.
+
+A synchronous call is a stored request that begins in PROCESSING and is waited for. Its work
+runs in a task of its own, so that a caller who goes away cannot leave it half settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from limner import pools
+from limner.domain import pricing
+from limner.domain.params import Generation
+from limner.domain.pricing import Quote
+from limner.engine.batching.client import EngineClient, EngineStatus
+from limner.errors import (
+    Aborted,
+    DatabaseUnavailable,
+    InvalidInput,
+    LimnerError,
+    QueueFull,
+    WaitedTooLong,
+)
+from limner.settings import Settings
+from limner.store import ids, jobs
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.store.jobs import Job
+from limner.store.keys import Key
+from limner.usecases.drawing import acceptance, models, settlement, sources
+from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
+from limner.usecases.drawing.running import Running
+from limner.usecases.drawing.worker import Studio, model_of
+from limner.usecases.prompting import explain
+
+__all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.05, 0.5
+T = TypeVar("T")
+
+
+class Generate:
+    """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
+
+    def __init__(
+        self, settings: Settings, database: Database, pictures: PictureFiles, engine: EngineClient
+    ) -> None:
+        self.settings = settings
+        self.studio = Studio(settings, database, pictures, engine)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Open this process's lease; give back what dead processes held."""
+        await self.studio.start()
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Let what runs finish for ``drain_s`` seconds, then stop the rest; nothing is lost."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_s)
+        self.studio.stopping = True
+        self.studio.stop_all(settlement.Interrupted(settlement.STOPPING))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        await self.studio.close()
+
+    @property
+    def at_work(self) -> set[asyncio.Task[Outcome]]:
+        """A task for each call that is accepted, drawn or waited for."""
+        return self._tasks
+
+    async def quote(self, generation: Generation) -> Quote:
+        """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
+        quoted, _ = await pools.WORDS.run(price, generation)
+        return quoted
+
+    async def afford(
+        self, caller: Key, lines: Sequence[Generation], beside_micro: int = 0, *, waits: bool
+    ) -> int:
+        """The price of ``lines`` and ``beside_micro``; raises what ``acceptance.afford`` does."""
+        quotes = [await self.quote(line) for line in lines]
+        price_micro = beside_micro + sum(quoted.total_micro for quoted in quotes)
+        await self.studio.look(acceptance.afford, self.settings, caller, price_micro, waits)
+        return price_micro
+
+    async def run(self, caller: Key, order: Order) -> Outcome:
+        """Draw an order, or find what its idempotency key has drawn.
+
+        When the awaiting task is cancelled (the client left), the work is stopped and its hold
+        released, unless the order has an idempotency key: then it is finished and kept for the
+        retry. Raises every error of ``limner.errors`` that concerns drawing; none is billed.
+        """
+        priced = await self.prepare(order)
+        serving = _Serving()
+        task = self._spawn(self._serve(caller, priced, serving))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if order.idempotency_key is None:
+                serving.leave()
+            raise
+
+    async def recall(
+        self,
+        caller: Key,
+        idempotency_key: str,
+        body_sha256: str,
+        on_event: Listener | None = None,
+    ) -> Outcome | None:
+        """What an idempotency key has drawn, waited for while it is drawn; None where it is free.
+
+        Nothing is drawn by chance and no balance looked at before this is known. Raises
+        ``IdempotencyMismatch``, and what ended the drawing that was waited for.
+        """
+        acceptance.check_idempotency_key(idempotency_key)
+        asked = caller, idempotency_key, body_sha256
+        job = await self.studio.read(acceptance.find_standing, self.settings, *asked)
+        if job is None:
+            return None
+        deadline = time.monotonic() + self.settings.wait_max_s
+        work = self._await_standing(job, on_event, deadline)
+        return await asyncio.shield(self._spawn(work))
+
+    async def prepare(self, order: Order) -> Priced:
+        """Check and price an order; its adjustments gain what the prompt's parser changed."""
+        acceptance.check_idempotency_key(order.idempotency_key)
+        if order.samples > self.settings.queue_max_requests:
+            raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
+        prices = [await pools.PRICES.run(price, line) for line in order.lines]
+        notes = [note for _, told in prices for note in told]
+        told = tuple(dict.fromkeys((*order.adjustments, *notes)))
+        each_micro = tuple(quoted.each_micro for quoted, _ in prices)
+        return Priced(replace(order, adjustments=told), each_micro)
+
+    async def accept(
+        self, caller: Key, orders: Sequence[Priced], lease_id: str | None
+    ) -> list[tuple[Job, bool]]:
+        """Store orders and hold their prices, all or none; True with those that are new.
+
+        Source pixels are written first, so that an accepted request can always be drawn. While no
+        model is loaded, old requests are found and new ones refused with ``ModelLoading``.
+        """
+        packed = [await self._pack(priced.order) for priced in orders]
+
+        def transaction(conn: Connection) -> list[tuple[Job, bool]]:
+            status = self.studio.engine.status()
+            model = status.model
+            if model is not None:
+                models.check_licence(conn, caller.id, model)
+            accepted = [
+                acceptance.accept(conn, self.settings, caller, priced, lease_id, *file, model=model)
+                for priced, file in zip(orders, packed, strict=True)
+            ]
+            if any(new for _, new in accepted):
+                self._expect_open(status)
+            return accepted
+
+        began = time.perf_counter()
+        try:
+            accepted = await self.studio.write(transaction)
+            log.debug("held", extra={"seconds": round(time.perf_counter() - began, 5)})
+        except DatabaseUnavailable:  # perhaps accepted: the sweeper will know
+            raise
+        except LimnerError:
+            await self.studio.in_store(self._discard, [file for file, _ in packed])
+            raise
+        unused = [file for (file, _), (_, new) in zip(packed, accepted, strict=True) if not new]
+        await self.studio.in_store(self._discard, unused)
+        return accepted
+
+    def _expect_open(self, status: EngineStatus) -> None:
+        """Raises what a new request is refused with while the server comes up or goes down."""
+        if self.studio.stopping:
+            raise settlement.Interrupted(settlement.STOPPING)
+        model_of(status)
+
+    async def _pack(self, order: Order) -> tuple[str, int]:
+        """Write the order's source pixels; the file's name and size, or ``("", 0)``."""
+        if not order.pixels:
+            return "", 0
+        data = await pools.FILES.run(sources.pack, order.pixels)
+        name = f"{ids.new('src')}.npz"
+        return await self.studio.in_store(self.studio.files.write, name, data), len(data)
+
+    def _discard(self, files: list[str]) -> None:
+        for file in filter(None, files):
+            self.studio.files.delete(file)
+
+    async def _serve(self, caller: Key, priced: Priced, serving: _Serving) -> Outcome:
+        """Accept and draw; or join the request that has the idempotency key."""
+        deadline = time.monotonic() + self.settings.wait_max_s
+        while True:
+            lease_id = self.studio.keeper.lease_id
+            [(job, new)] = await self.accept(caller, [priced], lease_id)
+            if new:
+                return await self._draw(job, lease_id, priced.order, serving)
+            standing = await self._await_standing(job, priced.order.on_event, deadline)
+            if standing is not None:
+                return standing
+
+    async def _await_standing(
+        self, job: Job, on_event: Listener | None, deadline: float
+    ) -> Outcome | None:
+        """The outcome of a request that others began; None when it ended and gave up its key.
+
+        What another process draws, or will, is asked for in the database until then.
+        """
+        found: Job | None = job
+        pause = POLL_S[0]
+        while found is not None and found.open:
+            if (running := self.studio.running.get(job.id)) is not None:
+                return await self._join(running, on_event)
+            if time.monotonic() >= deadline:
+                raise WaitedTooLong(
+                    "The request with this idempotency key took over "
+                    f"{self.settings.wait_max_s:g} s",
+                    retry_after_s=30,
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, POLL_S[1])
+            found = await self.studio.look(jobs.find, job.id)
+        if found is None or found.status != "COMPLETED":
+            return None
+        return await self.studio.load(found, replayed=True)
+
+    async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
+        structlog.contextvars.bind_contextvars(request_id=job.id)
+        if order.on_stored is not None:
+            order.on_stored(job.id)
+        running = self.studio.take(job, lease_id, order.pixels, order.on_event)
+        serving.join(running)
+        return await self.studio.finish(running, self.settings.wait_max_s)
+
+    async def _join(self, running: Running, on_event: Listener | None) -> Outcome:
+        """Wait for a request of this process; its outcome is a replay for this caller."""
+        running.listen(on_event)
+        await asyncio.wait([running.outcome])
+        outcome = running.outcome.result()
+        job = await self.studio.read(jobs.find, outcome.request_id)
+        assert job is not None
+        return await self.studio.load(job, replayed=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_retrieve)
+        return task
+
+
+class _Serving:
+    """Ties a caller who may leave to a drawing that may not have begun."""
+
+    def __init__(self) -> None:
+        self._running: Running | None = None
+        self._left = False
+
+    def join(self, running: Running) -> None:
+        self._running = running
+        if self._left:
+            self.leave()
+
+    def leave(self) -> None:
+        self._left = True
+        if self._running is not None:
+            self._running.stop(Aborted("The client went away before its picture was finished"))
+
+
+def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
+    """The price, and what the prompt's parser had to change.
+
+    Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
+    """
+    positive, negative = explain.check(generation)
+    branches = pricing.branch_count(positive.weights, generation.guidance)
+    quoted = pricing.quote(generation, branches)
+    if quoted.total_micro <= 0:
+        strength = generation.source.strength if generation.source else 0
+        raise InvalidInput(
+            "strength",
+            f"strength {strength:g} of {generation.steps} steps leaves no step to run; "
+            "raise strength or the number of steps",
+        )
+    return quoted, (*positive.adjustments, *negative.adjustments)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """A task whose caller has left may fail without complaint."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,81 @@
+"""A stored request is drawn with the model it was accepted for, and with no other.
+
+Its checkpoint's SHA-256 is stored with it; a process claims what its own checkpoint may draw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from sqlalchemy import Connection
+
+from limner.domain import licences
+from limner.domain.model import ModelInfo
+from limner.errors import LicenceNotAccepted, Unavailable
+from limner.store import jobs, keys, models
+from limner.store.sql import now
+from limner.usecases.drawing import settlement
+from limner.usecases.drawing.worker import Studio
+
+log = logging.getLogger(__name__)
+
+MARK_S = 60.0
+UNSERVED_S = 24 * 3600.0
+# Servers that are started together after a long rest load for a while: nobody judges sooner.
+SETTLING_S = 300.0
+
+
+def check_licence(conn: Connection, key_id: str, model: ModelInfo) -> None:
+    """Raises ``LicenceNotAccepted`` for a key that has not accepted the model's licence."""
+    version = licences.find(model.licence).version
+    if model.licence_needs_acceptance and not keys.has_accepted(
+        conn, key_id, model.licence, version
+    ):
+        raise LicenceNotAccepted(
+            f"The loaded model is under the licence {model.licence}, which this key has not "
+            "accepted; read it at /license and accept it there"
+        )
+
+
+async def watch(studio: Studio) -> None:
+    """Write down every minute what this process serves; give up what nobody has served."""
+    ready_at: float | None = None
+    while True:
+        status = studio.engine.status()
+        if status.ready and status.model is not None:
+            ready_at = time.monotonic() if ready_at is None else ready_at
+            settled = time.monotonic() - ready_at >= SETTLING_S
+            try:
+                await studio.write(models.serve, status.model.sha256, status.model.name)
+                if settled:
+                    await give_up_forsaken(studio)
+            except Exception:
+                log.exception("the served model could not be written down")
+        await asyncio.sleep(1.0 if ready_at is None else MARK_S)
+
+
+async def give_up_forsaken(studio: Studio) -> int:
+    """Fail queued requests whose model nobody has served for ``UNSERVED_S``; how many."""
+    found = await studio.read(_forsaken)
+    for request_id in found:
+        await studio.write(_give_up, request_id)
+    if found:
+        log.warning("gave up %d requests: nobody serves their model any more", len(found))
+    return len(found)
+
+
+def _forsaken(conn: Connection) -> list[str]:
+    return models.forsaken(conn, now(conn) - UNSERVED_S)
+
+
+def _give_up(conn: Connection, request_id: str) -> None:
+    job = jobs.find(conn, request_id, lock=True)
+    if job is None or job.status != "QUEUED":
+        return  # somebody has it after all
+    error = Unavailable(
+        f"The model {job.model} (sha256 {str(job.model_sha256)[:12]}...), for which this was "
+        f"accepted, has not been served for {UNSERVED_S / 3600:g} hours; nothing was billed"
+    )
+    settlement.abandon(conn, request_id, "FAILED", error)

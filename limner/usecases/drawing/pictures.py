@@ -1,0 +1,98 @@
+"""From an engine's picture to a stored file, and the row that is still to be inserted."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from limner import imaging
+from limner.domain.model import ModelInfo
+from limner.domain.params import Generation
+from limner.engine.batching.request import Drawn
+from limner.errors import Damaged, InvalidInput, NotFound
+from limner.store import ids, images
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.usecases.develop import develop
+from limner.usecases.drawing.orders import StoredPicture
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Print:
+    """A picture whose file is written, and its row, which is not."""
+
+    picture: StoredPicture
+    row: dict[str, Any]
+
+
+def make_print(
+    files: PictureFiles,
+    alone: Generation,
+    price_micro: int,
+    drawn: Drawn,
+    model: ModelInfo,
+    *,
+    embed: bool,
+) -> Print:
+    """Write the PNG of the picture that ``alone`` draws; ``embed`` puts its receipt inside.
+
+    Blocks: encoder threads.
+    """
+    picture = develop(alone, replace(drawn, index=0), model)
+    png = picture.encode("png", embed=embed)
+    picture_id = ids.new("pic")
+    file = files.write(f"{picture_id}.png", png)
+    height, width, _ = drawn.pixels.shape
+    common = {
+        "id": picture_id,
+        "index": drawn.index,
+        "seed": drawn.facts.seed,
+        "width": width,
+        "height": height,
+        "receipt": picture.receipt,
+    }
+    rgb_sha256 = picture.receipt["rgb_sha256"]
+    row = {**common, "rgb_sha256": rgb_sha256, "file": file, "bytes": len(png)}
+    row["price_micro"] = price_micro
+    return Print(StoredPicture(**common, png=png), row)
+
+
+def write_missing(files: PictureFiles, made: Iterable[Print]) -> None:
+    """Write again what has gone missing before its row came. Blocks."""
+    for one in made:
+        files.keep(one.row["file"], one.picture.png)
+
+
+def undamaged(files: PictureFiles, row: images.Picture) -> bytes:
+    """The file of a stored picture, whose pixels are still what was drawn. Blocks.
+
+    Raises ``NotFound`` where it is missing, and ``Damaged``.
+    """
+    png = files.read(row.file)
+    try:
+        pixels = imaging.read_image(png)
+    except InvalidInput:
+        pixels = None
+    if pixels is None or hashlib.sha256(pixels.tobytes()).hexdigest() != row.rgb_sha256:
+        log.error("the file %s of picture %s is damaged", row.file, row.id)
+        raise Damaged(
+            f"The file of picture {row.id} is damaged on the server's disk; its receipt is whole, "
+            "and it can be drawn again from that"
+        )
+    return png
+
+
+def damaged(database: Database, files: PictureFiles) -> Iterator[tuple[str, str]]:
+    """Ids of the stored pictures whose file is missing or damaged, each with the reason. Blocks."""
+    with database.read() as conn:
+        rows = list(images.all_pictures(conn))
+    for row in rows:
+        try:
+            undamaged(files, row)
+        except (NotFound, Damaged) as error:
+            yield row.id, str(error)

@@ -1,0 +1,296 @@
+"""Where stored requests become stored pictures: the part that waiting and queued calls share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from limner.domain.model import ModelInfo
+from limner.engine.batching.client import EngineClient, EngineStatus
+from limner.engine.batching.request import Drawn, Event, Failed, Pixels
+from limner.errors import (
+    DatabaseUnavailable,
+    EngineBroken,
+    EngineFault,
+    LimnerError,
+    ModelLoading,
+    WaitedTooLong,
+)
+from limner.imaging.budget import Budget
+from limner.settings import Settings
+from limner.store import images
+from limner.store.db import Database
+from limner.store.images import PictureFiles
+from limner.store.jobs import Job
+from limner.usecases.drawing import settlement
+from limner.usecases.drawing.events import EventLogs
+from limner.usecases.drawing.lease import Keeper
+from limner.usecases.drawing.orders import Outcome, StoredPicture
+from limner.usecases.drawing.pictures import Print, make_print, undamaged, write_missing
+from limner.usecases.drawing.running import Running, Stop, lines_of, to_engine
+from limner.usecases.drawing.threads import Threads
+
+log = logging.getLogger(__name__)
+
+LEASE_LOST = (
+    "The server could not reach its database in time to keep this request: the database was busy "
+    "or away, or the server stood still. Nothing was billed; send it again"
+)
+
+
+class Studio(Threads):
+    """Draws stored requests with one engine, never on the event loop; one in each process."""
+
+    def __init__(
+        self, settings: Settings, database: Database, files: PictureFiles, engine: EngineClient
+    ) -> None:
+        super().__init__(database, settings.database_pool_size)
+        self.settings = settings
+        self.files = files
+        self.engine = engine
+        self.running: dict[str, Running] = {}
+        self.stopping = False  # nothing is claimed and nothing new accepted any more
+        self.budget = Budget(settings.pictures_max_mib << 20)
+        self.logs = EventLogs()
+        self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
+
+    async def start(self) -> None:
+        """Open this process's lease and recover what dead processes left."""
+        self._loop = asyncio.get_running_loop()
+        await self.in_store(self.keeper.start)
+
+    def watch(self, request_id: str) -> None:
+        """Have previews made of a request, if this process draws it."""
+        if request_id in self.running:
+            self.running[request_id].watch()
+
+    def stop_all(self, error: settlement.Interrupted) -> None:
+        """Draw no further; every running request ends with ``error`` and is not billed."""
+        for running in list(self.running.values()):
+            running.stop(error)
+
+    async def close(self) -> None:
+        """End the lease, giving back what it still carries. The database stays open."""
+        await self.in_store(self.keeper.close)
+        self.shut_down()
+
+    def model(self) -> ModelInfo:
+        """The loaded checkpoint. Raises ``ModelLoading``."""
+        return model_of(self.engine.status())
+
+    def take(
+        self,
+        job: Job,
+        lease_id: str,
+        pixels: Mapping[str, Pixels],
+        listener: Callable[[Event], None] | None = None,
+    ) -> Running:
+        """Put a PROCESSING request, carried by this process's lease, among the running ones."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_retrieve)
+        running = Running(job, lease_id, lines_of(job), pixels, future)
+        running.listen(listener)
+        self.running[job.id] = running
+        return running
+
+    async def finish(self, running: Running, wait_s: float | None = None) -> Outcome:
+        """Draw a request and settle it, whatever happens; tells all who wait for it."""
+        notes = self.logs.open(running.job.id)
+        running.listeners.append(notes.tell)
+        try:
+            outcome = await self._drawn_or_settled(running, wait_s)
+        except Exception as error:
+            running.outcome.set_exception(shown(running.job.id, error))
+            raise
+        finally:
+            del self.running[running.job.id]
+            notes.close()
+        running.outcome.set_result(outcome)
+        return outcome
+
+    async def _drawn_or_settled(self, running: Running, wait_s: float | None) -> Outcome:
+        try:
+            return await self.draw(running, wait_s)
+        except Exception as error:
+            told = shown(running.job.id, error)
+            settled = await self.settle(running.job.id, running.lease_id, told)
+            if settled is not None and settled.status == "COMPLETED":
+                # The database had taken it, and only its answer was lost.
+                return await self.load(settled, replayed=False)
+            await self._discard(running, error)
+            if told is error:
+                raise
+            raise told from error
+
+    async def draw(self, running: Running, wait_s: float | None = None) -> Outcome:
+        """Draw, store and capture; whatever goes wrong is raised and left to be settled.
+
+        Raises ``WaitedTooLong`` after ``wait_s`` seconds, and the first image's error when no
+        image came; when only some came, these are the outcome, and the adjustments say so.
+        """
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(wait_s):
+                made, errors = await self._collect(running)
+        except TimeoutError:
+            self.engine.abort(running.job.id)
+            raise WaitedTooLong(
+                f"The picture did not come within {wait_s:g} s; it was stopped and not billed",
+                retry_after_s=30,
+            ) from None
+        except BaseException:
+            self.engine.abort(running.job.id)
+            raise
+        broken = [error for error in errors if isinstance(error, EngineBroken)]
+        if broken and (not made or running.job.asynchronous):  # all of it may still be drawn
+            raise broken[0]
+        if not made:
+            raise errors[0]
+        return await self._keep(running, made, errors, time.monotonic() - began)
+
+    async def load(self, job: Job, *, replayed: bool) -> Outcome:
+        """The outcome of a COMPLETED request, from the store: what is kept of it.
+
+        Raises ``Gone`` when nothing is.
+        """
+        rows, balance = await self.read(settlement.outcome, job)
+        try:
+            pictures = [await self.in_store(self.open_picture, row) for row in rows]
+        except LimnerError:
+            if len(await self.read(images.of_request, job.id)) == len(rows):
+                raise
+            return await self.load(job, replayed=replayed)  # somebody deleted one meanwhile
+        told = job.adjustments
+        if len(rows) < job.drawn:
+            told += (f"{job.drawn - len(rows)} of {job.drawn} pictures have been deleted since",)
+        return Outcome(
+            job.id,
+            tuple(pictures),
+            job.cost_micro,
+            balance,
+            job.infer_seconds or 0.0,
+            told,
+            replayed,
+            lines_of(job),
+        )
+
+    def open_picture(self, row: images.Picture) -> StoredPicture:
+        """A stored picture with its file. Blocks. Raises ``NotFound``, ``Damaged``."""
+        return StoredPicture(
+            row.id,
+            row.index,
+            row.seed,
+            row.width,
+            row.height,
+            undamaged(self.files, row),
+            row.receipt,
+        )
+
+    def delete_files(self, files: Iterable[str]) -> None:
+        """Delete files whose rows are gone. Blocks."""
+        for file in files:
+            self.files.delete(file)
+
+    async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> Job | None:
+        """Give back what was not drawn; the request as it then is.
+
+        None when even that fails: the keeper does it later.
+        """
+        try:
+            return await self.write(settlement.settle, request_id, lease_id, error)
+        except Exception:
+            log.exception("request %s could not be settled yet", request_id)
+            return None
+
+    async def _collect(self, running: Running) -> tuple[list[Print], list[Exception]]:
+        """Submit, and follow the events until every image has ended."""
+        try:
+            for request in to_engine(running):
+                await self.in_store(self.engine.submit, request)
+        finally:
+            running.submitted.set()
+        prints, errors = running.prints, list[Exception]()
+        while len(prints) + len(errors) < running.job.samples:
+            event = await running.events.get()
+            if isinstance(event, Stop):
+                raise event.error
+            for listener in running.listeners:
+                listener(event)
+            if isinstance(event, Drawn):
+                prints.append(self._print(running, event))
+            elif isinstance(event, Failed):
+                errors.append(event.error)
+        return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
+
+    def _print(self, running: Running, drawn: Drawn) -> asyncio.Future[Print]:
+        embed, model = self.settings.embed_metadata, self.model()
+        alone, price_micro = running.picture(drawn.index)
+        work = partial(make_print, self.files, alone, price_micro, drawn, model, embed=embed)
+        return self.in_encoder(work)
+
+    async def _keep(
+        self,
+        running: Running,
+        made: list[Print],
+        errors: list[Exception],
+        seconds: float,
+    ) -> Outcome:
+        job, rows = running.job, [one.row for one in made]
+        adjustments = job.adjustments
+        if errors:
+            adjustments += (
+                f"{len(made)} of {job.samples} pictures could be drawn, and only these are "
+                f"billed: {errors[0]}",
+            )
+        # A sweeper, or a person, may have taken a file that had no row yet.
+        await self.in_store(write_missing, self.files, made)
+        balance = await self.write(
+            settlement.complete, job, running.lease_id, rows, seconds, adjustments
+        )
+        cost = sum(row["price_micro"] for row in rows)
+        pictures = tuple(one.picture for one in made)
+        return Outcome(job.id, pictures, cost, balance, seconds, adjustments, False, running.lines)
+
+    async def _discard(self, running: Running, error: Exception) -> None:
+        """Delete the files of pictures that were not billed; not where that is not known."""
+        if isinstance(error, DatabaseUnavailable) or not isinstance(error, LimnerError):
+            return
+        made = await asyncio.gather(*running.prints, return_exceptions=True)
+        files = [one.row["file"] for one in made if isinstance(one, Print)]
+        try:
+            await self.in_store(self.delete_files, files)
+        except Exception:  # the sweeper finds them
+            log.exception("files of request %s could not be deleted yet", running.job.id)
+
+    def _lost(self) -> None:
+        # A loop that is closed has nothing running any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.stop_all, settlement.Interrupted(LEASE_LOST))
+
+    def _running_ids(self) -> list[str]:
+        return list(self.running)
+
+
+def model_of(status: EngineStatus) -> ModelInfo:
+    """The checkpoint of an engine that has loaded one. Raises ``ModelLoading``."""
+    if status.model is None:
+        raise ModelLoading(f"The model is not ready: {status.message}.", retry_after_s=5)
+    return status.model
+
+
+def shown(request_id: str, error: Exception) -> LimnerError:
+    """The error as the caller may see it; what nobody foresaw is logged."""
+    if isinstance(error, LimnerError):
+        return error
+    log.error("request %s failed", request_id, exc_info=error)
+    return EngineFault("Drawing failed inside the server; nothing was billed.")
+
+
+def _retrieve(future: asyncio.Future[Outcome]) -> None:
+    """An outcome that nobody waits for any more may be an error without complaint."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,1 @@
+"""Finished pictures: the gallery, how long they are kept, drawing them again, sheets."""

@@ -1,0 +1,210 @@
+"""Draw a receipt again, and say whether the picture is the same to the pixel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from limner import imaging
+from limner.domain.model import Identity, ModelInfo
+from limner.domain.receipt import canonical, from_receipt, method_change
+from limner.engine.batching.request import Pixels
+from limner.errors import InvalidInput
+from limner.store import images
+from limner.store.keys import Key
+from limner.usecases.develop import versions
+from limner.usecases.drawing import sources
+from limner.usecases.drawing.generate import Generate
+from limner.usecases.drawing.orders import Order, Outcome
+from limner.usecases.pictures.gallery import Gallery
+
+SURFACE = "replay"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far two pictures are apart; ``largest_difference`` is in 255ths of a colour.
+
+    Both numbers are None where the first picture is known by its digest alone.
+    """
+
+    identical: bool
+    of: int
+    different_pixels: int | None = None
+    largest_difference: int | None = None
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.identical:
+            return f"identical, 0 of {self.of:,} pixels differ"
+        if self.different_pixels is None:
+            return f"not identical; the first picture's {self.of:,} pixels are not here to compare"
+        return (
+            f"{self.different_pixels:,} of {self.of:,} pixels differ, "
+            f"by {self.largest_difference} of 255 at most"
+        )
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A replay's outcome; ``changed`` says what is not as it was when the receipt was made."""
+
+    outcome: Outcome
+    comparison: Comparison
+    changed: tuple[str, ...]
+
+
+class Replay:
+    """Replays receipts for callers of a server; each is a request like any other, and billed."""
+
+    def __init__(self, generate: Generate, gallery: Gallery) -> None:
+        self._generate = generate
+        self._gallery = gallery
+        self._studio = generate.studio
+
+    async def run(
+        self, caller: Key, record: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> Replayed:
+        """Draw ``record`` again and compare with the caller's stored picture, if there is one.
+
+        Raises ``InvalidInput`` for what is no receipt of the loaded model, and ``Gone`` when the
+        pictures it starts from are no longer kept.
+        """
+        generation = from_receipt(record)
+        model = self._studio.model()
+        check_model(record, model)
+        pixels = await self._studio.in_store(
+            sources.of_account,
+            self._studio.database,
+            self._studio.files,
+            caller.account_id,
+            generation,
+        )
+        self._studio.budget.keep(*pixels.values())
+        first = await self._first(caller, record)
+        outcome = await self._generate.run(
+            caller,
+            Order(
+                lines=(generation,),
+                surface=SURFACE,
+                slug=self._studio.settings.slug,
+                body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
+                pixels=pixels,
+                idempotency_key=idempotency_key,
+            ),
+        )
+        second = await self._studio.in_encoder(imaging.read_image, outcome.pictures[0].png)
+        compared = judge(record, first, second)
+        return Replayed(outcome, compared, changed(record, model, compared))
+
+    async def _first(self, caller: Key, record: Mapping[str, Any]) -> Pixels | None:
+        """The stored picture that ``record`` describes, by the digest of its pixels."""
+        sha256 = str(record.get("rgb_sha256", ""))
+        found = await self._studio.read(images.find_by_pixels, sha256, caller.account_id)
+        if found is None:
+            return None
+        png = (await self._gallery.picture(caller, found)).png
+        return await self._studio.in_encoder(imaging.read_image, png)
+
+
+def judge(record: Mapping[str, Any], first: Pixels | None, second: Pixels) -> Comparison:
+    """``second`` against the receipt's own digest, and against ``first`` where it is at hand.
+
+    ``first`` counts only when it has the receipt's digest: a JPEG's pixels are not the drawn ones.
+    """
+    of = second.shape[0] * second.shape[1]
+    wanted = record.get("rgb_sha256")
+    if _digest(second) == wanted:
+        return Comparison(True, of, 0, 0)
+    if first is None or _digest(first) != wanted or first.shape != second.shape:
+        return Comparison(False, of)
+    return compare(first, second)
+
+
+def compare(first: Pixels, second: Pixels) -> Comparison:
+    """Two RGB pictures (height, width, 3) of one size, pixel by pixel."""
+    apart = np.abs(first.astype(np.int16) - second.astype(np.int16)).max(axis=2)
+    different = int(np.count_nonzero(apart))
+    return Comparison(different == 0, apart.size, different, int(apart.max()))
+
+
+def check_model(record: Mapping[str, Any], model: Identity) -> None:
+    """Raises ``InvalidInput`` when another checkpoint drew what ``record`` describes."""
+    drew = record.get("model")
+    named = drew if isinstance(drew, Mapping) else {}
+    mine = (model.sha256, model.vae_sha256)
+    if (named.get("sha256"), named.get("vae_sha256")) == mine:
+        return
+    raise InvalidInput(
+        "receipt",
+        f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
+        f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})})",
+    )
+
+
+def changed(record: Mapping[str, Any], model: ModelInfo, compared: Comparison) -> tuple[str, ...]:
+    """What differs from when the receipt was made and may explain a difference.
+
+    Where pixels differ there is always something to say.
+    """
+    told = [*_versions_changed(record), *_machine_changed(record, model)]
+    dtype = _part(record, "drawing").get("dtype")
+    if dtype != model.dtype:
+        told.append(f"numbers were {dtype}, are {model.dtype}")
+    method = method_change(record)
+    if method is not None:
+        told.append(method)
+    if not compared.identical and not told:
+        told.append(_unexplained(record))
+    return tuple(told)
+
+
+def _versions_changed(record: Mapping[str, Any]) -> list[str]:
+    noted = _part(record, "versions")
+    return [
+        f"{name} was {noted.get(name)}, is {version}"
+        for name, version in versions().items()
+        if noted.get(name) != version
+    ]
+
+
+def _machine_changed(record: Mapping[str, Any], model: ModelInfo) -> list[str]:
+    """Of an older receipt, which names no machine, nothing is said."""
+    noted = _part(record, "machine")
+    return [
+        f"{name} was {noted[name]}, is {now}"
+        for name, now in model.machine.items()
+        if name in noted and noted[name] != now
+    ]
+
+
+def _unexplained(record: Mapping[str, Any]) -> str:
+    if not _part(record, "machine"):
+        return (
+            "nothing that the receipt names; it is an older one, which names neither processor "
+            "nor threads"
+        )
+    if _part(record, "drawing").get("batch_mode") != "exact":
+        return (
+            "nothing that the receipt names; the picture shared forward passes, in which company "
+            "can change the rounding of a large model (exact draws it alone)"
+        )
+    return "nothing that the receipt names"
+
+
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _digest(pixels: Pixels) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def _shown(named: Mapping[str, Any]) -> str:
+    vae = named.get("vae_sha256")
+    return f"sha256 {str(named.get('sha256'))[:12]}" + (f", VAE {str(vae)[:12]}" if vae else "")

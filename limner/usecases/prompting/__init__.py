@@ -1,0 +1,1 @@
+"""Words before anything is drawn: explained, styled, expanded from templates."""

@@ -1,0 +1,1 @@
+"""Stored requests: claimed by whichever process has room, followed, cancelled."""

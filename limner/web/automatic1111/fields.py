@@ -1,0 +1,55 @@
+"""The fields of AUTOMATIC1111's ``txt2img`` and ``img2img``, each with its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from limner.web.reading import ranges
+from limner.web.reading.fields import (
+    Bit,
+    Blob,
+    Flag,
+    Items,
+    Number,
+    Object,
+    Reader,
+    Text,
+    Whole,
+)
+from limner.web.reading.mixing import Mix
+
+_NAME = Text(0, 100)
+
+TXT2IMG: Mapping[str, Reader] = {
+    "prompt": ranges.MAYBE_PROMPT,
+    "negative_prompt": ranges.MAYBE_PROMPT,
+    "styles": Items(_NAME, 32),
+    "seed": ranges.SEED,
+    "subseed": ranges.SEED,
+    "subseed_strength": Number(0, 1),
+    "steps": ranges.STEPS,
+    "cfg_scale": ranges.GUIDANCE,
+    "width": ranges.ANY_SIDE,
+    "height": ranges.ANY_SIDE,
+    "batch_size": ranges.SAMPLES,
+    "n_iter": ranges.SAMPLES,
+    "sampler_name": _NAME,
+    "sampler_index": _NAME,
+    "scheduler": _NAME,
+    "override_settings": Object(),
+    "send_images": Flag(),
+    # Limner's own, as on every surface.
+    "style_mix": Mix(),
+    "template": Flag(),
+}
+IMG2IMG: Mapping[str, Reader] = {
+    **TXT2IMG,
+    "init_images": Items(Blob(), 16),
+    "mask": Blob(),
+    "denoising_strength": Number(0, 1),
+    "resize_mode": Whole(0, 3),
+    "mask_blur": Whole(0, 64),
+    "inpainting_fill": Whole(0, 3),
+    "inpainting_mask_invert": Bit(),
+    "include_init_images": Flag(),
+}

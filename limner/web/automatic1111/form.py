@@ -1,0 +1,258 @@
+"""The way from the fields of AUTOMATIC1111's ``txt2img`` and ``img2img`` to a ``Generation``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from limner import pools
+from limner.domain.params import (
+    PROMPT_LENGTH_MAX,
+    SAMPLES_MAX,
+    SIDE_MULTIPLE,
+    Generation,
+    ResizeMode,
+    Source,
+)
+from limner.domain.styles import Catalogue
+from limner.engine.batching.request import Pixels
+from limner.errors import InvalidInput
+from limner.web.automatic1111 import lists
+from limner.web.automatic1111.comments import without_comments
+from limner.web.automatic1111.fields import IMG2IMG
+from limner.web.reading import inputs, mixing
+from limner.web.reading.fields import Reader, Whole, cut, read
+from limner.web.reading.intake import Intake
+
+CLIP_SKIP = "CLIP_stop_at_last_layers"
+RANDOM_SEEDS = 2**32
+# Those of its own API, where a field is absent.
+DEFAULTS: Mapping[str, Any] = {
+    "prompt": "",
+    "negative_prompt": "",
+    "styles": [],
+    "seed": -1,
+    "subseed": -1,
+    "subseed_strength": 0.0,
+    "steps": 50,
+    "cfg_scale": 7.0,
+    "width": 512,
+    "height": 512,
+    "batch_size": 1,
+    "n_iter": 1,
+    "sampler_index": "Euler",
+    "scheduler": "Automatic",
+    "override_settings": {},
+    "send_images": True,
+    "denoising_strength": 0.75,
+    "resize_mode": 0,
+    "mask_blur": 4,
+    "inpainting_fill": 0,
+    "inpainting_mask_invert": 0,
+    "include_init_images": False,
+}
+# Fields that change nothing here whatever they say, and values that ask for nothing.
+_QUIET = frozenset(
+    {"save_images", "do_not_save_samples", "do_not_save_grid", "session_hash", "force_task_id",
+     "override_settings_restore_afterwards", "inpaint_full_res_padding", "disable_extra_networks"}
+)  # fmt: skip
+_NOTHING: Mapping[str, tuple[Any, ...]] = {
+    "eta": (1,),
+    "s_noise": (1,),
+    "s_tmax": (1e9,),
+    "initial_noise_multiplier": (1,),
+    "image_cfg_scale": (1.5,),
+    "seed_resize_from_h": (-1,),
+    "seed_resize_from_w": (-1,),
+    # ``mask_blur`` overrules both, and is 4 where it is absent, as they are.
+    "mask_blur_x": (4,),
+    "mask_blur_y": (4,),
+}
+_RESIZE: Mapping[int, ResizeMode] = {0: "stretch", 1: "crop", 2: "fill", 3: "stretch"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A body that was read, before anything is left to chance; ``values`` are after defaults."""
+
+    values: Mapping[str, Any]
+    notes: tuple[str, ...]
+    samples: int
+    starts_from_picture: bool
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a body asks to have drawn, with every choice made."""
+
+    lines: tuple[Generation, ...]
+    adjustments: tuple[str, ...]
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)
+
+
+def ask(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> Asked:
+    """Read ``body``. Raises ``InvalidInput``."""
+    given, notes = read(readers, {}, _asking(body, readers))
+    values = {**{name: value for name, value in DEFAULTS.items() if name in readers}, **given}
+    for kind in ("prompt", "negative_prompt"):
+        values[kind], left_out = without_comments(kind, values[kind])
+        notes += left_out
+    return Asked(values, tuple(notes), _samples(values), readers is IMG2IMG)
+
+
+async def to_drawing(
+    asked: Asked, intake: Intake, catalogue: Catalogue, options: Mapping[str, Any]
+) -> Drawing:
+    """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
+    values, notes = asked.values, list(asked.notes)
+    sampler = lists.find_sampler(
+        values.get("sampler_name") or values["sampler_index"], values["scheduler"]
+    )
+    notes += sampler.notes
+    wanted = _wanted(values, notes) if asked.starts_from_picture else None
+    prompts = _styled(values, catalogue, notes)
+    generation = Generation(
+        prompt=prompts[0],
+        negative_prompt=prompts[1],
+        scheduler=sampler.scheduler,
+        steps=values["steps"],
+        guidance=values["cfg_scale"],
+        samples=asked.samples,
+        seed=_seed(values["seed"]),
+        width=_side("width", values, notes),
+        height=_side("height", values, notes),
+        clip_skip=_clip_skip(values["override_settings"], options, notes),
+        subseed=_seed(values["subseed"]),
+        subseed_strength=values["subseed_strength"],
+        source=None if wanted is None else wanted.source,
+    )
+    generation, more = await pools.WORDS.run(mixing.first, generation, values, intake.settings)
+    notes += more
+    if wanted is None:
+        return Drawing((generation,), tuple(notes))
+    await intake.afford((generation,))
+    pixels, source, told = await inputs.read_source(intake, wanted)
+    line = generation.model_copy(update={"source": source})
+    return Drawing((line,), (*notes, *told), pixels)
+
+
+def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """``body`` without the fields that ask for nothing we would have to say we ignore."""
+    return {
+        name: value
+        for name, value in body.items()
+        if name in readers or not _idle(name, value, body)
+    }
+
+
+def _idle(name: str, value: Any, body: Mapping[str, Any]) -> bool:
+    if not value or name in _QUIET or value in _NOTHING.get(name, ()):
+        return True
+    if name == "inpaint_full_res":
+        return not body.get("mask")
+    of_hires = name == "denoising_strength" or name.startswith(("hr_", "firstphase_"))
+    return of_hires and not body.get("enable_hr")
+
+
+def _samples(values: Mapping[str, Any]) -> int:
+    count: int = values["batch_size"] * values["n_iter"]
+    if count > SAMPLES_MAX:
+        raise InvalidInput(
+            "n_iter",
+            f"batch_size {values['batch_size']} times n_iter {values['n_iter']} makes {count} "
+            f"pictures; at most {SAMPLES_MAX} are drawn at once",
+        )
+    return count
+
+
+def _seed(seed: int) -> int:
+    return secrets.randbelow(RANDOM_SEEDS) if seed == -1 else seed
+
+
+def _side(name: str, values: Mapping[str, Any], notes: list[str]) -> int:
+    pixels: int = values[name]
+    floored = _floored(pixels)
+    if floored != pixels:
+        notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
+    return floored
+
+
+def _floored(pixels: int) -> int:
+    return pixels - pixels % SIDE_MULTIPLE
+
+
+def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -> tuple[str, str]:
+    """Prompt and negative prompt with the named styles at their ends."""
+    known = {style["name"].casefold(): style for style in lists.styles(catalogue)}
+    parts = {"prompt": values["prompt"], "negative_prompt": values["negative_prompt"]}
+    for name in values["styles"]:
+        style = known.get(name.casefold())
+        if style is None:
+            notes.append(f"style {cut(name)} is unknown and was ignored")
+            continue
+        parts = {kind: ", ".join(filter(None, (text, style[kind]))) for kind, text in parts.items()}
+    for kind, text in parts.items():
+        if len(text) > PROMPT_LENGTH_MAX:
+            raise InvalidInput(
+                kind,
+                f"{kind} has {len(text):,} characters with its styles; at most "
+                f"{PROMPT_LENGTH_MAX:,} are read",
+            )
+    return parts["prompt"], parts["negative_prompt"]
+
+
+def _clip_skip(override: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]) -> int:
+    given = {name: value for name, value in override.items() if value is not None}
+    notes += [f"override_settings.{cut(name)} was ignored" for name in given if name != CLIP_SKIP]
+    return read_clip_skip({**options, **given}.get(CLIP_SKIP, 1))
+
+
+def read_clip_skip(value: Any) -> int:
+    """1 to 12; 0 leaves no layer out either. Raises ``InvalidInput``."""
+    return int(Whole(1, 12).read(CLIP_SKIP, value or 1))
+
+
+def _wanted(values: Mapping[str, Any], notes: list[str]) -> inputs.Wanted:
+    """What img2img starts from, unread."""
+    if not values.get("init_images"):
+        raise InvalidInput("init_images", "init_images is missing; send a list of one picture")
+    if len(values["init_images"]) > 1:
+        notes.append(f"one of {len(values['init_images'])} init_images was used")
+    strength, mask = values["denoising_strength"], values.get("mask")
+    try:
+        inputs.check_strength(values["steps"], strength)
+    except InvalidInput as error:
+        raise InvalidInput("denoising_strength", f"denoising_{error}") from error
+    notes += _undone(values, inpainting=mask is not None)
+    source = Source(
+        sha256=inputs.UNREAD,
+        strength=strength,
+        resize_mode=_RESIZE[values["resize_mode"]],
+        mask_sha256=None if mask is None else inputs.UNREAD,
+        mask_blur=values["mask_blur"] if mask is not None else 0,
+    )
+    return inputs.Wanted(
+        source,
+        values["init_images"][0],
+        _floored(values["width"]),
+        _floored(values["height"]),
+        field="init_images",
+        mask=mask,
+        mask_by="painted",
+        invert=bool(values["inpainting_mask_invert"]),
+    )
+
+
+def _undone(values: Mapping[str, Any], *, inpainting: bool) -> list[str]:
+    """What of an img2img is done in another way here."""
+    notes = []
+    if values["resize_mode"] == 3:
+        notes.append("resize_mode 3 (latent) was done as 0, in pixels")
+    if inpainting and values["inpainting_fill"] != 1 and values["denoising_strength"] < 1:
+        notes.append(
+            f"inpainting_fill {values['inpainting_fill']} was done as 1: the masked part starts "
+            "from the picture"
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""Limner's own surface: /api."""

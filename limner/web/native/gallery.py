@@ -1,0 +1,149 @@
+"""Stored pictures: as files of three formats, as sprites, their receipts, and deleting them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from limner import imaging, pools
+from limner.errors import InvalidInput
+from limner.usecases.drawing.orders import StoredPicture
+from limner.web import openapi, pictures
+from limner.web.answers import Json
+from limner.web.drawing import Desk
+from limner.web.reading.fields import Flag, Reader, read
+from limner.web.stored import SUFFIXES
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_WISHES: Mapping[str, Reader] = {"metadata": Flag()}
+_ERRORS = (400, 401, 403, 404, 500)
+_KEPT = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
+PICTURE_ID = openapi.in_path("id", "A picture's id, `pic_...`.")
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+
+    async def receipt(request: Request) -> Response:
+        return Json((await _find(request, desk)).receipt)
+
+    async def source(request: Request) -> Response:
+        sha256 = request.path_params["sha256"]
+        pixels = await desk.services.gallery.source(request.state.caller, sha256)
+        data = await pools.FILES.run(imaging.to_png, pixels)
+        return Response(data, headers=_KEPT, media_type="image/png")
+
+    async def delete(request: Request) -> Response:
+        await desk.services.gallery.delete(request.state.caller, request.path_params["id"])
+        return Json({"deleted": 1})
+
+    async def delete_all(request: Request) -> Response:
+        return Json({"deleted": await desk.services.gallery.delete_all(request.state.caller)})
+
+    path = "/api/pictures/{id}"
+    # The longer names first: a parameter takes dots as well.
+    sprite = _file_operation("sprite", "image/png", "The true small pixels of a sprite.")
+    app.add_api_route(f"{path}.sprite.png", _sprites(desk), methods=["GET"], **sprite)
+    for format, suffix in SUFFIXES.items():
+        operation = _file_operation(f"picture-{suffix}", f"image/{format}", f"As {format}.")
+        app.add_api_route(f"{path}.{suffix}", _files(desk, format), methods=["GET"], **operation)
+    own = _file_operation("picture", "image/png", "The stored picture, lossless.")
+    app.add_api_route(path, _files(desk, "png"), methods=["GET"], **own)
+    app.add_api_route(
+        path, delete, methods=["DELETE"], **_delete_operation("picture", "Delete a picture.", True)
+    )
+    app.add_api_route(
+        "/api/pictures",
+        delete_all,
+        methods=["DELETE"],
+        **_delete_operation(
+            "pictures", "Delete all finished requests: pictures, sources and prompts.", False
+        ),
+    )
+    app.add_api_route("/api/sources/{sha256}", source, methods=["GET"], **_source_operation())
+    app.add_api_route("/api/receipts/{id}", receipt, methods=["GET"], **_receipt_operation())
+
+
+async def _find(request: Request, desk: Desk) -> StoredPicture:
+    found: StoredPicture = await desk.services.gallery.picture(
+        request.state.caller, request.path_params["id"]
+    )
+    return found
+
+
+def _files(desk: Desk, format: imaging.Format) -> Handler:
+    async def show(request: Request) -> Response:
+        picture, metadata = await _find(request, desk), _metadata(request, desk)
+        data = await pools.FILES.run(pictures.encode_one, picture, format, metadata=metadata)
+        return Response(data, headers=_KEPT, media_type=imaging.MEDIA_TYPES[format])
+
+    return show
+
+
+def _sprites(desk: Desk) -> Handler:
+    async def show(request: Request) -> Response:
+        picture, metadata = await _find(request, desk), _metadata(request, desk)
+        model = desk.services.engine.status().model
+        size = None if model is None else model.sprite_pixels
+        if size is None or model is None or picture.receipt["model"]["sha256"] != model.sha256:
+            raise InvalidInput("id", f"Picture {picture.id} is not of a loaded sprite painter")
+        data = await pools.FILES.run(
+            pictures.encode_one, picture, "png", metadata=metadata, sprite_pixels=size
+        )
+        return Response(data, headers=_KEPT, media_type="image/png")
+
+    return show
+
+
+def _metadata(request: Request, desk: Desk) -> bool:
+    wishes, _ = read(_WISHES, {}, request.query_params)
+    return bool(wishes.get("metadata", desk.settings.embed_metadata))
+
+
+def _file_operation(id: str, media_type: str, summary: str) -> dict[str, Any]:
+    schema = {"schema": {"type": "string", "format": "binary"}}
+    wish = openapi.in_query(
+        "metadata", "Write parameters and receipt into the file.", Flag().schema()
+    )
+    return openapi.operation(
+        id,
+        summary,
+        {"description": "The file.", "content": {media_type: schema}},
+        errors=_ERRORS,
+        parameters=[PICTURE_ID, wish],
+    )
+
+
+def _source_operation() -> dict[str, Any]:
+    schema = {"schema": {"type": "string", "format": "binary"}}
+    return openapi.operation(
+        "source",
+        "A picture or mask that a kept request of the account started from, lossless.",
+        {"description": "The file.", "content": {"image/png": schema}},
+        errors=(*_ERRORS, 410),
+        parameters=[openapi.in_path("sha256", "`sha256` or `mask_sha256` of a `source`.")],
+    )
+
+
+def _delete_operation(id: str, summary: str, one: bool) -> dict[str, Any]:
+    answer = openapi.json_answer("How many are gone.", {"deleted": {"type": "integer"}})
+    parameters = {"parameters": [PICTURE_ID]} if one else {}
+    return openapi.operation(f"delete-{id}", summary, answer, errors=_ERRORS, **parameters)
+
+
+def _receipt_operation() -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        name: {} for name in ("receipt", "parameters", "prompts", "model", "drawing", "rgb_sha256")
+    }
+    return openapi.operation(
+        "receipt",
+        "The receipt of a picture: the record from which it can be drawn again.",
+        openapi.json_answer("The receipt.", fields),
+        errors=_ERRORS,
+        parameters=[PICTURE_ID],
+    )

@@ -1,0 +1,153 @@
+"""What a prompt means before anything is drawn: explain, schedulers, styles. All of it is free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from limner import pools
+from limner.domain.params import Generation
+from limner.domain.schedulers import SPECS
+from limner.usecases.prompting.catalogue import FILES, listed
+from limner.usecases.prompting.explain import explain_generation
+from limner.usecases.prompting.vocabulary import of_model
+from limner.web import openapi
+from limner.web.answers import Json
+from limner.web.drawing import Desk
+from limner.web.native.form import EXPLAINED, FORM
+from limner.web.reading import mixing
+from limner.web.segmind import routes as segmind
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_OBJECT: dict[str, Any] = {"type": "object"}
+_LIST: dict[str, Any] = {"type": "array"}
+_BODY_ERRORS = (400, 401, 403, 406, 413, 500)
+_READ_ERRORS = (401, 403, 500)
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+    _install_explain(app, desk)
+    _install_lists(app, desk)
+    _install_preview(app, desk)
+
+
+def _install_explain(app: FastAPI, desk: Desk) -> None:
+    async def explain(request: Request) -> Response:
+        call, _ = await segmind.read_call(request, desk, EXPLAINED)
+        model = desk.services.engine.status().model
+        known = of_model(Path(model.path)) if model and model.path else None
+        return await pools.WORDS.run(_explained, call.generation, call.notes, known)
+
+    fields = {
+        "dialect": _TEXT,
+        "steps": {"type": "integer"},
+        "prompt": _TEXT,
+        "canonical": _TEXT,
+        "schedule": _LIST,
+        "chunks": _LIST,
+        "adapters": _LIST,
+        "unlearned": {"type": ["array", "null"]},
+        "adjustments": _LIST,
+        "negative": _OBJECT,
+    }
+    app.add_api_route(
+        "/api/explain",
+        explain,
+        methods=["POST"],
+        **openapi.operation(
+            "explain",
+            "How a prompt is read: schedule, chunks, weights, and what was dropped.",
+            openapi.json_answer("`negative` holds the same for the negative prompt.", fields),
+            errors=_BODY_ERRORS,
+            **openapi.body(openapi.generation_schema(EXPLAINED)),
+        ),
+    )
+
+
+def _explained(
+    generation: Generation, notes: Sequence[str], known: frozenset[str] | None
+) -> Response:
+    """The answer, made into bytes on the same thread: it may be megabytes long."""
+    told = explain_generation(generation, known)
+    return Json({**told, "adjustments": [*notes, *told["adjustments"]]})
+
+
+def _install_lists(app: FastAPI, desk: Desk) -> None:
+    async def schedulers(_: Request) -> Response:
+        return Json(
+            [
+                {"name": name, "good_for": spec.good_for, "order": spec.order}
+                for name, spec in SPECS.items()
+            ]
+        )
+
+    async def styles(_: Request) -> Response:
+        entries = listed(mixing.catalogue(desk.settings))
+        return Json({FILES[kind]: entries[kind] for kind in FILES})
+
+    scheduler = {"name": _TEXT, "good_for": _TEXT, "order": {"type": "integer"}}
+    answer = openapi.json_answer("Order 2 evaluates twice a step and costs double.", scheduler)
+    content = answer["content"]["application/json"]
+    content["schema"] = {"type": "array", "items": content["schema"]}
+    app.add_api_route(
+        "/api/schedulers",
+        schedulers,
+        methods=["GET"],
+        **openapi.operation("schedulers", "The schedulers.", answer, errors=_READ_ERRORS),
+    )
+    kinds = dict.fromkeys(FILES.values(), _LIST)
+    app.add_api_route(
+        "/api/styles",
+        styles,
+        methods=["GET"],
+        **openapi.operation(
+            "styles",
+            "The style catalogue.",
+            openapi.json_answer("By kind: name, text, suffix, negative.", kinds),
+            errors=_READ_ERRORS,
+        ),
+    )
+
+
+def _install_preview(app: FastAPI, desk: Desk) -> None:
+    async def preview(request: Request) -> Response:
+        call, _ = await segmind.read_call(request, desk, FORM, mixed=True)
+        lines = [
+            {
+                "prompt": line.prompt,
+                "negative_prompt": line.negative_prompt,
+                "seed": line.seed,
+                "samples": line.samples,
+                "picks": {} if line.origin is None else line.origin.model_dump()["picks"],
+            }
+            for line in call.lines
+        ]
+        return Json({**lines[0], "lines": lines, "adjustments": list(call.notes)})
+
+    fields = {
+        "prompt": _TEXT,
+        "negative_prompt": _TEXT,
+        "seed": {"type": "integer"},
+        "samples": {"type": "integer"},
+        "picks": _OBJECT,
+        "lines": _LIST,
+        "adjustments": _LIST,
+    }
+    app.add_api_route(
+        "/api/styles/preview",
+        preview,
+        methods=["POST"],
+        **openapi.operation(
+            "preview-styles",
+            "What a style mix makes of a prompt; nothing is drawn.",
+            openapi.json_answer("The first line, and all `lines` of a sequence.", fields),
+            errors=_BODY_ERRORS,
+            **openapi.body(openapi.generation_schema(FORM)),
+        ),
+    )

@@ -1,0 +1,102 @@
+"""``POST /api/replay``: draw a receipt again, and say whether it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from limner.domain.pricing import as_credits
+from limner.errors import InvalidInput
+from limner.usecases.pictures.replay import Replayed
+from limner.web import openapi
+from limner.web.answers import Json
+from limner.web.drawing import Desk, name_outcome, unless_gone
+from limner.web.reading import body
+from limner.web.reading.fields import shown
+
+_WANTED = 'send {"picture_id": "pic_..."} of a stored picture, or {"receipt": {...}}'
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Add the route."""
+
+    async def replay(request: Request) -> Response:
+        settings = desk.settings
+        async with desk.account(request):
+            fields = await body.read_object(
+                request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
+            )
+            record = await _record(request, desk, fields)
+            key = request.headers.get("idempotency-key")
+            run = desk.services.replay.run(request.state.caller, record, key)
+            replayed = await unless_gone(request, run)
+        name_outcome(request, replayed.outcome)
+        return Json(_told(replayed))
+
+    app.add_api_route("/api/replay", replay, methods=["POST"], **_operation())
+
+
+async def _record(request: Request, desk: Desk, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The receipt that a body holds or names."""
+    picture_id, record = fields.get("picture_id"), fields.get("receipt")
+    if (picture_id is None) == (record is None):
+        raise InvalidInput("receipt", f"receipt: {_WANTED}, and not both")
+    if isinstance(picture_id, str):
+        picture = await desk.services.gallery.picture(request.state.caller, picture_id)
+        return picture.receipt
+    if isinstance(record, Mapping):
+        return record
+    raise InvalidInput("receipt", f"receipt is {shown(picture_id or record)}; {_WANTED}")
+
+
+def _told(replayed: Replayed) -> dict[str, Any]:
+    outcome, compared = replayed.outcome, replayed.comparison
+    return {
+        "identical": compared.identical,
+        "different_pixels": compared.different_pixels,
+        "of": compared.of,
+        "largest_difference": compared.largest_difference,
+        "text": compared.sentence(),
+        "changed": list(replayed.changed),
+        "request_id": outcome.request_id,
+        "picture_id": outcome.pictures[0].id,
+        "cost": as_credits(outcome.taken_micro),
+        "adjustments": list(outcome.adjustments),
+    }
+
+
+def _operation() -> dict[str, Any]:
+    text: dict[str, Any] = {"type": "string"}
+    number: dict[str, Any] = {"type": ["integer", "null"]}
+    fields = {
+        "identical": {"type": "boolean"},
+        "different_pixels": number,
+        "of": {"type": "integer"},
+        "largest_difference": number,
+        "text": text,
+        "changed": {"type": "array", "items": text},
+        "request_id": text,
+        "picture_id": text,
+        "cost": {"type": "number"},
+        "adjustments": {"type": "array", "items": text},
+    }
+    schema = {
+        "type": "object",
+        "properties": {"picture_id": text, "receipt": {"type": "object"}},
+    }
+    return openapi.operation(
+        "replay",
+        "Draw a receipt again and compare every pixel. It is billed like any drawing.",
+        openapi.json_answer(
+            "`different_pixels` and `largest_difference` (in 255ths) are null where the first "
+            "picture is not stored. `picture_id` is the new picture's.",
+            fields,
+        ),
+        errors=(*openapi.DRAW_ERRORS, 404, 410),
+        parameters=[openapi.IDEMPOTENCY_KEY],
+        **openapi.body(schema, form=False),
+    )

@@ -1,0 +1,1 @@
+"""Metrics, and what is logged of a call."""

@@ -1,0 +1,114 @@
+"""``GET /metrics``: what Prometheus asks for. Figures of this process, and of its database.
+
+With several processes on one database each tells the database's figures alike: take the maximum
+over the processes for ``limner_queue_requests``, ``limner_pictures*`` and ``limner_credits*``,
+and the sum for all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import Response
+
+from limner.domain.pricing import MICRO
+from limner.engine.batching.client import EngineStatus
+from limner.store.usage import House
+from limner.web import openapi
+from limner.web.drawing import Desk
+from limner.web.observing.calls import Meters
+
+
+def install(app: FastAPI, desk: Desk, meters: Meters) -> None:
+    """Add the route."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the lines
+
+    async def show(_: Request) -> Response:
+        now = CollectorRegistry()
+        now.register(_Moment(desk.services.engine.status(), await desk.services.office.house()))
+        text = generate_latest(meters.registry) + generate_latest(now)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    page = {"description": "Prometheus' text.", "content": {"text/plain": {"schema": {}}}}
+    operation = openapi.operation(
+        "metrics", "Figures for Prometheus.", page, errors=(401, 403, 500)
+    )
+    app.add_api_route("/metrics", show, methods=["GET"], **operation)
+
+
+class _Moment:
+    """Collects from one snapshot."""
+
+    def __init__(self, engine: EngineStatus, house: House) -> None:
+        self._engine, self._house = engine, house
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "limner_tasks", "Tasks on the event loop.", value=len(asyncio.all_tasks())
+        )
+        yield from self._engine_figures()
+        yield from self._cache_figures()
+        yield from self._house_figures()
+
+    def _engine_figures(self) -> Iterator[Metric]:
+        engine, stats = self._engine, self._engine.stats
+        yield GaugeMetricFamily(
+            "limner_engine_ready", "1 when the model is loaded.", value=engine.ready
+        )
+        images = GaugeMetricFamily(
+            "limner_engine_images", "Images that the engine knows.", labels=("state",)
+        )
+        images.add_metric(["waiting"], engine.waiting)
+        images.add_metric(["running"], engine.running)
+        yield images
+        for name, about, value in (
+            ("steps", "Steps: one forward pass of the UNet each.", stats.steps),
+            ("rows", "UNet rows; by steps, the rows of a step.", stats.rows),
+            ("pictures", "Pictures drawn.", stats.images),
+            ("busy_seconds", "Time spent in steps; by steps, a step's.", stats.busy_s),
+            ("unet_seconds", "Time in the UNet; by busy_seconds, its share.", stats.unet_s),
+            ("vae_seconds", "Time in the VAE.", stats.vae_s),
+        ):
+            yield CounterMetricFamily(f"limner_engine_{name}", about, value=value)
+
+    def _cache_figures(self) -> Iterator[Metric]:
+        labels = ("cache",)
+        size = GaugeMetricFamily("limner_engine_cache_bytes", "What it holds.", labels=labels)
+        hits = CounterMetricFamily("limner_engine_cache_hits", "It had it.", labels=labels)
+        misses = CounterMetricFamily("limner_engine_cache_misses", "It had not.", labels=labels)
+        for name, cache in self._engine.stats.caches.items():
+            size.add_metric([name], cache.bytes)
+            hits.add_metric([name], cache.hits)
+            misses.add_metric([name], cache.misses)
+        yield from (size, hits, misses)
+
+    def _house_figures(self) -> Iterator[Metric]:
+        house = self._house
+        waiting = GaugeMetricFamily(
+            "limner_queue_requests", "Stored requests that are not finished.", labels=("status",)
+        )
+        waiting.add_metric(["queued"], house.queued)
+        waiting.add_metric(["processing"], house.processing)
+        yield waiting
+        yield GaugeMetricFamily("limner_pictures", "Pictures kept.", value=house.pictures)
+        yield GaugeMetricFamily(
+            "limner_pictures_bytes", "Room that they take.", value=house.picture_bytes
+        )
+        credits = GaugeMetricFamily(
+            "limner_credits", "Credits of all customers.", labels=("pocket",)
+        )
+        credits.add_metric(["available"], house.available_micro / MICRO)
+        credits.add_metric(["held"], house.held_micro / MICRO)
+        yield credits
+        yield CounterMetricFamily(
+            "limner_credits_captured",
+            "Credits captured since the first day.",
+            value=house.captured_micro / MICRO,
+        )

@@ -1,0 +1,1 @@
+"""OpenAI's surface: /v1/images and /v1/models."""

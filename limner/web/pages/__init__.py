@@ -1,0 +1,1 @@
+"""What browsers get: the playground and the documentation."""

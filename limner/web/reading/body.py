@@ -1,0 +1,207 @@
+"""Reading a request's body: bounded in size, time, depth, and strict about its form."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from limner import pools
+from limner.errors import Aborted, BodyTooLarge, MalformedBody, Unavailable, WrongContentType
+from limner.web.reading.fields import cut
+
+DEPTH_MAX = 32
+PARTS_MAX = 200
+DIGITS_MAX = 400
+MARKS_MAX = 200_000  # a bound on JSON's values: millions of them would hold up every other caller
+CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1")
+
+
+async def read_object(request: Request, *, max_bytes: int, max_s: float) -> dict[str, Any]:
+    """The body as an object: of JSON, or of ``multipart/form-data`` (text, and bytes of files).
+
+    Raises ``WrongContentType``, ``BodyTooLarge``, ``MalformedBody``, ``Unavailable`` for a body
+    that is too slow, or ``Aborted`` when the client leaves before its end.
+    """
+    kind = content_type(request)
+    if kind not in ("application/json", "multipart/form-data"):
+        raise WrongContentType("Invalid content type")
+    body = await read_bytes(request, max_bytes=max_bytes, max_s=max_s)
+    if kind == "multipart/form-data":
+        return await _form(request, body, max_bytes)
+    return await pools.BODIES.run(parse_json, body)
+
+
+def content_type(request: Request) -> str:
+    """The media type without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytes:
+    """The whole body, or an error once it is longer, or slower, than allowed."""
+    too_large = BodyTooLarge(f"The body is longer than the {max_bytes:,} bytes this server reads")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(max_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_large
+    except TimeoutError as error:
+        raise Unavailable(
+            f"The body did not arrive within {max_s:g} seconds, the limit; send it again", 2
+        ) from error
+    except ClientDisconnect as error:
+        raise Aborted("The client left before its request was complete") from error
+    return bytes(body)
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """A JSON object; no duplicate names, no NaN, nothing too deep, no NUL, no lone surrogate."""
+    if sum(body.count(mark) for mark in b",[{") > MARKS_MAX:
+        raise MalformedBody(f"The body holds more than {MARKS_MAX:,} commas and opening brackets")
+    try:
+        value = json.loads(
+            body.decode("utf-8-sig"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_bounded_int,
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The body is not UTF-8 (at byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if "\n" in error.doc else ""
+        what = error.msg.removesuffix(" at")
+        raise MalformedBody(
+            f"The body is not JSON: {what} at {line}column {error.colno}"
+        ) from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if not isinstance(value, dict):
+        raise MalformedBody('The body must be a JSON object such as {"prompt": "a knight"}')
+    check(value)
+    return value
+
+
+def digest(path: str, body: dict[str, Any]) -> str:
+    """SHA-256 over the path and the parsed body, whatever the order of its names."""
+    plain = json.dumps(body, sort_keys=True, separators=(",", ":"), default=_file_digest)
+    return hashlib.sha256(f"{path}\n{plain}".encode()).hexdigest()
+
+
+async def _form(request: Request, body: bytes, max_bytes: int) -> dict[str, Any]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    boundary = _boundary(request.headers["content-type"])
+    scope = {"type": "http", "headers": request.scope["headers"]}
+    limits = {"max_files": PARTS_MAX, "max_fields": PARTS_MAX, "max_part_size": max_bytes}
+    try:
+        async with Request(scope, receive).form(**limits) as form:
+            pairs = [(name, await _part(value)) for name, value in form.multi_items()]
+    except MultiPartException as error:
+        raise MalformedBody(f"The form cannot be read: {error.message}") from error
+    # The parser gives up without a word the field that the body ends in.
+    if pairs and b"--" + boundary + b"--" not in body:
+        raise MalformedBody("The form is cut off: the boundary that closes it is missing")
+    values = _without_duplicates(pairs)
+    check(values)
+    return values
+
+
+def _boundary(kind: str) -> bytes:
+    """The boundary that a form's content type names; its charset must be one of few.
+
+    Python knows hundreds of charsets, some of which raise, or take minutes, on a stranger's bytes.
+    """
+    _, options = parse_options_header(kind)
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in CHARSETS:
+        allowed = ", ".join(CHARSETS)
+        raise MalformedBody(f"The form's charset is {cut(ascii(charset))}; read are {allowed}")
+    return options.get(b"boundary", b"")
+
+
+async def _part(value: UploadFile | str) -> str | bytes:
+    return value if isinstance(value, str) else await value.read()
+
+
+def _without_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise MalformedBody(
+                f"The name {cut(ascii(name))} stands more than once in the body; it may stand once"
+            )
+        values[name] = value
+    return values
+
+
+def _no_constant(name: str) -> None:
+    raise MalformedBody(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise MalformedBody(f"The number {cut(text)} is too large")
+    return value
+
+
+def _bounded_int(text: str) -> int:
+    if len(text) > DIGITS_MAX:
+        raise MalformedBody(f"The number {cut(text)} is too large")
+    return int(text)
+
+
+def check(value: Mapping[str, Any]) -> None:
+    """Walk everything, without recursion, for depth and for characters no text may hold.
+
+    Raises ``MalformedBody``.
+    """
+    level: list[Any] = [value]
+    for _ in range(DEPTH_MAX):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, Mapping):
+                below += [*item.keys(), *item.values()]
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, str):
+                _check_text(item)
+        level = below
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise MalformedBody(f"The text {cut(ascii(text))} holds a NUL character, U+0000")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedBody(
+            f"The text {cut(ascii(text))} holds half of a surrogate pair at character {error.start}"
+        ) from error
+
+
+def _too_deep() -> MalformedBody:
+    return MalformedBody(f"The body is nested deeper than {DEPTH_MAX} levels")
+
+
+def _file_digest(value: Any) -> str:
+    return "sha256:" + hashlib.sha256(value).hexdigest()

@@ -1,0 +1,298 @@
+"""The vendor's fields: names, aliases, ranges and defaults, and the way to a ``Generation``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from limner import imaging, pools
+from limner.domain import schedulers
+from limner.domain.params import (
+    PROMPT_LENGTH_MAX,
+    SIDE_MULTIPLE,
+    Generation,
+    NoiseSource,
+    ResizeMode,
+)
+from limner.domain.params import SEED_MAX as SEED_64_MAX
+from limner.engine.batching.request import Pixels
+from limner.errors import InvalidInput, UnknownScheduler
+from limner.settings import Settings
+from limner.web.reading import inputs, mixing
+from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read, shown
+from limner.web.reading.intake import Intake
+from limner.web.reading.mixing import Mix
+
+STEPS_MIN, STEPS_MAX = 20, 100
+SAMPLES_MAX = 4
+SEED_MAX = 999_999_999_999_999
+SIDE_MIN, SIDE_MAX, SIDE_STEP = 512, 1024, 64
+DEFAULT_SCHEDULER: schedulers.SchedulerName = "UniPC"
+
+_SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_STEP)
+_NAME_MAX = 100
+
+READERS: Mapping[str, Reader] = {
+    "prompt": Text(1, PROMPT_LENGTH_MAX),
+    "negative_prompt": Text(0, PROMPT_LENGTH_MAX),
+    "scheduler": Text(0, _NAME_MAX),
+    "num_inference_steps": Whole(STEPS_MIN, STEPS_MAX),
+    "guidance_scale": Number(0.1, 25),
+    "samples": Whole(1, SAMPLES_MAX),
+    "seed": Whole(-1, SEED_MAX),
+    "img_width": _SIDE,
+    "img_height": _SIDE,
+    "base64": Flag(),
+    # Ours, beyond the vendor's page:
+    "image": Blob(),
+    "mask": Blob(),
+    "strength": Number(0, 1),
+    "resize_mode": Choice(get_args(ResizeMode)),
+    "mask_blur": Whole(0, 64),
+    "output": Choice(("single", "grid", "sprite")),
+    "output_format": Choice(("jpeg", "png", "webp")),
+    "metadata": Flag(),
+    "exact": Flag(),
+    "noise_source": Choice(get_args(NoiseSource)),
+    "clip_skip": Whole(1, 12),
+    "subseed": Whole(-1, SEED_64_MAX),
+    "subseed_strength": Number(0, 1),
+    "style_mix": Mix(),
+    "template": Flag(),
+}
+ALIASES: Mapping[str, str] = {
+    "negativePrompt": "negative_prompt",
+    "width": "img_width",
+    "height": "img_height",
+    "steps": "num_inference_steps",
+    "imageUrl": "image",
+    "maskUrl": "mask",
+}
+# What an absent field means; ``base64`` and ``metadata`` are the operator's to choose.
+DEFAULTS: Mapping[str, Any] = {
+    "negative_prompt": "",
+    "scheduler": DEFAULT_SCHEDULER,
+    "num_inference_steps": 20,
+    "guidance_scale": 7.5,
+    "samples": 1,
+    "seed": -1,
+    "img_width": 512,
+    "img_height": 512,
+    "strength": 0.75,
+    "resize_mode": "crop",
+    "mask_blur": 0,
+    "output": "single",
+    "output_format": "jpeg",
+    "exact": False,
+    "noise_source": "philox",
+    "clip_skip": 1,
+    "subseed": 0,
+    "subseed_strength": 0.0,
+    "template": False,
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a route takes: how each field is read, what an absent one means, which are needed.
+
+    ``presets``: what absent fields mean where ``preset`` names one.
+    """
+
+    readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
+    defaults: Mapping[str, Any] = field(default_factory=lambda: DEFAULTS)
+    required: tuple[str, ...] = ("prompt",)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+FORM = Form()
+_WANTED = {
+    "prompt": f"it must be text of 1 to {PROMPT_LENGTH_MAX:,} characters",
+    "image": "send a picture as base64, a data URI or a URL",
+    "mask": "send a picture as base64, a data URI or a URL; white is repainted",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A body that was read, and how it wants to be answered; nothing was drawn by chance for it.
+
+    ``values`` are its fields after defaults. ``mixed``: several pictures are parts of one answer.
+    """
+
+    form: Form
+    values: Mapping[str, Any]
+    notes: tuple[str, ...]
+    base64: bool = False
+    grid: bool = False
+    sprite: bool = False
+    mixed: bool = False
+    metadata: bool = True
+    format: imaging.Format = "jpeg"
+    all_fit: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a body asks to have drawn, with every choice made.
+
+    ``lines`` are several where a style mix has a sequence, or a template reads differently for
+    each picture.
+    """
+
+    notes: tuple[str, ...]
+    lines: tuple[Generation, ...]
+    pixels: Mapping[str, Pixels] = field(default_factory=dict)
+
+    @property
+    def generation(self) -> Generation:
+        """The first line."""
+        return self.lines[0]
+
+
+def ask(
+    body: Mapping[str, Any], settings: Settings, *, mixed: bool = False, form: Form = FORM
+) -> Asked:
+    """Read a body. ``mixed``: the client takes several pictures in one answer.
+
+    Raises ``InvalidInput`` for a field the caller can correct.
+    """
+    given, notes = read(form.readers, ALIASES, body)
+    for name in form.required:
+        if name not in given:
+            raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")
+    notes += inputs.drop_without_image(given)
+    values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
+    values["scheduler"] = _scheduler(
+        values["scheduler"], form.defaults["scheduler"], settings, notes
+    )
+    values |= {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
+    encoded = values.get("base64", settings.base64_default)
+    grid, sprite = values["output"] == "grid", values["output"] == "sprite"
+    all_fit = encoded or grid or mixed
+    values["samples"] = _samples(values["samples"], notes, all_fit=all_fit)
+    format = _format(values["output_format"], given, notes, sprite=sprite)
+    return Asked(
+        form=form,
+        values=values,
+        notes=tuple(notes),
+        base64=encoded,
+        grid=grid,
+        sprite=sprite,
+        mixed=mixed and not encoded and not grid,
+        metadata=values.get("metadata", settings.embed_metadata),
+        format=format,
+        all_fit=all_fit,
+    )
+
+
+async def plan(
+    asked: Asked, settings: Settings, *, draw_seed: Callable[[int], int] = secrets.randbelow
+) -> Call:
+    """Draw its seeds and fill in its styles and templates; its pictures stay unread.
+
+    ``draw_seed(n)`` gives a number below n where the seed is left to chance. Raises
+    ``InvalidInput`` for a field the caller can correct.
+    """
+    wanted = inputs.wanted(asked.values)
+    source = None if wanted is None else wanted.source
+    generation = _generation({**asked.values, "source": source}, draw_seed)
+    notes = list(asked.notes)
+    lines, more = await pools.WORDS.run(
+        _lines, generation, asked.values, settings, all_fit=asked.all_fit
+    )
+    notes += more
+    return Call(tuple(notes), lines)
+
+
+async def to_call(asked: Asked, intake: Intake) -> Call:
+    """The same with its pictures, which are fetched and read once it can be afforded."""
+    call = await plan(asked, intake.settings)
+    wanted = inputs.wanted(asked.values)
+    if wanted is None:
+        return call
+    await intake.afford(call.lines)
+    pixels, source, told = await inputs.read_source(intake, wanted)
+    lines = tuple(line.model_copy(update={"source": source}) for line in call.lines)
+    return Call((*call.notes, *told), lines, pixels)
+
+
+def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> Generation:
+    return Generation(
+        prompt=values["prompt"],
+        negative_prompt=values["negative_prompt"],
+        scheduler=values["scheduler"],
+        steps=values["num_inference_steps"],
+        guidance=values["guidance_scale"],
+        samples=values["samples"],
+        seed=_seed(values["seed"], draw_seed),
+        width=values["img_width"],
+        height=values["img_height"],
+        clip_skip=values["clip_skip"],
+        subseed=_seed(values["subseed"], draw_seed),
+        subseed_strength=values["subseed_strength"],
+        noise_source=values["noise_source"],
+        exact=values["exact"],
+        source=values["source"],
+    )
+
+
+def _scheduler(
+    given: str, default: schedulers.SchedulerName, settings: Settings, notes: list[str]
+) -> schedulers.SchedulerName:
+    found = schedulers.find(given)
+    if found:
+        return found
+    known = ", ".join(schedulers.SCHEDULER_NAMES)
+    if settings.strict:
+        raise UnknownScheduler(
+            "scheduler", f"scheduler is {shown(given)}; it must be one of {known}"
+        )
+    notes.append(f"scheduler {shown(given)} is unknown; {default} was used")
+    return default
+
+
+def _side(name: str, pixels: int, notes: list[str]) -> int:
+    floored = pixels - pixels % SIDE_MULTIPLE
+    if floored != pixels:
+        notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
+    return floored
+
+
+def _samples(samples: int, notes: list[str], *, all_fit: bool) -> int:
+    if samples == 1 or all_fit:
+        return samples
+    notes.append(
+        f"one of {samples} samples was drawn and billed: this answer holds one picture; for all, "
+        "send base64 true, output grid, or the header Accept: multipart/mixed"
+    )
+    return 1
+
+
+def _lines(
+    asked: Generation,
+    values: Mapping[str, Any],
+    settings: Settings,
+    *,
+    all_fit: bool,
+) -> tuple[tuple[Generation, ...], list[str]]:
+    if all_fit:
+        return tuple(v.generation for v in mixing.variants(asked, values, settings)), []
+    line, notes = mixing.first(asked, values, settings)
+    return (line,), notes
+
+
+def _seed(seed: int, draw_seed: Callable[[int], int]) -> int:
+    return draw_seed(SEED_MAX + 1) if seed == -1 else seed
+
+
+def _format(
+    format: imaging.Format, given: Mapping[str, Any], notes: list[str], *, sprite: bool
+) -> imaging.Format:
+    if not sprite:
+        return format
+    if given.get("output_format", "png") != "png":
+        notes.append("output_format was ignored: sprites are PNG")
+    return "png"

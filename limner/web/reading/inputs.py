@@ -1,0 +1,118 @@
+"""The pictures a request brings along: base64, data URIs, files of a form, and URLs."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from limner.domain import schedulers
+from limner.domain.params import Source
+from limner.engine.batching.request import Pixels
+from limner.errors import InvalidInput
+from limner.imaging.reading import MaskBy
+from limner.web.reading.intake import Intake
+
+# What acts only beside ``image``, and what makes a canvas round it.
+WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")
+CANVAS = ("scale", "offset_x", "offset_y", "mask_expand")
+
+
+def drop_without_image(values: MutableMapping[str, Any]) -> list[str]:
+    """Takes out of a body without ``image`` what would act on one; a note for each."""
+    if "image" in values:
+        return []
+    dropped = [name for name in WITH_IMAGE if name in values]
+    for name in dropped:
+        del values[name]
+    return [f"{name} was ignored: it acts only where image is present" for name in dropped]
+
+
+# The digest of pictures that nobody has read yet; no price depends on it.
+UNREAD = "0" * 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture to start from as a body names it, before anybody has fetched or read it.
+
+    ``source`` says how it is used, with ``UNREAD`` digests; ``field`` is the picture's name on the
+    wire. ``canvas`` holds the options of ``imaging.canvas.place`` where a mask is made with it.
+    """
+
+    source: Source
+    image: str | bytes
+    width: int
+    height: int
+    field: str = "image"
+    mask: str | bytes | None = None
+    mask_by: MaskBy = "white"
+    invert: bool = False
+    canvas: Mapping[str, Any] | None = None
+
+
+def wanted(values: Mapping[str, Any]) -> Wanted | None:
+    """What typed ``values`` start from. Raises ``InvalidInput`` where no step would be left."""
+    if "image" not in values:
+        return None
+    check_strength(values["num_inference_steps"], values["strength"])
+    masked = "mask" in values or "scale" in values
+    source = Source(
+        sha256=UNREAD,
+        strength=values["strength"],
+        resize_mode=values["resize_mode"],
+        mask_sha256=UNREAD if masked else None,
+        mask_blur=values["mask_blur"],
+    )
+    return Wanted(
+        source,
+        values["image"],
+        values["img_width"],
+        values["img_height"],
+        mask=values.get("mask"),
+        canvas={name: values[name] for name in CANVAS} if "scale" in values else None,
+    )
+
+
+async def read_source(
+    intake: Intake, wanted: Wanted
+) -> tuple[dict[str, Pixels], Source, list[str]]:
+    """The pixels at the size to draw by their SHA-256, the ``Source`` that names them, and notes.
+
+    Raises ``InvalidInput`` for pictures that cannot be had or read, and for a mask that repaints
+    nothing.
+    """
+    size = {"width": wanted.width, "height": wanted.height}
+    area = wanted.width * wanted.height
+    if wanted.canvas is not None:
+        options = {**size, **wanted.canvas}
+        results = [await intake.run("canvas", wanted.field, wanted.image, 4 * area, **options)]
+    else:
+        fitted = {**size, "resize_mode": wanted.source.resize_mode}
+        results = [await intake.run("picture", wanted.field, wanted.image, 3 * area, **fitted)]
+        if wanted.mask is not None:
+            options = {**fitted, "by": wanted.mask_by, "invert": wanted.invert}
+            results.append(await intake.run("mask", "mask", wanted.mask, area, **options))
+    digests = [digest for result in results for digest in result.digests]
+    arrays = [array for result in results for array in result.arrays]
+    named = {"sha256": digests[0], "mask_sha256": digests[1] if len(digests) > 1 else None}
+    notes = [note for result in results for note in result.notes]
+    pixels = dict(zip(digests, arrays, strict=True))
+    return pixels, wanted.source.model_copy(update=named), notes
+
+
+def check_strength(steps: int, strength: float) -> None:
+    """Raises ``InvalidInput`` where none of the steps would run, naming a strength that does."""
+    if schedulers.steps_run(steps, strength) == 0:
+        raise InvalidInput(
+            "strength",
+            f"strength is {strength:g}, which leaves none of {steps} steps to run; "
+            f"at least {math.ceil(1000 / steps) / 1000:g} would do",
+        )
+
+
+def digest(pixels: Pixels) -> str:
+    """The name of pixels: the SHA-256 of their bytes."""
+    return hashlib.sha256(pixels.tobytes()).hexdigest()

@@ -1,0 +1,182 @@
+"""The vendor's surface: ``POST /v1/{slug}`` and ``GET /v1/get-user-credits``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from limner import imaging, pools
+from limner.domain.pricing import as_credits, as_text
+from limner.errors import InvalidInput
+from limner.settings import Settings
+from limner.usecases.drawing.orders import Order, Outcome
+from limner.web import openapi, pictures
+from limner.web.answers import Json, adjustments
+from limner.web.drawing import Desk
+from limner.web.pictures import Files
+from limner.web.reading import body
+from limner.web.reading import form as wire
+from limner.web.segmind import siblings
+
+SURFACE = "segmind"
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Add the routes: one for the slug and each of its aliases, and one for each sibling."""
+
+    async def credits(request: Request) -> Response:
+        standing = await desk.services.accounts.standing(request.state.caller)
+        return Json({"credits": as_credits(standing.available_micro), "free-credits": 0})
+
+    for slug, form in forms(desk.settings).items():
+        app.add_api_route(
+            f"/v1/{slug}",
+            _drawer(desk, form),
+            methods=["POST"],
+            **openapi.draw_operation(slug, form),
+        )
+    app.add_api_route(
+        "/v1/get-user-credits", credits, methods=["GET"], **openapi.credits_operation()
+    )
+
+
+def forms(settings: Settings) -> dict[str, wire.Form]:
+    """What is served, by slug: the model, its aliases, and the img2img siblings."""
+    own = dict.fromkeys((settings.slug, *settings.aliases), wire.FORM)
+    return {**siblings.FORMS, **own}
+
+
+async def read_call(
+    request: Request, desk: Desk, form: wire.Form = wire.FORM, *, mixed: bool = False
+) -> tuple[wire.Call, str]:
+    """The call of a request, its pictures unread, and the digest of its body.
+
+    ``mixed``: the answer has room for several pictures, whatever the request accepts.
+    """
+    asked, digest = await read_asked(request, desk, form, mixed=mixed)
+    return await wire.plan(asked, desk.settings), digest
+
+
+async def read_asked(
+    request: Request, desk: Desk, form: wire.Form, *, mixed: bool = False
+) -> tuple[wire.Asked, str]:
+    """The same before anything is fetched or left to chance."""
+    settings = desk.settings
+    fields = await body.read_object(
+        request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
+    )
+    mixed = mixed or "multipart/mixed" in request.headers.get("accept", "").lower()
+    asked = wire.ask(fields, settings, mixed=mixed, form=form)
+    return asked, body.digest(request.url.path, fields)
+
+
+def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
+    async def draw(request: Request) -> Response:
+        return await _draw(request, desk, form)
+
+    return draw
+
+
+async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
+    async with desk.account(request):
+        asked, digest = await read_asked(request, desk, form)
+        sprite_pixels = size_of_sprite(asked, desk)
+
+        async def make() -> Order:
+            return to_order(request, await wire.to_call(asked, desk.intake(request)), digest)
+
+        outcome = await desk.draw(request, digest, make)
+    request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
+    files = await pools.FILES.run(
+        pictures.encode,
+        outcome,
+        asked.format,
+        metadata=asked.metadata,
+        grid=asked.grid,
+        sprite_pixels=sprite_pixels,
+    )
+    notes = (*_told(asked, outcome, files), *files.notes)
+    response = _answer(asked, outcome, files)
+    response.headers.update(result_headers(asked.format, outcome, files))
+    if notes:
+        response.headers["x-adjustments"] = adjustments(notes)
+    return response
+
+
+def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str] = ()) -> Order:
+    """The order of a call; ``notes`` are told beside the call's own."""
+    return Order(
+        lines=call.lines,
+        surface=SURFACE,
+        slug=request.url.path.rpartition("/")[2],
+        body_sha256=digest,
+        pixels=call.pixels,
+        adjustments=(*call.notes, *notes),
+        idempotency_key=request.headers.get("idempotency-key"),
+    )
+
+
+def size_of_sprite(asked: wire.Asked, desk: Desk) -> int | None:
+    """Size of a sprite's pixel where sprites are asked for. Raises ``InvalidInput``."""
+    model = desk.services.engine.status().model
+    if not asked.sprite or model is None:
+        return None
+    if model.sprite_pixels is None:
+        raise InvalidInput("output", f"output is sprite, but {model.name} paints no sprites")
+    return model.sprite_pixels
+
+
+def _told(asked: wire.Asked, outcome: Outcome, files: Files) -> tuple[str, ...]:
+    """The adjustments of what was drawn; for a replay that may be another number than asked now."""
+    number = len(files.data)
+    if asked.base64 or asked.mixed or number == 1:
+        return outcome.adjustments
+    return (*outcome.adjustments, f"the first of {number} pictures drawn and billed is answered")
+
+
+def _answer(asked: wire.Asked, outcome: Outcome, files: Files) -> Response:
+    media_type = imaging.MEDIA_TYPES[asked.format]
+    if asked.base64:
+        texts = [base64.b64encode(data).decode() for data in files.data]
+        image = texts[0] if asked.grid or outcome.samples == 1 else texts
+        seconds = round(outcome.infer_seconds, 3)
+        return Json({"image": image, "status": "Success", "infer_time": seconds})
+    if asked.mixed and len(files.data) > 1:
+        return _mixed(outcome, files.data, media_type)
+    return Response(files.data[0], media_type=media_type)
+
+
+def _mixed(outcome: Outcome, files: Sequence[bytes], media_type: str) -> Response:
+    boundary = f"limner-{outcome.request_id}"
+    parts = []
+    for picture, data in zip(outcome.pictures, files, strict=True):
+        head = (
+            f"--{boundary}\r\nContent-Type: {media_type}\r\n"
+            f"Content-Length: {len(data)}\r\nX-Seed-Value: {picture.seed}\r\n\r\n"
+        )
+        parts.append(head.encode() + data + b"\r\n")
+    parts.append(f"--{boundary}--\r\n".encode())
+    return Response(b"".join(parts), media_type=f"multipart/mixed; boundary={boundary}")
+
+
+def result_headers(format: imaging.Format, outcome: Outcome, files: Files) -> dict[str, str]:
+    """What came of a call, on the answer with its pictures."""
+    seeds = [picture.seed for picture in outcome.pictures]
+    shape: dict[str, Any] = {
+        "height": files.height,
+        "width": files.width,
+        "samples": len(seeds),
+        "seeds": seeds,
+        "format": format,
+    }
+    return {
+        "x-generation-time": f"{outcome.infer_seconds:.3f}",
+        "x-seed-value": str(seeds[0]),
+        "x-output-metadata": json.dumps(shape),
+    }

@@ -1,0 +1,95 @@
+"""A fault of the engine is told from a request's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import pytest
+
+from limner.engine.batching import faults
+from limner.engine.batching.fake import FakeEngine
+from limner.engine.batching.request import Drawn, Failed, Request
+from limner.errors import EngineBroken, EngineFault
+from tests.engine.factories import make_request
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "PAUSE_S", 0.0)
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    made = FakeEngine().wait_ready()
+    yield made
+    made.close()
+
+
+def dead(_: object) -> NoReturn:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def errors_of(*requests: Request) -> list[type[Exception]]:
+    ends = [end for request in requests for end in request.sink.wait()]  # type: ignore[attr-defined]
+    return [type(end.error) for end in ends if isinstance(end, Failed)]
+
+
+@pytest.mark.parametrize("part", ["prepare", "step", "decode"])
+def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, part: str) -> None:
+    setattr(engine.fake, part, dead)
+    request = make_request(samples=5)
+    engine.submit(request)
+    assert errors_of(request) == [EngineBroken] * 5
+    engine._thread.join(60)
+    status = engine.status()
+    assert not status.ready
+    assert status.model is not None, "what is being stored still needs it"
+    assert (status.waiting, status.running) == (0, 0)
+    assert str(engine.failure) == status.message
+    assert "CUDA" in str(engine.failure and engine.failure.__cause__)
+    with pytest.raises(EngineBroken, match="started anew"):
+        engine.submit(make_request())
+
+
+def test_a_poisoned_picture_alone_in_the_engine_is_itself_at_fault(engine: FakeEngine) -> None:
+    for _ in range(faults.TRIES + 2):
+        request = make_request("a !fault")
+        engine.submit(request)
+        assert errors_of(request) == [EngineFault]
+    assert isinstance(draw(engine), Drawn)
+
+
+def test_poisoned_pictures_among_themselves_are_at_fault(engine: FakeEngine) -> None:
+    request = make_request("a !fault", samples=4)
+    engine.submit(request)
+    assert errors_of(request) == [EngineFault] * 4
+    assert isinstance(draw(engine), Drawn)
+
+
+def test_a_fault_that_passes_is_no_end(engine: FakeEngine) -> None:
+    step, calls = engine.fake.step, []
+
+    def ill_at_first(images: Any) -> None:
+        calls.append(images)
+        if len(calls) <= faults.TRIES:  # the picture's own step, then all tries but the last
+            raise RuntimeError("out of memory, for a moment")
+        step(images)
+
+    engine.fake.step = ill_at_first  # type: ignore[method-assign]
+    assert isinstance(draw(engine), Failed)
+    assert isinstance(draw(engine), Drawn)
+
+
+def test_a_loop_that_fails_again_and_again_ends(engine: FakeEngine) -> None:
+    engine._scheduler.schedule = lambda: dead(None)  # type: ignore[method-assign]
+    engine.submit(make_request())
+    engine._thread.join(60)
+    assert isinstance(engine.failure, EngineBroken)
+
+
+def draw(engine: FakeEngine) -> Drawn | Failed:
+    request = make_request(steps=2)
+    engine.submit(request)
+    end: Drawn | Failed = request.sink.wait()[0]  # type: ignore[attr-defined]
+    return end

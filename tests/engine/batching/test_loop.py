@@ -1,0 +1,216 @@
+"""The whole loop, driven by the fake runner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from limner.engine.batching.fake import FakeEngine, fake_pixels
+from limner.engine.batching.request import Drawn, Failed, Progress, Started
+from limner.errors import (
+    Aborted,
+    EngineFault,
+    InvalidInput,
+    ModelLoading,
+    NotFinite,
+    QueueFull,
+    Unavailable,
+)
+from tests.engine.factories import make_request
+from tests.waiting import LONG_S, HeldEngine, wait_until
+
+
+@pytest.fixture
+def engine() -> Iterator[FakeEngine]:
+    fake = FakeEngine(max_queue=64).wait_ready()
+    yield fake
+    fake.close()
+
+
+def test_every_image_gets_its_own_pixels(engine: FakeEngine) -> None:
+    requests = [make_request(f"prompt {n}", seed=n, samples=1 + n % 3) for n in range(20)]
+    for request in requests:
+        engine.submit(request)
+    for request in requests:
+        for end in request.sink.wait():
+            assert isinstance(end, Drawn)
+            g = request.generation
+            expected = fake_pixels(g.prompt, g.seed + end.index, g.width, g.height)
+            np.testing.assert_array_equal(end.pixels, expected)
+
+
+def test_events_come_in_order(engine: FakeEngine) -> None:
+    request = make_request(steps=5)
+    engine.submit(request)
+    request.sink.wait()
+    kinds = [type(event) for event in request.sink.events]
+    assert kinds == [Started, *[Progress] * 5, Drawn]
+    assert [e.step for e in request.sink.events if isinstance(e, Progress)] == [1, 2, 3, 4, 5]
+
+
+def test_previews_are_made_while_somebody_watches(engine: FakeEngine) -> None:
+    request = make_request(steps=4)
+    request.watched.set()
+    engine.submit(request)
+    request.sink.wait()
+    previews = [e.preview is not None for e in request.sink.events if isinstance(e, Progress)]
+    assert previews == [True, True, True, False]
+
+
+def test_requests_share_steps() -> None:
+    engine = HeldEngine().wait_ready()
+    requests = [make_request(owner=f"k{n}", steps=20 + n) for n in range(8)]
+    for request in requests:
+        engine.submit(request)
+    engine.release()
+    for request in requests:
+        request.sink.wait()
+    engine.close()
+    assert max(engine.fake.batches) == 8
+    stats = engine.status().stats
+    assert stats.images == 8
+    assert stats.rows == 2 * sum(request.generation.steps for request in requests)
+
+
+def test_a_fault_loses_only_the_culprit() -> None:
+    engine = FakeEngine().wait_ready()
+    good, bad = make_request("a knight"), make_request("a !fault")
+    engine.submit(good)
+    engine.submit(bad)
+    (drawn,), (failed,) = good.sink.wait(), bad.sink.wait()
+    engine.close()
+    assert isinstance(drawn, Drawn)
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, EngineFault)
+    assert "planted" not in str(failed.error)
+
+
+def test_a_picture_that_is_not_finite_fails(engine: FakeEngine) -> None:
+    request = make_request("!black")
+    engine.submit(request)
+    (end,) = request.sink.wait()
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, NotFinite)
+
+
+def test_abort_between_steps() -> None:
+    engine = HeldEngine().wait_ready()
+    request = make_request(samples=3)
+    engine.submit(request)
+    wait_until(lambda: engine.gate.images)
+    engine.abort(request.id)
+    engine.release()
+    ends = request.sink.wait()
+    assert [type(end.error) for end in ends if isinstance(end, Failed)] == [Aborted] * 3
+    assert engine.status().running == 0
+    other = make_request(steps=2)
+    engine.submit(other)
+    assert isinstance(other.sink.wait()[0], Drawn)
+    engine.close()
+
+
+def test_the_queue_is_bounded_and_frees_its_places() -> None:
+    engine = HeldEngine(max_queue=3).wait_ready()
+    first = make_request(samples=3)
+    engine.submit(first)
+    with pytest.raises(QueueFull, match="3 of 3"):
+        engine.submit(make_request())
+    engine.release()
+    first.sink.wait()
+    second = make_request()
+    engine.submit(second)
+    second.sink.wait()
+    engine.close()
+
+
+def test_a_picture_larger_than_the_memory_bound_is_refused(engine: FakeEngine) -> None:
+    engine.fake.max_bytes = 1000
+    with pytest.raises(InvalidInput, match="limit is 0 MiB"):
+        engine.submit(make_request())
+
+
+def test_while_the_model_loads() -> None:
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold)
+    with pytest.raises(ModelLoading):
+        engine.submit(make_request())
+    assert not engine.status().ready
+    hold.set()
+    engine.wait_ready()
+    engine.close()
+
+
+@pytest.mark.parametrize(("drain_s", "end"), [(LONG_S, Drawn), (0.05, Failed)])
+def test_close_drains_then_aborts(drain_s: float, end: type) -> None:
+    engine = HeldEngine().wait_ready()
+    request = make_request(steps=3)
+    engine.submit(request)
+    wait_until(lambda: engine.gate.images)
+    closing = threading.Thread(target=FakeEngine.close, args=(engine, drain_s))
+    closing.start()
+    wait_until(lambda: not engine.status().ready)
+    with pytest.raises(Unavailable):
+        engine.submit(make_request())
+    if end is Failed:
+        wait_until(lambda: not engine._inbox.empty())  # the time to drain is over
+    engine.release()
+    assert isinstance(request.sink.wait()[0], end)
+    closing.join(LONG_S)
+
+
+def test_five_hundred_mixed_pictures_reach_their_callers() -> None:
+    engine = FakeEngine(max_queue=1000).wait_ready()
+    requests = [
+        make_request(f"p{n}", owner=f"k{n % 7}", seed=n * 2**33, steps=6 + n % 5,
+                     width=512 + 64 * (n % 3), scheduler=("Heun", "DDIM", "UniPC")[n % 3])
+        for n in range(500)
+    ]  # fmt: skip
+    threads = [
+        threading.Thread(target=lambda part=requests[n::10]: [engine.submit(r) for r in part])
+        for n in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for request in requests:
+        (end,) = request.sink.wait()
+        g = request.generation
+        assert isinstance(end, Drawn)
+        assert end.facts.seed == g.seed
+        assert (end.pixels[0, 0] == fake_pixels(g.prompt, g.seed, g.width, g.height)[0, 0]).all()
+    engine.close()
+
+
+def test_a_sink_that_fails_harms_nobody_else(engine: FakeEngine) -> None:
+    def sink(event: object) -> None:
+        raise RuntimeError("a planted fault in the sink")
+
+    engine.submit(make_request(sink=sink, steps=3))
+    other = make_request(steps=3)
+    engine.submit(other)
+    (end,) = other.sink.wait()
+    assert isinstance(end, Drawn)
+
+
+def test_a_fault_of_the_loop_ends_its_images_and_not_the_engine(engine: FakeEngine) -> None:
+    schedule = engine._scheduler.schedule
+
+    def broken() -> list:
+        if not engine._scheduler.all():
+            return schedule()
+        engine._scheduler.schedule = schedule
+        raise RuntimeError("a planted fault in the scheduler")
+
+    lost = make_request(steps=3, samples=2)
+    engine._scheduler.schedule = broken
+    engine.submit(lost)
+    ends = lost.sink.wait()
+    assert [type(end) for end in ends] == [Failed, Failed]
+    later = make_request(steps=3)
+    engine.submit(later)
+    assert isinstance(later.sink.wait()[0], Drawn)
+    assert engine.status().running == engine.status().waiting == 0

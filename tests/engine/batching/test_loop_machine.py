@@ -1,0 +1,153 @@
+"""Random histories of the loop: submitted, aborted, prepared and stepped in any order.
+
+Whatever happens, every image ends in exactly one ``Drawn`` (of its own pixels) or ``Failed``, and
+the bytes in flight return to zero. The loop is driven by hand: its thread never gets a runner.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from limner.engine.batching.fake import FakeRunner, fake_pixels
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Drawn, Failed, Image, Progress, Started
+from limner.engine.batching.scheduler import Scheduler
+from limner.errors import QueueFull
+from tests.engine.factories import make_request
+
+MAX_BYTES, MAX_QUEUE, EACH = 3000, 12, 1024
+PROMPTS = ("a", "b", "!fault", "!black", "!prepare", "!sink")
+
+
+class Runner(FakeRunner):
+    def prepare(self, image: Image) -> None:
+        if "!prepare" in image.request.generation.prompt:
+            raise RuntimeError("a planted fault in preparing")
+        super().prepare(image)
+
+
+class Machine(RuleBasedStateMachine):
+    requests = Bundle("requests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.never = threading.Event()
+        self.engine = ThreadEngine(self.hold, max_queue=MAX_QUEUE, max_bytes=MAX_BYTES)
+        self.engine._runner = Runner(max_rows=6)
+        self.engine._scheduler = Scheduler(max_rows=6, native_area=64 * 64, max_bytes=MAX_BYTES)
+        self.preparer = self.engine._preparer  # its thread never starts
+        self.engine._loaded = True
+        self.known: dict = {}
+
+    def hold(self, _say: object) -> None:
+        self.never.wait()
+        raise RuntimeError("the thread has no work")
+
+    @rule(
+        target=requests,
+        owner=st.sampled_from("abc"),
+        prompt=st.sampled_from(PROMPTS),
+        samples=st.integers(1, 3),
+        steps=st.integers(1, 5),
+        side=st.sampled_from((64, 128, 512)),
+    )
+    def submit(self, owner, prompt, samples, steps, side):
+        events: list = []
+
+        def sink(event):
+            events.append(event)
+            if prompt == "!sink":
+                raise RuntimeError("a planted fault in the sink")
+
+        more = {"samples": samples, "steps": steps, "scheduler": "Euler", "seed": len(self.known)}
+        request = make_request(prompt, owner=owner, sink=sink, width=side, height=side, **more)
+        before = self.engine._open_images
+        try:
+            self.engine.submit(request)
+        except QueueFull:
+            assert before + samples > MAX_QUEUE
+            return multiple()
+        self.known[request.id] = (request, events)
+        return request.id
+
+    @rule(request_id=requests)
+    def abort(self, request_id):
+        self.engine.abort(request_id)
+
+    @rule()
+    def read(self):
+        self.engine._read_inbox(wait=False)
+
+    @rule()
+    def prepare(self):
+        image = self.preparer.next()
+        if image is not None:
+            assert image in self.engine._scheduler.all(), "what has gone is not prepared"
+            self.preparer.run(image)
+
+    @rule(times=st.integers(1, 4))
+    def step(self, times):
+        for _ in range(times):
+            self.engine.step()
+
+    @invariant()
+    def memory_is_bounded_and_counted(self):
+        scheduler = self.engine._scheduler
+        flying = [image for image in scheduler.all() if image in scheduler._running]
+        flying += scheduler._preparing
+        assert scheduler.bytes == EACH * len(flying) <= MAX_BYTES
+
+    @invariant()
+    def open_images_are_those_without_an_end(self):
+        total = sum(request.generation.samples for request, _ in self.known.values())
+        ended = sum(len(ends_of(events)) for _, events in self.known.values())
+        assert self.engine._open_images == total - ended
+
+    @invariant()
+    def each_image_tells_its_story_in_order(self):
+        for request, events in self.known.values():
+            for index in range(request.generation.samples):
+                expect_story(request, [event for event in events if event.index == index])
+
+    def teardown(self):
+        for _ in range(2000):
+            self.engine._read_inbox(wait=False)
+            self.prepare()
+            if not self.engine.step() and not self.engine._open_images:
+                break
+        for request, events in self.known.values():
+            indices = sorted(event.index for event in ends_of(events))
+            assert indices == list(range(request.generation.samples))
+        assert self.engine._scheduler.bytes == 0
+        assert self.engine._scheduler.all() == []
+        self.never.set()
+
+
+def ends_of(events):
+    return [event for event in events if isinstance(event, Drawn | Failed)]
+
+
+def expect_story(request, events):
+    kinds = [type(event) for event in events]
+    assert kinds.count(Started) <= 1
+    assert kinds.count(Drawn) + kinds.count(Failed) <= 1
+    if Progress in kinds:
+        assert kinds[0] is Started
+        steps = [event.evaluation for event in events if isinstance(event, Progress)]
+        assert steps == list(range(1, len(steps) + 1))
+    for event in events[:-1]:
+        assert not isinstance(event, Drawn | Failed)
+    if kinds and kinds[-1] is Drawn:
+        g = request.generation
+        assert g.prompt in ("a", "b", "!sink") or (g.prompt == "!fault" and g.steps < 3)
+        expected = fake_pixels(g.prompt, g.seed + events[-1].index, g.width, g.height)
+        np.testing.assert_array_equal(events[-1].pixels, expected)
+
+
+Machine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestMachine = Machine.TestCase

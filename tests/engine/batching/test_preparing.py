@@ -1,0 +1,117 @@
+"""Whose picture is prepared next."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from limner.engine.batching import preparing
+from limner.engine.batching.fake import FakeRunner
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.preparing import Preparer
+from limner.engine.batching.request import Drawn, Image
+from tests.engine.factories import make_image, make_request
+
+
+class Clock:
+    """Time that passes while images are prepared, a second each unless it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.now, self.each = 0.0, 1.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def prepare(self, _: Image) -> None:
+        self.now += self.each
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(preparing, "time", made)
+    return made
+
+
+def preparer_of(clock: Clock) -> Preparer:
+    return Preparer(clock.prepare, lambda image, error: None)
+
+
+def owners_prepared(preparer: Preparer, number: int) -> str:
+    order = []
+    while len(order) < number and (image := preparer.next()) is not None:
+        preparer.run(image)
+        order.append(image.request.owner)
+    return "".join(order)
+
+
+def test_a_flood_waits_behind_its_own(clock: Clock) -> None:
+    preparer = preparer_of(clock)
+    preparer.add([make_image(owner="a") for _ in range(20)])
+    assert owners_prepared(preparer, 3) == "aaa"
+    preparer.add([make_image(owner="b"), make_image(owner="b")])
+    assert owners_prepared(preparer, 5) == "babaa"
+
+
+def test_the_seconds_count_and_not_the_pictures(clock: Clock) -> None:
+    preparer = preparer_of(clock)
+    preparer.add([make_image(owner="a"), *(make_image(owner="b") for _ in range(9))])
+    clock.each = 3.0
+    assert owners_prepared(preparer, 1) == "a"
+    preparer.add([make_image(owner="a")])
+    clock.each = 1.0
+    assert owners_prepared(preparer, 9) == "bbbbabbbb"
+
+
+def test_what_has_gone_is_not_prepared(clock: Clock) -> None:
+    preparer = preparer_of(clock)
+    gone, kept = [make_image(owner="a") for _ in range(50)], make_image(owner="b")
+    preparer.add([*gone, kept])
+    preparer.drop(gone)
+    assert preparer.next() is kept
+    assert preparer.next() is None
+
+
+def test_going_away_cancels_no_debt(clock: Clock) -> None:
+    """Submit and cancel, again and again: what was begun for it is on its owner's account."""
+    preparer = preparer_of(clock)
+    preparer.add([make_image(owner="b") for _ in range(4)])
+    order = ""
+    for _ in range(4):
+        image = make_image(owner="a")
+        preparer.add([image])
+        order += owners_prepared(preparer, 1)
+        preparer.drop([image])
+    assert order.count("a") <= 2
+    assert len(preparer._spent) <= 2
+
+
+def test_a_flood_of_cancelled_requests_delays_nobody_else() -> None:
+    begun, go, prepared = threading.Event(), threading.Event(), []
+
+    class Slow(FakeRunner):
+        def prepare(self, image: Image) -> None:
+            prepared.append(image.request.owner)
+            begun.set()
+            assert go.wait(60)
+            super().prepare(image)
+
+    engine = ThreadEngine(lambda say: Slow())
+    while not engine.status().ready:
+        pass
+    flood = [make_request(owner="flood", steps=2) for _ in range(50)]
+    engine.submit(flood[0])
+    assert begun.wait(60)
+    for request in flood[1:]:
+        engine.submit(request)
+    for request in flood:
+        engine.abort(request.id)
+    other = make_request(owner="other", steps=2)
+    for request in flood:
+        request.sink.wait()
+    engine.submit(other)
+    go.set()
+    assert isinstance(other.sink.wait()[0], Drawn)
+    engine.close()
+    assert prepared == ["flood", "other"]

@@ -1,0 +1,185 @@
+"""The bound of ADR 0001: whoever has pictures running gets as much as the others, at every time.
+
+Owners flood the scheduler for ever with pictures of any size, rows and length; the test keeps its
+own account of what each has got.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limner.engine.batching.request import Image
+from limner.engine.batching.scheduler import TURN, Scheduler
+from tests.engine.factories import make_image
+
+AREA = 64 * 64
+SIDES = ((64, 64, 1), (64, 96, 1), (64, 64, 2), (128, 128, 1), (256, 256, 1))
+
+kinds = st.fixed_dictionaries(
+    {"key": st.sampled_from(SIDES), "rows": st.integers(1, 4), "evaluations": st.integers(1, 30)}
+)
+
+
+@dataclass(eq=False)
+class Owner:
+    """Keeps ``live`` images known, of its kinds in turn, from step ``arrives`` on."""
+
+    name: str
+    kinds: list[dict]
+    live: int
+    arrives: int = 0
+    got: int = 0
+    known: list[Image] = field(default_factory=list)
+    made: int = 0
+
+    def refill(self, scheduler: Scheduler) -> None:
+        self.known = [image for image in self.known if not image.finished]
+        while len(self.known) < self.live:
+            image = make_image(owner=self.name, **self.kinds[self.made % len(self.kinds)])
+            self.made += 1
+            self.known.append(image)
+            scheduler.add(image)
+
+
+owners = st.lists(
+    st.builds(Owner, st.just(""), st.lists(kinds, min_size=1, max_size=3), st.integers(1, 5),
+              st.integers(0, 40)),
+    min_size=2,
+    max_size=4,
+)  # fmt: skip
+
+
+def make_scheduler(max_rows: int, max_bytes: int = 10**6) -> Scheduler:
+    return Scheduler(max_rows=max_rows, native_area=AREA, max_bytes=max_bytes)
+
+
+def play(scheduler: Scheduler, present: list[Owner]) -> None:
+    """One step in this company."""
+    for owner in present:
+        owner.refill(scheduler)
+    for image in scheduler.admit():
+        scheduler.start(image)
+    for image in scheduler.schedule():
+        owner = next(owner for owner in present if owner.name == image.request.owner)
+        owner.got += image.cost
+        image.evaluation += 1
+        if image.finished:
+            scheduler.remove(image)
+
+
+def bound(max_rows: int, company: list[Owner]) -> int:
+    """By how much the service of two owners may differ."""
+    every = [make_image(**kind) for owner in company for kind in owner.kinds]
+    step, largest = max_rows * AREA, max(image.cost for image in every)
+    if any(2 * image.cost > step for image in every):  # so large that it may fill a step
+        return TURN * step + largest
+    return step + 2 * largest
+
+
+@given(company=owners, max_rows=st.sampled_from([1, 2, 4, 8, 32]))
+@settings(deadline=None, max_examples=150)
+def test_no_owner_lags_another_by_more_than_the_bound(company: list[Owner], max_rows: int) -> None:
+    scheduler, most = make_scheduler(max_rows), bound(max_rows, company)
+    apart: dict[tuple[str, str], list[int]] = {}
+    for number, owner in enumerate(company):
+        owner.name = str(number)
+    for step in range(160):
+        present = [owner for owner in company if owner.arrives <= step]
+        play(scheduler, present)
+        counters = [scheduler._service.get(o.name, scheduler._now) for o in present]
+        assert not present or max(counters) - min(counters) <= most
+        for one, other in itertools.combinations(present, 2):
+            apart.setdefault((one.name, other.name), []).append(one.got - other.got)
+    for differences in apart.values():
+        assert max(differences) - min(differences) <= 2 * most
+
+
+@given(company=owners, max_rows=st.sampled_from([1, 2, 8]), memory=st.integers(4, 30))
+@settings(deadline=None, max_examples=60)
+def test_every_image_begins(company: list[Owner], max_rows: int, memory: int) -> None:
+    scheduler = make_scheduler(max_rows, max_bytes=memory)
+    scheduler.turn = 4 * max_rows * AREA  # shorter turns, that the test may end
+    for number, owner in enumerate(company):
+        owner.name = str(number)
+        owner.kinds = [
+            kind | {"evaluations": 1 + kind["evaluations"] % 4, "size": 1 + 3 * number}
+            for kind in owner.kinds
+        ]
+        owner.refill(scheduler)
+    first = [image for owner in company for image in owner.known]
+    for _ in range(6000):
+        play(scheduler, company)
+        if all(image.evaluation for image in first):
+            return
+    pytest.fail("an image never began")
+
+
+@pytest.mark.parametrize(
+    ("max_rows", "flood", "single"),
+    [
+        (32, {"rows": 2}, {"key": (256, 256, 1), "rows": 2}),
+        (8, {"rows": 2}, {"key": (128, 128, 1), "rows": 2}),
+        (2, {"rows": 1}, {"rows": 2}),
+        (32, {"rows": 2}, {"key": (96, 96, 1), "rows": 2}),
+    ],
+)
+def test_a_picture_that_fills_a_step_gets_half_beside_a_flood(max_rows, flood, single) -> None:
+    scheduler = make_scheduler(max_rows)
+    company = [
+        Owner("a", [{"key": (64, 64, 1), **flood}], live=4),
+        Owner("b", [{"key": (64, 64, 1), **single}], live=1),
+    ]
+    picture_begins_within(scheduler, company, steps=3)
+    for _ in range(400):
+        play(scheduler, company)
+    a, b = company
+    assert abs(a.got - b.got) <= max_rows * AREA + 2 * make_image(**b.kinds[0]).cost
+
+
+def picture_begins_within(scheduler: Scheduler, company: list[Owner], steps: int) -> None:
+    for _ in range(steps):
+        play(scheduler, company)
+    assert all(image.evaluation for image in company[1].known)
+
+
+def test_an_owners_own_flood_does_not_pass_over_its_older_picture_for_ever() -> None:
+    scheduler = make_scheduler(8)
+    company = [
+        Owner("a", [{"rows": 1}], live=4),
+        Owner("b", [{"rows": 2, "evaluations": 200}], live=1),
+    ]
+    for _ in range(5):
+        play(scheduler, company)
+    older = make_image(owner="b", key=(64, 96, 1), rows=1)
+    scheduler.add(older)
+    for _ in range(2000):
+        play(scheduler, company)
+    assert older.finished
+
+
+def test_a_large_picture_enters_beside_a_flood_of_small_ones() -> None:
+    scheduler = make_scheduler(8, max_bytes=100)
+    flood = Owner("a", [{"size": 10, "evaluations": n} for n in (3, 4, 5)], live=12)
+    for _ in range(5):
+        play(scheduler, [flood])
+    large = Owner("b", [{"size": 95}], live=1)
+    for _ in range(60):
+        play(scheduler, [flood, large])
+    assert large.got > 0
+
+
+def test_a_debt_is_not_lost_by_going_away() -> None:
+    scheduler = make_scheduler(8)
+    a, b = (Owner(name, [{"rows": 2}], live=1) for name in "ab")
+    for _ in range(3):
+        play(scheduler, [a])  # alone, which is no debt
+    play(scheduler, [a, b])
+    a.kinds = [{"rows": 2, "evaluations": 1}]
+    for _ in range(200):
+        play(scheduler, [a, b])
+    assert abs(a.got - b.got) <= 8 * AREA + 4 * 2 * AREA

@@ -1,0 +1,204 @@
+"""Importing writes a folder that loads, with its papers; a dangerous pickle leaves nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from limner.engine.checkpoints import importing, weights
+from limner.engine.checkpoints.importing import import_checkpoint
+from limner.errors import CheckpointError
+from tests.engine import checkpoint_files
+
+Tensors = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def tensors() -> Tensors:
+    return checkpoint_files.original(checkpoint_files.models(), torch.float32)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "models"
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_ckpt_becomes_safetensors_with_its_papers(
+    tensors: Tensors, tmp_path: Path, models: Path, zipped: bool
+) -> None:
+    source = tmp_path / "RPG-v4.ckpt"
+    extra = {"model_ema.decay": torch.ones(1)}
+    content = {"state_dict": tensors | extra, "epoch": 3, "lr_schedulers": [{"a": 1.5}]}
+    torch.save(content, source, _use_new_zipfile_serialization=zipped)
+    made = import_checkpoint(source, models)
+
+    assert made.path == models / "RPG-v4" / "RPG-v4.safetensors"
+    written = load_file(made.path)
+    assert written.keys() == tensors.keys()
+    assert all(torch.equal(written[name], value) for name, value in tensors.items())
+    papers = json.loads((made.path.parent / "provenance.json").read_text())
+    assert papers == made.provenance
+    assert papers["sha256"] == hashlib.sha256(made.path.read_bytes()).hexdigest()
+    assert papers["source_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
+    licence = (made.path.parent / "LICENSE").read_text()
+    assert "CreativeML Open RAIL-M\ndated August 22, 2022" in licence
+    assert "pickle rewritten as safetensors" in (made.path.parent / "NOTICE").read_text()
+
+    info = weights.load(made.path, device="cpu", dtype="float32").info
+    assert info.sha256 == papers["sha256"]
+    assert info.attribution[0] == "RPG V4 by Anashel"
+    assert info.conversions == tuple(papers["changes"])
+
+
+def test_numbers_can_be_shortened(tensors: Tensors, tmp_path: Path, models: Path) -> None:
+    source = tmp_path / "wide.safetensors"
+    save_file(tensors, source)
+    made = import_checkpoint(source, models, precision="float16", name="short", licence="mit")
+    assert made.path == models / "short" / "short.safetensors"
+    written = load_file(made.path)
+    for name, value in tensors.items():
+        expected = value.half() if value.is_floating_point() else value
+        assert torch.equal(written[name], expected), name
+    assert made.provenance["licence"] == "mit"
+    assert any("shortened to float16" in change for change in made.provenance["changes"])
+
+
+def test_a_vae_is_imported_for_the_vae_option(tmp_path: Path, models: Path) -> None:
+    vae = checkpoint_files.models(seed=3)["vae"]
+    names = {n: v.contiguous() for n, v in checkpoint_files.vae_tensors(vae).items()}
+    source = tmp_path / "vae-ft.ckpt"
+    torch.save({"state_dict": names | {"loss.logvar": torch.zeros(1)}}, source)
+    made = import_checkpoint(source, models)
+    assert made.provenance["kind"] == "vae"
+    assert load_file(made.path).keys() == names.keys()
+
+
+class Payload:
+    """Runs a command when unpickled by an unwary reader."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_with_a_payload_is_refused_and_leaves_nothing(
+    tensors: Tensors, tmp_path: Path, models: Path, zipped: bool
+) -> None:
+    mark, source = tmp_path / "mark", tmp_path / "evil.ckpt"
+    content = {"state_dict": tensors, "extra": Payload(mark)}
+    torch.save(content, source, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"evil\.ckpt is refused.*could run code"):
+        import_checkpoint(source, models)
+    assert not mark.exists()
+    assert not models.exists()
+    torch.load(source, weights_only=False)  # the payload is real: this reader falls for it
+    assert mark.exists()
+
+
+def test_a_trainers_bookkeeping_is_made_inert(
+    tensors: Tensors, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("pytorch_lightning")
+
+    class ModelCheckpoint:
+        pass
+
+    ModelCheckpoint.__module__ = "pytorch_lightning"
+    ModelCheckpoint.__qualname__ = "ModelCheckpoint"
+    module.ModelCheckpoint = ModelCheckpoint  # type: ignore[attr-defined]
+    source = tmp_path / "sd-v1-4.ckpt"
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pytorch_lightning", module)
+        torch.save({"state_dict": tensors, "callbacks": {ModelCheckpoint: {"best": 1}}}, source)
+    assert load_file(import_checkpoint(source, models).path).keys() == tensors.keys()
+
+
+def _without(tensors: Tensors, part: str) -> Tensors:
+    return {name: value for name, value in tensors.items() if part not in name}
+
+
+def test_what_cannot_be_loaded_is_not_imported(
+    tensors: Tensors, tmp_path: Path, models: Path
+) -> None:
+    spoilt = tensors | {"model.diffusion_model.out.2.bias": torch.tensor([0.0, 1, torch.nan, 2])}
+    cases: dict[str, tuple[object, str]] = {
+        "lora": ({"lora_unet_x.lora_up.weight": torch.ones(2)}, "a LoRA adapter"),
+        "incomplete": (_without(tensors, "out.2.weight"), "lacks 1 of the"),
+        "spoilt": (spoilt, "not finite"),
+        "list": ([torch.ones(2)], "no dictionary of tensors"),
+        "nothing": ({}, "seems to be"),
+    }
+    for name, (content, words) in cases.items():
+        source = tmp_path / f"{name}.ckpt"
+        torch.save(content, source)
+        with pytest.raises(CheckpointError, match=words):
+            import_checkpoint(source, models)
+        assert not models.exists() or not list(models.iterdir())
+
+
+def test_damaged_files_are_refused(tensors: Tensors, tmp_path: Path, models: Path) -> None:
+    source = tmp_path / "cut.ckpt"
+    torch.save({"state_dict": tensors}, source)
+    whole = source.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:3], b"", b"<html>404</html>", b"\x80\x02junk"):
+        source.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"cut\.ckpt"):
+            import_checkpoint(source, models)
+    assert not models.exists()
+
+
+def test_a_taken_name_and_a_bad_one_are_refused(
+    tensors: Tensors, tmp_path: Path, models: Path
+) -> None:
+    source = tmp_path / "a.safetensors"
+    save_file(tensors, source)
+    (models / "a").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="exists already"):
+        import_checkpoint(source, models)
+    for name in ("../up", ".hidden", "a/b"):
+        with pytest.raises(CheckpointError, match="cannot be the name"):
+            import_checkpoint(source, models, name=name)
+    with pytest.raises(CheckpointError, match="precision is 'int8'"):
+        import_checkpoint(source, models, name="b", precision="int8")
+
+
+def test_two_imports_of_one_name_at_once_give_one_folder_and_a_sentence(
+    tensors: Tensors, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a.safetensors"
+    save_file(tensors, source)
+    write = importing._write_papers
+
+    def write_late(*args: Any) -> None:
+        monkeypatch.setattr(importing, "_write_papers", write)
+        import_checkpoint(source, models)  # the other one, which is quicker
+        write(*args)
+
+    monkeypatch.setattr(importing, "_write_papers", write_late)
+    with pytest.raises(CheckpointError, match="exists already"):
+        import_checkpoint(source, models)
+    assert [each.name for each in models.iterdir()] == ["a"]
+
+
+def test_a_pickle_under_a_false_name_is_called_one(
+    tensors: Tensors, tmp_path: Path, models: Path
+) -> None:
+    source = tmp_path / "a.safetensors"
+    torch.save({"state_dict": tensors}, source)
+    with pytest.raises(CheckpointError, match=r"pickle under a false name; rename it to a\.ckpt"):
+        import_checkpoint(source, models)
+    assert not models.exists()

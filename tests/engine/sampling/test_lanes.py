@@ -1,0 +1,77 @@
+"""Rows in lanes are the rows of one call, and the same ones in any company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling.batch import Batch
+from limner.engine.sampling.lanes import Lanes
+
+ROWS = 12
+
+
+@pytest.fixture(params=[1, 2, 3])
+def cores(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def inputs(masked: bool, height: int = 32, width: int = 32) -> Batch:
+    generator = torch.Generator().manual_seed(height)
+    y = torch.randn(ROWS, 4, height, width, generator=generator)
+    t = torch.linspace(1, 999, ROWS)
+    context = torch.randn(ROWS, 154, 128, generator=generator)
+    mask = torch.ones(ROWS, 154, dtype=torch.bool)
+    mask[::2, 77:] = False
+    return Batch(y, t, context, mask if masked else None)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_lanes_equal_one_call(
+    squire: Checkpoint, untouched: Checkpoint, cores: int, masked: bool
+) -> None:
+    batch = inputs(masked, 8, 12)
+    with torch.inference_mode():
+        expected = untouched.unet(
+            batch.y,
+            batch.t,
+            encoder_hidden_states=batch.context,
+            encoder_attention_mask=batch.mask,
+        ).sample
+    found = Lanes(squire.unet)(batch)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "size", [(32, 32), (24, 16), pytest.param((48, 32), marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_row_is_the_same_to_the_bit_in_any_company(
+    squire: Checkpoint, cores: int, masked: bool, size: tuple[int, int]
+) -> None:
+    lanes, whole = Lanes(squire.unet), inputs(masked, *size)
+    together = lanes(whole)
+    for start, count in ((0, 1), (5, 1), (7, 2), (3, 3), (4, 7)):
+        found = lanes(whole[start : start + count])
+        difference = (found - together[start : start + count]).abs().max()
+        assert difference == 0, (start, count)
+
+
+def test_a_lane_is_one_core_and_leaves_other_threads_theirs(squire: Checkpoint) -> None:
+    before = torch.get_num_threads()
+    seen: set[int] = set()
+    lanes = Lanes(squire.unet)
+    squire.unet.conv_in.register_forward_pre_hook(lambda *_: seen.add(torch.get_num_threads()))
+    lanes(inputs(False, 8, 8))
+    squire.unet.conv_in._forward_pre_hooks.clear()
+    assert seen == {1}
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == before
+    assert torch.get_num_threads() == before

@@ -1,0 +1,100 @@
+"""Stored sources: what is read back is what was written, or said to be damaged."""
+
+import asyncio
+import hashlib
+import random
+
+import numpy as np
+import pytest
+
+from limner.domain.params import Source
+from limner.errors import Damaged
+from limner.usecases.drawing import sources
+from tests.store.databases import customer
+from tests.usecases.house import files, finished, order, queue_of
+
+PICTURE = np.random.default_rng(3).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+NAME = hashlib.sha256(PICTURE.tobytes()).hexdigest()
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    return data[:500] + bytes([data[500] ^ 1]) + data[501:]
+
+
+def zeroed(data):
+    return bytes(100)
+
+
+def of_another(data):
+    return sources.pack({NAME: PICTURE[::-1]})
+
+
+BREAKAGES = [cut, flipped, zeroed, of_another]
+
+
+def test_what_was_packed_comes_back():
+    assert np.array_equal(sources.unpack(sources.pack({NAME: PICTURE}), NAME), PICTURE)
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+def test_a_damaged_file_is_said_to_be_damaged(breakage):
+    with pytest.raises(Damaged, match=NAME[:12]):
+        sources.unpack(breakage(sources.pack({NAME: PICTURE})), NAME)
+
+
+def test_any_flipped_bit_is_found_or_does_no_harm():
+    data, dice = sources.pack({NAME: PICTURE}), random.Random(1)
+    found = 0
+    for _ in range(300):
+        bent = bytearray(data)
+        bent[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        try:
+            assert np.array_equal(sources.unpack(bytes(bent), NAME), PICTURE)
+        except Damaged:
+            found += 1
+    assert found > 250
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_request_whose_source_is_damaged_fails_at_once_and_keeps_nobody(
+    database, tmp_path, breakage
+):
+    key = customer(database, concurrency=1)
+    started = order(source=Source(sha256=NAME, strength=1.0), pixels={NAME: PICTURE})
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            broken = await queue.submit(key, started)
+            [file] = files(tmp_path)
+            file.write_bytes(breakage(file.read_bytes()))
+            sound = await queue.submit(key, order())
+        async with queue_of(database, tmp_path) as queue:
+            ended = await finished(queue, key, broken.job.id)
+            assert (ended.job.status, ended.job.tries) == ("FAILED", 1)
+            assert "damaged" in ended.job.error
+            assert (await finished(queue, key, sound.job.id)).job.status == "COMPLETED"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_nobody_foresaw_before_a_drawing_is_settled_too(database, tmp_path, monkeypatch):
+    key = customer(database)
+
+    def planted(*_):
+        raise RuntimeError("planted")
+
+    async def story():
+        monkeypatch.setattr(sources, "of_request", planted)
+        async with queue_of(database, tmp_path) as queue:
+            accepted = await queue.submit(key, order())
+            ended = await finished(queue, key, accepted.job.id)
+            assert (ended.job.status, ended.job.tries) == ("FAILED", 3)
+            assert "nothing was billed" in ended.job.error
+
+    asyncio.run(story())

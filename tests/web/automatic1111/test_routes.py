@@ -1,0 +1,486 @@
+"""AUTOMATIC1111's surface, through the client webuiapi over a real socket."""
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import webuiapi
+from PIL import Image
+from starlette.testclient import TestClient
+
+from limner import imaging
+from limner.cli.serving import open_local
+from limner.domain import schedulers
+from limner.domain.schedulers import SCHEDULER_NAMES
+from limner.engine.batching.fake import fake_pixels
+from limner.errors import InvalidInput
+from limner.store import keys
+from limner.web.automatic1111 import form, lists
+from limner.web.automatic1111.info import parse
+from tests.waiting import LONG_S, HeldEngine, wait_for
+from tests.web import fakes
+from tests.web.served import serve
+
+TXT2IMG = "/sdapi/v1/txt2img"
+PAGE = Path(__file__).parents[3] / "docs" / "automatic1111.md"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("sdapi"), engine=HeldEngine(held=False)) as running:
+        yield running
+
+
+def client_of(server, key):
+    client = webuiapi.WebUIApi(baseurl=f"{server.url}/sdapi/v1", username="me", password=key)
+    client.key = key
+    return client
+
+
+@pytest.fixture
+def api(server):
+    client = client_of(server, server.new_key())
+    yield client
+    client.session.close()
+
+
+def stored(server, api):
+    with server.http(api.key) as http:
+        return http.get("/api/requests?limit=1").json()["requests"][0]
+
+
+def told(result):
+    return result.info["adjustments"]
+
+
+def red(size=(64, 64)):
+    return Image.new("RGB", size, "red")
+
+
+def test_txt2img(server, api):
+    result = api.txt2img(
+        prompt="a knight", negative_prompt="blurry", seed=5, steps=7, cfg_scale=6,
+        sampler_name="Heun", width=128, height=64, batch_size=2, n_iter=2,
+    )  # fmt: skip
+    assert len(result.images) == 4
+    for index, image in enumerate(result.images):
+        assert np.array_equal(np.asarray(image), fake_pixels("a knight", 5 + index, 128, 64))
+        assert image.info["parameters"].startswith("a knight\nNegative prompt: blurry\nSteps: 7")
+    info = result.info
+    assert (info["seed"], info["all_seeds"]) == (5, [5, 6, 7, 8])
+    assert (info["sampler_name"], info["steps"], info["cfg_scale"]) == ("Heun", 7, 6.0)
+    assert info["infotexts"][3].splitlines()[0] == "a knight"
+    assert told(result) == []
+    assert result.parameters["batch_size"] == 2
+    drawn = stored(server, api)
+    assert (drawn["surface"], drawn["generation"]["scheduler"]) == ("automatic1111", "Heun")
+    assert info["cost"] == drawn["cost"] == 4 * 13 * 2 * 2 / 1e6
+    assert info["remaining_credits"] == 10 - drawn["cost"]
+
+
+def test_a_variation_keeps_its_seed(server, api):
+    result = api.txt2img(prompt="x", seed=9, subseed=3, subseed_strength=0.2, batch_size=2, steps=1)
+    assert result.info["all_seeds"] == [9, 9]
+    assert result.info["all_subseeds"] == [3, 4]
+    assert stored(server, api)["generation"]["subseed_strength"] == 0.2
+
+
+def test_what_is_not_done_is_told(api):
+    result = api.txt2img(
+        prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="karras",
+        enable_hr=True, tiling=True, styles=["heavy armour", "nobody's"],
+        override_settings={"CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337},
+        alwayson_scripts={"Dragon": {"args": []}},
+    )  # fmt: skip
+    notes = told(result)
+    assert "width 500 was floored to 496, a multiple of 8" in notes
+    assert 'scheduler "karras" was ignored: DPM++ 2M is drawn with its own spacing' in notes
+    assert "style nobody's is unknown and was ignored" in notes
+    assert "override_settings.eta_noise_seed_delta was ignored" in notes
+    for name in ("enable_hr", "tiling", "alwayson_scripts", "hr_scale"):
+        assert f"{name} was ignored" in notes
+    assert result.info["clip_skip"] == 2
+    assert result.info["prompt"].startswith("x, ornate plate armour")
+    assert result.info["negative_prompt"].startswith("modern clothing")
+
+
+def test_only_what_is_needed(server):
+    with server.http() as http:
+        body = http.post(TXT2IMG, json={}).json()
+    assert set(body) == {"images", "parameters", "info"}
+    info = json.loads(body["info"])
+    assert (info["steps"], info["sampler_name"], info["cfg_scale"]) == (50, "Euler", 7.0)
+    assert 0 <= info["seed"] < 2**32
+    assert info["adjustments"] == []
+    picture = base64.b64decode(body["images"][0], validate=True)
+    assert imaging.read_image(picture).shape == (512, 512, 3)
+
+
+def test_without_pictures(api):
+    result = api.txt2img(prompt="x", steps=1, send_images=False)
+    assert result.images == []
+    assert result.info["cost"] > 0
+
+
+def test_img2img(server, api):
+    result = api.img2img(images=[red()], prompt="x", steps=10, denoising_strength=0.5,
+                         resize_mode=1, width=64, height=128)  # fmt: skip
+    assert result.images[0].size == (64, 128)
+    assert told(result) == []
+    source = stored(server, api)["generation"]["source"]
+    assert (source["strength"], source["resize_mode"]) == (0.5, "crop")
+    assert (source["mask_sha256"], source["mask_blur"]) == (None, 0)
+    assert result.parameters["init_images"] is None
+    kept = api.img2img(images=[red()], prompt="x", steps=1, denoising_strength=1,
+                       include_init_images=True)  # fmt: skip
+    assert kept.parameters["init_images"][0].startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize("invert", [0, 1, False, True, "true", 1.0])
+def test_inpainting(server, api, invert):
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (0, 0, 32, 64))
+    result = api.img2img(
+        images=[red()], mask_image=mask, prompt="x", steps=4, denoising_strength=0.8, mask_blur=8,
+        inpainting_fill=0, inpainting_mask_invert=invert, inpaint_full_res=True, resize_mode=3,
+    )  # fmt: skip
+    assert told(result) == [
+        "inpaint_full_res was ignored",
+        "resize_mode 3 (latent) was done as 0, in pixels",
+        "inpainting_fill 0 was done as 1: the masked part starts from the picture",
+    ]
+    source = stored(server, api)["generation"]["source"]
+    pixels = np.asarray(mask.resize((512, 512), Image.Resampling.LANCZOS)) >= 128
+    pixels = np.where(pixels != (invert not in (0, False)), np.uint8(255), np.uint8(0))
+    assert source["mask_sha256"] == _sha256(pixels)
+    assert (source["mask_blur"], source["resize_mode"]) == (8, "stretch")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "text"),
+    [
+        ("txt2img", {"steps": 151}, "steps is 151; it must be a whole number 1 to 150"),
+        ("txt2img", {"batch_size": 4, "n_iter": 5}, "makes 20 pictures; at most 16"),
+        ("txt2img", {"width": 32}, "width is 32"),
+        ("txt2img", {"override_settings": {"CLIP_stop_at_last_layers": 20}}, "1 to 12"),
+        ("txt2img", {"override_settings": 7}, "must be an object"),
+        ("img2img", {"prompt": "x"}, "init_images is missing"),
+        ("img2img", {"init_images": ["!"]}, "init_images is no base64"),
+        ("img2img", {"init_images": ["!"], "steps": 2, "denoising_strength": 0.1},
+         "denoising_strength is 0.1, which leaves none of 2 steps"),
+        ("png-info", {"image": 3}, "image is 3"),
+        ("options", {"sd_model_checkpoint": "another"}, "fake [0000000000] and no other"),
+    ],
+)  # fmt: skip
+def test_bad_fields_are_named_in_its_envelope(server, path, body, text):
+    with server.http() as http:
+        answer = http.post(f"/sdapi/v1/{path}", json=body)
+    assert answer.status_code == 400
+    assert text in answer.json()["detail"]
+    assert set(answer.json()) == {"error", "detail", "body", "errors"}
+
+
+def test_progress_and_interrupt_are_of_the_callers_own(server, api):
+    other, results = client_of(server, server.new_key()), []
+    assert api.get_progress()["state"]["job_count"] == 0
+    both = [threading.Thread(target=lambda c=c: results.append(c.txt2img(prompt="x", steps=150)))
+            for c in (api, other)]  # fmt: skip
+    server.engine.hold()
+    for thread in both:
+        thread.start()
+
+    def a_step_later():
+        server.engine.release(steps=1)
+        return api.get_progress()
+
+    seen = wait_for(a_step_later, lambda p: p["progress"] > 0.05 and p["current_image"])
+    assert 0 < seen["progress"] < 1
+    assert seen["eta_relative"] > 0
+    assert (seen["state"]["sampling_steps"], seen["state"]["job_count"]) == (150, 1)
+    assert 0 < seen["state"]["sampling_step"] <= 150
+    preview = imaging.read_image(base64.b64decode(seen["current_image"]))
+    assert preview.shape == (16, 16, 3)
+    with server.http(api.key) as http:
+        quiet = http.get("/sdapi/v1/progress?skip_current_image=true").json()
+    assert quiet["current_image"] is None
+    api.interrupt()
+    server.engine.release()
+    for thread in both:
+        thread.join(LONG_S)
+    stopped, finished = sorted(results, key=lambda r: len(r.images))
+    assert (stopped.images, len(finished.images)) == ([], 1)
+    assert "nothing was billed" in told(stopped)[-1]
+    api.util_wait_for_ready(0.01)
+    with server.http(api.key) as http:
+        assert http.get("/v1/get-user-credits").json()["credits"] == 10
+    other.session.close()
+
+
+def test_options_go_round(server, api):
+    options = api.get_options()
+    assert options["sd_model_checkpoint"] == api.util_get_current_model() == "fake [0000000000]"
+    api.set_options(options)
+    assert api.get_options() == options
+    api.set_options({"CLIP_stop_at_last_layers": 2})
+    assert api.txt2img(prompt="x", steps=1).info["clip_skip"] == 2
+    other = client_of(server, server.new_key())
+    assert other.get_options() == options
+    assert other.txt2img(prompt="x", steps=1).info["clip_skip"] == 1
+    other.session.close()
+    api.util_set_model("fake")
+    api.set_options({"CLIP_stop_at_last_layers": None, "sd_model_checkpoint": "fake.safetensors"})
+    asked = {"CLIP_stop_at_last_layers": None}
+    assert api.txt2img(prompt="x", steps=1, override_settings=asked).info["clip_skip"] == 2
+    api.set_options({"CLIP_stop_at_last_layers": 0})
+    assert api.get_options() == options
+
+
+def test_lists(api):
+    assert set(api.util_get_sampler_names()) == set(lists.NAMES.values())
+    assert {"automatic", "karras"} <= set(api.util_get_scheduler_names())
+    assert api.util_get_model_names() == ["fake [0000000000]"]
+    assert api.get_sd_models()[0]["model_name"] == "fake"
+    assert "heavy armour" in {style["name"] for style in api.get_prompt_styles()}
+    assert api.get_upscalers()[0]["name"] == "None"
+    assert api.get_latent_upscale_modes()[0]["name"] == "None"
+    for empty in (api.get_sd_vae(), api.get_loras(), api.get_hypernetworks(),
+                  api.get_face_restorers(), api.get_realesrgan_models()):  # fmt: skip
+        assert empty == []
+    assert api.get_embeddings() == {"loaded": {}, "skipped": {}}
+    assert api.get_scripts() == {"txt2img": [], "img2img": []}
+    assert api.get_cmd_flags()["api"] is True
+    assert api.refresh_checkpoints() == {}
+    assert api.skip() == {}
+
+
+def test_png_info_reads_what_was_drawn(api):
+    image = api.txt2img(prompt="a, b: (c:1.2)\nd", negative_prompt="e", seed=3, steps=2).images[0]
+    found = api.png_info(image)
+    assert found.info.startswith("a, b: (c:1.2)\nd\nNegative prompt: e\nSteps: 2")
+    assert found.parameters["Prompt"] == "a, b: (c:1.2)\nd"
+    assert found.parameters["Negative prompt"] == "e"
+    assert (found.parameters["Seed"], found.parameters["Size-1"]) == ("3", "512")
+    assert found.json["items"]["limner"]["parameters"]["seed"] == 3
+    assert api.png_info(red()).info == ""
+
+
+def test_parameters_of_others_are_read():
+    text = (
+        "masterpiece, Steps: many\n\nNegative prompt: x\ny\nSteps: 20, Sampler: DPM++ 2M Karras, "
+        'CFG scale: 7, Seed: 1, Size: 512x768, Lora hashes: "a: 1, b: \\"2\\"", Version: v1.9'
+    )
+    assert parse(text) == {
+        "Prompt": "masterpiece, Steps: many",
+        "Negative prompt": "x\ny",
+        "Steps": "20",
+        "Sampler": "DPM++ 2M Karras",
+        "CFG scale": "7",
+        "Seed": "1",
+        "Size-1": "512",
+        "Size-2": "768",
+        "Lora hashes": 'a: 1, b: "2"',
+        "Version": "v1.9",
+    }
+    assert parse("only words") == {"Prompt": "only words", "Negative prompt": ""}
+
+
+PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+READ = {
+    "Steps": "20",
+    "Sampler": "Euler a",
+    "CFG scale": "7",
+    "Seed": "1",
+    "Size-1": "512",
+    "Size-2": "512",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "negative", "pairs"),
+    [
+        (
+            f'a poster that says "Negative prompt: none", red\nNegative prompt: cars\n{PAIRS}',
+            'a poster that says "Negative prompt: none", red',
+            "cars",
+            READ,
+        ),
+        ("a\n" + PAIRS.replace(", ", ","), "a", "", READ),
+        (f"a\n{PAIRS},", "a", "", READ),
+        (
+            f"a\n{PAIRS}, Hires resize: 1024x1536",
+            "a",
+            "",
+            READ | {"Hires resize-1": "1024", "Hires resize-2": "1536"},
+        ),
+        ("a stair, Steps: many", "a stair, Steps: many", "", {}),
+        ("a stair\nSteps: 20, Seed: 2", "a stair\nSteps: 20, Seed: 2", "", {}),
+        (f"a\u2028b\n{PAIRS}", "a\u2028b", "", READ),
+        (f'a\n{PAIRS}, Empty: , T: x, TI: "open, b: 2', "a", "", READ | {"TI": '"open', "b": None}),
+        (f"a\n  Negative prompt:  b \n c\n{PAIRS}, Prompt: z", "a", "b\nc", READ),
+    ],
+)
+def test_text_blocks_are_read_as_there(text, prompt, negative, pairs):
+    expected = {name: value for name, value in pairs.items() if value is not None}
+    assert parse(text) == {"Prompt": prompt, "Negative prompt": negative, **expected}
+
+
+def test_a_text_without_bounds_is_refused():
+    with pytest.raises(InvalidInput, match="image holds a text of 1,000,001 characters; at most"):
+        parse("a" * 1_000_001)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "drawn", "note"),
+    [
+        ("a cat # a dog", "a cat", "prompt: \"# a dog\" was left out: here '#' begins a comment"),
+        ("# x\na cat\n  # y\nred", "a cat\nred", 'prompt: "# x" and 1 more was left out'),
+        ("a cat", "a cat", None),
+    ],
+)
+def test_comments_are_not_drawn(server, api, prompt, drawn, note):
+    result = api.txt2img(prompt=prompt, negative_prompt="b #c", steps=1, width=64, height=64)
+    generation = stored(server, api)["generation"]
+    assert (generation["prompt"], generation["negative_prompt"]) == (drawn, "b")
+    assert any(each.startswith("negative_prompt: ") for each in told(result))
+    assert any(each.startswith(note) for each in told(result)) if note else len(told(result)) == 1
+
+
+def test_equal_pictures_are_equal_files(api):
+    body = {"prompt": "a cat", "steps": 1, "width": 64, "height": 64, "seed": 5}
+    files = {api.session.post(api.baseurl + "/txt2img", json=body).json()["images"][0]
+             for _ in range(3)}  # fmt: skip
+    assert len(files) == 1
+
+
+@pytest.mark.parametrize("name", SCHEDULER_NAMES)
+def test_the_written_sampler_reads_back(name):
+    written = schedulers.AUTOMATIC1111_NAMES[name], schedulers.schedule_type(name)
+    assert lists.find_sampler(*written) == lists.Sampler(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "found", "notes"),
+    [
+        ("DPM++ 2M", "Automatic", "DPM Multi", 0),
+        ("DPM++ 2M Karras", "", "DPM Multi", 1),
+        ("DPM2 Karras", "", "DPM2 Karras", 0),
+        ("DPM2 a", "Karras", "DPM2 a Karras", 0),
+        ("DPM2", "Automatic", "DPM2 Karras", 0),
+        ("DPM2", "Uniform", "DPM2 Karras", 1),
+        ("DPM++ 2M SDE Karras", "Automatic", "DPM Multi", 2),
+        ("PLMS", "", "PNDM", 0),
+        ("k_euler_a", "", "Euler a", 0),
+        ("k_dpmpp_2m", "", "DPM Multi", 0),
+        ("DPM Multi", "", "DPM Multi", 0),
+        ("dpmpp_sde_ancestral", "", "DPM Single", 0),
+        ("Euler", "SGM Uniform", "Euler", 1),
+        ("Dragon", "", "UniPC", 1),
+    ],
+)
+def test_samplers_by_their_names(name, schedule, found, notes):
+    sampler = lists.find_sampler(name, schedule)
+    assert (sampler.scheduler, len(sampler.notes)) == (found, notes)
+
+
+def test_every_listed_sampler_is_served_without_a_note():
+    found = [lists.find_sampler(entry["name"]) for entry in lists.samplers()]
+    assert {sampler.scheduler for sampler in found} == set(SCHEDULER_NAMES)
+    assert not any(sampler.notes for sampler in found)
+    for entry in lists.samplers():
+        for alias in entry["aliases"]:
+            assert lists.find_sampler(alias) == lists.find_sampler(entry["name"])
+
+
+def test_too_little_credit_and_no_key(server):
+    poor = client_of(server, server.new_key(credits=0))
+    with pytest.raises(RuntimeError, match="Insufficient credits"):
+        poor.txt2img(prompt="x")
+    poor.session.close()
+    answer = httpx.post(server.url + TXT2IMG, json={})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Basic realm="Limner"'
+    assert answer.json()["detail"].startswith("Missing Authorization")
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("open"), open_sdapi=True) as running:
+        open_local(running.settings, running.database)
+        open_local(running.settings, running.database)
+        yield running
+
+
+def test_an_open_server_bills_the_account_local(open_server):
+    api = webuiapi.WebUIApi(baseurl=f"{open_server.url}/sdapi/v1")
+    assert len(api.txt2img(prompt="x", steps=1).images) == 1
+    api.session.close()
+    for auth in (("", ""), None):
+        assert httpx.post(open_server.url + TXT2IMG, json={}, auth=auth).status_code == 200
+    with open_server.database.read() as conn:
+        assert [key.name for key in keys.listing(conn)].count("local") == 1
+        local = next(key for key in keys.listing(conn) if key.name == "local")
+    assert local.spent_micro == (1 + 50 + 50) * 2 * 64
+    assert httpx.post(f"{open_server.url}/v1/sd1.5-rpg", json={}).status_code == 401
+    wrong = httpx.post(open_server.url + TXT2IMG, json={}, auth=("me", "SG_wrong"))
+    assert wrong.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"Forwarded": "for=127.0.0.1"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Host": "evil.example"},
+    ],
+)
+def test_an_open_server_is_open_to_this_machine_only(open_server, headers):
+    answer = httpx.get(f"{open_server.url}/sdapi/v1/options", headers=headers)
+    assert answer.status_code == 401
+
+
+def test_a_page_of_this_machine_may(open_server):
+    headers = {"Origin": "http://localhost:3000"}
+    answer = httpx.get(f"{open_server.url}/sdapi/v1/options", headers=headers)
+    assert answer.status_code == 200
+
+
+def test_a_closed_server_is_closed_to_this_machine_too(app):
+    stranger = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5))
+    assert stranger.get("/sdapi/v1/options").status_code == 401
+
+
+def test_a_reading_key_may_not_draw(client, services):
+    answer = client.post(TXT2IMG, json={}, headers={"x-api-key": fakes.READER})
+    assert answer.status_code == 403
+    assert services.generate.orders == []
+
+
+def test_the_page_says_how(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    port = server.url.rpartition(":")[2]
+    said = {}
+    exec(code.replace("8420", port).replace("SG_...", server.key), said)
+    assert Image.open("knight.png").size == (512, 768)
+    assert Image.open("blue.png").size == (512, 512)
+    said["api"].session.close()
+
+
+def test_the_page_names_every_field_and_sampler():
+    page = PAGE.read_text()
+    described = set(re.findall(r"`([\w.]+)`", page))
+    assert set(form.IMG2IMG) <= described
+    assert [name for name in lists.NAMES.values() if name not in page] == []
+
+
+def _sha256(mask):
+    return hashlib.sha256(mask.tobytes()).hexdigest()
