@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 from limner import imaging
 from limner.imaging import Metadata
 from tests.e2e.browser import Playground, Visitor, a_picture, drop
-from tests.waiting import LONG_S
+from tests.waiting import LONG_S, wait_for
 
 
 def sent(page) -> list[dict]:
@@ -136,7 +136,9 @@ def test_varied_pictures_share_the_seed_and_stand_on_one_sheet(visit):
     assert page.locator(".tile").count() == 4
     seed = visitor.stored()[1]["generation"]["seed"]
     assert [(b["samples"], b["seed"], b["subseed_strength"]) for b in bodies] == [(4, seed, 0.15)]
-    assert {picture["seed"] for picture in visitor.stored()[0]["pictures"]} == {seed}
+    # The page shows a picture as it comes; it is among the stored ones once all are billed.
+    pictures = wait_for(lambda: visitor.stored()[0]["pictures"], bool)
+    assert {picture["seed"] for picture in pictures} == {seed}
     expect(page.locator("#strip img")).to_have_count(5)
 
 

@@ -30,7 +30,13 @@ SIDE, STEPS, GUIDANCE = 512, 10, 6.0
 PROMPT, NEGATIVE = "knight with red armor, desert background", "blue"
 STRENGTHS = (0.3, 0.5, 0.75, 1.0)
 FEW = [("UniPC", 0.5), ("Euler a", 0.75), ("DPM2 Karras", 1.0)]
-ALL = list(itertools.product(SCHEDULER_NAMES, STRENGTHS))
+# diffusers' own begin wrongly inside a schedule (ADR 0007); test_sources has another oracle.
+OURS = ("LMS", "PNDM")
+ALL = [
+    (name, strength)
+    for name, strength in itertools.product(SCHEDULER_NAMES, STRENGTHS)
+    if name not in OURS or strength == 1
+]
 
 
 @pytest.fixture(scope="module")
