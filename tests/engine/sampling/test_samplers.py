@@ -447,7 +447,7 @@ def fingerprint(matrix: Trace) -> dict[str, Any]:
     probe = np.cos(np.arange(matrix.columns) * 1.7) + 0.1
     return {
         "draws": matrix.draws,
-        "timesteps": [round(float(t), 4) for t in matrix.timesteps],
+        "timesteps": [float(f"{t:.8g}") for t in matrix.timesteps],
         "inputs": [float(f"{value:.8g}") for value in matrix.inputs @ probe],
         "final": float(f"{matrix.final @ probe:.8g}"),
         "keep": [float(f"{value:.8g}") for value in matrix.keep @ np.array([1.0, 0.7])],
