@@ -10,7 +10,7 @@ ROOM = Path(__file__).parents[1] / "limner"
 FILE_LINES_MAX = 300
 ENGINE_LINES_MAX = 700  # together, to be read in one sitting
 HOT_PATH = (
-    "engine/batching/request.py",
+    "engine/batching/image.py",
     "engine/batching/scheduler.py",
     "engine/batching/loop.py",
     "engine/sampling/runner.py",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from limner.engine.batching.fake import FakeEngine
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Image
 
 T = TypeVar("T")
 LONG_S = 60.0

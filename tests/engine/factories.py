@@ -7,7 +7,8 @@ import threading
 from typing import Any
 
 from limner.domain.params import Generation
-from limner.engine.batching.request import Drawn, Event, Failed, Image, Request
+from limner.engine.batching.image import Group, Image
+from limner.engine.batching.request import Drawn, Event, Failed, Request
 
 _ids = itertools.count()
 
@@ -48,9 +49,11 @@ def make_request(
 def make_image(
     *,
     owner: str = "a",
-    key: tuple[int, int, int] = (64, 64, 1),
+    size: tuple[int, int] = (64, 64),
+    bucket: int = 1,
     rows: int = 2,
     evaluations: int = 20,
-    size: int = 1,
+    memory: int = 1,
 ) -> Image:
-    return Image(make_request(owner=owner), 0, rows, size, key, 0, evaluations)
+    group = Group("model", *size, bucket)
+    return Image(make_request(owner=owner), 0, group, rows, memory, evaluations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Image
 from limner.errors import InvalidInput
 
 

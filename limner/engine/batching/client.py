@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from limner.domain.model import ModelInfo
-from limner.engine.batching.request import Facts, Image, Pixels, Request
+from limner.engine.batching.image import Image
+from limner.engine.batching.request import Facts, Pixels, Request
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Runner(Protocol):
     vae_s: float
 
     def plan(self, request: Request) -> list[Image]:
-        """Cheap: the request's images with key, rows, evaluations and bytes; may refuse."""
+        """Cheap: the request's images with group, rows, evaluations and bytes; may refuse."""
 
     def prepare(self, image: Image) -> None:
         """Everything an image needs before its first evaluation."""

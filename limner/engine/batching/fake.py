@@ -16,8 +16,9 @@ import numpy as np
 from limner.domain.model import ModelInfo
 from limner.domain.schedulers import evaluations
 from limner.engine.batching.client import CacheStats
+from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Facts, Image, Pixels, Request
+from limner.engine.batching.request import Facts, Pixels, Request
 from limner.errors import NotFinite
 
 FAKE_MODEL = ModelInfo(
@@ -57,10 +58,10 @@ class FakeRunner:
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
         rows = 1 if g.guidance == 1 else 2
-        key = (g.height // 8, g.width // 8, 1)
+        group = Group(self.model.sha256, g.height // 8, g.width // 8)
         strength = None if g.source is None else g.source.strength
         count = max(1, evaluations(g.scheduler, g.steps, strength))
-        return [Image(request, i, rows, 1024, key, 0, count) for i in range(g.samples)]
+        return [Image(request, i, group, rows, 1024, count) for i in range(g.samples)]
 
     def prepare(self, image: Image) -> None:
         image.state = True

@@ -17,8 +17,9 @@ from limner import errors
 from limner.engine.batching.admission import expect_fits
 from limner.engine.batching.client import EngineStats, EngineStatus, Runner
 from limner.engine.batching.faults import TRIES, expect_working, run
+from limner.engine.batching.image import Image
 from limner.engine.batching.preparing import Preparer
-from limner.engine.batching.request import Drawn, Event, Failed, Image, Progress, Request, Started
+from limner.engine.batching.request import Drawn, Event, Failed, Progress, Request, Started
 from limner.engine.batching.scheduler import Scheduler
 from limner.errors import Aborted, EngineBroken, EngineFault, LimnerError
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Image
 
 Told = Callable[[Image, Exception | None], None]
 

@@ -1,8 +1,6 @@
 """What passes between the callers and the engine: requests in, events out.
 
-A ``Request`` is one call. It becomes one ``Image`` for each sample; an image owns *branches*
-(UNet rows): the unconditional one and one for each ``AND``-composed prompt. No torch here:
-tensors live in ``Image.state``, which only the runner opens.
+A ``Request`` is one call; the engine makes an ``Image`` of each of its samples. No torch here.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,39 +86,3 @@ class Request:
     sink: Sink
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     watched: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(eq=False)
-class Image:
-    """One picture on its way; the scheduler reads it, the runner alone writes ``state``.
-
-    ``key`` is what must be equal in one forward pass: (latent height, latent width, bucket of
-    context chunks). ``evaluation`` counts finished UNet evaluations.
-    """
-
-    request: Request
-    index: int
-    rows: int = 0
-    bytes: int = 0
-    key: tuple[int, int, int] = (0, 0, 0)
-    evaluation: int = 0
-    evaluations: int = 0
-    state: Any = None
-
-    @property
-    def seed(self) -> int:
-        return self.request.generation.seed_of(self.index)
-
-    @property
-    def exact(self) -> bool:
-        return self.request.generation.exact
-
-    @property
-    def finished(self) -> bool:
-        return self.evaluation >= self.evaluations > 0
-
-    @property
-    def cost(self) -> int:
-        """Relative cost of one evaluation: UNet rows times latent pixels."""
-        height, width, _ = self.key
-        return max(1, self.rows * height * width)

@@ -3,14 +3,14 @@
 It holds no tensors and runs no model. Its rules, in this order:
 
 1. *Turns by service.* Each owner (API key) has a counter of the UNet work it received. The image
-   of the least-served owner leads; its latent size and context bucket are those of the step, so
+   of the least-served owner leads; its group is the step's, so
    sizes take turns without anyone planning them.
 2. *Finish what has begun, among equals.* Where pictures fill a step each, turns would only make
    everybody last. There the one begun first leads, until its owner is a ``TURN`` ahead.
 3. *Mates by service.* Places beside the lead go, one by one, to the least-served owner with an
-   image of the same key. An owner who would get further ahead of the lead than one of the lead's
+   image of the same group. An owner who would get further ahead of the lead than one of the lead's
    own evaluations costs is left out, so that a flood cannot slow a single picture by filling the
-   batch around it; and so is one whose oldest image, of another key, was long passed over.
+   batch around it; and so is one whose oldest image, of another group, was long passed over.
 4. *Memory.* The image of the owner with the fewest rows in flight enters next; while it does not
    fit, nobody passes it.
 
@@ -25,7 +25,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 
 from limner.engine.batching.admission import Admission
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Group, Image
 from limner.engine.batching.seniority import Seniority
 
 TURN = 64
@@ -90,7 +90,7 @@ class Scheduler:
         self._service[owner] = max(self._service[owner], self._now)
 
     def schedule(self) -> list[Image]:
-        """The images of the next forward pass: one key, the lead first; empty when idle."""
+        """The images of the next forward pass: one group, the lead first; empty when idle."""
         if not self._running:
             return []
         self._now = min(self._service[image.request.owner] for image in self._running)
@@ -98,7 +98,7 @@ class Scheduler:
         batch: list[Image] = []
         rows = 0
         for image in self._mates(lead):
-            if batch and rows + image.rows > self._rows_at(lead.key):
+            if batch and rows + image.rows > self._rows_at(lead.group):
                 break
             batch.append(image)
             rows += image.rows
@@ -138,13 +138,13 @@ class Scheduler:
         return lead
 
     def _mates(self, lead: Image) -> Iterator[Image]:
-        """The lead, then images of its key by least service, none too far ahead of the lead."""
+        """The lead, then images of its group by least service, none too far ahead of the lead."""
         service = dict(self._service)
         lines: dict[str, deque[Image]] = {}
-        held_back = self._seniority.held_back(self._running, lead.key)
+        held_back = self._seniority.held_back(self._running, lead.group)
         for image in self._running:
             owner = image.request.owner
-            if image.key == lead.key and image is not lead and owner not in held_back:
+            if image.group == lead.group and image is not lead and owner not in held_back:
                 lines.setdefault(owner, deque()).append(image)
         service[lead.request.owner] += lead.cost
         yield lead
@@ -158,12 +158,11 @@ class Scheduler:
             service[owner] += image.cost
             yield image
 
-    def _rows_at(self, key: tuple[int, int, int]) -> int:
-        height, width, _ = key
-        return max(1, self.max_rows * self.native_area // max(1, height * width))
+    def _rows_at(self, group: Group) -> int:
+        return max(1, self.max_rows * self.native_area // group.area)
 
     def _fills(self, image: Image) -> bool:
-        return image.rows >= self._rows_at(image.key)
+        return image.rows >= self._rows_at(image.group)
 
     def _forget_owners(self) -> None:
         """Keep the counters of those who are here, and of those who left ahead of the others."""

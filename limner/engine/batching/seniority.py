@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Group, Image
 
 PATIENCE = 16
 """Steps in a row that may serve an owner but not its oldest image."""
 
 
 class Seniority:
-    """Keeps younger images of an owner from passing over its oldest one, of another key, for ever.
+    """Keeps younger images of an owner from passing over its oldest one, of another group, always.
 
     ``running`` is always in the order in which images began to take part.
     """
@@ -19,10 +19,10 @@ class Seniority:
     def __init__(self) -> None:
         self._passed: dict[str, int] = {}  # steps in a row that passed an owner's oldest image
 
-    def held_back(self, running: Sequence[Image], key: tuple[int, int, int]) -> set[str]:
-        """The owners who may not join a step of ``key`` before their oldest image has led one."""
+    def held_back(self, running: Sequence[Image], group: Group) -> set[str]:
+        """The owners who may not join a step of ``group`` before their oldest image has led one."""
         oldest = _oldest(running)
-        return {o for o, n in self._passed.items() if n >= PATIENCE and oldest[o].key != key}
+        return {o for o, n in self._passed.items() if n >= PATIENCE and oldest[o].group != group}
 
     def count(self, running: Sequence[Image], batch: Collection[Image]) -> None:
         """Note who was served in a step."""

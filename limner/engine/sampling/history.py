@@ -16,7 +16,8 @@ from torch import Tensor
 
 from limner.domain import schedulers
 from limner.domain.params import BRANCHES_MAX, Generation
-from limner.engine.batching.request import Image, Request
+from limner.engine.batching.image import Image
+from limner.engine.batching.request import Request
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents, samplers
 from limner.engine.sampling.batch import Batch, context_of
@@ -78,9 +79,9 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
     mode, strength = start_of(g)
     betas = checkpoint.scheduler_betas
     trace = samplers.trace(g.scheduler, g.steps, mode=mode, strength=strength, betas=betas)
-    guidance = encode_guidance(g, trace.steps, image.key[2], conditioner)
+    guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner)
     weight = next(checkpoint.unet.parameters())
-    shape = (checkpoint.latent_channels, *image.key[:2])
+    shape = (checkpoint.latent_channels, image.group.height, image.group.width)
     history = History(
         trace,
         guidance.to(weight.device, weight.dtype),
@@ -121,11 +122,11 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
 
 def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     """What the UNet reads at the images' evaluations, in ``dtype``."""
-    height, width, _ = images[0].key
+    group = images[0].group
     conditions = [image.state.guidance.at(image.evaluation) for image in images]
     owner = torch.tensor([i for i, c in enumerate(conditions) for _ in c.contexts])
     y = torch.stack([image.state.at(image.evaluation) for image in images])
-    y = y.view(len(images), -1, height, width).to(dtype)
+    y = y.view(len(images), -1, group.height, group.width).to(dtype)
     t = torch.stack([image.state.t[image.evaluation] for image in images])
     contexts = [context for c in conditions for context in c.contexts]
     return Batch(y[owner], t[owner], *context_of(contexts, conditions[0].tokens))

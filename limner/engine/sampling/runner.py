@@ -12,7 +12,7 @@ is a weighted sum too, over the image's branches, with weights ``G``. So a step 
     H[k] = eps
 
 No line asks which scheduler, step count, guidance or prompt an image has, so images that differ
-in all of them run together. What must be equal is the latent size and the context length.
+in all of them run together. ``Group`` says what must be equal: model, latent size, context length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from torch import Tensor
 
 from limner.domain.schedulers import evaluations
 from limner.engine.batching.client import CacheStats
-from limner.engine.batching.request import Facts, Image, Pixels, Request
+from limner.engine.batching.image import Group, Image
+from limner.engine.batching.request import Facts, Pixels, Request
 from limner.engine.checkpoints.pruning import prune
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents, samplers
@@ -70,11 +71,9 @@ class Runner:
         _, strength = start_of(g)
         count = evaluations(g.scheduler, g.steps, strength)
         height, width = latents.latent_size(g, self.checkpoint.vae_scale)
+        group = Group(self.model.sha256, height, width, bucket)
         size = footprint(request, self.checkpoint, self.conditioner)
-        return [
-            Image(request, index, rows, size, (height, width, bucket), 0, count)
-            for index in range(g.samples)
-        ]
+        return [Image(request, i, group, rows, size, count) for i in range(g.samples)]
 
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
@@ -132,5 +131,4 @@ class Runner:
         )
 
     def _latent(self, image: Image, flat: Tensor) -> Tensor:
-        height, width, _ = image.key
-        return flat.view(-1, height, width)
+        return flat.view(-1, image.group.height, image.group.width)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from limner.engine.batching.fake import FakeRunner, fake_pixels
+from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Failed, Image, Progress, Started
+from limner.engine.batching.request import Drawn, Failed, Progress, Started
 from limner.engine.batching.scheduler import Scheduler
 from limner.errors import QueueFull
 from tests.engine.factories import make_request

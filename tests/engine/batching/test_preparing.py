@@ -8,9 +8,10 @@ import pytest
 
 from limner.engine.batching import preparing
 from limner.engine.batching.fake import FakeRunner
+from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.preparing import Preparer
-from limner.engine.batching.request import Drawn, Image
+from limner.engine.batching.request import Drawn
 from tests.engine.factories import make_image, make_request
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Image
 from limner.engine.batching.scheduler import Scheduler
 from tests.engine.factories import make_image
 
@@ -47,16 +49,16 @@ def test_images_of_one_owner_share_a_step_up_to_the_knee() -> None:
 def test_a_step_holds_one_latent_size_and_sizes_take_turns() -> None:
     scheduler = make_scheduler()
     small = [make_image(owner="a") for _ in range(2)]
-    large = [make_image(owner="b", key=(64, 96, 1)) for _ in range(2)]
+    large = [make_image(owner="b", size=(64, 96)) for _ in range(2)]
     enter(scheduler, *small, *large)
     batches = [run(scheduler) for _ in range(10)]
-    assert all(len({image.key for image in batch}) == 1 for batch in batches)
-    assert {batch[0].key for batch in batches} == {(64, 64, 1), (64, 96, 1)}
+    assert all(len({image.group for image in batch}) == 1 for batch in batches)
+    assert {batch[0].group.width for batch in batches} == {64, 96}
 
 
 def test_larger_latents_leave_room_for_fewer_rows() -> None:
     scheduler = make_scheduler(max_rows=8)
-    enter(scheduler, *(make_image(key=(128, 128, 1)) for _ in range(4)))
+    enter(scheduler, *(make_image(size=(128, 128)) for _ in range(4)))
     assert len(scheduler.schedule()) == 1
 
 
@@ -83,8 +85,8 @@ def test_a_flood_leaves_a_newcomer_half_of_the_work() -> None:
 
 def test_a_flood_of_many_sizes_does_not_multiply_its_turns() -> None:
     scheduler = make_scheduler()
-    sizes = [(64, 64 + 8 * i, 1) for i in range(1, 8)]
-    enter(scheduler, *(make_image(owner="flood", key=key) for key in sizes for _ in range(2)))
+    sizes = [(64, 64 + 8 * i) for i in range(1, 8)]
+    enter(scheduler, *(make_image(owner="flood", size=size) for size in sizes for _ in range(2)))
     single = make_image(owner="single")
     enter(scheduler, single)
     steps = 0
@@ -113,7 +115,7 @@ def test_where_one_image_fills_the_machine_it_is_finished_before_the_next() -> N
 
 def test_memory_bounds_what_enters_and_the_rest_follow() -> None:
     scheduler = make_scheduler(max_bytes=100)
-    images = [make_image(size=40, evaluations=1) for _ in range(5)]
+    images = [make_image(memory=40, evaluations=1) for _ in range(5)]
     enter(scheduler, *images)
     assert (scheduler.in_flight, scheduler.waiting, scheduler.bytes) == (2, 3, 80)
     while scheduler.in_flight:
@@ -126,7 +128,7 @@ def test_memory_bounds_what_enters_and_the_rest_follow() -> None:
 def test_dropping_a_request_takes_its_images_wherever_they_are() -> None:
     scheduler = make_scheduler(max_bytes=2)
     running, waiting = make_image(), make_image()
-    waiting_mate = Image(running.request, 1, 2, 1, running.key, 0, 20)
+    waiting_mate = Image(running.request, 1, running.group, 2, 1, 20)
     enter(scheduler, running)
     scheduler.add(waiting)
     scheduler.admit()  # in preparation
@@ -147,12 +149,22 @@ def test_everybody_finishes_and_bounds_hold(
     arrivals: list[tuple[str, int, int]], rows: int
 ) -> None:
     scheduler = make_scheduler(max_rows=rows, max_bytes=8)
-    images = [make_image(owner=o, key=(64, w, 1), evaluations=n) for o, w, n in arrivals]
+    images = [make_image(owner=o, size=(64, w), evaluations=n) for o, w, n in arrivals]
     enter(scheduler, *images)
     while scheduler.in_flight:
         batch = run(scheduler)
         assert len(batch) == len(set(map(id, batch)))
-        assert len(batch) == 1 or sum(i.rows for i in batch) * batch[0].key[1] <= rows * 64
+        assert len(batch) == 1 or sum(i.rows for i in batch) * batch[0].group.width <= rows * 64
         assert scheduler.bytes <= 8
     assert all(image.evaluation == image.evaluations for image in images)
     assert scheduler.all() == []
+
+
+@pytest.mark.parametrize("part", ["model", "height", "width", "bucket", "features"])
+def test_nothing_runs_beside_what_differs_in_a_part_of_its_group(part: str) -> None:
+    other = {"model": "other", "height": 72, "width": 72, "bucket": 2, "features": frozenset("x")}
+    scheduler = make_scheduler()
+    one, apart, alike = make_image(), make_image(), make_image()
+    apart.group = replace(apart.group, **{part: other[part]})
+    enter(scheduler, one, apart, alike)
+    assert scheduler.schedule() == [one, alike]

@@ -13,15 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limner.engine.batching.request import Image
+from limner.engine.batching.image import Image
 from limner.engine.batching.scheduler import TURN, Scheduler
 from tests.engine.factories import make_image
 
 AREA = 64 * 64
-SIDES = ((64, 64, 1), (64, 96, 1), (64, 64, 2), (128, 128, 1), (256, 256, 1))
+SIZES = ((64, 64), (64, 96), (128, 128), (256, 256))
 
 kinds = st.fixed_dictionaries(
-    {"key": st.sampled_from(SIDES), "rows": st.integers(1, 4), "evaluations": st.integers(1, 30)}
+    {
+        "size": st.sampled_from(SIZES),
+        "bucket": st.integers(1, 2),
+        "rows": st.integers(1, 4),
+        "evaluations": st.integers(1, 30),
+    }
 )
 
 
@@ -107,7 +112,7 @@ def test_every_image_begins(company: list[Owner], max_rows: int, memory: int) ->
     for number, owner in enumerate(company):
         owner.name = str(number)
         owner.kinds = [
-            kind | {"evaluations": 1 + kind["evaluations"] % 4, "size": 1 + 3 * number}
+            kind | {"evaluations": 1 + kind["evaluations"] % 4, "memory": 1 + 3 * number}
             for kind in owner.kinds
         ]
         owner.refill(scheduler)
@@ -122,17 +127,17 @@ def test_every_image_begins(company: list[Owner], max_rows: int, memory: int) ->
 @pytest.mark.parametrize(
     ("max_rows", "flood", "single"),
     [
-        (32, {"rows": 2}, {"key": (256, 256, 1), "rows": 2}),
-        (8, {"rows": 2}, {"key": (128, 128, 1), "rows": 2}),
+        (32, {"rows": 2}, {"size": (256, 256), "rows": 2}),
+        (8, {"rows": 2}, {"size": (128, 128), "rows": 2}),
         (2, {"rows": 1}, {"rows": 2}),
-        (32, {"rows": 2}, {"key": (96, 96, 1), "rows": 2}),
+        (32, {"rows": 2}, {"size": (96, 96), "rows": 2}),
     ],
 )
 def test_a_picture_that_fills_a_step_gets_half_beside_a_flood(max_rows, flood, single) -> None:
     scheduler = make_scheduler(max_rows)
     company = [
-        Owner("a", [{"key": (64, 64, 1), **flood}], live=4),
-        Owner("b", [{"key": (64, 64, 1), **single}], live=1),
+        Owner("a", [{"size": (64, 64), **flood}], live=4),
+        Owner("b", [{"size": (64, 64), **single}], live=1),
     ]
     picture_begins_within(scheduler, company, steps=3)
     for _ in range(400):
@@ -155,7 +160,7 @@ def test_an_owners_own_flood_does_not_pass_over_its_older_picture_for_ever() -> 
     ]
     for _ in range(5):
         play(scheduler, company)
-    older = make_image(owner="b", key=(64, 96, 1), rows=1)
+    older = make_image(owner="b", size=(64, 96), rows=1)
     scheduler.add(older)
     for _ in range(2000):
         play(scheduler, company)
@@ -164,10 +169,10 @@ def test_an_owners_own_flood_does_not_pass_over_its_older_picture_for_ever() -> 
 
 def test_a_large_picture_enters_beside_a_flood_of_small_ones() -> None:
     scheduler = make_scheduler(8, max_bytes=100)
-    flood = Owner("a", [{"size": 10, "evaluations": n} for n in (3, 4, 5)], live=12)
+    flood = Owner("a", [{"memory": 10, "evaluations": n} for n in (3, 4, 5)], live=12)
     for _ in range(5):
         play(scheduler, [flood])
-    large = Owner("b", [{"size": 95}], live=1)
+    large = Owner("b", [{"memory": 95}], live=1)
     for _ in range(60):
         play(scheduler, [flood, large])
     assert large.got > 0
