@@ -56,4 +56,5 @@ def make_image(
     memory: int = 1,
 ) -> Image:
     group = Group("model", *size, bucket)
-    return Image(make_request(owner=owner), 0, group, rows, memory, evaluations)
+    cost = group.cost(rows)
+    return Image(make_request(owner=owner), 0, group, rows, cost, memory, evaluations)

@@ -12,8 +12,8 @@ from limner.errors import InvalidInput
 class Admission:
     """A line of images for each owner.
 
-    ``max_bytes`` bounds what is in flight, except that one image always enters; ``max_rows``
-    bounds the rows that an owner has in flight.
+    ``max_bytes`` bounds what is in flight, except that one image always enters. An owner who has
+    ``max_rows`` in flight lets none in; what has entered stays, though its rows may grow.
     """
 
     def __init__(self, *, max_bytes: int, max_rows: int) -> None:

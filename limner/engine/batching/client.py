@@ -76,13 +76,19 @@ class Runner(Protocol):
     vae_s: float
 
     def plan(self, request: Request) -> list[Image]:
-        """Cheap: the request's images with group, rows, evaluations and bytes; may refuse."""
+        """Cheap: the request's images, all but their state; may refuse.
+
+        ``bytes`` counts everything that an image will hold until its end.
+        """
 
     def prepare(self, image: Image) -> None:
         """Everything an image needs before its first evaluation."""
 
     def step(self, images: list[Image]) -> None:
-        """One evaluation of each image, in one forward pass."""
+        """One evaluation of each image, in one forward pass.
+
+        Counts it, and sets rows and cost for the image's next evaluation.
+        """
 
     def preview(self, image: Image) -> Pixels:
         """The denoised estimate as a small RGB picture, uint8 (h, w, 3)."""

@@ -61,7 +61,8 @@ class FakeRunner:
         group = Group(self.model.sha256, g.height // 8, g.width // 8)
         strength = None if g.source is None else g.source.strength
         count = max(1, evaluations(g.scheduler, g.steps, strength))
-        return [Image(request, i, group, rows, 1024, count) for i in range(g.samples)]
+        cost = group.cost(rows)
+        return [Image(request, i, group, rows, cost, 1024, count) for i in range(g.samples)]
 
     def prepare(self, image: Image) -> None:
         image.state = True

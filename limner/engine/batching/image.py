@@ -32,19 +32,26 @@ class Group:
         """Latent pixels."""
         return self.height * self.width
 
+    def cost(self, rows: int) -> int:
+        """Relative cost of an evaluation of so many UNet rows: rows times latent pixels."""
+        return rows * self.area
+
 
 @dataclass(eq=False)
 class Image:
     """One picture on its way; the scheduler reads it, the runner alone writes ``state``.
 
-    ``rows`` of the UNet at each evaluation, ``bytes`` in memory while it is in flight;
-    ``evaluation`` counts finished evaluations, of ``evaluations`` in all.
+    ``group``, ``rows`` and ``cost`` are those of its next evaluation: the runner sets them in
+    ``plan`` and may set others at the end of each step. ``bytes`` is the most that the image holds
+    in memory from its entering to its end; it never changes. ``evaluation`` counts finished
+    evaluations, of ``evaluations`` in all.
     """
 
     request: Request
     index: int
     group: Group
     rows: int
+    cost: int
     bytes: int
     evaluations: int
     evaluation: int = 0
@@ -61,8 +68,3 @@ class Image:
     @property
     def finished(self) -> bool:
         return self.evaluation >= self.evaluations
-
-    @property
-    def cost(self) -> int:
-        """Relative cost of one evaluation: UNet rows times latent pixels."""
-        return self.rows * self.group.area

@@ -169,11 +169,12 @@ class ThreadEngine:
 
     def _run(self, batch: list[Image]) -> list[Image]:
         """Run a step: the images that came through; the others are failed."""
+        rows = {image: image.rows for image in batch}  # a step sets those of the next one
         came, failed = run(self._runner, batch)
         for image, error in failed:
             self._fail(image, error)
         self._steps += bool(came)
-        self._rows += sum(image.rows for image in came)
+        self._rows += sum(rows[image] for image in came)
         return came
 
     def _hand_out(self, image: Image) -> None:

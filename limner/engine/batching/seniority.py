@@ -11,7 +11,7 @@ PATIENCE = 16
 
 
 class Seniority:
-    """Keeps younger images of an owner from passing over its oldest one, of another group, always.
+    """Keeps an owner's younger images from passing over its oldest, of another group, for ever.
 
     ``running`` is always in the order in which images began to take part.
     """

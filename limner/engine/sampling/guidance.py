@@ -50,6 +50,11 @@ class Guidance:
     def at(self, k: int) -> Rows:
         return self.spans[self.span_of[k]]
 
+    @property
+    def rows_max(self) -> int:
+        """The most rows of one evaluation."""
+        return max(len(rows.G) for rows in self.spans)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Guidance:
         """The same on the UNet's device, contexts in its number type and still shared."""
         shared = {id(context): context for rows in self.spans for context in rows.contexts}

@@ -73,7 +73,8 @@ class Runner:
         height, width = latents.latent_size(g, self.checkpoint.vae_scale)
         group = Group(self.model.sha256, height, width, bucket)
         size = footprint(request, self.checkpoint, self.conditioner)
-        return [Image(request, i, group, rows, size, count) for i in range(g.samples)]
+        cost = group.cost(rows)
+        return [Image(request, i, group, rows, cost, size, count) for i in range(g.samples)]
 
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
@@ -91,6 +92,9 @@ class Runner:
         for image, eps in results:
             image.state.add(image.evaluation, eps)
             image.evaluation += 1
+            if not image.finished:
+                image.rows = len(image.state.guidance.at(image.evaluation).G)
+                image.cost = image.group.cost(image.rows)
 
     def _evaluate(self, images: list[Image]) -> list[Tensor]:
         """Guided model outputs, one flat latent per image, from one UNet call."""
@@ -125,7 +129,7 @@ class Runner:
         return Facts(
             seed=image.seed,
             evaluations=image.evaluations,
-            rows=image.rows,
+            rows=image.state.guidance.rows_max,
             dtype=str(self.dtype).removeprefix("torch."),
             batch_mode="exact" if image.exact else "shared",
         )

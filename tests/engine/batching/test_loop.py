@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from limner.engine.batching.fake import FakeEngine, fake_pixels
+from limner.engine.batching.fake import FakeEngine, FakeRunner, fake_pixels
+from limner.engine.batching.image import Image
+from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Drawn, Failed, Progress, Started
 from limner.errors import (
     Aborted,
@@ -214,3 +216,21 @@ def test_a_fault_of_the_loop_ends_its_images_and_not_the_engine(engine: FakeEngi
     engine.submit(later)
     assert isinstance(later.sink.wait()[0], Drawn)
     assert engine.status().running == engine.status().waiting == 0
+
+
+def test_rows_that_change_are_counted_as_they_ran() -> None:
+    """Three evaluations of 2, 1 and 2 rows, as guidance that is off for a while would ask for."""
+
+    class Changing(FakeRunner):
+        def step(self, images: list[Image]) -> None:
+            super().step(images)
+            for image in images:
+                image.rows = 1 if image.evaluation == 1 else 2
+
+    engine = ThreadEngine(lambda say: Changing())
+    wait_until(lambda: engine.status().ready)
+    request = make_request(steps=3, scheduler="Euler")
+    engine.submit(request)
+    assert isinstance(request.sink.wait()[0], Drawn)
+    engine.close()
+    assert engine.status().stats.rows == 5

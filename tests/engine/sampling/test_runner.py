@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,3 +172,24 @@ def test_previews_resemble_the_picture(squire: Checkpoint) -> None:
     errors = [np.abs(p.astype(float) - small).mean() for p in previews]
     assert errors[-1] < 8
     assert errors[-1] < errors[0]
+
+
+def test_rows_and_cost_are_those_of_the_next_evaluation(squire: Checkpoint) -> None:
+    """Guidance that is off at the second of three evaluations leaves out the unconditional row."""
+    runner = Runner(squire, max_rows=8)
+    same = {"steps": 3, "scheduler": "Euler", "width": 64, "height": 64}
+    image, plain, beside = (
+        runner.plan(make_request(PROMPTS[0], guidance=g, **same))[0] for g in (7.5, 1.0, 4.0)
+    )
+    for one in (image, plain, beside):
+        runner.prepare(one)
+    off = plain.state.guidance.spans
+    image.state.guidance = replace(
+        image.state.guidance, spans=image.state.guidance.spans + off, span_of=(0, 1, 0)
+    )
+    seen = []
+    while not image.finished:
+        seen.append((image.rows, image.cost))
+        runner.step([image, beside])
+    assert seen == [(rows, rows * image.group.area) for rows in (2, 1, 2)]
+    assert runner.facts(image).rows == 2
