@@ -12,9 +12,10 @@ import numpy as np
 
 from limner.domain.params import Generation
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Failed, Request
+from limner.engine.batching.request import Drawn, Failed, Lost, Request
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.runner import Runner
+from limner.errors import EngineBroken
 
 
 @contextmanager
@@ -42,6 +43,8 @@ def draw(running: ThreadEngine, generations: Sequence[Generation]) -> list[np.nd
         number, event = events.get()
         if isinstance(event, Failed):
             raise event.error
+        if isinstance(event, Lost):
+            raise EngineBroken(event.reason)
         if isinstance(event, Drawn):
             pictures[number] = event.pixels
     return [pictures[number] for number in range(len(generations))]

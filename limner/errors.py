@@ -38,9 +38,23 @@ Messages are sentences for the person who can act on them.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LimnerError(Exception):
-    """Base of all; ``str(error)`` is a sentence fit to show the caller."""
+    """Base of all; ``str(error)`` is a sentence fit to show the caller.
+
+    One that was pickled comes back whole, whatever its class takes to be made.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[LimnerError], arguments: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__ |= more
+    return error
 
 
 class InvalidInput(LimnerError):
@@ -148,9 +162,9 @@ class ModelLoading(Unavailable):
 
 
 class EngineBroken(Unavailable):
-    """The engine fails whatever it draws; no request is to blame, and none loses a try.
+    """The engine is gone, or fails whatever it draws; no request is to blame or loses a try.
 
-    ``__cause__`` is what failed first.
+    ``__cause__`` is what failed first, where it is known.
     """
 
     def __init__(

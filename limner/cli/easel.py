@@ -15,9 +15,9 @@ from limner.cli import checks, terminal
 from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine.batching import request as engine_request
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Event, Failed, Pixels, Request
+from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels, Request
 from limner.engine.starting import loader
-from limner.errors import EngineFault
+from limner.errors import EngineBroken, EngineFault
 from limner.settings import Settings
 from limner.usecases.develop import Picture, develop
 
@@ -87,6 +87,9 @@ def draw(engine: ThreadEngine, works: Sequence[Work]) -> Iterator[tuple[int, Pic
             elif isinstance(event, Failed):
                 open_pictures -= 1
                 yield place, event
+            elif isinstance(event, Lost):
+                open_pictures -= 1
+                yield place, Failed(event.index, EngineBroken(event.reason))
 
 
 def draw_all(engine: ThreadEngine, works: Sequence[Work]) -> list[Picture]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from limner.domain.params import Generation
 from limner.engine.batching.image import Group, Image
-from limner.engine.batching.request import Drawn, Event, Failed, Request
+from limner.engine.batching.request import End, Event, Request
 
 _ids = itertools.count()
 
@@ -23,14 +23,14 @@ class Collector:
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)
-        if isinstance(event, Drawn | Failed):
+        if isinstance(event, End):
             self._open -= 1
             if self._open == 0:
                 self._done.set()
 
-    def wait(self, timeout_s: float = 60.0) -> list[Drawn | Failed]:
+    def wait(self, timeout_s: float = 60.0) -> list[End]:
         assert self._done.wait(timeout_s), "the engine did not finish in time"
-        ends = [e for e in self.events if isinstance(e, Drawn | Failed)]
+        ends = [e for e in self.events if isinstance(e, End)]
         return sorted(ends, key=lambda e: e.index)
 
 

@@ -51,15 +51,18 @@ class EngineClient(Protocol):
     def submit(self, request: Request) -> None:
         """Take a request; its events reach ``request.sink`` from another thread.
 
-        Every image ends in exactly one ``Drawn`` or ``Failed``. Raises ``InvalidInput`` for what
-        this model cannot draw, ``QueueFull``, and ``ModelLoading`` while there is no model.
+        Every image ends in exactly one ``Drawn``, ``Failed`` or ``Lost``. Raises ``InvalidInput``
+        for what this model cannot draw, ``QueueFull``, and ``ModelLoading`` while there is none.
         """
 
     def abort(self, request_id: str) -> None:
         """Stop a request before its next step; its open images end in ``Failed(Aborted)``."""
 
     def status(self) -> EngineStatus:
-        """A snapshot, at no cost to the engine."""
+        """The last snapshot that the engine sent; asks nobody, and so costs nothing.
+
+        Of an image whose end was told it is never behind.
+        """
 
     def close(self, drain_s: float = 0.0) -> None:
         """Take no more, let what runs finish for ``drain_s`` seconds, then abort the rest."""

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from limner import errors
@@ -19,11 +20,24 @@ from limner.engine.batching.client import EngineStats, EngineStatus, Runner
 from limner.engine.batching.faults import TRIES, expect_working, run
 from limner.engine.batching.image import Image
 from limner.engine.batching.preparing import Preparer
-from limner.engine.batching.request import Drawn, Event, Failed, Progress, Request, Started
+from limner.engine.batching.request import (
+    Drawn,
+    End,
+    Event,
+    Failed,
+    Lost,
+    Progress,
+    Request,
+    Started,
+)
 from limner.engine.batching.scheduler import Scheduler
+from limner.engine.batching.state import State
 from limner.errors import Aborted, EngineBroken, EngineFault, LimnerError
 
 log = logging.getLogger(__name__)
+
+FAULT = "Drawing failed inside the engine."
+CANCELLED = "The request was cancelled."
 
 
 class ThreadEngine:
@@ -43,15 +57,10 @@ class ThreadEngine:
         max_bytes: int | None = None,
     ) -> None:
         self._load = load
-        self._max_queue = max_queue
         self._max_bytes = max_bytes
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._lock = threading.Lock()
-        self._open_images = 0
-        self._closing = False
+        self._state = State(max_queue)
         self._stopped = False
-        self._message = "the model has not begun to load"
-        self.failure: Exception | None = None
         self._steps = self._rows = self._images = 0
         self._busy_s = 0.0
         self._loaded = False
@@ -66,42 +75,29 @@ class ThreadEngine:
 
     # What callers use, from any thread.
 
+    @property
+    def failure(self) -> Exception | None:
+        return self._state.failure
+
     def submit(self, request: Request) -> None:
         if not self._loaded:
-            raise errors.ModelLoading(f"The model is not ready: {self._message}.", retry_after_s=5)
+            said = self._state.status.message
+            raise errors.ModelLoading(f"The model is not ready: {said}.", retry_after_s=5)
         images = self._runner.plan(request)
-        limit = self._max_bytes or self._runner.max_bytes
-        expect_fits(images, limit)
-        with self._lock:
-            if self.failure is not None:
-                raise self.failure
-            if self._closing:
-                raise errors.Unavailable("The server is shutting down.", retry_after_s=30)
-            if self._open_images + len(images) > self._max_queue:
-                full = f"The queue is full: {self._open_images} of {self._max_queue} pictures."
-                raise errors.QueueFull(full, retry_after_s=5)
-            self._open_images += len(images)
-            # Under the lock, so that none comes behind the message that stops the loop.
-            self._inbox.put(lambda: self._arrive(images))
+        expect_fits(images, self._max_bytes or self._runner.max_bytes)
+        self._state.enter(len(images), lambda: self._inbox.put(lambda: self._arrive(images)))
 
     def abort(self, request_id: str) -> None:
-        self._inbox.put(lambda: self._drop(request_id, Aborted("The request was cancelled.")))
+        end = partial(Failed, error=Aborted(CANCELLED))
+        self._inbox.put(lambda: self._drop(request_id, end))
 
     def status(self) -> EngineStatus:
-        if not self._loaded:
-            return EngineStatus(ready=False, message=self._message)
-        runner, running = self._runner, self._scheduler.in_flight
-        counts, seconds = (self._steps, self._rows, self._images), (runner.unet_s, runner.vae_s)
-        stats = EngineStats(*counts, *seconds, self._busy_s, runner.caches())
-        waiting = max(0, self._open_images - running)
-        ready = not self._closing and self.failure is None
-        return EngineStatus(ready, self._message, runner.model, waiting, running, stats)
+        return self._state.status
 
     def close(self, drain_s: float = 0.0) -> None:
-        with self._lock:
-            self._closing = True
+        self._state.close()
         deadline = time.monotonic() + drain_s
-        while self._open_images and self._thread.is_alive() and time.monotonic() < deadline:
+        while self._state.open_images and self._thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
         self._inbox.put(self._stop)
         self._thread.join(timeout=30)
@@ -113,8 +109,7 @@ class ThreadEngine:
         try:
             runner = self._load(self._say)
         except Exception as error:
-            self._message = str(error) if isinstance(error, LimnerError) else repr(error)
-            self.failure = error
+            self._state.fail(error)
             # An error of ours is its sentence; only a fault needs to show where it came from.
             log.error("the model could not be loaded", exc_info=not isinstance(error, LimnerError))
             return
@@ -126,6 +121,7 @@ class ThreadEngine:
         self._runner, self._loaded = runner, True
         self._preparer.start()
         self._say("ready")
+        self._publish()
         faults = 0
         while not self._stopped:
             try:
@@ -140,16 +136,16 @@ class ThreadEngine:
                 faults += 1
                 if faults >= TRIES:
                     self._give_up(EngineBroken())
-                self._drop_all(EngineFault("Drawing failed inside the engine."))
+                self._drop_all(partial(Failed, error=EngineFault(FAULT)))
+        self._publish()
 
     def _give_up(self, error: EngineBroken) -> None:
-        """Take no more, and hand back what is here: another process may draw it."""
+        """Take no more, and tell that what is here is lost: another engine may draw it."""
         log.critical("the engine is broken; its images go back", exc_info=error)
-        with self._lock:
-            self.failure, self._message = error, str(error)
-        self._drop_all(error)
+        self._state.fail(error)
+        self._drop_all(partial(Lost, reason=str(error)))
         self._read_inbox(wait=False)  # those that came meanwhile
-        self._drop_all(error)
+        self._drop_all(partial(Lost, reason=str(error)))
         self._stopped = True
 
     def step(self) -> bool:
@@ -157,6 +153,7 @@ class ThreadEngine:
         began = time.perf_counter()
         self._preparer.add(self._scheduler.admit())
         batch = self._scheduler.schedule()
+        self._publish()
         if not batch:
             return False
         for image in batch:
@@ -206,14 +203,14 @@ class ThreadEngine:
     def _fail(self, image: Image, error: Exception) -> None:
         if not isinstance(error, LimnerError):
             log.error("image %d of %s failed", image.index, image.request.id, exc_info=error)
-            error = EngineFault("Drawing failed inside the engine.")
+            error = EngineFault(FAULT)
         self._scheduler.remove(image)
         self._end(image, Failed(image.index, error))
 
-    def _end(self, image: Image, event: Drawn | Failed) -> None:
+    def _end(self, image: Image, event: End) -> None:
         image.state = None
-        with self._lock:
-            self._open_images -= 1
+        self._state.leave()
+        self._publish()  # first: whoever hears of the end finds it in the snapshot
         self._tell(image, event)
 
     def _tell(self, image: Image, event: Event) -> None:
@@ -246,20 +243,27 @@ class ThreadEngine:
         else:
             self._scheduler.start(image)
 
-    def _drop(self, request_id: str, error: LimnerError) -> None:
+    def _drop(self, request_id: str, end: Callable[[int], End]) -> None:
         dropped = self._scheduler.drop(request_id)
         self._preparer.drop(dropped)
         for image in dropped:
-            self._end(image, Failed(image.index, error))
+            self._end(image, end(image.index))
 
-    def _drop_all(self, error: LimnerError) -> None:
+    def _drop_all(self, end: Callable[[int], End]) -> None:
         for request_id in {image.request.id for image in self._scheduler.all()}:
-            self._drop(request_id, error)
+            self._drop(request_id, end)
 
     def _stop(self) -> None:
-        self._drop_all(Aborted("The request was cancelled."))
+        self._drop_all(partial(Failed, error=Aborted(CANCELLED)))
         self._stopped = True
 
     def _say(self, message: str) -> None:
-        self._message = message
+        self._state.say(message)
         log.info("%s", message)
+
+    def _publish(self) -> None:
+        """A snapshot for callers, who never look at what this thread works on."""
+        runner = self._runner
+        counts, seconds = (self._steps, self._rows, self._images), (runner.unet_s, runner.vae_s)
+        stats = EngineStats(*counts, *seconds, self._busy_s, runner.caches())
+        self._state.publish(runner.model, self._scheduler.in_flight, stats)

@@ -70,7 +70,19 @@ class Failed:
     error: LimnerError
 
 
-Event = Started | Progress | Drawn | Failed
+@dataclass(frozen=True)
+class Lost:
+    """The engine that had image ``index`` is gone; nobody draws it any more.
+
+    No fault of the picture: it may be drawn again, by this engine or another.
+    """
+
+    index: int
+    reason: str
+
+
+End = Drawn | Failed | Lost
+Event = Started | Progress | End
 Sink = Callable[[Event], None]
 
 

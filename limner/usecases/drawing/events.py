@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from limner.engine.batching.request import Drawn, Event, Failed, Pixels, Progress
+from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels, Progress
 
 LOGS_MAX = 512
 
@@ -102,4 +102,6 @@ def _told(event: Event) -> tuple[str, dict[str, Any], Pixels | None]:
         return "drawn", data | {"seed": event.facts.seed}, None
     if isinstance(event, Failed):
         return "lost", data | {"error": str(event.error)}, None
+    if isinstance(event, Lost):
+        return "lost", data | {"error": event.reason}, None
     return "started", data, None

@@ -150,10 +150,10 @@ class Generate:
         model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
         packed = [await self._pack(priced.order) for priced in orders]
+        status = self.studio.engine.status()
+        model = status.model
 
         def transaction(conn: Connection) -> list[tuple[Job, bool]]:
-            status = self.studio.engine.status()
-            model = status.model
             if model is not None:
                 models.check_licence(conn, caller.id, model)
             accepted = [

@@ -11,7 +11,7 @@ from functools import partial
 
 from limner.domain.model import ModelInfo
 from limner.engine.batching.client import EngineClient, EngineStatus
-from limner.engine.batching.request import Drawn, Event, Failed, Pixels
+from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels
 from limner.errors import (
     DatabaseUnavailable,
     EngineBroken,
@@ -145,9 +145,9 @@ class Studio(Threads):
         except BaseException:
             self.engine.abort(running.job.id)
             raise
-        broken = [error for error in errors if isinstance(error, EngineBroken)]
-        if broken and (not made or running.job.asynchronous):  # all of it may still be drawn
-            raise broken[0]
+        lost = [error for error in errors if isinstance(error, EngineBroken)]
+        if lost and (not made or running.job.asynchronous):  # all of it may still be drawn
+            raise lost[0]
         if not made:
             raise errors[0]
         return await self._keep(running, made, errors, time.monotonic() - began)
@@ -224,6 +224,8 @@ class Studio(Threads):
                 prints.append(self._print(running, event))
             elif isinstance(event, Failed):
                 errors.append(event.error)
+            elif isinstance(event, Lost):
+                errors.append(EngineBroken(event.reason))
         return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
 
     def _print(self, running: Running, drawn: Drawn) -> asyncio.Future[Print]:

@@ -9,7 +9,7 @@ import pytest
 
 from limner.engine.batching import faults
 from limner.engine.batching.fake import FakeEngine
-from limner.engine.batching.request import Drawn, Failed, Request
+from limner.engine.batching.request import Drawn, End, Failed, Lost, Request
 from limner.errors import EngineBroken, EngineFault
 from tests.engine.factories import make_request
 
@@ -40,7 +40,8 @@ def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, pa
     setattr(engine.fake, part, dead)
     request = make_request(samples=5)
     engine.submit(request)
-    assert errors_of(request) == [EngineBroken] * 5
+    reason = "The engine cannot draw any more and is started anew."
+    assert request.sink.wait() == [Lost(index, reason) for index in range(5)]
     engine._thread.join(60)
     status = engine.status()
     assert not status.ready
@@ -88,8 +89,8 @@ def test_a_loop_that_fails_again_and_again_ends(engine: FakeEngine) -> None:
     assert isinstance(engine.failure, EngineBroken)
 
 
-def draw(engine: FakeEngine) -> Drawn | Failed:
+def draw(engine: FakeEngine) -> End:
     request = make_request(steps=2)
     engine.submit(request)
-    end: Drawn | Failed = request.sink.wait()[0]  # type: ignore[attr-defined]
+    end: End = request.sink.wait()[0]  # type: ignore[attr-defined]
     return end

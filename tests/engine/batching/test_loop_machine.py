@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
 
         more = {"samples": samples, "steps": steps, "scheduler": "Euler", "seed": len(self.known)}
         request = make_request(prompt, owner=owner, sink=sink, width=side, height=side, **more)
-        before = self.engine._open_images
+        before = self.engine._state.open_images
         try:
             self.engine.submit(request)
         except QueueFull:
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
     def open_images_are_those_without_an_end(self):
         total = sum(request.generation.samples for request, _ in self.known.values())
         ended = sum(len(ends_of(events)) for _, events in self.known.values())
-        assert self.engine._open_images == total - ended
+        assert self.engine._state.open_images == total - ended
 
     @invariant()
     def each_image_tells_its_story_in_order(self):
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
         for _ in range(2000):
             self.engine._read_inbox(wait=False)
             self.prepare()
-            if not self.engine.step() and not self.engine._open_images:
+            if not self.engine.step() and not self.engine._state.open_images:
                 break
         for request, events in self.known.values():
             indices = sorted(event.index for event in ends_of(events))
