@@ -103,8 +103,8 @@ def check(
 
 def _damaged_files(database: Database, settings: Settings) -> list[Fault]:
     from limner.store.audit import Fault
-    from limner.store.images import PictureFiles
+    from limner.store.files import open_files
     from limner.usecases.drawing.pictures import damaged
 
-    files = PictureFiles(settings.pictures_dir, database)
+    files = open_files(settings.pictures_dir, database)
     return [Fault("damaged file", picture, why) for picture, why in damaged(database, files)]

@@ -20,7 +20,7 @@ from limner.errors import Gone, InvalidInput, MalformedBody
 from limner.imaging.fitting import fit, fit_mask
 from limner.settings import Settings
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files import open_files
 from limner.usecases.drawing import sources
 from limner.usecases.pictures import replay
 from limner.web.reading.inputs import digest
@@ -114,7 +114,7 @@ def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database.open(settings.database_url, pool_size=1)
     try:
-        return sources.of_anyone(database, PictureFiles(settings.pictures_dir, database), missing)
+        return sources.of_anyone(database, open_files(settings.pictures_dir, database), missing)
     except Gone as error:
         raise Gone(f"{error} here; give it with --image and, for a mask, --mask") from error
     finally:

@@ -30,7 +30,7 @@ from limner.imaging.process import Limits
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files import Files, open_files
 from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.administration import Office
@@ -146,9 +146,15 @@ def make_engine(settings: Settings) -> ThreadEngine:
     )
 
 
-def make_app(settings: Settings, database: Database, engine: ThreadEngine) -> FastAPI:
-    """The application with its use cases, which start and stop with it."""
-    generate = Generate(settings, database, PictureFiles(settings.pictures_dir, database), engine)
+def make_app(
+    settings: Settings, database: Database, engine: ThreadEngine, files: Files | None = None
+) -> FastAPI:
+    """The application with its use cases, which start and stop with it.
+
+    ``files`` are kept in ``settings.pictures_dir`` unless given.
+    """
+    files = files or open_files(settings.pictures_dir, database)
+    generate = Generate(settings, database, files, engine)
     queue, retention = Queue(generate), Retention(generate.studio)
     accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
     replay = Replay(generate, gallery)

@@ -1,4 +1,4 @@
-"""Pictures: rows in the database, lossless files in a folder, and what they started from.
+"""Rows of pictures and of what they started from; their bytes are in ``store/files``.
 
 A file is written before its row and deleted after it: a crash leaves a file without a row,
 which the sweeper removes, never a row without a file.
@@ -6,26 +6,19 @@ which the sweeper removes, never a row without a file.
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, union_all
 
-from limner.errors import NotFound
-from limner.store.db import Database
-from limner.store.schema import folders, pictures, requests, sources
-from limner.store.sql import clock, insert_once
+from limner.store.schema import pictures, requests, sources
+from limner.store.sql import clock
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One stored picture; ``file`` is relative to the folder of ``PictureFiles``."""
+    """One stored picture; ``file`` is the key of its lossless file."""
 
     id: str
     request_id: str
@@ -39,81 +32,6 @@ class Picture:
     bytes: int
     price_micro: int
     created_at: float
-
-
-class PictureFiles:
-    """A folder of files that appear whole or not at all.
-
-    With a ``database`` it is told to the others of that database, and what it lacks is looked
-    for in theirs, which must be seen from here: on this machine, or on a shared file system.
-    """
-
-    def __init__(self, folder: Path, database: Database | None = None) -> None:
-        self.folder = folder
-        self._database = database
-        folder.mkdir(parents=True, exist_ok=True)
-        if database is not None:
-            with database.begin() as conn:
-                insert_once(conn, folders, {"path": str(folder.resolve())})
-
-    def write(self, name: str, data: bytes) -> str:
-        """Write ``data`` durably; returns the file's name within the folder."""
-        file = f"{name[4:6]}/{name}"  # ids are a prefix, "_" and hex: 256 shelves
-        path = self.folder / file
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".{secrets.token_hex(8)}")
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-        return file
-
-    def keep(self, file: str, data: bytes) -> None:
-        """Write again a file of ours that has gone missing meanwhile."""
-        if not (self.folder / file).exists():
-            self.write(Path(file).name, data)
-
-    def read(self, file: str) -> bytes:
-        """The bytes of a file. Raises ``NotFound``."""
-        for folder in self._folders():
-            with suppress(FileNotFoundError, PermissionError):
-                return (folder / file).read_bytes()
-        raise NotFound(
-            f"The file of picture {Path(file).stem} is missing: it is neither in this server's "
-            "data_dir nor in one of its siblings' that can be read from here"
-        )
-
-    def delete(self, file: str) -> None:
-        """Remove a file; one that is gone already is fine."""
-        for folder in self._folders():
-            with suppress(FileNotFoundError, PermissionError):
-                (folder / file).unlink()
-                return
-
-    def _folders(self) -> Iterator[Path]:
-        """Our own, then, for who is still looking, those of the others."""
-        yield self.folder
-        if self._database is None:
-            return
-        with self._database.read() as conn:
-            paths = conn.execute(select(folders.c.path)).scalars().all()
-        yield from (Path(path) for path in paths if Path(path) != self.folder.resolve())
-
-    def older_than(self, seconds: float) -> Iterator[str]:
-        """Names of the files (temporary ones included) not written to for so long."""
-        limit = time.time() - seconds
-        for path in self.folder.glob("*/*"):
-            try:
-                if path.stat().st_mtime < limit:
-                    yield f"{path.parent.name}/{path.name}"
-            except FileNotFoundError:
-                continue
 
 
 def add(conn: Connection, **fields: Any) -> None:
@@ -251,12 +169,3 @@ def _files() -> Any:
 def _picture(row: Row[Any]) -> Picture:
     fields = dict(row._mapping)
     return Picture(**{**fields, "seed": int(fields["seed"])})
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

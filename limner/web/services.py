@@ -67,6 +67,9 @@ class Gallery(Protocol):
     async def picture(self, caller: Caller, picture_id: str) -> StoredPicture:
         """A picture with its file; raises ``NotFound``."""
 
+    async def link(self, caller: Caller, picture_id: str) -> str | None:
+        """Where its file may be fetched without the server, if anywhere; raises ``NotFound``."""
+
     async def source(self, caller: Caller, sha256: str) -> Pixels:
         """A picture or mask that a kept request started from; raises ``Gone``."""
 

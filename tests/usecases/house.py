@@ -8,7 +8,7 @@ from limner.engine.batching.fake import FakeEngine
 from limner.errors import EngineFault
 from limner.settings import Settings
 from limner.store import audit, jobs, leases, ledger
-from limner.store.images import PictureFiles
+from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.generate import Generate, Order
 from limner.usecases.queueing.queue import Queue
@@ -53,7 +53,7 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
     engine = engine or FakeEngine()
     await asyncio.to_thread(engine.wait_ready)
     chosen = Settings(data_dir=tmp_path, **settings)
-    generate = Generate(chosen, database, PictureFiles(tmp_path / "pictures", database), engine)
+    generate = Generate(chosen, database, LocalFiles(tmp_path / "pictures", database), engine)
     await generate.start()
     try:
         yield generate

@@ -215,6 +215,9 @@ class FakeGallery:
     async def picture(self, caller, picture_id):
         raise NotFound(f"Picture {picture_id} not found")
 
+    async def link(self, caller, picture_id):
+        return None
+
     async def source(self, caller, sha256):
         raise Gone(f"The picture {sha256} is no longer kept")
 

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from limner.engine.batching.fake import FakeRunner
 from limner.errors import DatabaseUnavailable, NotFinite
 from limner.store import keys
-from limner.store.images import PictureFiles
+from limner.store.files.local import LocalFiles
 from limner.store.schema import pictures, requests
 from limner.usecases.drawing import lease
 from limner.usecases.drawing.threads import Threads
@@ -54,16 +54,16 @@ class Faults:
     @contextmanager
     def planted(self):
         """In every server of this process."""
-        saved = Threads.write, PictureFiles.write, FakeRunner.step, FakeRunner.decode
+        saved = Threads.write, LocalFiles.write, FakeRunner.step, FakeRunner.decode
         saved_unseen, lease.UNSEEN_S = lease.UNSEEN_S, 2.0
         Threads.write = self._database(saved[0])
-        PictureFiles.write = self._before(saved[1], "file", OSError("planted: no space left"))
+        LocalFiles.write = self._before(saved[1], "file", OSError("planted: no space left"))
         FakeRunner.step = self._before(saved[2], "step", RuntimeError("planted"))
         FakeRunner.decode = self._before(saved[3], "decode", NotFinite("planted"))
         try:
             yield self
         finally:
-            Threads.write, PictureFiles.write, FakeRunner.step, FakeRunner.decode = saved
+            Threads.write, LocalFiles.write, FakeRunner.step, FakeRunner.decode = saved
             lease.UNSEEN_S = saved_unseen
 
     def _before(self, work, kind, error):

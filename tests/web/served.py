@@ -46,10 +46,10 @@ class Served:
 
 
 @contextmanager
-def serve(folder: Path, *, engine=None, empty=True, **settings):
+def serve(folder: Path, *, engine=None, files=None, empty=True, **settings):
     """A server on a free port; its books are checked at the end.
 
-    ``empty``: nothing may be held any more then.
+    ``files`` are kept in its folder unless given; ``empty``: nothing may be held any more then.
     """
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -58,7 +58,7 @@ def serve(folder: Path, *, engine=None, empty=True, **settings):
     folder.mkdir(parents=True, exist_ok=True)
     database = Database.open(chosen.database_url)
     engine = (engine or FakeEngine()).wait_ready()
-    app = make_app(chosen, database, engine)
+    app = make_app(chosen, database, engine, files)
     with database.begin() as conn:
         key, _ = keys.create(conn, name="me", credits_micro=CREDITS * 1_000_000)
     with _running(app, listener):

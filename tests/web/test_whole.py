@@ -15,7 +15,7 @@ from limner.engine.batching.fake import FAKE_MODEL, FakeEngine, fake_pixels
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files.local import LocalFiles
 from limner.usecases.accounts import Accounts
 from limner.usecases.administration import Office
 from limner.usecases.drawing.generate import Generate
@@ -41,7 +41,7 @@ class Whole:
         with self.database.begin() as conn:
             self.key, found = keys.create(conn, name="me", credits_micro=CREDITS_MICRO)
         self.account_id = found.account_id
-        files = PictureFiles(self.settings.pictures_dir)
+        files = LocalFiles(self.settings.pictures_dir)
         self.generate = Generate(self.settings, self.database, files, self.engine)
         self.queue = Queue(self.generate)
         self.app = create_app(

@@ -32,7 +32,7 @@ from limner.errors import (
 from limner.settings import Settings
 from limner.store import ids, jobs
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files import Files, key_of
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases.drawing import acceptance, models, settlement, sources
@@ -53,10 +53,10 @@ class Generate:
     """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
 
     def __init__(
-        self, settings: Settings, database: Database, pictures: PictureFiles, engine: EngineClient
+        self, settings: Settings, database: Database, files: Files, engine: EngineClient
     ) -> None:
         self.settings = settings
-        self.studio = Studio(settings, database, pictures, engine)
+        self.studio = Studio(settings, database, files, engine)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -188,8 +188,9 @@ class Generate:
         if not order.pixels:
             return "", 0
         data = await pools.FILES.run(sources.pack, order.pixels)
-        name = f"{ids.new('src')}.npz"
-        return await self.studio.in_store(self.studio.files.write, name, data), len(data)
+        file = key_of(f"{ids.new('src')}.npz")
+        await self.studio.in_store(self.studio.files.write, file, data)
+        return file, len(data)
 
     def _discard(self, files: list[str]) -> None:
         for file in filter(None, files):

@@ -15,7 +15,7 @@ from limner.engine.batching.request import Drawn
 from limner.errors import Damaged, InvalidInput, NotFound
 from limner.store import ids, images
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files import Files, key_of
 from limner.usecases.develop import develop
 from limner.usecases.drawing.orders import StoredPicture
 
@@ -31,7 +31,7 @@ class Print:
 
 
 def make_print(
-    files: PictureFiles,
+    files: Files,
     alone: Generation,
     price_micro: int,
     drawn: Drawn,
@@ -46,7 +46,8 @@ def make_print(
     picture = develop(alone, replace(drawn, index=0), model)
     png = picture.encode("png", embed=embed)
     picture_id = ids.new("pic")
-    file = files.write(f"{picture_id}.png", png)
+    file = key_of(f"{picture_id}.png")
+    files.write(file, png)
     height, width, _ = drawn.pixels.shape
     common = {
         "id": picture_id,
@@ -62,13 +63,14 @@ def make_print(
     return Print(StoredPicture(**common, png=png), row)
 
 
-def write_missing(files: PictureFiles, made: Iterable[Print]) -> None:
+def write_missing(files: Files, made: Iterable[Print]) -> None:
     """Write again what has gone missing before its row came. Blocks."""
     for one in made:
-        files.keep(one.row["file"], one.picture.png)
+        if not files.exists(one.row["file"]):
+            files.write(one.row["file"], one.picture.png)
 
 
-def undamaged(files: PictureFiles, row: images.Picture) -> bytes:
+def undamaged(files: Files, row: images.Picture) -> bytes:
     """The file of a stored picture, whose pixels are still what was drawn. Blocks.
 
     Raises ``NotFound`` where it is missing, and ``Damaged``.
@@ -87,7 +89,7 @@ def undamaged(files: PictureFiles, row: images.Picture) -> bytes:
     return png
 
 
-def damaged(database: Database, files: PictureFiles) -> Iterator[tuple[str, str]]:
+def damaged(database: Database, files: Files) -> Iterator[tuple[str, str]]:
     """Ids of the stored pictures whose file is missing or damaged, each with the reason. Blocks."""
     with database.read() as conn:
         rows = list(images.all_pictures(conn))

@@ -14,7 +14,7 @@ from limner.engine.batching.request import Pixels
 from limner.errors import Damaged, Gone
 from limner.store import images
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files import Files
 
 
 def pack(pixels: Mapping[str, Pixels]) -> bytes:
@@ -53,32 +53,32 @@ def wanted(*lines: Generation) -> set[str]:
 
 
 def of_request(
-    database: Database, files: PictureFiles, request_id: str, lines: Iterable[Generation]
+    database: Database, files: Files, request_id: str, lines: Iterable[Generation]
 ) -> dict[str, Pixels]:
     """The stored pixels a request needs. Raises ``Gone`` when they are no longer kept."""
     return _load(database, files, wanted(*lines), request_id=request_id)
 
 
 def of_account(
-    database: Database, files: PictureFiles, account_id: str, generation: Generation
+    database: Database, files: Files, account_id: str, generation: Generation
 ) -> dict[str, Pixels]:
     """The same, from any request of an account: to draw a receipt again."""
     return _load(database, files, wanted(generation), account_id=account_id)
 
 
-def one(database: Database, files: PictureFiles, account_id: str, sha256: str) -> Pixels:
+def one(database: Database, files: Files, account_id: str, sha256: str) -> Pixels:
     """A single one that an account's requests started from. Raises ``Gone``."""
     return _load(database, files, {sha256}, account_id=account_id)[sha256]
 
 
-def of_anyone(database: Database, files: PictureFiles, sha256s: set[str]) -> dict[str, Pixels]:
+def of_anyone(database: Database, files: Files, sha256s: set[str]) -> dict[str, Pixels]:
     """Stored pixels whosever they are: for the operator's own terminal. Raises ``Gone``."""
     return _load(database, files, sha256s)
 
 
 def _load(
     database: Database,
-    files: PictureFiles,
+    files: Files,
     sha256s: set[str],
     *,
     request_id: str | None = None,

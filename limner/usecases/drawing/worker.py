@@ -24,7 +24,7 @@ from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import images
 from limner.store.db import Database
-from limner.store.images import PictureFiles
+from limner.store.files import Files
 from limner.store.jobs import Job
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.events import EventLogs
@@ -46,7 +46,7 @@ class Studio(Threads):
     """Draws stored requests with one engine, never on the event loop; one in each process."""
 
     def __init__(
-        self, settings: Settings, database: Database, files: PictureFiles, engine: EngineClient
+        self, settings: Settings, database: Database, files: Files, engine: EngineClient
     ) -> None:
         super().__init__(database, settings.database_pool_size)
         self.settings = settings

@@ -15,6 +15,7 @@ from limner.usecases.drawing.orders import StoredPicture
 from limner.usecases.drawing.worker import Studio
 
 PAGE_MAX = 200
+LINK_S = 600.0  # whoever has a link has the picture: no longer than a download may need
 
 
 class Gallery:
@@ -31,6 +32,14 @@ class Gallery:
         except LimnerError:
             await self._studio.read(_owned, caller, picture_id)  # or it was deleted meanwhile
             raise
+
+    async def link(self, caller: Key, picture_id: str) -> str | None:
+        """A URL that gives the lossless file for ``LINK_S``, if it lies where clients can come.
+
+        Raises ``NotFound``.
+        """
+        row = await self._studio.read(_owned, caller, picture_id)
+        return self._studio.files.link(row.file, LINK_S)
 
     async def source(self, caller: Key, sha256: str) -> Pixels:
         """A picture or mask that a kept request started from. Raises ``Gone``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from limner import imaging, pools
 from limner.errors import InvalidInput
@@ -76,9 +76,19 @@ async def _find(request: Request, desk: Desk) -> StoredPicture:
     return found
 
 
+async def _link(request: Request, desk: Desk) -> str | None:
+    link: str | None = await desk.services.gallery.link(
+        request.state.caller, request.path_params["id"]
+    )
+    return link
+
+
 def _files(desk: Desk, format: imaging.Format) -> Handler:
     async def show(request: Request) -> Response:
-        picture, metadata = await _find(request, desk), _metadata(request, desk)
+        metadata = _metadata(request, desk)
+        if format == "png" and metadata and (link := await _link(request, desk)):
+            return RedirectResponse(link, 302, headers={"Cache-Control": "private, no-store"})
+        picture = await _find(request, desk)
         data = await pools.FILES.run(pictures.encode_one, picture, format, metadata=metadata)
         return Response(data, headers=_KEPT, media_type=imaging.MEDIA_TYPES[format])
 
@@ -110,13 +120,16 @@ def _file_operation(id: str, media_type: str, summary: str) -> dict[str, Any]:
     wish = openapi.in_query(
         "metadata", "Write parameters and receipt into the file.", Flag().schema()
     )
-    return openapi.operation(
+    described = openapi.operation(
         id,
         summary,
         {"description": "The file.", "content": {media_type: schema}},
         errors=_ERRORS,
         parameters=[PICTURE_ID, wish],
     )
+    if media_type == "image/png":
+        described["responses"][302] = {"description": "Where the file is, for some minutes."}
+    return described
 
 
 def _source_operation() -> dict[str, Any]:

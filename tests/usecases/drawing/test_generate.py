@@ -27,7 +27,7 @@ from limner.errors import (
 )
 from limner.settings import Settings
 from limner.store import images, jobs, keys
-from limner.store.images import PictureFiles
+from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import sources
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.pictures.gallery import Gallery
@@ -522,7 +522,7 @@ def test_a_loading_model_takes_nothing(database, tmp_path):
 
     async def story():
         engine = FakeEngine(hold=gate)
-        files = PictureFiles(tmp_path)
+        files = LocalFiles(tmp_path)
         generate = Generate(Settings(data_dir=tmp_path), database, files, engine)
         await generate.start()
         with pytest.raises(ModelLoading):
@@ -545,7 +545,7 @@ def test_while_a_model_loads_what_was_drawn_is_found_and_money_comes_first(datab
         async with house(database, tmp_path) as generate:
             first = await generate.run(key, order(key="k"))
         engine = FakeEngine(hold=gate)
-        files = PictureFiles(tmp_path / "pictures", database)
+        files = LocalFiles(tmp_path / "pictures", database)
         generate = Generate(Settings(data_dir=tmp_path), database, files, engine)
         await generate.start()
         again = await generate.run(key, order(key="k"))

@@ -23,6 +23,7 @@ from limner.errors import (
     NotFinite,
 )
 from limner.store import images, jobs
+from limner.store.files import key_of
 from limner.usecases.drawing import settlement, worker
 from limner.usecases.drawing.pictures import damaged
 from limner.usecases.pictures.gallery import Gallery
@@ -206,8 +207,8 @@ def test_files_as_young_as_an_open_request_are_left_alone(database, tmp_path):
                 early = {"created_at": jobs.requests.c.created_at - 9000}
                 conn.execute(jobs.requests.update().values(**early))
             for name, age_s in (("pic_ab_its.png", 7200), ("pic_ab_old.png", 20_000)):
-                file = tmp_path / "pictures" / queue.studio.files.write(name, b"x")
-                os.utime(file, (time.time() - age_s,) * 2)
+                queue.studio.files.write(key_of(name), b"x")
+                os.utime(tmp_path / "pictures" / key_of(name), (time.time() - age_s,) * 2)
             assert await asyncio.to_thread(Retention(queue.studio).sweep_orphans) == 1
             assert [path.name for path in files(tmp_path)] == ["pic_ab_its.png"]
 
@@ -243,8 +244,8 @@ def test_orphans_are_swept_and_the_young_left_alone(database, tmp_path):
         async with house(database, tmp_path) as generate:
             outcome = await generate.run(key, order())
             pictures = generate.studio.files
-            pictures.write("pic_ab_old.png", b"old")
-            pictures.write("pic_ab_young.png", b"young")
+            pictures.write(key_of("pic_ab_old.png"), b"old")
+            pictures.write(key_of("pic_ab_young.png"), b"young")
             long_ago = time.time() - 7200
             for path in files(tmp_path):
                 if "young" not in path.name:
