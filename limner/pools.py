@@ -24,19 +24,30 @@ WHOSE: contextvars.ContextVar[str] = contextvars.ContextVar("whose", default="")
 """The key for which the present task works."""
 
 
+class Turns:
+    """At most ``each`` things at a time for one key; what is more waits for the first of them."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._turns: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], asyncio.Semaphore]
+        self._turns = WeakValueDictionary()
+
+    def mine(self) -> asyncio.Semaphore:
+        """Of the key for which the present task works, on the loop that runs it."""
+        loop = asyncio.get_running_loop()  # a pool outlives loops, a turn belongs to one
+        return self._turns.setdefault((loop, WHOSE.get()), asyncio.Semaphore(self._each))
+
+
 class Pool:
     """``threads`` threads, of which one key has at most ``each`` at a time."""
 
     def __init__(self, name: str, threads: int, each: int) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
-        self._each = each
-        self._turns: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, str], asyncio.Semaphore]
-        self._turns = WeakValueDictionary()
+        self._turns = Turns(each)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of ``work``. A caller who leaves has what is not begun taken back."""
-        loop = asyncio.get_running_loop()  # a pool outlives loops, a turn belongs to one
-        turn = self._turns.setdefault((loop, WHOSE.get()), asyncio.Semaphore(self._each))
+        loop, turn = asyncio.get_running_loop(), self._turns.mine()
         await turn.acquire()
         inside = contextvars.copy_context().run
         future = self._threads.submit(inside, partial(work, *args, **kwargs))

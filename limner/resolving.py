@@ -10,23 +10,28 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections import Counter
 from concurrent.futures import Future
 
-from limner.errors import Unavailable
+from limner.errors import LimitExceeded, Unavailable
+from limner.pools import WHOSE
 
 THREADS_MAX = 32
+EACH_MAX = 8  # of one key
 
-_free = threading.BoundedSemaphore(THREADS_MAX)
+_lock = threading.Lock()
+_asked = Counter[str]()
 
 
 async def first_address(host: str, port: int) -> str:
     """The first address of ``host``, as the system tells it; waits as long as the caller does.
 
-    Raises ``OSError`` or ``UnicodeError`` where there is none, and ``Unavailable`` while
-    ``THREADS_MAX`` names have not been answered.
+    Raises ``OSError`` or ``UnicodeError`` where there is none, ``LimitExceeded`` while
+    ``EACH_MAX`` names of the present key have not been answered, and ``Unavailable`` while
+    ``THREADS_MAX`` of all have not.
     """
-    if not _free.acquire(blocking=False):
-        raise Unavailable(f"{THREADS_MAX} names of hosts are being looked up already; try again", 2)
+    key = WHOSE.get()
+    _begin(key)
     answer: Future[str] = Future()
     answer.set_running_or_notify_cancel()  # so that a caller who leaves does not take it along
 
@@ -37,7 +42,27 @@ async def first_address(host: str, port: int) -> str:
         except Exception as error:
             answer.set_exception(error)
         finally:
-            _free.release()
+            _end(key)
 
     threading.Thread(target=look_up, name="limner-resolve", daemon=True).start()
     return await asyncio.wrap_future(answer)
+
+
+def _begin(key: str) -> None:
+    with _lock:
+        if key and _asked[key] >= EACH_MAX:
+            raise LimitExceeded(
+                f"{EACH_MAX} names of hosts are being looked up for this key, its limit", 2
+            )
+        if _asked.total() >= THREADS_MAX:
+            raise Unavailable(
+                f"{THREADS_MAX} names of hosts are being looked up already; try again", 2
+            )
+        _asked[key] += 1
+
+
+def _end(key: str) -> None:
+    with _lock:
+        _asked[key] -= 1
+        if not _asked[key]:
+            del _asked[key]

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from limner import fetching, imaging, resolving
-from limner.errors import InvalidInput, Unavailable
+from limner.errors import InvalidInput, LimitExceeded, Unavailable
 from limner.fetching import Limits, fetch, is_public
-from tests.waiting import LONG_S
+from limner.pools import WHOSE
+from tests.waiting import LONG_S, wait_until
 
 PICTURE = imaging.to_png(np.full((20, 30, 3), 7, np.uint8))
 
@@ -242,9 +243,7 @@ def slow_names(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     yield asked
     let_go.set()
-    for _ in range(resolving.THREADS_MAX):
-        assert resolving._free.acquire(timeout=60)
-    resolving._free.release(resolving.THREADS_MAX)
+    wait_until(lambda: not resolving._asked)
 
 
 def test_slow_names_hold_up_nothing_else_and_are_bounded(slow_names):
@@ -260,6 +259,29 @@ def test_slow_names_hold_up_nothing_else_and_are_bounded(slow_names):
         await asyncio.wait(fetches)
         with pytest.raises(Unavailable, match="32 names of hosts are being looked up already"):
             await fetch(url, "image", limits)
+
+    asyncio.run(main())
+
+
+def test_one_key_cannot_have_all_names_looked_up(slow_names, monkeypatch):
+    monkeypatch.setattr(resolving, "THREADS_MAX", resolving.EACH_MAX + 1)
+    url, limits = "http://slow.example/", Limits(1000, 60)
+
+    async def as_key(name):
+        WHOSE.set(name)
+        await fetch(url, "image", limits)
+
+    async def main():
+        tasks = [asyncio.create_task(as_key("a")) for _ in range(resolving.EACH_MAX)]
+        for _ in tasks:
+            assert await asyncio.to_thread(slow_names.acquire, timeout=60)
+        with pytest.raises(LimitExceeded, match="8 names of hosts are being looked up for this"):
+            await asyncio.create_task(as_key("a"))
+        tasks.append(asyncio.create_task(as_key("b")))
+        assert await asyncio.to_thread(slow_names.acquire, timeout=60)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     asyncio.run(main())
 

@@ -29,7 +29,7 @@ def test_a_key_that_floods_waits_for_itself():
         assert not began.acquire(blocking=False)
         free.set()
         await asyncio.wait_for(asyncio.gather(*flood, return_exceptions=True), 60)
-        assert not any(turn.locked() for turn in pool._turns.values())
+        assert not any(turn.locked() for turn in pool._turns._turns.values())
 
     asyncio.run(main())
 

@@ -103,6 +103,12 @@ class Settings(BaseModel):
     body_max_s: float = Field(
         30.0, gt=0, le=3600, description="Longest time a body may take to arrive."
     )
+    bodies_max_mib: int = Field(
+        96,
+        ge=1,
+        description="Memory for bodies over 64 KiB that are being read; more wait their turn, and "
+        "get 503 after 10 s.",
+    )
     fetch_max_bytes: int = Field(
         16 * MIB, ge=1024, description="Longest picture fetched from a URL that a request names."
     )

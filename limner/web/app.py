@@ -1,7 +1,7 @@
 """The application, built from its arguments: what surrounds the routes of all surfaces.
 
 From outside in: CORS, the log and the counters, errors as JSON, what the account of a refused key
-holds, the gate (route, key, scope), the rate of free calls, the router.
+holds, the gate (route, key, scope), the rate of free calls, room for a long body, the router.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from limner.settings import Settings
 from limner.web.access.auth import Gate
+from limner.web.access.bodies import Bodies, LongBodies
 from limner.web.access.free import FreeCalls
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.automatic1111 import routes as automatic1111
@@ -66,7 +67,11 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     admin.install(app, desk)
     meters = Meters()
     metrics.install(app, desk, meters)
+    bodies = app.state.bodies = Bodies(settings.bodies_max_mib << 20)
     # The last one added is the outermost.
+    app.add_middleware(
+        LongBodies, bodies=bodies, most=settings.body_max_bytes, admit=services.generate.admit
+    )
     app.add_middleware(FreeCalls, most=settings.key_max_free_calls_per_minute)
     app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
     app.add_middleware(Standings, accounts=services.accounts)

@@ -61,6 +61,7 @@ class Desk:
             if found is not None:
                 return found
         order = replace(await make(), idempotency_key=key, body_sha256=digest)
+        request.state.room.keep(0)  # its pictures are read, and what they came as is let go
         return await generate.run(caller, _named(request, order))
 
     async def submit(self, request: Request, digest: str, makes: Sequence[Make]) -> list[Status]:

@@ -52,6 +52,9 @@ class Generate(Protocol):
     ) -> int:
         """The price of ``lines`` and ``beside_micro``; raises what limits and credits forbid."""
 
+    async def admit(self, caller: Caller, idempotency_key: str | None) -> None:
+        """Raises what limits and credits forbid, whatever is to be drawn; not for a retry."""
+
     async def recall(
         self, caller: Caller, idempotency_key: str, body_sha256: str
     ) -> Outcome | None:

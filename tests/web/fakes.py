@@ -101,6 +101,10 @@ class FakeGenerate:
         self._check(caller, price)
         return price
 
+    async def admit(self, caller, idempotency_key):
+        if idempotency_key not in self.stored:
+            self._check(caller, 1)
+
     async def recall(self, caller, idempotency_key, body_sha256):
         if idempotency_key not in self.stored:
             return None

@@ -38,7 +38,7 @@ class Served:
 
     def new_key(self, credits=CREDITS):
         with self.database.begin() as conn:
-            return keys.create(conn, name="more", credits_micro=credits * 1_000_000)[0]
+            return keys.create(conn, name="more", credits_micro=int(credits * 1_000_000))[0]
 
     def http(self, key=None):
         headers = {"x-api-key": key or self.key}

@@ -148,18 +148,24 @@ def afford(
     ledger.afford(conn, caller.account_id, price_micro)
 
 
+def admit(conn: Connection, settings: Settings, caller: Key, idempotency_key: str | None) -> None:
+    """Raises where any drawing would be refused: a spent rate, nothing left to pay with.
+
+    Not for a retry: whoever may not draw again may have what was drawn.
+    """
+    if idempotency_key is None or not jobs.find_by_idempotency_key(
+        conn, caller.id, idempotency_key
+    ):
+        _check_rate(conn, settings, caller, more=1)
+        keys.check_cap(keys.get(conn, caller.id), 1)
+        ledger.afford(conn, caller.account_id, 0)
+
+
 def _check_limits(
     conn: Connection, settings: Settings, caller: Key, *, waits: bool, more: int = 0
 ) -> None:
     """Rate and concurrency of the key with ``more`` requests than are stored."""
-    rate = caller.requests_per_minute or settings.key_max_requests_per_minute
-    moment = now(conn)
-    number, first = jobs.recent(conn, caller.id, moment - 60, moment)
-    if number + more > rate:
-        wait = 60 - (moment - first) if first else 60
-        raise LimitExceeded(
-            f"This key may send {rate} requests a minute; try again in {wait:.0f} s", int(wait) + 1
-        )
+    _check_rate(conn, settings, caller, more=more)
     if waits:
         most = caller.concurrency or settings.key_max_concurrent
         if jobs.count(conn, "PROCESSING", key_id=caller.id) + more > most:
@@ -172,6 +178,17 @@ def _check_limits(
     if jobs.count(conn, "QUEUED") + more > settings.queue_max_requests:
         raise QueueFull(
             f"The queue is full: {settings.queue_max_requests} requests wait already", 5
+        )
+
+
+def _check_rate(conn: Connection, settings: Settings, caller: Key, *, more: int) -> None:
+    rate = caller.requests_per_minute or settings.key_max_requests_per_minute
+    moment = now(conn)
+    number, first = jobs.recent(conn, caller.id, moment - 60, moment)
+    if number + more > rate:
+        wait = 60 - (moment - first) if first else 60
+        raise LimitExceeded(
+            f"This key may send {rate} requests a minute; try again in {wait:.0f} s", int(wait) + 1
         )
 
 

@@ -92,6 +92,11 @@ class Generate:
         await self.studio.look(acceptance.afford, self.settings, caller, price_micro, waits)
         return price_micro
 
+    async def admit(self, caller: Key, idempotency_key: str | None) -> None:
+        """Raises what ``acceptance.admit`` does, before a long body is read."""
+        acceptance.check_idempotency_key(idempotency_key)
+        await self.studio.look(acceptance.admit, self.settings, caller, idempotency_key)
+
     async def run(self, caller: Key, order: Order) -> Outcome:
         """Draw an order, or find what its idempotency key has drawn.
 

@@ -28,6 +28,7 @@ from limner.web.reading.intake import Intake
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
 RANDOM_SEEDS = 2**32
+PICTURES = ("init_images", "mask")
 # Those of its own API, where a field is absent.
 DEFAULTS: Mapping[str, Any] = {
     "prompt": "",
@@ -75,9 +76,12 @@ _RESIZE: Mapping[int, ResizeMode] = {0: "stretch", 1: "crop", 2: "fill", 3: "str
 
 @dataclass(frozen=True)
 class Asked:
-    """A body that was read, before anything is left to chance; ``values`` are after defaults."""
+    """A body that was read, before anything is left to chance; ``values`` are after defaults.
 
-    values: Mapping[str, Any]
+    Pictures among them are None once they are read, unless the answer is to repeat them.
+    """
+
+    values: dict[str, Any]
     notes: tuple[str, ...]
     samples: int
     starts_from_picture: bool
@@ -134,6 +138,8 @@ async def to_drawing(
         return Drawing((generation,), tuple(notes))
     await intake.afford((generation,))
     pixels, source, told = await inputs.read_source(intake, wanted)
+    if not values["include_init_images"]:
+        values |= {name: None for name in PICTURES if name in values}
     line = generation.model_copy(update={"source": source})
     return Drawing((line,), (*notes, *told), pixels)
 

@@ -13,7 +13,7 @@ from limner.domain.receipt import parameters_text
 from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import Outcome
 from limner.web.answers import dumps
-from limner.web.automatic1111.form import Asked, Drawing
+from limner.web.automatic1111.form import PICTURES, Asked, Drawing
 from limner.web.automatic1111.lists import NAMES
 
 _NEGATIVE = "Negative prompt:"
@@ -128,7 +128,7 @@ def echo(asked: Asked, body: Mapping[str, Any]) -> dict[str, Any]:
     """``parameters``: the fields after defaults, and pictures only where these were wanted."""
     kept = dict(asked.values)
     if not kept.get("include_init_images"):
-        kept |= {name: None for name in ("init_images", "mask") if name in kept}
+        kept |= {name: None for name in PICTURES if name in kept}
     if "style_mix" in kept:
         kept["style_mix"] = body["style_mix"]
     return {**{name: value for name, value in body.items() if name not in kept}, **kept}

@@ -80,9 +80,11 @@ def _drawer(
         async with desk.account(request):
             fields = await options.read_body(request, desk)
             asked = form.ask(fields, readers)
-            digest = body.digest(request.url.path, fields)
+            digest = await body.digest_of(request, fields)
+            rest = {name: value for name, value in fields.items() if name not in form.PICTURES}
+            del fields  # or its pictures would stay until it is answered
             drawn = await _sit(request, desk, studio, asked, digest)
-        return await _answer(desk, asked, drawn, fields)
+        return await _answer(desk, asked, drawn, rest)
 
     return draw
 

@@ -40,7 +40,7 @@ def install(app: FastAPI, desk: Desk) -> None:
             fields = await body.read_object(
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
-            digest = body.digest(request.url.path, fields)
+            digest = await body.digest_of(request, fields)
             intake = desk.intake(request, waits=False)
             accepted = await desk.submit(request, digest, _makers(intake, fields, digest))
         return Json({"requests": [request_json(desk.settings, status) for status in accepted]})

@@ -122,10 +122,13 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
             own = _read_own(fields)
-            digest = body.digest(request.url.path, fields)
+            digest = await body.digest_of(request, fields)
+
+            wishes, _ = read(_WISHES, {}, {n: v for n, v in fields.items() if n in _WISHES})
 
             async def make() -> Order:
                 call = await _to_call(fields, own, desk.intake(request), form)
+                fields.clear()  # or its pictures would stay until it is answered
                 return Order(
                     lines=call.lines,
                     surface=SURFACE,
@@ -136,7 +139,6 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
                 )
 
             outcome = await desk.draw(request, digest, make)
-        wishes, _ = read(_WISHES, {}, {n: v for n, v in fields.items() if n in _WISHES})
         return await _answer(settings, {**own, **wishes}, outcome)
 
     return draw

@@ -46,7 +46,7 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytes:
+async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytearray:
     """The whole body, or an error once it is longer, or slower, than allowed."""
     too_large = BodyTooLarge(f"The body is longer than the {max_bytes:,} bytes this server reads")
     declared = request.headers.get("content-length", "")
@@ -65,10 +65,11 @@ async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytes
         ) from error
     except ClientDisconnect as error:
         raise Aborted("The client left before its request was complete") from error
-    return bytes(body)
+    request.state.room.keep(len(body))
+    return body
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_json(body: bytes | bytearray) -> dict[str, Any]:
     """A JSON object; no duplicate names, no NaN, nothing too deep, no NUL, no lone surrogate."""
     if sum(body.count(mark) for mark in b",[{") > MARKS_MAX:
         raise MalformedBody(f"The body holds more than {MARKS_MAX:,} commas and opening brackets")
@@ -96,13 +97,24 @@ def parse_json(body: bytes) -> dict[str, Any]:
     return value
 
 
-def digest(path: str, body: dict[str, Any]) -> str:
+async def digest_of(request: Request, body: Mapping[str, Any]) -> str:
+    """``digest`` of what was read of a request; that of a long body is made on a thread."""
+    path = request.url.path
+    if request.state.room.size:
+        return await pools.BODIES.run(digest, path, body)
+    return digest(path, body)
+
+
+def digest(path: str, body: Mapping[str, Any]) -> str:
     """SHA-256 over the path and the parsed body, whatever the order of its names."""
-    plain = json.dumps(body, sort_keys=True, separators=(",", ":"), default=_file_digest)
-    return hashlib.sha256(f"{path}\n{plain}".encode()).hexdigest()
+    made = hashlib.sha256(f"{path}\n".encode())
+    # In pieces, of which the longest is a picture: all of it at once would be there three times.
+    for piece in _PLAIN.iterencode(body):
+        made.update(piece.encode())
+    return made.hexdigest()
 
 
-async def _form(request: Request, body: bytes, max_bytes: int) -> dict[str, Any]:
+async def _form(request: Request, body: bytearray, max_bytes: int) -> dict[str, Any]:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -205,3 +217,6 @@ def _too_deep() -> MalformedBody:
 
 def _file_digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(value).hexdigest()
+
+
+_PLAIN = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_file_digest)

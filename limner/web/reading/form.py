@@ -119,11 +119,12 @@ _WANTED = {
 class Asked:
     """A body that was read, and how it wants to be answered; nothing was drawn by chance for it.
 
-    ``values`` are its fields after defaults. ``mixed``: several pictures are parts of one answer.
+    ``values`` are its fields after defaults; the pictures among them are taken out once they are
+    read. ``mixed``: several pictures are parts of one answer.
     """
 
     form: Form
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     notes: tuple[str, ...]
     base64: bool = False
     grid: bool = False
@@ -215,6 +216,8 @@ async def to_call(asked: Asked, intake: Intake) -> Call:
         return call
     await intake.afford(call.lines)
     pixels, source, told = await inputs.read_source(intake, wanted)
+    for name in inputs.PICTURES:
+        asked.values.pop(name, None)
     lines = tuple(line.model_copy(update={"source": source}) for line in call.lines)
     return Call((*call.notes, *told), lines, pixels)
 

@@ -17,6 +17,7 @@ from limner.web.reading.intake import Intake
 
 # What acts only beside ``image``, and what makes a canvas round it.
 WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")
+PICTURES = ("image", "mask")
 CANVAS = ("scale", "offset_x", "offset_y", "mask_expand")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from limner import fetching
+from limner import fetching, pools
 from limner.domain.params import Generation
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
@@ -15,6 +15,7 @@ from limner.settings import Settings
 
 Afford = Callable[[Sequence[Generation]], Awaitable[None]]
 _UNBOUNDED = 2**63
+FETCHES = pools.Turns(4)
 
 
 async def _anyhow(_: Sequence[Generation]) -> None:
@@ -36,13 +37,19 @@ class Intake:
     afford: Afford = _anyhow
 
     async def fetch(self, name: str, value: str | bytes) -> str | bytes:
-        """The file that a field holds or names, or its base64. Raises ``InvalidInput``."""
+        """The file that a field holds or names, or its base64.
+
+        A key's files are fetched a few at a time; each counts as the longest there may be until
+        it has come. Raises ``InvalidInput``, and ``Unavailable`` where the budget is spent.
+        """
         if not isinstance(value, str) or not fetching.is_url(value):
             return value
         limits = fetching.Limits(
             self.settings.fetch_max_bytes, self.settings.fetch_max_s, self.settings.fetch_private
         )
-        return await fetching.fetch(value, name, limits)
+        async with FETCHES.mine():
+            with self.budget.holding(min(limits.max_bytes, self.budget.limit)):
+                return await fetching.fetch(value, name, limits)
 
     async def run(
         self, task: str, name: str, value: str | bytes, size: int = 0, **options: Any

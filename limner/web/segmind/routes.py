@@ -73,7 +73,7 @@ async def read_asked(
     )
     mixed = mixed or "multipart/mixed" in request.headers.get("accept", "").lower()
     asked = wire.ask(fields, settings, mixed=mixed, form=form)
-    return asked, body.digest(request.url.path, fields)
+    return asked, await body.digest_of(request, fields)
 
 
 def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:

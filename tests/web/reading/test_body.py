@@ -1,5 +1,6 @@
 """Bodies: what is read, what is refused, and that nothing a stranger sends is our fault."""
 
+import hashlib
 import json
 
 import pytest
@@ -57,6 +58,13 @@ def test_the_digest_tells_bodies_apart():
     assert body.digest("/v1/a", {"b": "x", "a": 1}) == one
     assert len({one, body.digest("/v1/b", {"a": 1, "b": "x"}), body.digest("/v1/a", {"a": 1})}) == 3
     assert body.digest("/v1/a", {"f": b"1"}) != body.digest("/v1/a", {"f": b"2"})
+
+
+def test_the_digest_is_of_plain_json():
+    """Written down, so that a stored idempotency key knows its body after an upgrade."""
+    sent = {"b": "é\n" * 9000, "a": [1, 2.5, None, {"f": True}]}
+    plain = json.dumps(sent, sort_keys=True, separators=(",", ":"))
+    assert body.digest("/v1/a", sent) == hashlib.sha256(f"/v1/a\n{plain}".encode()).hexdigest()
 
 
 def test_ten_megabytes_of_prompt(draw):
