@@ -57,4 +57,5 @@ def make_image(
 ) -> Image:
     group = Group("model", *size, bucket)
     cost = group.cost(rows)
-    return Image(make_request(owner=owner), 0, group, rows, cost, memory, evaluations)
+    phase = range(evaluations)
+    return Image(make_request(owner=owner), 0, group, rows, cost, memory, phase, evaluations)

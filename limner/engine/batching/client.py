@@ -81,11 +81,11 @@ class Runner(Protocol):
     def plan(self, request: Request) -> list[Image]:
         """Cheap: the request's images, all but their state; may refuse.
 
-        ``bytes`` counts everything that an image will hold until its end.
+        ``evaluations`` and ``bytes`` count those of all phases, and the most held in one.
         """
 
     def prepare(self, image: Image) -> None:
-        """Everything an image needs before its first evaluation."""
+        """Everything an image needs before the first evaluation of its phase."""
 
     def step(self, images: list[Image]) -> None:
         """One evaluation of each image, in one forward pass.
@@ -99,8 +99,12 @@ class Runner(Protocol):
     def step_of(self, image: Image) -> int:
         """The user's step (from 1) that the last evaluation belonged to."""
 
-    def decode(self, image: Image) -> Pixels:
-        """The finished picture, uint8 (height, width, 3); raises ``NotFinite``."""
+    def advance(self, image: Image) -> Pixels | None:
+        """After a phase: the finished picture, uint8 (height, width, 3); raises ``NotFinite``.
+
+        Or None, when the image is set up for its next phase: ``phase``, ``group``, ``rows`` and
+        ``cost``, and in ``state`` what ``prepare`` needs of the phase before, and no more.
+        """
 
     def caches(self) -> Mapping[str, CacheStats]:
         """How the caches do; from any thread."""

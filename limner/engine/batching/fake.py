@@ -62,7 +62,8 @@ class FakeRunner:
         strength = None if g.source is None else g.source.strength
         count = max(1, evaluations(g.scheduler, g.steps, strength))
         cost = group.cost(rows)
-        return [Image(request, i, group, rows, cost, 1024, count) for i in range(g.samples)]
+        same = (group, rows, cost, 1024, range(count), count)
+        return [Image(request, i, *same) for i in range(g.samples)]
 
     def prepare(self, image: Image) -> None:
         image.state = True
@@ -82,6 +83,9 @@ class FakeRunner:
     def step_of(self, image: Image) -> int:
         g = image.request.generation
         return min(g.steps, -(-image.evaluation * g.steps // image.evaluations))
+
+    def advance(self, image: Image) -> Pixels | None:
+        return self.decode(image)
 
     def decode(self, image: Image) -> Pixels:
         g = image.request.generation

@@ -73,10 +73,12 @@ def expect_working(runner: Runner, cause: Exception) -> None:
 
 def _draw_plain(runner: Runner) -> None:
     [image] = runner.plan(Request("plain", PLAIN, "engine", _to_nobody))
-    runner.prepare(image)
-    while not image.finished:
-        runner.step([image])
-    runner.decode(image)
+    pixels = None
+    while pixels is None:
+        runner.prepare(image)
+        while not image.phase_over:
+            runner.step([image])
+        pixels = runner.advance(image)
 
 
 def _to_nobody(event: Event) -> None:

@@ -41,10 +41,12 @@ class Group:
 class Image:
     """One picture on its way; the scheduler reads it, the runner alone writes ``state``.
 
-    ``group``, ``rows`` and ``cost`` are those of its next evaluation: the runner sets them in
-    ``plan`` and may set others at the end of each step. ``bytes`` is the most that the image holds
-    in memory from its entering to its end; it never changes. ``evaluation`` counts finished
-    evaluations, of ``evaluations`` in all.
+    It is drawn in one phase or several, of at least one evaluation each (ADR 0012). ``evaluation``
+    counts finished evaluations, of ``evaluations`` in all phases; ``phase`` are those of the
+    phase under way. ``group``, ``rows`` and ``cost`` are those of the next evaluation: the runner
+    sets them in ``plan``, at the end of each step and between phases. ``bytes`` is the most that
+    the image holds in memory in any phase; it never changes. ``place`` is the scheduler's: where
+    it stands among all that ever began, from 1.
     """
 
     request: Request
@@ -53,8 +55,10 @@ class Image:
     rows: int
     cost: int
     bytes: int
+    phase: range
     evaluations: int
     evaluation: int = 0
+    place: int = 0
     state: Any = None
 
     @property
@@ -66,5 +70,15 @@ class Image:
         return self.request.generation.exact
 
     @property
+    def k(self) -> int:
+        """The number of its next evaluation in its phase, from 0."""
+        return self.evaluation - self.phase.start
+
+    @property
+    def phase_over(self) -> bool:
+        return self.evaluation >= self.phase.stop
+
+    @property
     def finished(self) -> bool:
+        """No evaluation is left, in any phase."""
         return self.evaluation >= self.evaluations

@@ -1,8 +1,9 @@
 """The engine: one thread that alternates between deciding (scheduler) and computing (runner).
 
-A step is: read the inbox (aborts and arrivals), admit, schedule, run, hand out what finished.
-Nothing else touches the state of an image; callers speak to the thread only through its inbox,
-and preparation (tracing samplers, encoding prompts, drawing noise) happens on a second thread.
+A step is: read the inbox (aborts and arrivals), admit, schedule, run, hand out what finished or
+have it prepared for its next phase. Nothing else touches the state of an image; callers speak to
+the thread only through its inbox, and preparation (tracing samplers, encoding prompts, drawing
+noise) happens on a second thread.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class ThreadEngine:
             if image.evaluation == 0:
                 self._tell(image, Started(image.index))
         for image in self._run(batch):
-            self._hand_out(image)
+            self._move_on(image)
         self._busy_s += time.perf_counter() - began
         return True
 
@@ -174,16 +175,22 @@ class ThreadEngine:
         self._rows += sum(rows[image] for image in came)
         return came
 
-    def _hand_out(self, image: Image) -> None:
+    def _move_on(self, image: Image) -> None:
         try:
             self._report(image)
-            if not image.finished:
-                return
-            pixels = self._runner.decode(image)
-            event = Drawn(image.index, pixels, self._runner.facts(image))
+            if image.phase_over:
+                self._advance(image)
         except Exception as error:
             self._judge(image, error)
+
+    def _advance(self, image: Image) -> None:
+        """Hand out a picture, or have its image prepared for the next phase."""
+        pixels = self._runner.advance(image)
+        if pixels is None:
+            self._scheduler.rest(image)
+            self._preparer.add([image])
             return
+        event = Drawn(image.index, pixels, self._runner.facts(image))
         self._scheduler.remove(image)
         self._images += 1
         self._end(image, event)

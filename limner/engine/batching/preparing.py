@@ -1,7 +1,8 @@
 """The thread that prepares images: traces samplers, encodes prompts and sources, draws noise.
 
 The next is the oldest image of the owner on whom the fewest seconds were spent, so that a flood
-waits behind its own. What was dropped meanwhile is never begun; seconds already spent on it
+waits behind its own; an image between two phases comes before those that have not begun, whose
+memory is still to be taken. What was dropped meanwhile is never begun; seconds already spent on it
 still count. A newcomer, and one who comes back, starts at the least of those whose turn it was.
 """
 
@@ -58,13 +59,16 @@ class Preparer:
         with self._changed:
             if not self._waiting:
                 return None
-            image = min(self._waiting, key=lambda image: self._spent[image.request.owner])
+            image = min(self._waiting, key=self._turn)
             self._waiting.remove(image)
             self._now = max(self._now, self._spent[image.request.owner])
             # Whoever is not ahead may be forgotten: coming back costs and gains nothing.
             present = {image.request.owner for image in (image, *self._waiting)}
             self._spent = {o: s for o, s in self._spent.items() if o in present or s > self._now}
             return image
+
+    def _turn(self, image: Image) -> tuple[float, bool]:
+        return self._spent[image.request.owner], image.evaluation == 0
 
     def run(self, image: Image) -> None:
         """Prepare one, and charge its owner with the time."""

@@ -21,6 +21,7 @@ and nobody loses a debt. ADR 0001 has the bound that follows.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterator
 
@@ -33,7 +34,7 @@ TURN = 64
 
 
 class Scheduler:
-    """Images waiting, in preparation and running.
+    """Images waiting, in preparation (before their first phase or between two) and running.
 
     ``max_rows`` UNet rows run together at ``native_area`` latent pixels, proportionally fewer
     at larger sizes and always at least one image; ``max_bytes`` bounds what is in flight.
@@ -45,7 +46,8 @@ class Scheduler:
         self.turn = TURN * max_rows * native_area
         self._admission = Admission(max_bytes=max_bytes, max_rows=2 * max_rows)
         self._preparing: list[Image] = []
-        self._running: list[Image] = []  # in the order in which they began to take part
+        self._running: list[Image] = []  # in the order in which they first began to take part
+        self._begun = 0  # images that ever took part
         self._service: dict[str, int] = {}
         self._now = 0  # the least service of those who ran; it only grows
         self._seniority = Seniority()
@@ -83,11 +85,19 @@ class Scheduler:
         return admitted
 
     def start(self, image: Image) -> None:
-        """A prepared image takes part from the next step on."""
+        """A prepared image takes part from the next step on, at its old place if it had one."""
         self._preparing.remove(image)
-        self._running.append(image)
+        if not image.place:
+            self._begun += 1
+            image.place = self._begun
+        insort(self._running, image, key=lambda one: one.place)
         owner = image.request.owner
         self._service[owner] = max(self._service[owner], self._now)
+
+    def rest(self, image: Image) -> None:
+        """Between two phases an image keeps its place and memory, and takes no part."""
+        self._running.remove(image)
+        self._preparing.append(image)
 
     def schedule(self) -> list[Image]:
         """The images of the next forward pass: one group, the lead first; empty when idle."""

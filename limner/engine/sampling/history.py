@@ -123,11 +123,11 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
 def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     """What the UNet reads at the images' evaluations, in ``dtype``."""
     group = images[0].group
-    conditions = [image.state.guidance.at(image.evaluation) for image in images]
+    conditions = [image.state.guidance.at(image.k) for image in images]
     owner = torch.tensor([i for i, c in enumerate(conditions) for _ in c.contexts])
-    y = torch.stack([image.state.at(image.evaluation) for image in images])
+    y = torch.stack([image.state.at(image.k) for image in images])
     y = y.view(len(images), -1, group.height, group.width).to(dtype)
-    t = torch.stack([image.state.t[image.evaluation] for image in images])
+    t = torch.stack([image.state.t[image.k] for image in images])
     contexts = [context for c in conditions for context in c.contexts]
     return Batch(y[owner], t[owner], *context_of(contexts, conditions[0].tokens))
 

@@ -74,7 +74,8 @@ class Runner:
         group = Group(self.model.sha256, height, width, bucket)
         size = footprint(request, self.checkpoint, self.conditioner)
         cost = group.cost(rows)
-        return [Image(request, i, group, rows, cost, size, count) for i in range(g.samples)]
+        same = (group, rows, cost, size, range(count), count)
+        return [Image(request, i, *same) for i in range(g.samples)]
 
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
@@ -90,16 +91,16 @@ class Runner:
             for image, eps in zip(group, self._evaluate(group), strict=True)
         ]
         for image, eps in results:
-            image.state.add(image.evaluation, eps)
+            image.state.add(image.k, eps)
             image.evaluation += 1
-            if not image.finished:
-                image.rows = len(image.state.guidance.at(image.evaluation).G)
+            if not image.phase_over:
+                image.rows = len(image.state.guidance.at(image.k).G)
                 image.cost = image.group.cost(image.rows)
 
     def _evaluate(self, images: list[Image]) -> list[Tensor]:
         """Guided model outputs, one flat latent per image, from one UNet call."""
         began = time.perf_counter()
-        conditions = [image.state.guidance.at(image.evaluation) for image in images]
+        conditions = [image.state.guidance.at(image.k) for image in images]
         E = self.unet(gather(images, self.dtype))
         E_of_image = E.flatten(1).float().split([len(c.G) for c in conditions])
         eps = [c.G @ e for c, e in zip(conditions, E_of_image, strict=True)]
@@ -107,9 +108,9 @@ class Runner:
         return eps
 
     @torch.inference_mode()
-    def decode(self, image: Image) -> Pixels:
+    def advance(self, image: Image) -> Pixels | None:
         began = time.perf_counter()
-        latent = self._latent(image, image.state.at(image.evaluations))
+        latent = self._latent(image, image.state.at(image.k))
         pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
         self.previews.learn(latent, pixels)
         self.vae_s += time.perf_counter() - began
@@ -117,10 +118,10 @@ class Runner:
 
     @torch.inference_mode()
     def preview(self, image: Image) -> Pixels:
-        return self.previews.draw(self._latent(image, image.state.denoised(image.evaluation - 1)))
+        return self.previews.draw(self._latent(image, image.state.denoised(image.k - 1)))
 
     def step_of(self, image: Image) -> int:
-        return int(image.state.trace.steps[image.evaluation - 1])
+        return int(image.state.trace.steps[image.k - 1])
 
     def caches(self) -> Mapping[str, CacheStats]:
         return {**self.conditioner.caches(), "matrices": samplers.cache_stats()}

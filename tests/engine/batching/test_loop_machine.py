@@ -6,26 +6,25 @@ the bytes in flight return to zero. The loop is driven by hand: its thread never
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from limner.engine.batching.fake import FakeRunner, fake_pixels
+from limner.engine.batching.fake import fake_pixels
 from limner.engine.batching.image import Image
-from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Drawn, Failed, Progress, Started
-from limner.engine.batching.scheduler import Scheduler
 from limner.errors import QueueFull
+from tests.engine.batching.by_hand import EngineByHand
+from tests.engine.batching.phased import PhasedRunner
 from tests.engine.factories import make_request
 
 MAX_BYTES, MAX_QUEUE, EACH = 3000, 12, 1024
-PROMPTS = ("a", "b", "!fault", "!black", "!prepare", "!sink")
+GOOD = ("a", "b", "!sink", "!phases")
+PROMPTS = (*GOOD, "!fault", "!black", "!prepare", "!phases !again", "!phases !between")
 
 
-class Runner(FakeRunner):
+class Runner(PhasedRunner):
     def prepare(self, image: Image) -> None:
         if "!prepare" in image.request.generation.prompt:
             raise RuntimeError("a planted fault in preparing")
@@ -37,17 +36,9 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.never = threading.Event()
-        self.engine = ThreadEngine(self.hold, max_queue=MAX_QUEUE, max_bytes=MAX_BYTES)
-        self.engine._runner = Runner(max_rows=6)
-        self.engine._scheduler = Scheduler(max_rows=6, native_area=64 * 64, max_bytes=MAX_BYTES)
-        self.preparer = self.engine._preparer  # its thread never starts
-        self.engine._loaded = True
+        runner = Runner(max_rows=6)
+        self.engine = EngineByHand(runner, max_queue=MAX_QUEUE, max_bytes=MAX_BYTES)
         self.known: dict = {}
-
-    def hold(self, _say: object) -> None:
-        self.never.wait()
-        raise RuntimeError("the thread has no work")
 
     @rule(
         target=requests,
@@ -82,14 +73,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def read(self):
-        self.engine._read_inbox(wait=False)
+        self.engine.read()
 
     @rule()
     def prepare(self):
-        image = self.preparer.next()
-        if image is not None:
-            assert image in self.engine._scheduler.all(), "what has gone is not prepared"
-            self.preparer.run(image)
+        self.engine.prepare()
 
     @rule(times=st.integers(1, 4))
     def step(self, times):
@@ -117,16 +105,14 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self):
         for _ in range(2000):
-            self.engine._read_inbox(wait=False)
-            self.prepare()
-            if not self.engine.step() and not self.engine._state.open_images:
+            if not self.engine.turn():
                 break
         for request, events in self.known.values():
             indices = sorted(event.index for event in ends_of(events))
             assert indices == list(range(request.generation.samples))
         assert self.engine._scheduler.bytes == 0
         assert self.engine._scheduler.all() == []
-        self.never.set()
+        self.engine.let_go()
 
 
 def ends_of(events):
@@ -145,7 +131,7 @@ def expect_story(request, events):
         assert not isinstance(event, Drawn | Failed)
     if kinds and kinds[-1] is Drawn:
         g = request.generation
-        assert g.prompt in ("a", "b", "!sink") or (g.prompt == "!fault" and g.steps < 3)
+        assert g.prompt in GOOD or (g.prompt == "!fault" and g.steps < 3)
         expected = fake_pixels(g.prompt, g.seed + events[-1].index, g.width, g.height)
         np.testing.assert_array_equal(events[-1].pixels, expected)
 

@@ -74,6 +74,20 @@ def test_what_has_gone_is_not_prepared(clock: Clock) -> None:
     assert preparer.next() is None
 
 
+def test_between_two_phases_an_image_passes_its_owners_beginnings_and_nobody_else(
+    clock: Clock,
+) -> None:
+    preparer = preparer_of(clock)
+    preparer.add([make_image(owner="a"), make_image(owner="b")])
+    assert owners_prepared(preparer, 1) == "a"
+    new, between = make_image(owner="a"), make_image(owner="a")
+    between.evaluation = 1
+    preparer.add([new, between])
+    assert owners_prepared(preparer, 1) == "b"
+    assert preparer.next() is between
+    assert preparer.next() is new
+
+
 def test_going_away_cancels_no_debt(clock: Clock) -> None:
     """Submit and cancel, again and again: what was begun for it is on its owner's account."""
     preparer = preparer_of(clock)

@@ -128,7 +128,7 @@ def test_memory_bounds_what_enters_and_the_rest_follow() -> None:
 def test_dropping_a_request_takes_its_images_wherever_they_are() -> None:
     scheduler = make_scheduler(max_bytes=2)
     running, waiting = make_image(), make_image()
-    waiting_mate = Image(running.request, 1, running.group, 2, 2, 1, 20)
+    waiting_mate = replace(running, index=1)
     enter(scheduler, running)
     scheduler.add(waiting)
     scheduler.admit()  # in preparation

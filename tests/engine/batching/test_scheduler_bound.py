@@ -1,14 +1,15 @@
 """The bound of ADR 0001: whoever has pictures running gets as much as the others, at every time.
 
-Owners flood the scheduler for ever with pictures of any size and length whose rows may change from
-step to step; the test keeps its own account of what each has got.
+Owners flood the scheduler for ever with pictures of any size and length, whose rows may change from
+step to step and whose size may double in a second phase; the test keeps its own account of what
+each has got.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,7 @@ kinds = st.fixed_dictionaries(
         "bucket": st.integers(1, 2),
         "rows": st.lists(st.integers(1, 4), min_size=1, max_size=3),
         "evaluations": st.integers(1, 30),
+        "first": st.sampled_from((30, 30, 4)),
     }
 )
 
@@ -35,7 +37,8 @@ kinds = st.fixed_dictionaries(
 class Owner:
     """Keeps ``live`` images known, of its kinds in turn, from step ``arrives`` on.
 
-    A kind's ``rows`` are a number, or those of an image's evaluations in turn.
+    A kind's ``rows`` are a number, or those of an image's evaluations in turn; after ``first``
+    evaluations the second phase begins.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Owner:
     got: int = 0
     known: list[Image] = field(default_factory=list)
     made: int = 0
+    between: list[Image] = field(default_factory=list)
 
     def refill(self, scheduler: Scheduler) -> None:
         self.known = [image for image in self.known if not image.finished]
@@ -59,14 +63,27 @@ def image_of(kind: dict, owner: str = "") -> Image:
     """An image whose rows change in turn; its ``state`` is the turns."""
     turns = kind.get("rows", 2)
     turns = [turns] if isinstance(turns, int) else turns
-    image = make_image(owner=owner, **{**kind, "rows": turns[0]})
+    rest = {name: value for name, value in kind.items() if name not in ("rows", "first")}
+    image = make_image(owner=owner, rows=turns[0], **rest)
+    image.phase = range(min(kind.get("first", image.evaluations), image.evaluations))
     image.state = turns
     return image
 
 
+def dearest(kind: dict) -> int:
+    """The most that one evaluation of such an image costs."""
+    image = image_of(kind)
+    phases = 1 if image.phase.stop == image.evaluations else 4
+    return phases * image.group.cost(max(image.state))
+
+
 def evaluate(image: Image) -> None:
-    """Once, as a runner does it."""
+    """Once, as a runner does it; after the last of a phase it stands before the next."""
     image.evaluation += 1
+    if image.phase_over and not image.finished:
+        group = image.group
+        image.group = replace(group, height=2 * group.height, width=2 * group.width)
+        image.phase = range(image.evaluation, image.evaluations)
     image.rows = image.state[image.evaluation % len(image.state)]
     image.cost = image.group.cost(image.rows)
 
@@ -87,20 +104,25 @@ def play(scheduler: Scheduler, present: list[Owner]) -> None:
     """One step in this company."""
     for owner in present:
         owner.refill(scheduler)
-    for image in scheduler.admit():
+    for image in [*scheduler.admit(), *(image for owner in present for image in owner.between)]:
         scheduler.start(image)
+    for owner in present:
+        owner.between = []
     for image in scheduler.schedule():
         owner = next(owner for owner in present if owner.name == image.request.owner)
         owner.got += image.cost
         evaluate(image)
         if image.finished:
             scheduler.remove(image)
+        elif image.k == 0:
+            scheduler.rest(image)
+            owner.between.append(image)
 
 
 def bound(max_rows: int, company: list[Owner]) -> int:
     """By how much the service of two owners may differ."""
-    every = [image_of(kind) for owner in company for kind in owner.kinds]
-    step, largest = max_rows * AREA, max(i.group.cost(max(i.state)) for i in every)
+    largest = max(dearest(kind) for owner in company for kind in owner.kinds)
+    step = max_rows * AREA
     if 2 * largest > step:  # so large that it may fill a step
         return TURN * step + largest
     return step + 2 * largest
