@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limner.errors import SettingsError
 from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from limner.engine.checkpoints.prediction import Wish
 
 
 def model(settings: Settings) -> None:
@@ -17,7 +21,14 @@ def model(settings: Settings) -> None:
     from limner.engine.checkpoints import devices, layouts
 
     devices.check(settings.device)
-    layouts.check(settings.model, settings.vae)
+    layouts.check(settings.model, settings.vae, wish(settings))
+
+
+def wish(settings: Settings) -> Wish:
+    """How the settings say that the model predicts."""
+    from limner.engine.checkpoints.prediction import Wish
+
+    return Wish(settings.prediction, settings.zero_snr)
 
 
 def folders(settings: Settings) -> None:
@@ -48,14 +59,23 @@ class Named:
     name: str
     sha256: str
     vae_sha256: str | None
+    prediction: str
+    zero_snr: bool
 
 
 def identity(settings: Settings) -> Named:
     """Of the model that will be loaded; its files are read, no weights are made of them."""
-    from limner.engine.checkpoints import layouts
+    from limner.engine.checkpoints import layouts, prediction
 
-    layout, _ = layouts.chosen(settings.model, settings.vae)
-    return Named(layout.path.stem, layout.sha256, layouts.vae_sha256(settings.vae))
+    layout, _ = layouts.chosen(settings.model, settings.vae, wish(settings))
+    schedule = layout.schedule()
+    return Named(
+        layout.path.stem,
+        layout.sha256,
+        layouts.vae_sha256(settings.vae),
+        prediction.predicts(schedule),
+        prediction.has_zero_snr(schedule),
+    )
 
 
 @contextmanager

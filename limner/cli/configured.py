@@ -15,7 +15,7 @@ from limner.settings import Settings, load
 
 Command = Callable[..., None]
 PLACE = ("data_dir", "database_url")
-MODEL = ("model", "vae", "device", "dtype")
+MODEL = ("model", "vae", "prediction", "zero_snr", "device", "dtype")
 
 
 def configured(*told: str) -> Callable[[Command], Command]:

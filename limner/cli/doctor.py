@@ -134,13 +134,18 @@ def _model(chosen: Settings) -> Finding:
 
     start = time.perf_counter()
     checkpoint = weights.load(
-        chosen.model, vae=chosen.vae, device=chosen.device, dtype=chosen.dtype
+        chosen.model,
+        vae=chosen.vae,
+        wish=checks.wish(chosen),
+        device=chosen.device,
+        dtype=chosen.dtype,
     )
     seconds = time.perf_counter() - start
     info = checkpoint.info
     millions = sum(info.parameters.values()) / 1e6
     detail = (
         f"{info.name}, {millions:,.1f} M parameters as {info.dtype} on {info.device}, "
+        f"{info.prediction}{', zero terminal SNR' if info.zero_snr else ''}, "
         f"loaded in {seconds:.1f} s, licence {info.licence}"
     )
     return Finding("model", "ok", detail, info.as_dict() | {"seconds": seconds})

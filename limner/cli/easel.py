@@ -44,6 +44,7 @@ def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
     load = loader(
         settings.model,
         vae=settings.vae,
+        wish=checks.wish(settings),
         device=settings.device,
         dtype=settings.dtype,
         knee_file=settings.data_dir / "throughput.json",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limner.cli import options, terminal
+from limner.cli import checks, options, terminal
 from limner.cli.configured import configured
 from limner.errors import CheckpointError
 from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from limner.engine.checkpoints.prediction import Wish
 
 app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=True)
 
@@ -30,15 +33,17 @@ def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
 
 
 @app.command("inspect")
-@configured()
+@configured("prediction", "zero_snr")
 def inspect_model(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .safetensors file or a diffusers folder.")
     ],
     as_json: options.Json = False,
+    *,
+    settings: Settings,
 ) -> None:
     """Say what a file is: kind, precision, SHA-256, parameters, licence; nothing is loaded."""
-    facts = inspect(file)
+    facts = inspect(file, checks.wish(settings))
     if as_json:
         terminal.data(facts, indent=2)
     else:
@@ -46,7 +51,7 @@ def inspect_model(
 
 
 @app.command("import")
-@configured("data_dir")
+@configured("data_dir", "prediction", "zero_snr")
 def import_model(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A .ckpt or .safetensors checkpoint or VAE.")
@@ -73,7 +78,12 @@ def import_model(
     from limner.engine.checkpoints.importing import import_checkpoint
 
     made = import_checkpoint(
-        file, models_dir(settings), name=name, precision=precision, licence=licence
+        file,
+        models_dir(settings),
+        name=name,
+        precision=precision,
+        licence=licence,
+        wish=checks.wish(settings),
     )
     if as_json:
         terminal.data({"path": str(made.path), **made.provenance}, indent=2)
@@ -90,7 +100,7 @@ def models_dir(settings: Settings) -> Path:
     return settings.data_dir / "models"
 
 
-def inspect(path: Path) -> dict[str, Any]:
+def inspect(path: Path, wish: Wish | None = None) -> dict[str, Any]:
     """The facts of a file or folder as plain JSON types.
 
     ``loadable`` is what ``weights.load`` would find, and ``refusal`` what it would say.
@@ -98,17 +108,20 @@ def inspect(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it cannot be read at all; a LoRA or an SDXL file is described, not raised.
     """
-    facts = _folder_facts(path) if path.is_dir() else _file_facts(path)
-    refusal = _refusal(path)
+    from limner.engine.checkpoints.prediction import AS_TOLD
+
+    wish = wish or AS_TOLD
+    facts = _folder_facts(path, wish) if path.is_dir() else _file_facts(path, wish)
+    refusal = _refusal(path, wish)
     return facts | {"loadable": refusal is None, "refusal": refusal}
 
 
-def _refusal(path: Path) -> str | None:
+def _refusal(path: Path, wish: Wish) -> str | None:
     """Why the engine would not load it; PyTorch is asked only where the headers tell nothing."""
     from limner.engine.checkpoints import layouts
 
     try:
-        layout, parts = layouts.chosen(path, None)
+        layout, parts = layouts.chosen(path, None, wish)
         if path.resolve() == layouts.EMBEDDED:
             return None  # the package's own, which its tests load
         from limner.engine.checkpoints import weights
@@ -119,7 +132,8 @@ def _refusal(path: Path) -> str | None:
     return None
 
 
-def _file_facts(path: Path) -> dict[str, Any]:
+def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
+    from limner.engine.checkpoints import prediction
     from limner.engine.checkpoints.digests import sha256
     from limner.engine.checkpoints.inspection import (
         DESCRIPTIONS,
@@ -147,10 +161,12 @@ def _file_facts(path: Path) -> dict[str, Any]:
         return facts
     prefixes = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
     counts = {part: header.parameters(prefix) for part, prefix in prefixes.items()}
+    hints = prediction.of_file(header)
+    facts |= _prediction_facts(wish.over(hints.scheduler), hints.told)
     return facts | _size_facts(counts) | _licence_facts(path, provenance(path).get("licence"))
 
 
-def _folder_facts(path: Path) -> dict[str, Any]:
+def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
     from limner.engine.checkpoints.digests import folder_sha256
     from limner.engine.checkpoints.inspection import DESCRIPTIONS, read_header
     from limner.engine.checkpoints.layouts import read_layout
@@ -167,7 +183,19 @@ def _folder_facts(path: Path) -> dict[str, Any]:
         "sha256": folder_sha256(path, layout.files),
         "tensors": sum(len(h.tensors) for found in headers.values() for h in found),
     }
+    facts |= _prediction_facts(wish.over(layout.scheduler), layout.told)
     return facts | _size_facts(counts) | _licence_facts(path, layout.licence)
+
+
+def _prediction_facts(scheduler: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
+    """How it predicts, and by what it says so."""
+    from limner.engine.checkpoints import prediction
+
+    return {
+        "prediction": prediction.shown(scheduler.get("prediction_type") or "epsilon"),
+        "zero_snr": bool(scheduler.get("rescale_betas_zero_snr")),
+        "hints": list(told),
+    }
 
 
 def _size_facts(counts: dict[str, int]) -> dict[str, Any]:
@@ -222,6 +250,8 @@ def _as_lines(facts: dict[str, Any]) -> str:
     shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
     if "attribution" in facts:
         shown["attribution"] = "; ".join(facts["attribution"]) or "none named"
+    if "hints" in facts:
+        shown["hints"] = "; ".join(facts["hints"]) or "none"
     if facts["refusal"] is None:
         del shown["refusal"]
     words = {True: "yes", False: "no"}

@@ -14,7 +14,7 @@ from PIL import Image
 from limner import imaging
 from limner.cli import checks, easel, terminal
 from limner.domain.params import Generation
-from limner.domain.receipt import from_receipt
+from limner.domain.receipt import from_receipt, prediction_of
 from limner.engine.batching.request import Pixels
 from limner.errors import Gone, InvalidInput, MalformedBody
 from limner.imaging.fitting import fit, fit_mask
@@ -37,6 +37,7 @@ def run(
     """Replay ``file``'s receipt and print the comparison; True when identical."""
     record, first = read(file)
     generation = from_receipt(record)
+    settings = _predicting_alike(settings, record)
     checks.model(settings)
     replay.check_model(record, checks.identity(settings))
     pixels = _given(generation, given)
@@ -50,6 +51,14 @@ def run(
     compared = replay.judge(record, first, picture.pixels)
     _tell(compared, replay.changed(record, model, compared), as_json=as_json)
     return compared.identical
+
+
+def _predicting_alike(settings: Settings, record: Mapping[str, Any]) -> Settings:
+    """The settings that take the model to predict as it did when ``record`` was made."""
+    prediction, zero_snr = prediction_of(record)
+    return settings.changed(
+        prediction=prediction.removesuffix("-prediction"), zero_snr="yes" if zero_snr else "no"
+    )
 
 
 def read(file: Path) -> tuple[Mapping[str, Any], Pixels | None]:

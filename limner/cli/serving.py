@@ -136,6 +136,7 @@ def make_engine(settings: Settings) -> ThreadEngine:
         loader(
             settings.model,
             vae=settings.vae,
+            wish=checks.wish(settings),
             device=settings.device,
             dtype=settings.dtype,
             knee_file=settings.data_dir / "throughput.json",

@@ -16,6 +16,10 @@ class Identity(Protocol):
     def sha256(self) -> str: ...
     @property
     def vae_sha256(self) -> str | None: ...
+    @property
+    def prediction(self) -> str: ...
+    @property
+    def zero_snr(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class ModelInfo:
     was changed between the file and memory: a licence may ask that changes be told.
     ``processor`` names what computes, ``threads`` how many of its threads do; None on a GPU.
     ``sprite_pixels`` is set for a model that paints sprites: picture pixels, across, of one
-    sprite pixel.
+    sprite pixel. ``prediction`` is ``"epsilon"`` or ``"v-prediction"``; ``zero_snr`` says that the
+    schedule of noise ends in nothing but noise, which not every scheduler can draw with.
     """
 
     name: str
@@ -49,6 +54,8 @@ class ModelInfo:
     sprite_pixels: int | None = None
     processor: str = "unknown"
     threads: int | None = None
+    prediction: str = "epsilon"
+    zero_snr: bool = False
 
     @property
     def machine(self) -> dict[str, Any]:

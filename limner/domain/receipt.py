@@ -62,6 +62,7 @@ def receipt(
             "vae_sha256": model.vae_sha256,
             "licence": model.licence,
             "attribution": list(model.attribution),
+            **_predicting(model),
         },
         "drawing": {
             "evaluations": facts.evaluations,
@@ -74,6 +75,22 @@ def receipt(
         "versions": dict(versions),
         "rgb_sha256": rgb_sha256,
     }
+
+
+def _predicting(model: ModelInfo) -> dict[str, Any]:
+    """How the model was taken to predict, where it is not as most do: nothing, as of old, means so.
+
+    ``prediction_of`` reads it.
+    """
+    said = {"prediction": model.prediction} if model.prediction != "epsilon" else {}
+    return said | ({"zero_snr": True} if model.zero_snr else {})
+
+
+def prediction_of(record: Mapping[str, Any]) -> tuple[str, bool]:
+    """What the model of ``record`` was taken to predict, and whether with zero terminal SNR."""
+    model = record.get("model")
+    said = model if isinstance(model, Mapping) else {}
+    return str(said.get("prediction", "epsilon")), bool(said.get("zero_snr", False))
 
 
 def canonical(record: Mapping[str, Any]) -> str:
@@ -163,6 +180,8 @@ def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
         pairs["Variation seed strength"] = f"{generation.subseed_strength:g}"
     if generation.source:
         pairs["Denoising strength"] = f"{generation.source.strength:g}"
+    if prediction_of(record)[1]:
+        pairs["Noise Schedule"] = "Zero Terminal SNR"
     pairs["Version"] = f"limner {record['versions'].get('limner', '')}".strip()
     return pairs
 

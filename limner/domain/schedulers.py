@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from limner.errors import InvalidInput
+
 SchedulerName = Literal[
     "DDIM",
     "DPM Multi",
@@ -41,6 +43,7 @@ class SchedulerSpec:
 
     ``order`` is the number of UNet evaluations in one user's step (the last step of a
     two-evaluation method takes one). ``draws_noise``: fresh noise enters at its evaluations.
+    ``zero_snr``: the class can begin where nothing of the picture is left (Lin et al. 2024).
     """
 
     class_name: str
@@ -48,6 +51,7 @@ class SchedulerSpec:
     order: int = 1
     good_for: str = ""
     draws_noise: bool = False
+    zero_snr: bool = False
 
 
 SPECS: Mapping[SchedulerName, SchedulerSpec] = {
@@ -55,9 +59,13 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
         "DDIMScheduler",
         {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1},
         good_for="the classic; img2img and exact repeats",
+        zero_snr=True,
     ),
     "DPM Multi": SchedulerSpec(
-        "DPMSolverMultistepScheduler", {}, good_for="sharp pictures in 20 to 25 steps"
+        "DPMSolverMultistepScheduler",
+        {},
+        good_for="sharp pictures in 20 to 25 steps",
+        zero_snr=True,
     ),
     "DPM Single": SchedulerSpec(
         "DPMSolverSinglestepScheduler", {}, good_for="like DPM Multi, steadier at high guidance"
@@ -67,9 +75,13 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
         {"steps_offset": 1},
         good_for="variety; every step count gives another picture",
         draws_noise=True,
+        zero_snr=True,
     ),
     "Euler": SchedulerSpec(
-        "EulerDiscreteScheduler", {"steps_offset": 1}, good_for="soft and predictable"
+        "EulerDiscreteScheduler",
+        {"steps_offset": 1},
+        good_for="soft and predictable",
+        zero_snr=True,
     ),
     "Heun": SchedulerSpec(
         "HeunDiscreteScheduler", {"steps_offset": 1}, 2, "careful detail at twice the cost"
@@ -96,10 +108,17 @@ SPECS: Mapping[SchedulerName, SchedulerSpec] = {
         good_for="the first Stable Diffusion's default",
     ),
     "DDPM": SchedulerSpec(
-        "DDPMScheduler", {"clip_sample": False}, 1, "the original method; wants 50 or more", True
+        "DDPMScheduler",
+        {"clip_sample": False},
+        good_for="the original method; wants 50 or more",
+        draws_noise=True,
+        zero_snr=True,
     ),
     "UniPC": SchedulerSpec(
-        "UniPCMultistepScheduler", {}, good_for="the default: good pictures in 20 steps"
+        "UniPCMultistepScheduler",
+        {},
+        good_for="the default: good pictures in 20 steps",
+        zero_snr=True,
     ),
 }
 
@@ -152,6 +171,18 @@ _BY_FOLDED: Mapping[str, SchedulerName] = {
 def find(name: str) -> SchedulerName | None:
     """The contract's name for what a client sent, or None when nobody knows it."""
     return _BY_FOLDED.get(fold(name))
+
+
+def check_zero_snr(name: SchedulerName) -> None:
+    """Raises ``InvalidInput`` for a method that cannot draw with a zero-terminal-SNR model."""
+    if SPECS[name].zero_snr:
+        return
+    allowed = ", ".join(other for other in SCHEDULER_NAMES if SPECS[other].zero_snr)
+    raise InvalidInput(
+        "scheduler",
+        f"scheduler is {name!r}, which cannot begin at the zero terminal SNR that the loaded "
+        f"model was trained with; allowed are {allowed}.",
+    )
 
 
 def schedule_type(name: SchedulerName) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from limner.engine.checkpoints.prediction import Wish
     from limner.engine.sampling.runner import Runner
 
 Say = Callable[[str], None]
@@ -20,6 +21,7 @@ def loader(
     model: Path | None = None,
     *,
     vae: Path | None = None,
+    wish: Wish | None = None,
     device: str = "auto",
     dtype: str = "auto",
     knee_file: Path | None = None,
@@ -35,11 +37,12 @@ def loader(
     def load(say: Say) -> Runner:
         say("importing PyTorch")
         from limner.engine.checkpoints import weights
+        from limner.engine.checkpoints.prediction import AS_TOLD
         from limner.engine.sampling import throughput
         from limner.engine.sampling.runner import Runner
 
         say(f"loading {model.name if model else 'the embedded model'}")
-        checkpoint = weights.load(model, vae=vae, device=device, dtype=dtype)
+        checkpoint = weights.load(model, vae=vae, wish=wish or AS_TOLD, device=device, dtype=dtype)
         rows = max_rows
         if rows is None:
             say("measuring how many rows run well together (once per model and machine)")

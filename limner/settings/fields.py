@@ -76,6 +76,14 @@ class Settings(BaseModel):
         "Default: the embedded model.",
     )
     vae: Path | None = Field(None, description="VAE to use in place of the checkpoint's own.")
+    prediction: Literal["auto", "epsilon", "v"] = Field(
+        "auto", description="What the UNet predicts; `auto` takes what the checkpoint says."
+    )
+    zero_snr: Literal["auto", "yes", "no"] = Field(
+        "auto",
+        description="Whether its schedule of noise ends in noise alone (zero terminal SNR); `auto` "
+        "takes what the checkpoint says.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number type of the UNet; `auto` probes which is fast and sound."

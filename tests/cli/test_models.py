@@ -53,6 +53,25 @@ def test_inspect_tells_what_a_file_is(single_file: Path) -> None:
     assert "a Stable Diffusion 1.x checkpoint" in shown
 
 
+def test_inspect_tells_how_a_file_predicts_and_by_what(single_file: Path, tmp_path: Path) -> None:
+    fox = tmp_path / "fox.safetensors"
+    fox.symlink_to(single_file)
+    (tmp_path / "fox.yaml").write_text("    parameterization: v\n")
+    facts = json.loads(limner("models", "inspect", fox, "--json").stdout)
+    assert (facts["prediction"], facts["zero_snr"]) == ("v-prediction", False)
+    assert facts["hints"] == ["v-prediction by fox.yaml"]
+    lines = limner("models", "inspect", fox).stdout.splitlines()
+    assert f"{'prediction':<26}v-prediction" in lines
+    for wish, told in (["--prediction", "epsilon"], "epsilon"), (["--zero-snr", "yes"], "v-pre"):
+        facts = json.loads(limner("models", "inspect", fox, *wish, "--json").stdout)
+        assert facts["prediction"].startswith(told)
+        assert facts["zero_snr"] == ("--zero-snr" in wish)
+        assert facts["loadable"]
+    both = ["--prediction", "epsilon", "--zero-snr", "yes"]
+    facts = json.loads(limner("models", "inspect", fox, *both, "--json").stdout)
+    assert "of pure noise epsilon tells nothing" in facts["refusal"]
+
+
 def test_inspect_reads_the_embedded_folder() -> None:
     facts = json.loads(limner("models", "inspect", EMBEDDED, "--json").stdout)
     assert facts["licence"] == "apache-2.0"

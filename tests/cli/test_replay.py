@@ -101,6 +101,22 @@ def test_an_older_receipt_means_what_it_meant(drawn: Path, tmp_path: Path) -> No
     assert (told["identical"], told["changed"]) == (True, [])
 
 
+def test_a_replay_predicts_as_the_picture_did(drawn: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "v.png"
+    v = ["--prediction", "v", "--zero-snr", "yes"]
+    assert run("draw", "a knight", "-o", str(picture), *v, *SMALL).exit_code == 0
+    metadata = imaging.read_metadata(picture.read_bytes())
+    model = metadata.receipt["model"]
+    assert (model["prediction"], model["zero_snr"]) == ("v-prediction", True)
+    assert "Noise Schedule: Zero Terminal SNR" in metadata.parameters
+    assert picture.read_bytes() != (drawn / "knight.png").read_bytes()
+    assert "identical, 0 of" in run("replay", str(picture)).stdout
+    refused = run(
+        "draw", "a knight", "--scheduler", "LMS", "-o", str(tmp_path / "w.png"), *v, *SMALL
+    )
+    assert "allowed are DDIM, DPM Multi, Euler a, Euler, DDPM, UniPC" in str(refused.exception)
+
+
 def test_another_checkpoint_is_refused_before_anything_is_loaded(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

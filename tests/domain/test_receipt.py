@@ -47,6 +47,18 @@ generations = st.builds(
 )
 
 
+def test_how_the_model_predicted_is_told_where_it_is_not_epsilon():
+    plain = record(Generation(prompt="x", seed=7))
+    assert "prediction" not in plain["model"]
+    assert receipts.prediction_of(plain) == ("epsilon", False)
+    model = replace(MODEL, prediction="v-prediction", zero_snr=True)
+    told = receipts.receipt(
+        Generation(prompt="x", seed=7), Facts(), model, VERSIONS, ("x", ""), "cd" * 32
+    )
+    assert receipts.prediction_of(told) == ("v-prediction", True)
+    assert "Noise Schedule: Zero Terminal SNR" in receipts.parameters_text(told)
+
+
 @given(generations)
 def test_round_trip_through_json(generation):
     facts = Facts(seed=generation.seed)

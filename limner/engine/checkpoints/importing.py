@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 
 from limner.domain import licences
-from limner.engine.checkpoints import importable, weights
+from limner.engine.checkpoints import importable, prediction, weights
 from limner.engine.checkpoints.digests import compute
 from limner.engine.checkpoints.inspection import (
     DESCRIPTIONS,
@@ -36,8 +36,10 @@ from limner.engine.checkpoints.inspection import (
     TensorInfo,
     kind_of,
     looks_pickled,
+    read_header,
 )
 from limner.engine.checkpoints.layouts import ASSETS, PROVENANCE, read_layout, read_vae
+from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
@@ -66,6 +68,7 @@ def import_checkpoint(
     name: str | None = None,
     precision: str = "keep",
     licence: str | None = None,
+    wish: Wish = AS_TOLD,
 ) -> Imported:
     """Write ``models/NAME/NAME.safetensors`` with LICENSE and provenance, all or nothing.
 
@@ -75,6 +78,7 @@ def import_checkpoint(
         name: the new name; the file's own when None.
         precision: ``keep``, or ``float16`` to store short numbers.
         licence: the licence's id; SD 1.5's own when None.
+        wish: how the source predicts, where it does not say so itself.
 
     Raises:
         CheckpointError: the file cannot be imported, or the name is taken.
@@ -83,15 +87,26 @@ def import_checkpoint(
     name = target.name
     tensors = _open(source)
     kind = _kind(source, tensors)
+    metadata, markers = _predicting(source, tensors, wish)
     changes = _reduce(source, tensors, kind, precision)
     with _new_folder(target) as folder:
         file = folder / f"{name}.safetensors"
-        save_file(tensors, file, metadata={"format": "pt"})
+        save_file(tensors | markers, file, metadata={"format": "pt", **metadata})
         file.chmod(0o644)
         _check(file, kind)
         papers = _provenance(source, file, kind, changes, licences.find(licence))
         _write_papers(folder, papers, licences.find(licence))
     return Imported(target / file.name, papers)
+
+
+def _predicting(source: Path, tensors: Tensors, wish: Wish) -> tuple[dict[str, str], Tensors]:
+    """What the new file is to say of how it predicts: metadata, and tensors that are marks."""
+    metadata = {} if looks_pickled(source) else read_header(source).metadata
+    alphas = tensors.get("alphas_cumprod")
+    stored = None if alphas is None else alphas.double().numpy()
+    hints = prediction.read(source, tensors, metadata, stored)
+    said, markers = prediction.written(wish.over(hints.scheduler))
+    return said, {name: torch.zeros(1) for name in markers}
 
 
 def _open(source: Path) -> Tensors:

@@ -7,12 +7,12 @@ single file carries no configs: SD 1.5's are taken, with the widths its tensors 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import digests
+from limner.engine.checkpoints import digests, prediction
 from limner.engine.checkpoints.inspection import (
     DESCRIPTIONS,
     SUPPORTED,
@@ -22,8 +22,8 @@ from limner.engine.checkpoints.inspection import (
     read_header,
     require_sd1,
 )
+from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import (
-    SD15,
     read_json,
     sd15_config,
     text_config,
@@ -53,8 +53,9 @@ class Part:
 class Layout:
     """A checkpoint on disk.
 
-    ``scheduler`` is its noise schedule, ``licence`` the one its card or provenance names, and
-    ``changes`` lists what an import did to the author's file.
+    ``scheduler`` is its scheduler's config, ``licence`` the one its card or provenance names,
+    ``changes`` lists what an import did to the author's file, and ``told`` by what a single file
+    says how it predicts.
     """
 
     path: Path
@@ -64,6 +65,14 @@ class Layout:
     licence: str | None
     precision: str
     changes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    def schedule(self) -> dict[str, Any]:
+        """The constructor arguments that it decides for schedulers.
+
+        Raises CheckpointError for a prediction or a schedule that cannot be drawn with.
+        """
+        return prediction.schedule(self.scheduler, self.path.name)
 
     @property
     def files(self) -> list[Path]:
@@ -92,18 +101,22 @@ def read_layout(path: Path) -> Layout:
     return _folder(path) if path.is_dir() else _single_file(path)
 
 
-def check(model: Path | None, vae: Path | None) -> None:
+def check(model: Path | None, vae: Path | None, wish: Wish = AS_TOLD) -> None:
     """Raise CheckpointError at once, without PyTorch, for what its headers tell against a file."""
-    chosen(model, vae)
+    chosen(model, vae, wish)
 
 
-def chosen(model: Path | None, vae: Path | None) -> tuple[Layout, Mapping[str, Part]]:
-    """What is to be loaded: a layout, and its parts with the VAE that was named.
+def chosen(
+    model: Path | None, vae: Path | None, wish: Wish = AS_TOLD
+) -> tuple[Layout, Mapping[str, Part]]:
+    """What is to be loaded: a layout that predicts as wished, and its parts with the named VAE.
 
     Raises:
         CheckpointError: a file is missing, damaged, or something else.
     """
     layout = read_layout(model or EMBEDDED)
+    layout = replace(layout, scheduler=wish.over(layout.scheduler))
+    layout.schedule()
     parts = dict(layout.parts)
     if vae is not None:
         parts["vae"] = read_vae(vae)
@@ -153,14 +166,16 @@ def _single_file(path: Path) -> Layout:
         raise CheckpointError(f"{path.name} holds no text encoder; a whole checkpoint is needed.")
     parts["text_encoder"] = Part(text_config(header), (path,), "ldm")
     known = provenance(path)
+    hints = prediction.of_file(header)
     return Layout(
         path,
         parts,
-        scheduler=read_json(SD15 / "scheduler" / "scheduler_config.json"),
+        scheduler=hints.scheduler,
         tokenizer=TOKENIZER,
         licence=known.get("licence"),
         precision=header.precision,
         changes=tuple(str(change) for change in known.get("changes", ())),
+        told=hints.told,
     )
 
 
@@ -183,9 +198,7 @@ def _folder(path: Path) -> Layout:
         raise CheckpointError(f"{path} has no folder {missing[0]!r}.")
     _refuse_other_shapes(path, parts)
     scheduler_file = path / "scheduler" / "scheduler_config.json"
-    scheduler = read_json(
-        scheduler_file if scheduler_file.is_file() else SD15 / "scheduler" / "scheduler_config.json"
-    )
+    scheduler = read_json(scheduler_file) if scheduler_file.is_file() else {}
     own = path / "tokenizer"
     tokenizer = own if (own / "tokenizer_config.json").is_file() else TOKENIZER
     precision = read_header(parts["unet"].files[0]).precision

@@ -28,14 +28,13 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.domain import licences
 from limner.domain.model import ModelInfo
-from limner.engine.checkpoints import probe
+from limner.engine.checkpoints import prediction, probe
 from limner.engine.checkpoints.inspection import TEXT, UNET, VAE, read_header
 from limner.engine.checkpoints.layouts import EMBEDDED, Layout, Part, chosen, vae_sha256
-from limner.engine.checkpoints.shapes import SD15, read_json
+from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
-_BETAS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Checkpoint:
 
     ``vae_scale`` is how many picture pixels one latent pixel spans (8 or 16), ``latent_scaling``
     the factor between the VAE's latents and the UNet's, ``scheduler_betas`` the noise schedule
-    as diffusers' schedulers take it.
+    and what the UNet predicts, as diffusers' schedulers take them.
     """
 
     unet: UNet2DConditionModel
@@ -64,6 +63,7 @@ def load(
     vae: Path | str | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    wish: Wish = AS_TOLD,
 ) -> Checkpoint:
     """Load a ``.safetensors`` file or a diffusers folder; the embedded model when none is given.
 
@@ -72,6 +72,7 @@ def load(
         vae: a VAE's file or folder to use in place of the checkpoint's own.
         device: ``auto``, ``cpu`` or ``cuda``.
         dtype: ``auto`` (the fastest by a probe), ``float32``, ``float16`` or ``bfloat16``.
+        wish: what it predicts and how its schedule ends, where the files are not to be believed.
 
     Raises:
         CheckpointError: the file cannot be loaded; the sentence says what it seems to be.
@@ -79,8 +80,7 @@ def load(
     """
     device = probe.choose_device(device)
     vae_path = Path(vae) if vae else None
-    layout, parts = chosen(Path(path) if path else None, vae_path)
-    betas = _betas(layout)
+    layout, parts = chosen(Path(path) if path else None, vae_path, wish)
     dtype = probe.choose_dtype(dtype, device)
     models = {name: _build(name, part, device, dtype) for name, part in parts.items()}
     tokenizer = _tokenizer(layout)
@@ -89,7 +89,7 @@ def load(
     return Checkpoint(
         **models,
         tokenizer=tokenizer,
-        scheduler_betas=betas,
+        scheduler_betas=layout.schedule(),
         info=_info(layout, vae_path, models, device, dtype),
         latent_channels=config.latent_channels,
         vae_scale=_vae_scale(config),
@@ -97,20 +97,9 @@ def load(
     )
 
 
-def _betas(layout: Layout) -> dict[str, Any]:
-    prediction = layout.scheduler.get("prediction_type", "epsilon")
-    if prediction != "epsilon":
-        raise CheckpointError(
-            f"{layout.path.name} predicts {prediction!r}; Limner draws with models that "
-            "predict 'epsilon'."
-        )
-    standard = read_json(SD15 / "scheduler" / "scheduler_config.json")
-    return {name: layout.scheduler.get(name, standard[name]) for name in _BETAS}
-
-
 def verify(layout: Layout, parts: Mapping[str, Part]) -> None:
     """Raise CheckpointError exactly where ``load`` would; no weights are read. The VAE may lack."""
-    _betas(layout)
+    layout.schedule()
     models = {name: _prepare(name, part)[0] for name, part in parts.items()}
     _check_fit(layout, models, _tokenizer(layout))
 
@@ -288,4 +277,6 @@ def _info(
         sprite_pixels=_vae_scale(models["vae"].config) if embedded else None,
         processor=probe.processor(device),
         threads=torch.get_num_threads() if device == "cpu" else None,
+        prediction=prediction.predicts(layout.schedule()),
+        zero_snr=prediction.has_zero_snr(layout.schedule()),
     )

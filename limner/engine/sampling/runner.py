@@ -23,7 +23,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from limner.domain.schedulers import evaluations
+from limner.domain.schedulers import check_zero_snr, evaluations
 from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.request import Facts, Pixels, Request
@@ -67,6 +67,8 @@ class Runner:
 
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
+        if self.model.zero_snr:
+            check_zero_snr(g.scheduler)
         rows, bucket = count_rows(g, self.conditioner)
         _, strength = start_of(g)
         count = evaluations(g.scheduler, g.steps, strength)

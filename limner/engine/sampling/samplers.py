@@ -33,6 +33,7 @@ Mode = Literal["txt2img", "img2img", "inpaint"]
 Matrix = npt.NDArray[np.float64]
 
 SOURCES = 2
+LEAST_SIGNAL = 1e-12  # of the variance: where a schedule ends in pure noise, sigma stays finite
 _CACHE_BYTES = 64 * 2**20
 
 
@@ -43,7 +44,7 @@ class Trace:
 
     Columns of every row: [z0, n0, noise draws 1..M, eps 1..K], where z0 is the source's latent
     (scaled), n0 the start noise, and eps k the model's guided output of evaluation k (M = draws,
-    K = evaluations, B = 2 + M + K).
+    K = evaluations, B = 2 + M + K). What the output predicts, noise or v, is in the weights.
 
     ``inputs`` (K, B): the UNet's input at each evaluation, scaling included; row k has no
     weight on eps k or later. ``final`` (B,): the finished latent. ``denoised`` (K, B): the
@@ -97,9 +98,10 @@ def trace(
     """The matrix of ``scheduler`` at ``steps`` steps, from the cache where it is known.
 
     ``strength`` (0..1) says how much of the schedule img2img and inpainting run; txt2img takes
-    none. ``betas`` are the noise schedule's constructor arguments. The first call for a
-    combination takes milliseconds to tenths of a second (never call it on the engine thread);
-    safe from any thread. Raises InvalidInput when no step would run.
+    none. ``betas`` are the constructor arguments that the checkpoint decides: its schedule of
+    noise and what its UNet predicts. The first call for a combination takes milliseconds to tenths
+    of a second (never call it on the engine thread); safe from any thread. Raises InvalidInput
+    when no step would run.
     """
     start = _start(steps, strength, mode)
     pure_noise = mode == "txt2img" or (mode == "inpaint" and strength == 1.0)
@@ -208,9 +210,9 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
             x = scheduler.step(eps[k], t, x, return_dict=False, **_told(class_name, k))[0]
             following = timesteps[k + 1 : k + 2]
             kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
-    signal, spread = _levels(made.alphas_cumprod, timesteps)
     rows = _rows([*inputs, x])
-    denoised = (rows[:-1] - spread * _rows(eps)) / signal
+    levels = _levels(made.alphas_cumprod, timesteps)
+    denoised = _denoised(made.config.prediction_type, rows[:-1], _rows(eps), *levels)
     return _trimmed(rows, denoised, _rows([*keep, kept]), timesteps, steps - (start or 0))
 
 
@@ -219,7 +221,7 @@ def _scheduled(
 ) -> tuple[Any, torch.Tensor]:
     """A scheduler of its own set to ``steps``, and its timesteps from ``start`` on."""
     scheduler = copy.deepcopy(made)
-    scheduler.set_timesteps(steps)
+    _space(scheduler, steps)
     if start is None:
         return scheduler, scheduler.timesteps
     if class_name == "PNDMScheduler":
@@ -227,6 +229,18 @@ def _scheduled(
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(start * scheduler.order)
     return scheduler, scheduler.timesteps[start * scheduler.order :]
+
+
+def _space(scheduler: Any, steps: int) -> None:
+    """Set ``steps`` timesteps; of 61, 103, 121 and 122 trailing ones diffusers makes one too many.
+
+    Its range then ends a rounding error above 0, at timestep -1: for want of a noise below the
+    least, the last. A hair fewer steps end where they should.
+    """
+    scheduler.set_timesteps(steps)
+    if scheduler.timesteps[-1] < 0:
+        scheduler.set_timesteps(steps * (1 - 1e-9))
+        scheduler.num_inference_steps = steps
 
 
 # Two methods of several steps do not begin inside a schedule as they begin at its start; there we
@@ -261,11 +275,21 @@ def _levels(alphas_cumprod: torch.Tensor, timesteps: torch.Tensor) -> tuple[Matr
 
     The squares sum to 1; between training timesteps sigma is interpolated, as the schedulers do.
     """
-    alphas = alphas_cumprod.double().numpy()
+    alphas = alphas_cumprod.double().numpy().clip(min=LEAST_SIGNAL)
     sigmas = np.sqrt((1 - alphas) / alphas)
     sigma = np.interp(timesteps.double().numpy(), np.arange(len(sigmas)), sigmas)[:, None]
     signal = 1 / np.sqrt(1 + sigma**2)
     return signal, sigma * signal
+
+
+def _denoised(prediction: str, y: Matrix, output: Matrix, signal: Matrix, spread: Matrix) -> Matrix:
+    """The finished latent by the inputs ``y`` and what the UNet said of them, rows (K, B).
+
+    Salimans and Ho 2022: v = signal * noise - spread * picture, where y holds both.
+    """
+    if prediction == "v_prediction":
+        return signal * y - spread * output
+    return (y - spread * output) / signal
 
 
 def _trimmed(

@@ -11,7 +11,7 @@ import numpy as np
 
 from limner import imaging
 from limner.domain.model import Identity, ModelInfo
-from limner.domain.receipt import canonical, from_receipt, method_change
+from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of
 from limner.engine.batching.request import Pixels
 from limner.errors import InvalidInput
 from limner.store import images
@@ -133,17 +133,27 @@ def compare(first: Pixels, second: Pixels) -> Comparison:
 
 
 def check_model(record: Mapping[str, Any], model: Identity) -> None:
-    """Raises ``InvalidInput`` when another checkpoint drew what ``record`` describes."""
-    drew = record.get("model")
-    named = drew if isinstance(drew, Mapping) else {}
+    """Raises ``InvalidInput`` when another checkpoint drew what ``record`` describes, or the same
+    taken to predict otherwise."""
+    named = _part(record, "model")
     mine = (model.sha256, model.vae_sha256)
-    if (named.get("sha256"), named.get("vae_sha256")) == mine:
-        return
-    raise InvalidInput(
-        "receipt",
-        f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
-        f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})})",
-    )
+    if (named.get("sha256"), named.get("vae_sha256")) != mine:
+        raise InvalidInput(
+            "receipt",
+            f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
+            f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})})",
+        )
+    then, now = prediction_of(record), (model.prediction, model.zero_snr)
+    if then != now:
+        raise InvalidInput(
+            "receipt",
+            f"receipt: drawn with {model.name} taken to be {_predicting(*then)}; it is loaded as "
+            f"{_predicting(*now)} (settings prediction and zero_snr)",
+        )
+
+
+def _predicting(prediction: str, zero_snr: bool) -> str:
+    return f"{prediction} with{'' if zero_snr else 'out'} zero terminal SNR"
 
 
 def changed(record: Mapping[str, Any], model: ModelInfo, compared: Comparison) -> tuple[str, ...]:

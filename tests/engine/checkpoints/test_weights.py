@@ -321,10 +321,10 @@ FOLDERS: dict[str, tuple[str, dict[str, Any], str]] = {
     "inpainting": ("unet/config.json", {"in_channels": 9}, "9-channel"),
     "SDXL UNet": ("unet/config.json", {"addition_embed_type": "text_time"}, "an SDXL"),
     "SD 2": ("text_encoder/config.json", {"hidden_act": "gelu"}, "Stable Diffusion 2"),
-    "v-prediction": (
+    "of samples": (
         "scheduler/scheduler_config.json",
-        {"prediction_type": "v_prediction"},
-        "predicts 'v_prediction'",
+        {"prediction_type": "sample"},
+        "predicts 'sample'",
     ),
     "impossible": ("unet/config.json", {"block_out_channels": [33]}, "no usable unet"),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -44,14 +45,14 @@ def model(x: torch.Tensor, t: float) -> torch.Tensor:
 
 
 @lru_cache
-def fresh(name: SchedulerName) -> Any:
+def fresh(name: SchedulerName, betas: str) -> Any:
     package = importlib.import_module("diffusers.schedulers")
-    return getattr(package, SPECS[name].class_name)(**BETAS, **SPECS[name].arguments)
+    return getattr(package, SPECS[name].class_name)(**json.loads(betas), **SPECS[name].arguments)
 
 
-def build(name: SchedulerName) -> Any:
+def build(name: SchedulerName, betas: Mapping[str, Any] = BETAS) -> Any:
     """A scheduler of one's own, as the wire contract writes it down."""
-    return copy.deepcopy(fresh(name))
+    return copy.deepcopy(fresh(name, json.dumps(dict(betas))))
 
 
 def step(scheduler: Any, eps: torch.Tensor, t: torch.Tensor, x: torch.Tensor, g: Any) -> Any:
@@ -61,10 +62,10 @@ def step(scheduler: Any, eps: torch.Tensor, t: torch.Tensor, x: torch.Tensor, g:
     return scheduler.step(eps, t, x, **extra)
 
 
-def plain_loop(name: SchedulerName, steps: int) -> torch.Tensor:
+def plain_loop(name: SchedulerName, steps: int, betas: Mapping[str, Any] = BETAS) -> torch.Tensor:
     """StableDiffusionPipeline's loop."""
     g = torch.Generator().manual_seed(SEED)
-    scheduler = build(name)
+    scheduler = build(name, betas)
     scheduler.set_timesteps(steps)
     x = torch.randn(SHAPE, generator=g) * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
@@ -74,11 +75,15 @@ def plain_loop(name: SchedulerName, steps: int) -> torch.Tensor:
 
 
 def plain_source_loop(
-    name: SchedulerName, steps: int, strength: float, mask: torch.Tensor | None = None
+    name: SchedulerName,
+    steps: int,
+    strength: float,
+    mask: torch.Tensor | None = None,
+    betas: Mapping[str, Any] = BETAS,
 ) -> torch.Tensor:
     """The loops of StableDiffusionImg2ImgPipeline and, with a mask, of the InpaintPipeline."""
     g = torch.Generator().manual_seed(SEED)
-    scheduler = build(name)
+    scheduler = build(name, betas)
     scheduler.set_timesteps(steps)
     skipped = max(steps - min(int(steps * strength), steps), 0)
     timesteps = scheduler.timesteps[skipped * scheduler.order :]
@@ -133,8 +138,13 @@ def lms_from(steps: int, start: int, z0: Any, n0: Any, mask: Any) -> torch.Tenso
     return x
 
 
-def pndm_from(steps: int, start: int, z0: Any, n0: Any, mask: Any) -> torch.Tensor:
-    """Liu et al. 2022 without Runge-Kutta: a step and its correction, then Adams-Bashforth."""
+def pndm_from(
+    steps: int, start: int, z0: Any, n0: Any, mask: Any, *, v: bool = False
+) -> torch.Tensor:
+    """Liu et al. 2022 without Runge-Kutta: a step and its correction, then Adams-Bashforth.
+
+    With ``v`` it is v's that are extrapolated, as diffusers does.
+    """
     signal = build("PNDM").alphas_cumprod.double().numpy()
     stride = 1000 // steps
     times = [1 + stride * n for n in reversed(range(steps - start))]
@@ -147,6 +157,7 @@ def pndm_from(steps: int, start: int, z0: Any, n0: Any, mask: Any) -> torch.Tens
 
     def moved(x: torch.Tensor, t: int, e: torch.Tensor) -> torch.Tensor:
         a, b = level(t), level(t - stride)
+        e = np.sqrt(a) * e + np.sqrt(1 - a) * x if v else e
         clean = (x - np.sqrt(1 - a) * e) / np.sqrt(a)
         return np.sqrt(b) * clean + np.sqrt(1 - b) * e
 

@@ -1,0 +1,220 @@
+"""What a checkpoint's UNet predicts, and how its schedule of noise ends.
+
+A folder says both in its scheduler's config. A single file says it, if at all, in its metadata,
+by a marker tensor, or in a ``.yaml`` of its name beside it, as AUTOMATIC1111 reads one.
+
+Two switches, for either occurs without the other. *Prediction*: epsilon, the noise; or v
+(Salimans and Ho 2022), which most files do not mention and which drawn as epsilon gives noise.
+*Zero terminal SNR* (Lin et al. 2024): the schedule of noise is rescaled so that nothing of the
+picture is left at its end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import safe_open
+
+from limner.domain.schedulers import BETAS
+from limner.engine.checkpoints.inspection import Header
+from limner.errors import CheckpointError
+
+Floats = npt.NDArray[np.float64]
+Prediction = Literal["auto", "epsilon", "v"]
+ZeroSnr = Literal["auto", "yes", "no"]
+
+_BUFFER = "alphas_cumprod"
+_METADATA = "modelspec.prediction_type"
+_MARKERS = {"v": "v_pred", "zero": "ztsnr"}
+_YAML_BYTES = 1 << 16
+_STEPS: int = BETAS["num_train_timesteps"]
+_WORDS = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
+_ENDS_AT_ZERO = 1e-6  # float16's least number is below; the plain schedule ends at 0.0047
+_DIFFERS = 1e-3  # more than float16 rounds away
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator says of both; ``auto`` takes what the files say."""
+
+    prediction: Prediction = "auto"
+    zero_snr: ZeroSnr = "auto"
+
+    def over(self, scheduler: Mapping[str, Any]) -> dict[str, Any]:
+        """``scheduler``, a scheduler's config, with what was wished."""
+        changed = dict(scheduler)
+        if self.prediction != "auto":
+            changed["prediction_type"] = _WORDS.get(self.prediction, self.prediction)
+        if self.zero_snr != "auto":
+            changed["rescale_betas_zero_snr"] = self.zero_snr == "yes"
+        return changed
+
+
+AS_TOLD = Wish()
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a single file says: entries of a scheduler's config, and sentences for people."""
+
+    scheduler: Mapping[str, Any]
+    told: tuple[str, ...] = ()
+
+
+def of_file(header: Header) -> Hints:
+    """What a safetensors file and a ``.yaml`` beside it say; its weights are not read."""
+    return read(header.path, header.tensors, header.metadata, _stored(header))
+
+
+def read(
+    path: Path, names: Iterable[str], metadata: Mapping[str, str], alphas: Floats | None = None
+) -> Hints:
+    """The same of tensors' ``names`` and ``alphas``, the file's own ``alphas_cumprod``.
+
+    What stands beside the file goes over what is in it, since somebody put it there later.
+    """
+    ends = {name.rsplit(".", 1)[-1] for name in names}
+    found: dict[str, Any] = {}
+    told: list[str] = []
+    said = (
+        (_from_yaml(path.with_suffix(".yaml")), f"{path.stem}.yaml"),
+        (metadata.get(_METADATA), "its metadata"),
+        ("v" if _MARKERS["v"] in ends else None, f"the tensor {_MARKERS['v']!r}"),
+    )
+    for word, by in said:
+        if word is None:
+            continue
+        kind = _WORDS.get(word, word)
+        told.append(f"{shown(kind)} by {by}")
+        found.setdefault("prediction_type", kind)
+    if _MARKERS["zero"] in ends:
+        found["rescale_betas_zero_snr"] = True
+        told.append(f"zero terminal SNR by the tensor {_MARKERS['zero']!r}")
+    if alphas is not None:
+        zero, sentence = _judged(alphas)
+        found |= {"rescale_betas_zero_snr": True} if zero else {}
+        told += [sentence] if sentence else []
+    return Hints(found, tuple(told))
+
+
+def written(scheduler: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """A scheduler's config as a single file says it itself: metadata, and names of markers."""
+    kind = scheduler.get("prediction_type")
+    word = {"v_prediction": "v"}.get(str(kind), kind)
+    zero = (_MARKERS["zero"],) if scheduler.get("rescale_betas_zero_snr") else ()
+    return {_METADATA: word} if word else {}, zero
+
+
+def schedule(scheduler: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A scheduler's config as the constructor arguments that the checkpoint ``name`` decides.
+
+    Of a plain checkpoint these are ``BETAS``. Raises ``CheckpointError`` for what cannot be drawn.
+    """
+    chosen = {key: scheduler.get(key, value) for key, value in BETAS.items()}
+    betas = scheduler.get("trained_betas")
+    if betas is not None:
+        chosen["trained_betas"] = _checked(betas, chosen["num_train_timesteps"], name)
+    kind = scheduler.get("prediction_type") or "epsilon"
+    if kind not in ("epsilon", "v_prediction"):
+        raise CheckpointError(
+            f"{name} predicts {kind!r}; Limner draws with models that predict 'epsilon' or "
+            "'v_prediction'."
+        )
+    if kind == "v_prediction":
+        chosen["prediction_type"] = kind
+    if scheduler.get("rescale_betas_zero_snr") or _ends_in_noise(betas):
+        if kind == "epsilon":
+            raise CheckpointError(
+                f"{name} has zero terminal SNR and predicts epsilon: of pure noise epsilon tells "
+                "nothing of the picture. Say --prediction v where that is what it predicts, or "
+                "--zero-snr no to draw without."
+            )
+        # Only trailing steps begin at the end of the schedule (Lin et al. 2024, section 3.3).
+        chosen |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    return chosen
+
+
+def predicts(schedule: Mapping[str, Any]) -> str:
+    """``epsilon`` or ``v-prediction``, of a result of ``schedule``."""
+    return shown(str(schedule.get("prediction_type", "epsilon")))
+
+
+def has_zero_snr(schedule: Mapping[str, Any]) -> bool:
+    """Whether a result of ``schedule`` ends in pure noise."""
+    return bool(schedule.get("rescale_betas_zero_snr"))
+
+
+def shown(kind: str) -> str:
+    """A ``prediction_type`` in the words of people."""
+    return kind.replace("_", "-")
+
+
+def _from_yaml(path: Path) -> str | None:
+    """``parameterization`` of a latent-diffusion config, if the file is there and names one."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_YAML_BYTES).decode(errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^\s*parameterization\s*:\s*[\"']?(\w+)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def _stored(header: Header) -> Floats | None:
+    """The file's own ``alphas_cumprod``, a thousand numbers, if it has them."""
+    info = header.tensors.get(_BUFFER)
+    if info is None:
+        return None
+    if info.dtype != "BF16":
+        with safe_open(header.path, framework="np") as file:
+            return np.asarray(file.get_tensor(_BUFFER), np.float64)
+    with safe_open(header.path, framework="pt") as file:  # numpy has no such type
+        return np.asarray(file.get_tensor(_BUFFER).double())
+
+
+def _judged(alphas: Floats) -> tuple[bool, str | None]:
+    """Whether a file's ``alphas_cumprod`` end at 0, and what is to be said of them."""
+    if alphas.ndim != 1 or len(alphas) != _STEPS:
+        return False, f"{_BUFFER} of shape {alphas.shape} is not used"
+    zero = bool(alphas[-1] <= _ENDS_AT_ZERO)
+    apart = float(np.abs(alphas - (_rescaled(_plain()) if zero else _plain())).max())
+    if zero:
+        more = f"; it differs from the plain schedule, rescaled, by {apart:.3f}"
+        return True, f"zero terminal SNR by {_BUFFER}" + (more if apart > _DIFFERS else "")
+    if not apart <= _DIFFERS:
+        return False, f"{_BUFFER} differs from the plain schedule by {apart:.3f} and is not used"
+    return False, None
+
+
+def _plain() -> Floats:
+    """SD 1.5's share of signal, of the variance, at each training timestep."""
+    roots = np.linspace(BETAS["beta_start"] ** 0.5, BETAS["beta_end"] ** 0.5, _STEPS)
+    return np.cumprod(1 - roots**2)
+
+
+def _rescaled(alphas: Floats) -> Floats:
+    """Lin et al. 2024, algorithm 1: the first value stays, the last becomes 0."""
+    roots = np.sqrt(alphas)
+    rescaled: Floats = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    return rescaled**2
+
+
+def _checked(betas: Any, count: int, name: str) -> list[float]:
+    """``trained_betas`` as diffusers takes them."""
+    numbers = isinstance(betas, list) and all(isinstance(beta, int | float) for beta in betas)
+    if numbers and len(betas) == count and all(0 < beta <= 1 for beta in betas):
+        return [float(beta) for beta in betas]
+    raise CheckpointError(
+        f"{name}: trained_betas of the scheduler's config must be {count} numbers over 0 and up "
+        "to 1, as many as num_train_timesteps."
+    )
+
+
+def _ends_in_noise(betas: list[float] | None) -> bool:
+    return betas is not None and float(np.prod(1 - np.asarray(betas))) <= _ENDS_AT_ZERO

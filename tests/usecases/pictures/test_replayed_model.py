@@ -1,0 +1,33 @@
+"""A replay is of the same checkpoint, taken to predict as it did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from limner.engine.batching.fake import FAKE_MODEL
+from limner.errors import InvalidInput
+from limner.usecases.pictures.replay import check_model
+
+V = replace(FAKE_MODEL, prediction="v-prediction")
+
+
+def drawn_by(**more: Any) -> dict[str, Any]:
+    model = {"name": FAKE_MODEL.name, "sha256": FAKE_MODEL.sha256, "vae_sha256": None}
+    return {"model": model | more}
+
+
+def test_the_same_model_may() -> None:
+    check_model(drawn_by(), FAKE_MODEL)
+    check_model(drawn_by(prediction="v-prediction"), V)
+
+
+def test_one_that_predicts_otherwise_may_not() -> None:
+    with pytest.raises(InvalidInput, match=r"to be epsilon without zero .* loaded as v-prediction"):
+        check_model(drawn_by(), V)
+    with pytest.raises(InvalidInput, match=r"v-prediction with zero terminal SNR; it is loaded"):
+        check_model(drawn_by(prediction="v-prediction", zero_snr=True), V)
+    with pytest.raises(InvalidInput, match="drawn by another"):
+        check_model({"model": {"name": "another", "sha256": "0"}}, FAKE_MODEL)
