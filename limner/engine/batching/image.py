@@ -41,7 +41,7 @@ class Group:
 class Image:
     """One picture on its way; the scheduler reads it, the runner alone writes ``state``.
 
-    It is drawn in one phase or several, of at least one evaluation each (ADR 0012). ``evaluation``
+    It is drawn in one phase or several, of at least one evaluation each (ADR 0013). ``evaluation``
     counts finished evaluations, of ``evaluations`` in all phases; ``phase`` are those of the
     phase under way. ``group``, ``rows`` and ``cost`` are those of the next evaluation: the runner
     sets them in ``plan``, at the end of each step and between phases. ``bytes`` is the most that
