@@ -90,9 +90,12 @@ def _device(chosen: Settings) -> Finding:
 
 
 def _number_type(chosen: Settings) -> Finding:
-    from limner.engine.checkpoints.probe import choose_device, probe
+    from limner.engine.checkpoints.probe import choose_device, choose_dtype, probe
 
-    found = probe(choose_device(chosen.device))
+    if choose_device(chosen.device) == "cuda":
+        picked = choose_dtype(chosen.dtype, "cuda")
+        return Finding("number type", "ok", f"{picked} (a GPU's is not probed)", {"dtype": picked})
+    found = probe()
     times = ", ".join(f"{name} {1000 * s:.3g} ms" for name, s in found.seconds.items())
     picked = found.dtype if chosen.dtype == "auto" else chosen.dtype
     facts = {"dtype": picked, "probed": found.dtype, "seconds": dict(found.seconds)}

@@ -35,6 +35,8 @@ from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
+VAE_DTYPE = "float32"
+"""Whatever the UNet's: in float16 some VAEs overflow, bfloat16 shows; it runs once a picture."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def load(
         path: the checkpoint.
         vae: a VAE's file or folder to use in place of the checkpoint's own.
         device: ``auto``, ``cpu`` or ``cuda``.
-        dtype: ``auto`` (the fastest by a probe), ``float32``, ``float16`` or ``bfloat16``.
+        dtype: the UNet's and the text encoder's: ``auto`` (``probe.choose_dtype``), ``float32``,
+            ``float16`` or ``bfloat16``. The VAE computes in float32.
         wish: what it predicts and how its schedule ends, where the files are not to be believed.
 
     Raises:
@@ -82,7 +85,10 @@ def load(
     vae_path = Path(vae) if vae else None
     layout, parts = chosen(Path(path) if path else None, vae_path, wish)
     dtype = probe.choose_dtype(dtype, device)
-    models = {name: _build(name, part, device, dtype) for name, part in parts.items()}
+    models = {
+        name: _build(name, part, device, VAE_DTYPE if name == "vae" else dtype)
+        for name, part in parts.items()
+    }
     tokenizer = _tokenizer(layout)
     _check_fit(layout, models, tokenizer)
     config = models["vae"].config

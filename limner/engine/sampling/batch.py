@@ -54,5 +54,5 @@ def context_of(contexts: Sequence[Tensor], tokens: int) -> tuple[Tensor, Tensor 
     if all(len(context) == tokens for context in contexts):
         return torch.stack(tuple(contexts)), None
     padded = torch.stack([pad(context, (0, 0, 0, tokens - len(context))) for context in contexts])
-    lengths = torch.tensor([len(context) for context in contexts], device=padded.device)
-    return padded, torch.arange(tokens, device=padded.device) < lengths[:, None]
+    position = torch.arange(tokens, device=padded.device)
+    return padded, torch.stack([position < len(context) for context in contexts])

@@ -18,6 +18,7 @@ from limner.domain.attention import Span
 from limner.domain.chunks import Chunk, Remembered, check_chunks, cut
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
+from limner.engine.sampling.transfer import to_device
 from limner.errors import InvalidInput
 
 MEAN_MIN = 1e-4
@@ -94,7 +95,7 @@ class Conditioner:
     def _hidden(self, chunk: Chunk, clip_skip: int) -> Tensor:
         """The encoder's reading of one chunk, unweighted: float32 (77, width)."""
         device = next(self.text_encoder.parameters()).device
-        ids = torch.tensor([chunk.padded().tokens], device=device)
+        ids = to_device(torch.tensor([chunk.padded().tokens]), device)
         if clip_skip == 1:
             return self.text_encoder(ids).last_hidden_state[0].float()
         states = self.text_encoder(ids, output_hidden_states=True).hidden_states
@@ -106,12 +107,12 @@ def weighted(hidden: Tensor, chunk: Chunk) -> Tensor:
     """``hidden`` (77, width) with each token multiplied by its weight, at the mean it had."""
     if all(weight == 1.0 for weight in chunk.weights):
         return hidden
-    weights = torch.tensor(chunk.padded().weights, dtype=hidden.dtype, device=hidden.device)
+    weights = to_device(torch.tensor(chunk.padded().weights, dtype=hidden.dtype), hidden.device)
     changed = hidden * weights[:, None]
     before, after = hidden.mean(), changed.mean()
-    if min(before.abs() / hidden.abs().mean(), after.abs() / changed.abs().mean()) < MEAN_MIN:
-        return changed
-    return changed * (before / after)
+    shares = before.abs() / hidden.abs().mean(), after.abs() / changed.abs().mean()
+    # Chosen on the device: to ask for the number would wait for all that a GPU has to do.
+    return torch.where(torch.minimum(*shares) < MEAN_MIN, changed, changed * (before / after))
 
 
 def _weight(spans: tuple[Span, ...], chunks: tuple[Chunk, ...]) -> int:

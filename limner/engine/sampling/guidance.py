@@ -23,6 +23,7 @@ from limner.domain.params import Generation
 from limner.domain.prompt import Branch, Prompt, parse
 from limner.domain.schedulers import steps_run
 from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.transfer import to_device
 
 CHUNK_TOKENS = 77
 
@@ -56,11 +57,13 @@ class Guidance:
         return max(len(rows.G) for rows in self.spans)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Guidance:
-        """The same on the UNet's device, contexts in its number type and still shared."""
-        shared = {id(context): context for rows in self.spans for context in rows.contexts}
-        there = {key: context.to(device, dtype) for key, context in shared.items()}
+        """The same on the UNet's device, contexts in its number type; what is shared stays so."""
+        contexts = {id(context): context for rows in self.spans for context in rows.contexts}
+        weights = {id(rows.G): rows.G for rows in self.spans}
+        there = {key: context.to(device, dtype) for key, context in contexts.items()}
+        there |= {key: to_device(G, device) for key, G in weights.items()}
         moved = tuple(
-            Rows(tuple(there[id(context)] for context in r.contexts), r.tokens, r.G.to(device))
+            Rows(tuple(there[id(context)] for context in r.contexts), r.tokens, there[id(r.G)])
             for r in self.spans
         )
         return replace(self, spans=moved)
@@ -99,20 +102,20 @@ def encode_guidance(
     positive, negative = _parse(g)
     encoded: dict[tuple[Span, ...], Tensor] = {}
     spans: dict[tuple[Branch, ...], int] = {}
+    G = torch.tensor(_weights(g.guidance, positive.entries[0].branches))  # the same at all steps
     rows: list[Rows] = []
     span_of = []
     for step in steps:
         branches = positive.at(int(step)).branches
         at = (negative.at(int(step)).branches[0], *branches)
         if at not in spans:
-            weights = _weights(g.guidance, branches)
             prompts = _prompts_at(g, positive, negative, int(step))
             for prompt in prompts:
                 if prompt.spans not in encoded:
                     encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip)
             spans[at] = len(rows)
             contexts = tuple(encoded[prompt.spans] for prompt in prompts)
-            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, torch.tensor(weights)))
+            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, G))
         span_of.append(spans[at])
     return Guidance(tuple(rows), tuple(span_of))
 

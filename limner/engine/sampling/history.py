@@ -25,6 +25,7 @@ from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import Guidance, count_tokens, encode_guidance
 from limner.engine.sampling.noise import NoiseStream, initial_noise
 from limner.engine.sampling.samplers import SOURCES, Trace
+from limner.engine.sampling.transfer import to_device
 
 
 @dataclass(eq=False)
@@ -82,14 +83,19 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
     guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner)
     weight = next(checkpoint.unet.parameters())
     shape = (checkpoint.latent_channels, image.group.height, image.group.width)
+    stream, source = NoiseStream(g.noise_source, image.seed), None
+    if g.source is not None:
+        source = latents.prepare_source(g, latents.fitted(image.request), checkpoint, stream)
+    noise = _noise(image, trace, stream, shape, masked=mode == "inpaint")
     history = History(
         trace,
         guidance.to(weight.device, weight.dtype),
         C=_tensor(np.vstack([trace.inputs, trace.final]), weight.device),
-        H=torch.zeros(trace.columns, int(np.prod(shape)), device=weight.device),
+        H=to_device(noise, weight.device),
         t=_tensor(trace.timesteps, weight.device),
     )
-    _fill(history, image, checkpoint, shape)
+    if source is not None:
+        _start_from(history, source, shape)
     return history
 
 
@@ -109,7 +115,7 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
     if mode == "inpaint":
         floats, masks = floats + (count + 1) * latent, latent
     trace = 8 * ((2 * count + 1) * columns + 4 * count + 2)  # float64
-    weights = 4 * (BRANCHES_MAX + 1) * count
+    weights = 4 * (BRANCHES_MAX + 1)
     weight = next(checkpoint.unet.parameters())
     width = checkpoint.text_encoder.config.hidden_size
     contexts = count_tokens(g, conditioner) * width * weight.element_size()
@@ -124,33 +130,38 @@ def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     """What the UNet reads at the images' evaluations, in ``dtype``."""
     group = images[0].group
     conditions = [image.state.guidance.at(image.k) for image in images]
-    owner = torch.tensor([i for i, c in enumerate(conditions) for _ in c.contexts])
     y = torch.stack([image.state.at(image.k) for image in images])
     y = y.view(len(images), -1, group.height, group.width).to(dtype)
-    t = torch.stack([image.state.t[image.k] for image in images])
+    rows = [len(c.contexts) for c in conditions]
+    # Views and device work alone: an index from the host would wait for all that a GPU has to do.
+    y = torch.cat([one.expand(n, *one.shape) for one, n in zip(y, rows, strict=True)])
+    t = torch.cat([i.state.t[i.k].expand(n) for i, n in zip(images, rows, strict=True)])
     contexts = [context for c in conditions for context in c.contexts]
-    return Batch(y[owner], t[owner], *context_of(contexts, conditions[0].tokens))
+    return Batch(y, t, *context_of(contexts, conditions[0].tokens))
 
 
-def _fill(
-    history: History, image: Image, checkpoint: Checkpoint, shape: tuple[int, int, int]
-) -> None:
-    g, H = image.request.generation, history.H
-    stream = NoiseStream(g.noise_source, image.seed)
-    source = None
-    if g.source is not None:
-        source = latents.prepare_source(g, latents.fitted(image.request), checkpoint, stream)
-        H[0] = source.latent.flatten()
+def _noise(
+    image: Image, trace: Trace, stream: NoiseStream, shape: tuple[int, int, int], *, masked: bool
+) -> Tensor:
+    """The matrix ``H`` with all noise that an image starts from and meets, on the host."""
+    g = image.request.generation
+    H = torch.zeros(trace.columns, math.prod(shape))
     subseed = g.subseed_of(image.index)
     start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)
-    H[1] = _tensor(start, H.device).flatten()
-    if source is not None and source.mask is not None:
+    H[1] = torch.from_numpy(start).flatten()
+    if masked:
         stream.draw(shape)  # the masked image's posterior: drawn and unused with 4 channels
+    for draw in range(trace.draws):
+        H[trace.noise_column(draw)] = torch.from_numpy(stream.draw(shape)).flatten()
+    return H
+
+
+def _start_from(history: History, source: latents.Source, shape: tuple[int, int, int]) -> None:
+    history.H[0] = source.latent.flatten()
+    if source.mask is not None:
         history.mask = source.mask.expand(shape).flatten()
-        history.kept = _tensor(history.trace.keep, H.device) @ H[:SOURCES]
-    for draw in range(history.trace.draws):
-        H[history.trace.noise_column(draw)] = _tensor(stream.draw(shape), H.device).flatten()
+        history.kept = _tensor(history.trace.keep, history.H.device) @ history.H[:SOURCES]
 
 
 def _tensor(values: object, device: torch.device) -> Tensor:
-    return torch.tensor(np.asarray(values), dtype=torch.float32, device=device)
+    return to_device(torch.tensor(np.asarray(values), dtype=torch.float32), device)

@@ -7,7 +7,6 @@ be compared with its pipelines'.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from torch import Tensor
 from limner.domain.params import Generation, ResizeMode
 from limner.engine.batching.request import Pixels, Request
 from limner.engine.sampling.noise import Floats, NoiseStream
+from limner.engine.sampling.transfer import to_device
 from limner.errors import InvalidInput, NotFinite
 from limner.imaging.fitting import fit, fit_mask, fit_pixels
 
@@ -43,24 +43,25 @@ class Source:
 def decode(vae: Any, latent: Tensor, scaling: float) -> Pixels:
     """RGB (H, W, 3) of one latent (C, h, w); ``scaling`` is the VAE's scaling factor.
 
-    A VAE in half precision that overflows is tried again in float32. Raises NotFinite when the
-    latent, or the picture even then, holds values that are not numbers.
+    Raises NotFinite when the latent, or the picture, holds values that are not numbers.
     """
-    if not torch.isfinite(latent).all():
+    image, pixels = _decoded(vae, latent, scaling)
+    # Asked once, at the end: each question waits for all that a GPU has to do.
+    finite = torch.stack([torch.isfinite(values).all() for values in (latent, image)]).tolist()
+    if not finite[0]:
         raise NotFinite("The model's latent holds values that are not finite numbers.")
-    image = _decoded(vae, latent, scaling)
-    if not torch.isfinite(image).all() and vae.dtype != torch.float32:
-        image = _decoded(copy.deepcopy(vae).float(), latent, scaling)
-    if not torch.isfinite(image).all():
+    if not finite[1]:
         raise NotFinite("The VAE decoded the latent to values that are not finite numbers.")
-    unit = (image * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu()
-    return (unit.numpy() * 255).round().astype(np.uint8)
+    return pixels.cpu().numpy()
 
 
 @torch.inference_mode()
-def _decoded(vae: Any, latent: Tensor, scaling: float) -> Tensor:
+def _decoded(vae: Any, latent: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
+    """What the VAE makes of the latent, -1 to 1, and that as uint8 (H, W, 3)."""
     batch = (latent / scaling)[None].to(vae.device, vae.dtype)
-    return vae.decode(batch).sample[0]
+    image = vae.decode(batch).sample[0]
+    unit = (image * 0.5 + 0.5).clamp(0, 1).float()
+    return image, (unit * 255).round().byte().permute(1, 2, 0).contiguous()
 
 
 def encode(vae: Any, pixels: Pixels, noise: Floats, scaling: float) -> Tensor:
@@ -70,11 +71,9 @@ def encode(vae: Any, pixels: Pixels, noise: Floats, scaling: float) -> Tensor:
     ``decode`` does.
     """
     posterior = _posterior(vae, pixels)
-    if not torch.isfinite(posterior.parameters).all() and vae.dtype != torch.float32:
-        posterior = _posterior(copy.deepcopy(vae).float(), pixels)
     if not torch.isfinite(posterior.parameters).all():
         raise NotFinite("The VAE encoded the source to values that are not finite numbers.")
-    drawn = torch.from_numpy(noise)[None].to(posterior.mean)
+    drawn = to_device(torch.from_numpy(noise)[None], posterior.mean.device).to(posterior.mean)
     return (scaling * (posterior.mean + posterior.std * drawn))[0].float()
 
 
@@ -82,8 +81,8 @@ def encode(vae: Any, pixels: Pixels, noise: Floats, scaling: float) -> Tensor:
 def _posterior(vae: Any, pixels: Pixels) -> Any:
     """The VAE's diagonal normal over latents (Kingma and Welling 2014) for one picture."""
     unit = torch.from_numpy(pixels.astype(np.float32) / 255.0)
-    batch = (2.0 * unit - 1.0).permute(2, 0, 1)[None]
-    return vae.encode(batch.to(vae.device, vae.dtype)).latent_dist
+    batch = to_device((2.0 * unit - 1.0).permute(2, 0, 1)[None], vae.device)
+    return vae.encode(batch.to(vae.dtype)).latent_dist
 
 
 def fitted(request: Request) -> Mapping[str, Pixels]:
@@ -111,7 +110,9 @@ def prepare_source(
     size = latent_size(generation, scale)
     noise = stream.draw((checkpoint.latent_channels, *size))
     latent = encode(checkpoint.vae, _padded(picture, size, scale), noise, checkpoint.latent_scaling)
-    return Source(latent, None if mask is None else latent_mask(mask, scale).to(latent.device))
+    return Source(
+        latent, None if mask is None else to_device(latent_mask(mask, scale), latent.device)
+    )
 
 
 def latent_size(generation: Generation, scale: int) -> tuple[int, int]:

@@ -53,7 +53,7 @@ class PreviewMap:
                 assert self._XtX is not None
                 ridge = 1e-3 * torch.eye(len(self._XtX), dtype=torch.float64)
                 self._map = torch.linalg.solve(self._XtX + ridge, self._XtY)
-            colours = _with_one(_calmed(latent)) @ self._map
+            colours = _with_one(_calmed(latent.cpu())) @ self._map
         height, width = latent.shape[1:]
         return np.asarray(colours.round().clamp(0, 255).byte().view(height, width, 3))
 

@@ -86,12 +86,12 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
 
 
 def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:
-    """``measure``, or what it said before for the same model, device, threads and torch."""
+    """``measure``, or what it said before for the same model, processor, threads and torch."""
     if cache is None:
         return measure(checkpoint)
     info = checkpoint.info
     key = "|".join(
-        (info.sha256, info.dtype, info.device, str(torch.get_num_threads()), torch.__version__)
+        (info.sha256, info.dtype, info.processor, str(torch.get_num_threads()), torch.__version__)
     )
     try:
         known = json.loads(cache.read_text())

@@ -32,7 +32,7 @@ def test_the_type_follows_the_timings(
 
 def test_the_probe_times_every_type_and_restores_the_threads() -> None:
     threads = torch.get_num_threads()
-    found = probe.probe("cpu")
+    found = probe.probe()
     assert set(found.seconds) == set(probe.DTYPES)
     assert all(value > 0 for value in found.seconds.values())
     assert found.dtype == probe.fastest(found.seconds)
@@ -42,6 +42,12 @@ def test_the_probe_times_every_type_and_restores_the_threads() -> None:
 def test_a_wish_is_granted_without_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "probe", None)
     assert probe.choose_dtype("bfloat16", "cpu") == "bfloat16"
+
+
+def test_a_gpu_draws_in_float16_without_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "probe", None)
+    assert probe.choose_dtype("auto", "cuda") == "float16"
+    assert probe.choose_dtype("bfloat16", "cuda") == "bfloat16"
 
 
 def test_cuda_without_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
