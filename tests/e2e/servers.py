@@ -10,10 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+LIMNER = ("-c", "from limner.cli.main import app; app()")
+FAKE = ("-m", "tests.e2e.fake_server")
 
 
 @dataclass
@@ -47,18 +51,28 @@ def free_port() -> int:
         return port
 
 
-def start(data_dir: Path, *flags: str, ready_s: float = 240) -> Server:
-    """Start a server with the embedded model and wait until it is ready to draw."""
+def start(
+    data_dir: Path,
+    *flags: str,
+    ready_s: float = 240,
+    program: Sequence[str] = LIMNER,
+    checkout: Path = Path(),
+) -> Server:
+    """Start a server with the embedded model and wait until it is ready to draw.
+
+    ``program`` is what serves, another engine for one, and ``checkout`` where its code lies.
+    """
     url = f"http://127.0.0.1:{(port := free_port())}"
     log = data_dir.parent / f"serve-{port}.log"
-    command = [sys.executable, "-c", "from limner.cli.main import app; app()", "serve"]
+    command = [sys.executable, *program, "serve"]
     with log.open("w") as out:
         process = subprocess.Popen(
             [*command, "--port", str(port), "--data-dir", str(data_dir), *flags],
             stdout=out,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(checkout.resolve())},
+            cwd=checkout,
         )
     deadline = time.monotonic() + ready_s
     while not _ready(url):
