@@ -12,7 +12,7 @@ import numpy as np
 
 from limner.domain.params import Generation
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Failed, Lost, Request
+from limner.engine.batching.request import Drawn, Failed, Lost, Ticket
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.runner import Runner
 from limner.errors import EngineBroken
@@ -37,7 +37,7 @@ def draw(running: ThreadEngine, generations: Sequence[Generation]) -> list[np.nd
     events: SimpleQueue[tuple[int, Any]] = SimpleQueue()
     for number, generation in enumerate(generations):
         sink = (lambda n: lambda event: events.put((n, event)))(number)
-        running.submit(Request(f"bench-{number}", generation, f"key-{number}", sink))
+        running.submit(Ticket(f"bench-{number}", generation, f"key-{number}"), sink)
     pictures: dict[int, np.ndarray] = {}
     while len(pictures) < len(generations):
         number, event = events.get()

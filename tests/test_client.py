@@ -120,7 +120,7 @@ def test_previews(client, server):
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(client.wait, request_id, on_progress=seen.append)
         wait_until(lambda: server.engine.watched)
-        server.engine.release(steps=1)
+        server.engine.release(steps=2)  # the engine hears of the watcher between the two
         wait_until(lambda: any(progress.preview for progress in seen))
         server.engine.release()
         assert len(waiting.result()) == 1
@@ -395,6 +395,7 @@ def test_importing_limner_is_light():
         _ = limner.Nothing
 
 
+@pytest.mark.slow
 def test_the_page_says_how(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

@@ -64,13 +64,18 @@ class HeldEngine(FakeEngine):
 
     def __init__(self, *, held: bool = True, **options: Any) -> None:
         super().__init__(**options)
+        self._wanted: set[str] = set()
         self.gate = Gate(self.fake.step, closed=held)
         self.fake.step = self.gate  # type: ignore[method-assign]
 
     @property
     def watched(self) -> bool:
         """Whether a step is held now, and somebody wants previews of what it draws."""
-        return any(image.request.watched.is_set() for image in self.gate.images)
+        return any(i.request.watched or i.request.id in self._wanted for i in self.gate.images)
+
+    def watch(self, request_id: str) -> None:
+        self._wanted.add(request_id)  # the loop itself hears of it after the step
+        super().watch(request_id)
 
     def hold(self) -> None:
         """Let no further step end."""

@@ -14,14 +14,16 @@ from queue import SimpleQueue
 from limner.cli import checks, terminal
 from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine.batching import request as engine_request
+from limner.engine.batching.client import Runner
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels, Request
+from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels, Sink, Ticket
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, EngineFault
 from limner.settings import Settings
 from limner.usecases.develop import Picture, develop
 
 WORKS_MAX = 100_000
+OWNER = "terminal"
 FEW = 4
 
 
@@ -34,8 +36,24 @@ class Work:
     on_event: Callable[[Event], None] | None = None
 
 
+class Engine(ThreadEngine):
+    """An engine of this process alone, whose tickets start from pictures in its memory."""
+
+    def __init__(self, load: Callable[[Callable[[str], None]], Runner], max_queue: int) -> None:
+        self._given: Mapping[str, Pixels] = {}
+        super().__init__(load, read=lambda _reference, _names: self._given, max_queue=max_queue)
+
+    def give(self, place: int, work: Work, sink: Sink) -> None:
+        """Submit a work; its pictures are read before this returns."""
+        self._given = work.pixels
+        # Unlike for every drawing, so that one engine can be given works again and again.
+        name = f"draw-{time.monotonic_ns()}-{place}"
+        watched = work.on_event is not None
+        self.submit(Ticket(name, work.generation, OWNER, 0, "given", watched), sink)
+
+
 @contextmanager
-def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
+def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
     """An engine that is ready; how many rows run together is measured only for many pictures.
 
     Raises before PyTorch is imported what can be known without it.
@@ -51,7 +69,7 @@ def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
         max_rows=None if pictures > FEW else 2 * FEW,
         prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
     )
-    engine = ThreadEngine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
+    engine = Engine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
     try:
         with terminal.waiting("starting") as status:
             while not engine.status().ready:
@@ -64,13 +82,13 @@ def opened(settings: Settings, pictures: int) -> Iterator[ThreadEngine]:
         engine.close()
 
 
-def draw(engine: ThreadEngine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:
+def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:
     """Each picture, or what kept it from coming, as it comes: with its place in ``works``."""
     model = engine.status().model
     assert model is not None, "an engine that is ready has a model"
     events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
     for place, work in enumerate(works):
-        engine.submit(_request(place, work, events))
+        engine.give(place, work, _sink(place, work, events))
     pictures = sum(work.generation.samples for work in works)
     open_pictures = pictures
     with terminal.progress() as bar:
@@ -93,7 +111,7 @@ def draw(engine: ThreadEngine, works: Sequence[Work]) -> Iterator[tuple[int, Pic
                 yield place, Failed(event.index, EngineBroken(event.reason))
 
 
-def draw_all(engine: ThreadEngine, works: Sequence[Work]) -> list[Picture]:
+def draw_all(engine: Engine, works: Sequence[Work]) -> list[Picture]:
     """One picture of each work, in order. Raises ``EngineFault`` when one did not come."""
     made: dict[int, Picture] = {}
     for place, picture in draw(engine, works):
@@ -103,20 +121,10 @@ def draw_all(engine: ThreadEngine, works: Sequence[Work]) -> list[Picture]:
     return [made[place] for place in range(len(works))]
 
 
-def _request(place: int, work: Work, events: SimpleQueue[tuple[int, Event]]) -> Request:
+def _sink(place: int, work: Work, events: SimpleQueue[tuple[int, Event]]) -> Sink:
     def sink(event: Event) -> None:
         if work.on_event is not None:
             work.on_event(event)
         events.put((place, event))
 
-    request = Request(
-        # Unlike for every drawing, so that one engine can be given works again and again.
-        id=f"draw-{time.monotonic_ns()}-{place}",
-        generation=work.generation,
-        owner="terminal",
-        sink=sink,
-        pixels=work.pixels,
-    )
-    if work.on_event is not None:
-        request.watched.set()
-    return request
+    return sink

@@ -23,19 +23,22 @@ from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Reader, read_nothing
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, SettingsError
+from limner.imaging.budget import Budget
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
-from limner.store.files import Files, open_files
+from limner.store.files import open_files
 from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.administration import Office
 from limner.usecases.closing import Closing
 from limner.usecases.drawing.generate import Generate
+from limner.usecases.drawing.sources import Sources
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.replay import Replay
 from limner.usecases.pictures.retention import Retention
@@ -67,8 +70,9 @@ def run(settings: Settings) -> None:
     first_key = _first_key(settings, database)
     if settings.open_sdapi:
         open_local(settings, database)
-    engine = make_engine(settings)
-    app = make_app(settings, database, engine)
+    sources = open_sources(settings, database)
+    engine = make_engine(settings, sources.read)
+    app = make_app(settings, database, engine, sources)
     threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
     config = uvicorn.Config(
         app,
@@ -129,8 +133,14 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.changed(port=port)
 
 
-def make_engine(settings: Settings) -> ThreadEngine:
-    """The engine of this process; it loads on its own thread."""
+def open_sources(settings: Settings, database: Database) -> Sources:
+    """The pictures that requests start from, among the files of all pictures."""
+    files = open_files(settings.pictures_dir, database)
+    return Sources(files, Budget(settings.pictures_max_mib << 20))
+
+
+def make_engine(settings: Settings, read: Reader = read_nothing) -> ThreadEngine:
+    """The engine of this process; it loads on its own thread. ``read`` finds source pictures."""
     memory = {} if settings.memory_max_mib is None else {"max_bytes": settings.memory_max_mib << 20}
     return ThreadEngine(
         loader(
@@ -142,20 +152,21 @@ def make_engine(settings: Settings) -> ThreadEngine:
             knee_file=settings.data_dir / "throughput.json",
             prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
         ),
+        read=read,
         max_queue=settings.queue_max_requests,
         **memory,
     )
 
 
 def make_app(
-    settings: Settings, database: Database, engine: ThreadEngine, files: Files | None = None
+    settings: Settings, database: Database, engine: ThreadEngine, sources: Sources | None = None
 ) -> FastAPI:
     """The application with its use cases, which start and stop with it.
 
-    ``files`` are kept in ``settings.pictures_dir`` unless given.
+    ``sources``: those that ``engine`` reads from.
     """
-    files = files or open_files(settings.pictures_dir, database)
-    generate = Generate(settings, database, files, engine)
+    sources = sources or open_sources(settings, database)
+    generate = Generate(settings, database, sources.files, engine, sources)
     queue, retention = Queue(generate), Retention(generate.studio)
     accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
     replay = Replay(generate, gallery)

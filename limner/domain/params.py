@@ -39,6 +39,11 @@ class Source(BaseModel):
     mask_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     mask_blur: int = Field(0, ge=0, le=64)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """SHA-256s of the picture and, of an inpainting, its mask."""
+        return (self.sha256,) if self.mask_sha256 is None else (self.sha256, self.mask_sha256)
+
 
 class Picked(BaseModel):
     """An entry of the style catalogue that a request took, by choice or by chance."""

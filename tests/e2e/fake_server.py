@@ -13,18 +13,19 @@ from typing import NoReturn
 
 from limner.cli import main, serving
 from limner.engine.batching.fake import FakeEngine
+from limner.engine.batching.request import Reader
 from limner.settings import Settings
 
 FAIL_STEP = "--fail-step"
 
 
-def make_engine(settings: Settings) -> FakeEngine:
+def make_engine(settings: Settings, read: Reader) -> FakeEngine:
     step_s = float(os.environ.get("FAKE_STEP_S", "0.002"))
-    return FakeEngine(step_s=step_s, max_queue=settings.queue_max_requests)
+    return FakeEngine(step_s=step_s, max_queue=settings.queue_max_requests, read=read)
 
 
-def make_broken_engine(settings: Settings) -> FakeEngine:
-    engine = make_engine(settings)
+def make_broken_engine(settings: Settings, read: Reader) -> FakeEngine:
+    engine = make_engine(settings, read)
     engine.fake.step = fail_step  # type: ignore[method-assign]
     return engine
 

@@ -64,6 +64,7 @@ def is_desert_with_a_figure(picture: Image.Image) -> bool:
     return bool(np.abs(middle - edges.mean(axis=(0, 1))).max() > 12)
 
 
+@pytest.mark.slow
 def test_the_published_program_runs_with_node_and_axios(
     server: Server, axios: Path, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_the_vendors_package_draws_after_a_change_of_its_base_url(server: Server
     assert receipt["parameters"]["scheduler"] == "DDIM"
 
 
+@pytest.mark.slow
 def test_the_vendors_package_runs_asynchronously(server: Server) -> None:
     client = segmind.SegmindClient(api_key=server.key, base_url=f"{server.url}/v1", timeout=100)
     done = client.run("sd1.5-rpg", **{**PUBLISHED, **SMALL, "samples": 2})
@@ -139,6 +141,7 @@ def clear(alpha: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.slow
 def test_a_client_of_automatic1111_draws_and_paints_on(server: Server) -> None:
     api = webuiapi.WebUIApi(baseurl=f"{server.url}/sdapi/v1", username="me", password=server.key)
     small = {"width": 256, "height": 256}
@@ -178,6 +181,7 @@ def test_the_printed_curl_draws_when_pasted(server: Server, tmp_path: Path) -> N
     assert Image.open(tmp_path / "knight.jpg").size == (512, 768)
 
 
+@pytest.mark.slow
 def test_exact_pictures_repeat_to_the_bit_over_http(server: Server) -> None:
     body = {"prompt": "a mage", "seed": 2**40, "exact": True, "output_format": "png", **SMALL}
     first, second = (

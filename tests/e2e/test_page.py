@@ -39,6 +39,7 @@ def test_first_visit_to_first_picture(visit, place: Playground):
     assert page.evaluate("localStorage.getItem('limner.key')") == json.dumps(visitor.key)
 
 
+@pytest.mark.slow
 def test_another_key_goes_in_where_pictures_are(visit):
     visitor = visit()
     visitor.draw()
@@ -48,6 +49,7 @@ def test_another_key_goes_in_where_pictures_are(visit):
     expect(page.locator("dialog #key")).to_be_focused()
 
 
+@pytest.mark.slow
 def test_a_server_gone_at_the_start_is_waited_for_with_the_draft_kept(visit):
     visitor = visit()
     page = visitor.page
@@ -188,6 +190,7 @@ def test_the_seed_is_shown_locked_and_used_again(visit):
     assert visitor.stored()[0]["generation"]["seed"] != first
 
 
+@pytest.mark.slow
 def test_weights_by_keyboard(visit):
     page = visit(key=None).page
     area = page.locator("#prompt")

@@ -55,6 +55,7 @@ RING = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_the_focus_is_seen_wherever_tab_leads(visit):
     page = visit().page
     page.focus("#prompt")

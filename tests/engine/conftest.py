@@ -10,6 +10,7 @@ from limner.engine.batching.loop import ThreadEngine
 from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.runner import Runner
+from tests.engine.factories import read_given
 from tests.waiting import wait_until
 
 
@@ -26,7 +27,7 @@ def untouched() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
-    made = ThreadEngine(lambda say: Runner(squire, max_rows=64))
+    made = ThreadEngine(lambda say: Runner(squire, max_rows=64), read=read_given)
     wait_until(lambda: made.status().ready)
     yield made
     made.close()

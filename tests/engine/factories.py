@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from limner.domain.params import Generation
+from limner.engine.batching.client import EngineClient
 from limner.engine.batching.image import Group, Image
-from limner.engine.batching.request import End, Event, Request
+from limner.engine.batching.request import End, Event, Pixels, Request, Ticket
 
 _ids = itertools.count()
 
@@ -36,6 +38,25 @@ class Collector:
 
 def make_generation(prompt: str = "a knight", **fields: Any) -> Generation:
     return Generation(prompt=prompt, **{"seed": 7, **fields})
+
+
+_given: dict[str, Mapping[str, Pixels]] = {}  # what requests being submitted start from
+
+
+def read_given(reference: str, names: Collection[str]) -> Mapping[str, Pixels]:
+    """The reader of an engine that is given requests by ``submit``."""
+    return {name: _given[reference][name] for name in names}
+
+
+def submit(engine: EngineClient, request: Request) -> None:
+    """Hand a request over as the use cases do: as a ticket."""
+    _given[request.id] = request.pixels
+    reference = request.id if request.pixels else None
+    own = (request.id, request.generation, request.owner)
+    try:
+        engine.submit(Ticket(*own, request.first, reference, request.watched), request.sink)
+    finally:
+        del _given[request.id]
 
 
 def make_request(

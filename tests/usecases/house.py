@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from limner.domain.params import Generation
 from limner.engine.batching.fake import FakeEngine
 from limner.errors import EngineFault
+from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import audit, jobs, leases, ledger
 from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.generate import Generate, Order
+from limner.usecases.drawing.sources import Sources
 from limner.usecases.queueing.queue import Queue
 from tests.waiting import LONG_S
 
@@ -50,10 +52,12 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
 
     ``empty``: nothing may be held any more then.
     """
-    engine = engine or FakeEngine()
-    await asyncio.to_thread(engine.wait_ready)
     chosen = Settings(data_dir=tmp_path, **settings)
-    generate = Generate(chosen, database, LocalFiles(tmp_path / "pictures", database), engine)
+    kept = LocalFiles(tmp_path / "pictures", database)
+    sources = Sources(kept, Budget(chosen.pictures_max_mib << 20))
+    engine = engine or FakeEngine(read=sources.read)
+    await asyncio.to_thread(engine.wait_ready)
+    generate = Generate(chosen, database, kept, engine, sources)
     await generate.start()
     try:
         yield generate

@@ -12,9 +12,12 @@ from fastapi import FastAPI
 
 from limner.cli.serving import Server, make_app
 from limner.engine.batching.fake import FakeEngine
+from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
+from limner.store.files import open_files
+from limner.usecases.drawing.sources import Sources
 from limner.web.access.connections import Connection
 from tests.waiting import LONG_S, wait_until
 
@@ -57,8 +60,10 @@ def serve(folder: Path, *, engine=None, files=None, empty=True, **settings):
     chosen = Settings(**{"data_dir": folder, "public_url": url, "drain_s": 5, **settings})
     folder.mkdir(parents=True, exist_ok=True)
     database = Database.open(chosen.database_url)
-    engine = (engine or FakeEngine()).wait_ready()
-    app = make_app(chosen, database, engine, files)
+    files = files or open_files(chosen.pictures_dir, database)
+    sources = Sources(files, Budget(chosen.pictures_max_mib << 20))
+    engine = (engine or FakeEngine(read=sources.read)).wait_ready()
+    app = make_app(chosen, database, engine, sources)
     with database.begin() as conn:
         key, _ = keys.create(conn, name="me", credits_micro=CREDITS * 1_000_000)
     with _running(app, listener):

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from limner.domain.model import ModelInfo
 from limner.engine.batching.image import Image
-from limner.engine.batching.request import Facts, Pixels, Request
+from limner.engine.batching.request import Facts, Pixels, Request, Sink, Ticket
+from limner.errors import ModelLoading
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,32 @@ class EngineStatus:
     running: int = 0
     stats: EngineStats = field(default_factory=EngineStats)
 
+    def loaded(self) -> ModelInfo:
+        """The checkpoint. Raises ``ModelLoading`` while there is none."""
+        if self.model is None:
+            raise ModelLoading(f"The model is not ready: {self.message}.", retry_after_s=5)
+        return self.model
+
 
 class EngineClient(Protocol):
     """Draws requests. Implementations: ``loop.ThreadEngine``, ``fake.FakeEngine``."""
 
-    def submit(self, request: Request) -> None:
-        """Take a request; its events reach ``request.sink`` from another thread.
+    def submit(self, ticket: Ticket, sink: Sink) -> None:
+        """Take one line of a request; its events reach ``sink`` from another thread. May block.
 
         Every image ends in exactly one ``Drawn``, ``Failed`` or ``Lost``. Raises ``InvalidInput``
-        for what this model cannot draw, ``QueueFull``, and ``ModelLoading`` while there is none.
+        for what this model cannot draw, what reading its sources raises, ``QueueFull``, and
+        ``ModelLoading`` while there is none.
         """
 
     def abort(self, request_id: str) -> None:
-        """Stop a request before its next step; its open images end in ``Failed(Aborted)``."""
+        """Stop a request before its next step; its open images end in ``Failed(Aborted)``.
+
+        Returns at once, as ``watch`` does; of what is not known, nothing happens.
+        """
+
+    def watch(self, request_id: str) -> None:
+        """Have previews made, from the next step on, of what has been submitted of a request."""
 
     def status(self) -> EngineStatus:
         """The last snapshot that the engine sent; asks nobody, and so costs nothing.

@@ -18,7 +18,7 @@ from limner.domain.schedulers import evaluations
 from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Facts, Pixels, Request
+from limner.engine.batching.request import Facts, Pixels, Reader, Request, read_nothing
 from limner.errors import NotFinite
 
 FAKE_MODEL = ModelInfo(
@@ -119,6 +119,7 @@ class FakeEngine(ThreadEngine):
         max_rows: int = 32,
         max_queue: int = 256,
         hold: threading.Event | None = None,
+        read: Reader = read_nothing,
     ) -> None:
         self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
 
@@ -127,7 +128,7 @@ class FakeEngine(ThreadEngine):
                 hold.wait()
             return self.fake
 
-        super().__init__(load, max_queue=max_queue)
+        super().__init__(load, read=read, max_queue=max_queue)
 
     def wait_ready(self, timeout_s: float = 60.0) -> FakeEngine:
         """Block until the engine takes requests; returns itself."""

@@ -62,6 +62,11 @@ class Image:
     state: Any = None
 
     @property
+    def number(self) -> int:
+        """Its place among all pictures of its request, in events."""
+        return self.request.first + self.index
+
+    @property
     def seed(self) -> int:
         return self.request.generation.seed_of(self.index)
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from functools import partial
 from queue import Empty, SimpleQueue
 
-from limner import errors
 from limner.engine.batching.admission import expect_fits
 from limner.engine.batching.client import EngineStats, EngineStatus, Runner
 from limner.engine.batching.faults import TRIES, expect_working, run
@@ -28,8 +27,12 @@ from limner.engine.batching.request import (
     Failed,
     Lost,
     Progress,
+    Reader,
     Request,
+    Sink,
     Started,
+    Ticket,
+    read_nothing,
 )
 from limner.engine.batching.scheduler import Scheduler
 from limner.engine.batching.state import State
@@ -45,27 +48,29 @@ class ThreadEngine:
     """``EngineClient`` over a runner in this process.
 
     ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
-    doing; until it returns every submit is answered with ``ModelLoading``. ``failure`` holds what
-    ended the engine: an error of loading, or ``EngineBroken``. At most ``max_queue`` images are
-    known at once; those in flight stay under ``max_bytes`` (None: what the runner finds free).
+    doing; until it returns every submit is answered with ``ModelLoading``. ``read`` finds what
+    tickets start from, on the thread that submits. ``failure`` holds what ended the engine: an
+    error of loading, or ``EngineBroken``. At most ``max_queue`` images are known at once; those
+    in flight stay under ``max_bytes`` (None: what the runner finds free).
     """
 
     def __init__(
         self,
         load: Callable[[Callable[[str], None]], Runner],
         *,
+        read: Reader = read_nothing,
         max_queue: int = 256,
         max_bytes: int | None = None,
     ) -> None:
         self._load = load
+        self._read = read
         self._max_bytes = max_bytes
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._state = State(max_queue)
         self._stopped = False
         self._steps = self._rows = self._images = 0
         self._busy_s = 0.0
-        self._loaded = False
-        self._runner: Runner  # both are set before _loaded is
+        self._runner: Runner  # both are set before a model is published
         self._scheduler: Scheduler
         self._preparer = Preparer(
             prepare=lambda image: self._runner.prepare(image),
@@ -80,17 +85,18 @@ class ThreadEngine:
     def failure(self) -> Exception | None:
         return self._state.failure
 
-    def submit(self, request: Request) -> None:
-        if not self._loaded:
-            said = self._state.status.message
-            raise errors.ModelLoading(f"The model is not ready: {said}.", retry_after_s=5)
-        images = self._runner.plan(request)
+    def submit(self, ticket: Ticket, sink: Sink) -> None:
+        self.status().loaded()
+        images = self._runner.plan(Request.of(ticket, sink, self._read))
         expect_fits(images, self._max_bytes or self._runner.max_bytes)
         self._state.enter(len(images), lambda: self._inbox.put(lambda: self._arrive(images)))
 
     def abort(self, request_id: str) -> None:
         end = partial(Failed, error=Aborted(CANCELLED))
         self._inbox.put(lambda: self._drop(request_id, end))
+
+    def watch(self, request_id: str) -> None:
+        self._inbox.put(lambda: self._watch(request_id))
 
     def status(self) -> EngineStatus:
         return self._state.status
@@ -119,7 +125,7 @@ class ThreadEngine:
             native_area=runner.native_area,
             max_bytes=self._max_bytes or runner.max_bytes,
         )
-        self._runner, self._loaded = runner, True
+        self._runner = runner
         self._preparer.start()
         self._say("ready")
         self._publish()
@@ -159,7 +165,7 @@ class ThreadEngine:
             return False
         for image in batch:
             if image.evaluation == 0:
-                self._tell(image, Started(image.index))
+                self._tell(image, Started(image.number))
         for image in self._run(batch):
             self._move_on(image)
         self._busy_s += time.perf_counter() - began
@@ -190,7 +196,7 @@ class ThreadEngine:
             self._scheduler.rest(image)
             self._preparer.add([image])
             return
-        event = Drawn(image.index, pixels, self._runner.facts(image))
+        event = Drawn(image.number, pixels, self._runner.facts(image))
         self._scheduler.remove(image)
         self._images += 1
         self._end(image, event)
@@ -202,17 +208,19 @@ class ThreadEngine:
         self._fail(image, error)
 
     def _report(self, image: Image) -> None:
-        watched = image.request.watched.is_set() and not image.finished
+        watched = image.request.watched and not image.finished
         preview = self._runner.preview(image) if watched else None
         step = self._runner.step_of(image)
-        self._tell(image, Progress(image.index, step, image.evaluation, image.evaluations, preview))
+        self._tell(
+            image, Progress(image.number, step, image.evaluation, image.evaluations, preview)
+        )
 
     def _fail(self, image: Image, error: Exception) -> None:
         if not isinstance(error, LimnerError):
-            log.error("image %d of %s failed", image.index, image.request.id, exc_info=error)
+            log.error("image %d of %s failed", image.number, image.request.id, exc_info=error)
             error = EngineFault(FAULT)
         self._scheduler.remove(image)
-        self._end(image, Failed(image.index, error))
+        self._end(image, Failed(image.number, error))
 
     def _end(self, image: Image, event: End) -> None:
         image.state = None
@@ -250,11 +258,16 @@ class ThreadEngine:
         else:
             self._scheduler.start(image)
 
+    def _watch(self, request_id: str) -> None:
+        for image in self._scheduler.all():
+            if image.request.id == request_id:
+                image.request.watched = True
+
     def _drop(self, request_id: str, end: Callable[[int], End]) -> None:
         dropped = self._scheduler.drop(request_id)
         self._preparer.drop(dropped)
         for image in dropped:
-            self._end(image, end(image.index))
+            self._end(image, end(image.number))
 
     def _drop_all(self, end: Callable[[int], End]) -> None:
         for request_id in {image.request.id for image in self._scheduler.all()}:

@@ -1,12 +1,11 @@
-"""What passes between the callers and the engine: requests in, events out.
+"""What passes between the callers and the engine: tickets in, events out.
 
 A ``Request`` is one call; the engine makes an ``Image`` of each of its samples. No torch here.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,15 +83,39 @@ class Lost:
 End = Drawn | Failed | Lost
 Event = Started | Progress | End
 Sink = Callable[[Event], None]
+Reader = Callable[[str, Collection[str]], Mapping[str, Pixels]]
+"""Pictures (h, w, 3) and masks by their SHA-256: those that are named, of what a reference stands
+for. Raises ``Gone``, ``NotFound`` or ``Damaged``."""
 
 
-@dataclass(frozen=True, eq=False)
+def read_nothing(_reference: str, _names: Collection[str]) -> Mapping[str, Pixels]:
+    """The reader of an engine that needs none."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One line of a request, as an engine is given it: plain data, also for one far away.
+
+    All lines of a request have its ``id``, and their pictures are numbered on: this one's begin
+    at ``first``. ``owner`` is what fairness is measured over (an API key's id). ``sources`` is
+    the reference by which the engine reads the pictures that img2img starts from; they must be
+    there until the last image has ended. ``watched``: previews are wanted from the beginning.
+    """
+
+    id: str
+    generation: Generation
+    owner: str
+    first: int = 0
+    sources: str | None = None
+    watched: bool = False
+
+
+@dataclass(eq=False)
 class Request:
-    """One call to the engine.
+    """A ticket that an engine has taken, with the pictures it starts from and its sink.
 
-    ``owner`` is what fairness is measured over (an API key's id). ``pixels`` holds the RGB
-    source and the mask of img2img by their SHA-256. ``sink`` is called on the engine's threads
-    and must not block. While ``watched`` is set, previews are made.
+    ``pixels`` are by their SHA-256. ``sink`` is called on the engine's thread and must not block.
     """
 
     id: str
@@ -100,4 +123,14 @@ class Request:
     owner: str
     sink: Sink
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
-    watched: threading.Event = field(default_factory=threading.Event)
+    first: int = 0
+    watched: bool = False
+
+    @classmethod
+    def of(cls, ticket: Ticket, sink: Sink, read: Reader) -> Request:
+        """Reads what the ticket starts from; raises what ``read`` raises."""
+        source, pixels = ticket.generation.source, dict[str, Pixels]()
+        if source is not None and ticket.sources is not None:
+            pixels = dict(read(ticket.sources, source.names))
+        own = (ticket.id, ticket.generation, ticket.owner, sink, pixels)
+        return cls(*own, ticket.first, ticket.watched)

@@ -30,15 +30,16 @@ from limner.errors import (
     WaitedTooLong,
 )
 from limner.settings import Settings
-from limner.store import ids, jobs
+from limner.store import jobs
 from limner.store.db import Database
-from limner.store.files import Files, key_of
+from limner.store.files import Files
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases.drawing import acceptance, models, settlement, sources
+from limner.usecases.drawing import acceptance, models, settlement
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
-from limner.usecases.drawing.running import Running
-from limner.usecases.drawing.worker import Studio, model_of
+from limner.usecases.drawing.running import Running, retrieve
+from limner.usecases.drawing.sources import Sources, pack
+from limner.usecases.drawing.worker import Studio
 from limner.usecases.prompting import explain
 
 __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
@@ -53,10 +54,15 @@ class Generate:
     """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
 
     def __init__(
-        self, settings: Settings, database: Database, files: Files, engine: EngineClient
+        self,
+        settings: Settings,
+        database: Database,
+        files: Files,
+        engine: EngineClient,
+        sources: Sources | None = None,
     ) -> None:
         self.settings = settings
-        self.studio = Studio(settings, database, files, engine)
+        self.studio = Studio(settings, database, files, engine, sources)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -176,30 +182,25 @@ class Generate:
         except DatabaseUnavailable:  # perhaps accepted: the sweeper will know
             raise
         except LimnerError:
-            await self.studio.in_store(self._discard, [file for file, _ in packed])
+            await self.studio.in_store(self.studio.delete_files, [f for f, _ in packed if f])
             raise
-        unused = [file for (file, _), (_, new) in zip(packed, accepted, strict=True) if not new]
-        await self.studio.in_store(self._discard, unused)
+        unused = [f for (f, _), (_, new) in zip(packed, accepted, strict=True) if f and not new]
+        await self.studio.in_store(self.studio.delete_files, unused)
         return accepted
 
     def _expect_open(self, status: EngineStatus) -> None:
         """Raises what a new request is refused with while the server comes up or goes down."""
         if self.studio.stopping:
             raise settlement.Interrupted(settlement.STOPPING)
-        model_of(status)
+        status.loaded()
 
     async def _pack(self, order: Order) -> tuple[str, int]:
         """Write the order's source pixels; the file's name and size, or ``("", 0)``."""
         if not order.pixels:
             return "", 0
-        data = await pools.FILES.run(sources.pack, order.pixels)
-        file = key_of(f"{ids.new('src')}.npz")
-        await self.studio.in_store(self.studio.files.write, file, data)
+        data = await pools.FILES.run(pack, order.pixels)
+        file = await self.studio.in_store(self.studio.sources.write, data, order.pixels)
         return file, len(data)
-
-    def _discard(self, files: list[str]) -> None:
-        for file in filter(None, files):
-            self.studio.files.delete(file)
 
     async def _serve(self, caller: Key, priced: Priced, serving: _Serving) -> Outcome:
         """Accept and draw; or join the request that has the idempotency key."""
@@ -242,13 +243,13 @@ class Generate:
         structlog.contextvars.bind_contextvars(request_id=job.id)
         if order.on_stored is not None:
             order.on_stored(job.id)
-        running = self.studio.take(job, lease_id, order.pixels, order.on_event)
+        running = self.studio.take(job, lease_id, order.on_event)
         serving.join(running)
         return await self.studio.finish(running, self.settings.wait_max_s)
 
     async def _join(self, running: Running, on_event: Listener | None) -> Outcome:
         """Wait for a request of this process; its outcome is a replay for this caller."""
-        running.listen(on_event)
+        self.studio.listen(running, on_event)
         await asyncio.wait([running.outcome])
         outcome = running.outcome.result()
         job = await self.studio.read(jobs.find, outcome.request_id)
@@ -259,7 +260,7 @@ class Generate:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_retrieve)
+        task.add_done_callback(retrieve)
         return task
 
 
@@ -297,9 +298,3 @@ def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
             "raise strength or the number of steps",
         )
     return quoted, (*positive.adjustments, *negative.adjustments)
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """A task whose caller has left may fail without complaint."""
-    if not task.cancelled():
-        task.exception()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from limner.domain.params import Generation
-from limner.engine.batching.request import Event, Pixels, Progress, Request, Sink
+from limner.engine.batching.request import End, Event, Progress, Sink, Ticket
 from limner.store.jobs import Job
 from limner.usecases.drawing.orders import Outcome
 from limner.usecases.drawing.pictures import Print
@@ -27,32 +28,19 @@ class Stop:
 class Running:
     """A request that this process is drawing; ``listeners`` get its events on the event loop.
 
-    Each of its ``lines`` is a request to the engine; the pictures are numbered over all of them.
+    Each of its ``lines`` is a ticket to the engine; the pictures are numbered over all of them.
+    ``watched``: somebody wants previews.
     """
 
     job: Job
     lease_id: str
     lines: tuple[Generation, ...]
-    pixels: Mapping[str, Pixels]
-    outcome: asyncio.Future[Outcome]
+    outcome: asyncio.Future[Outcome] = field(default_factory=lambda: _outcome())
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     events: asyncio.Queue[Event | Stop] = field(default_factory=asyncio.Queue)
-    requests: list[Request] = field(default_factory=list)
     prints: list[asyncio.Future[Print]] = field(default_factory=list)
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
     watched: bool = False
-
-    def listen(self, listener: Callable[[Event], None] | None) -> None:
-        """Call ``listener`` with each event from now on; somebody watches, so previews are made."""
-        if listener is not None:
-            self.listeners.append(listener)
-            self.watch()
-
-    def watch(self) -> None:
-        """Have previews made."""
-        self.watched = True
-        for request in self.requests:
-            request.watched.set()
 
     def picture(self, index: int) -> tuple[Generation, int]:
         """What draws picture ``index`` and no other, and its price in micro-credits."""
@@ -62,9 +50,37 @@ class Running:
             index -= line.samples
         raise IndexError(index)
 
+    async def ends(self) -> AsyncIterator[End]:
+        """The end of each picture, as it comes; listeners hear of all that happens.
+
+        Raises what ``stop`` was given.
+        """
+        missing = self.job.samples
+        while missing:
+            event = await self.events.get()
+            if isinstance(event, Stop):
+                raise event.error
+            for listener in self.listeners:
+                listener(event)
+            if isinstance(event, End):
+                missing -= 1
+                yield event
+
     def stop(self, error: Exception) -> None:
         """Draw no further; the drawing ends with ``error``. On the event loop only."""
         self.events.put_nowait(Stop(error))
+
+
+def _outcome() -> asyncio.Future[Outcome]:
+    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(retrieve)
+    return future
+
+
+def retrieve(future: asyncio.Future[Any]) -> None:
+    """Let what nobody waits for any more have failed without complaint."""
+    if not future.cancelled():
+        future.exception()
 
 
 def lines_of(job: Job) -> tuple[Generation, ...]:
@@ -72,20 +88,16 @@ def lines_of(job: Job) -> tuple[Generation, ...]:
     return tuple(Generation.model_validate(line.generation) for line in job.lines)
 
 
-def to_engine(running: Running) -> list[Request]:
-    """A request to the engine for each line, all under one id, so that an abort stops them all."""
+def tickets(running: Running, sources: str | None) -> Iterator[Ticket]:
+    """A ticket for each line, all under one id, so that an abort stops them all."""
     job, first = running.job, 0
     for line in running.lines:
-        request = Request(job.id, line, job.key_id, _sink(running, first), running.pixels)
-        running.requests.append(request)
+        yield Ticket(job.id, line, job.key_id, first, sources, running.watched)
         first += line.samples
-    if running.watched:
-        running.watch()
-    return running.requests
 
 
-def _sink(running: Running, first: int) -> Sink:
-    """Where a line's events go; its first picture is picture ``first`` of the request."""
+def sink_of(running: Running) -> Sink:
+    """Where the events of all lines go; to be made on the event loop."""
     loop, events = asyncio.get_running_loop(), running.events
 
     def receive(event: Event) -> None:
@@ -95,6 +107,6 @@ def _sink(running: Running, first: int) -> Sink:
     def sink(event: Event) -> None:
         # A loop that is closed has nobody left to tell.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(receive, replace(event, index=first + event.index))
+            loop.call_soon_threadsafe(receive, event)
 
     return sink

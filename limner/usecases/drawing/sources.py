@@ -1,10 +1,17 @@
-"""The pixels that img2img requests start from, kept beside their request."""
+"""The pixels that img2img requests start from, kept beside their request.
+
+They are packed into one file for each request, before it is accepted. The file's name is what a
+ticket carries to the engine, which reads them through ``Sources.read``, here or on another
+machine that sees the same files. The file lives as long as its request is kept, so longer than
+anybody draws it: only what has ended expires or is deleted.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from weakref import WeakValueDictionary
 
 import numpy as np
 from sqlalchemy import Connection
@@ -12,9 +19,10 @@ from sqlalchemy import Connection
 from limner.domain.params import Generation
 from limner.engine.batching.request import Pixels
 from limner.errors import Damaged, Gone
-from limner.store import images
+from limner.imaging.budget import Budget
+from limner.store import ids, images
 from limner.store.db import Database
-from limner.store.files import Files
+from limner.store.files import Files, key_of
 
 
 def pack(pixels: Mapping[str, Pixels]) -> bytes:
@@ -47,22 +55,51 @@ def _damaged(sha256: str) -> Damaged:
 
 def wanted(*lines: Generation) -> set[str]:
     """SHA-256s of the pixels that generations need."""
-    found = [line.source for line in lines if line.source is not None]
-    named = {sha256 for source in found for sha256 in (source.sha256, source.mask_sha256)}
-    return {sha256 for sha256 in named if sha256 is not None}
+    return {name for line in lines if line.source is not None for name in line.source.names}
 
 
-def of_request(
-    database: Database, files: Files, request_id: str, lines: Iterable[Generation]
-) -> dict[str, Pixels]:
-    """The stored pixels a request needs. Raises ``Gone`` when they are no longer kept."""
-    return _load(database, files, wanted(*lines), request_id=request_id)
+class Sources:
+    """Writes and reads those files; what somebody here still holds is not read a second time."""
+
+    def __init__(self, files: Files, budget: Budget) -> None:
+        self.files = files
+        self.budget = budget
+        self._held: WeakValueDictionary[tuple[str, str], Pixels] = WeakValueDictionary()
+
+    def write(self, packed: bytes, pixels: Mapping[str, Pixels]) -> str:
+        """Store what ``pack`` made of ``pixels``; the file's name. Blocks."""
+        file = key_of(f"{ids.new('src')}.npz")
+        self.files.write(file, packed)
+        self._held.update({(file, name): array for name, array in pixels.items()})
+        return file
+
+    def read(self, file: str, names: Collection[str]) -> dict[str, Pixels]:
+        """Some of the arrays in a file, by SHA-256; an engine's ``Reader``. Blocks.
+
+        Raises ``NotFound`` and ``Damaged``.
+        """
+        held = {name: self._held.get((file, name)) for name in names}
+        found = {name: array for name, array in held.items() if array is not None}
+        missing = [name for name in names if name not in found]
+        if missing:
+            data = self.files.read(file)
+            read = {name: unpack(data, name) for name in missing}
+            self.budget.keep(*read.values())
+            self._held.update({(file, name): array for name, array in read.items()})
+            found |= read
+        return found
+
+
+def reference_of(conn: Connection, request_id: str, *lines: Generation) -> str | None:
+    """The file of a request's pixels, None where its lines need none. Raises ``Gone``."""
+    found = {_file(conn, name, request_id, None) for name in wanted(*lines)}
+    return found.pop() if found else None
 
 
 def of_account(
     database: Database, files: Files, account_id: str, generation: Generation
 ) -> dict[str, Pixels]:
-    """The same, from any request of an account: to draw a receipt again."""
+    """What a generation needs, from any request of an account. Raises ``Gone``."""
     return _load(database, files, wanted(generation), account_id=account_id)
 
 
@@ -81,11 +118,10 @@ def _load(
     files: Files,
     sha256s: set[str],
     *,
-    request_id: str | None = None,
     account_id: str | None = None,
 ) -> dict[str, Pixels]:
     with database.read() as conn:
-        found = {sha256: _file(conn, sha256, request_id, account_id) for sha256 in sha256s}
+        found = {sha256: _file(conn, sha256, None, account_id) for sha256 in sha256s}
     return {sha256: unpack(files.read(file), sha256) for sha256, file in found.items()}
 
 

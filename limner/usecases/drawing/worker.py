@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
 from limner.domain.model import ModelInfo
-from limner.engine.batching.client import EngineClient, EngineStatus
-from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels
+from limner.engine.batching.client import EngineClient
+from limner.engine.batching.request import Drawn, Event, Failed
 from limner.errors import (
     DatabaseUnavailable,
     EngineBroken,
     EngineFault,
     LimnerError,
-    ModelLoading,
     WaitedTooLong,
 )
 from limner.imaging.budget import Budget
@@ -31,7 +30,8 @@ from limner.usecases.drawing.events import EventLogs
 from limner.usecases.drawing.lease import Keeper
 from limner.usecases.drawing.orders import Outcome, StoredPicture
 from limner.usecases.drawing.pictures import Print, make_print, undamaged, write_missing
-from limner.usecases.drawing.running import Running, Stop, lines_of, to_engine
+from limner.usecases.drawing.running import Running, lines_of, sink_of, tickets
+from limner.usecases.drawing.sources import Sources, reference_of, wanted
 from limner.usecases.drawing.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,18 @@ LEASE_LOST = (
 
 
 class Studio(Threads):
-    """Draws stored requests with one engine, never on the event loop; one in each process."""
+    """Draws stored requests with one engine, never on the event loop; one in each process.
+
+    ``sources`` are those that the engine reads from, so that what is held here is not read again.
+    """
 
     def __init__(
-        self, settings: Settings, database: Database, files: Files, engine: EngineClient
+        self,
+        settings: Settings,
+        database: Database,
+        files: Files,
+        engine: EngineClient,
+        sources: Sources | None = None,
     ) -> None:
         super().__init__(database, settings.database_pool_size)
         self.settings = settings
@@ -54,7 +62,8 @@ class Studio(Threads):
         self.engine = engine
         self.running: dict[str, Running] = {}
         self.stopping = False  # nothing is claimed and nothing new accepted any more
-        self.budget = Budget(settings.pictures_max_mib << 20)
+        self.sources = sources or Sources(files, Budget(settings.pictures_max_mib << 20))
+        self.budget = self.sources.budget
         self.logs = EventLogs()
         self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
 
@@ -66,7 +75,14 @@ class Studio(Threads):
     def watch(self, request_id: str) -> None:
         """Have previews made of a request, if this process draws it."""
         if request_id in self.running:
-            self.running[request_id].watch()
+            self.running[request_id].watched = True
+            self.engine.watch(request_id)
+
+    def listen(self, running: Running, listener: Callable[[Event], None] | None) -> None:
+        """Call ``listener`` with each event from now on; it wants previews as well."""
+        if listener is not None:
+            running.listeners.append(listener)
+            self.watch(running.job.id)
 
     def stop_all(self, error: settlement.Interrupted) -> None:
         """Draw no further; every running request ends with ``error`` and is not billed."""
@@ -80,21 +96,17 @@ class Studio(Threads):
 
     def model(self) -> ModelInfo:
         """The loaded checkpoint. Raises ``ModelLoading``."""
-        return model_of(self.engine.status())
+        return self.engine.status().loaded()
 
     def take(
         self,
         job: Job,
         lease_id: str,
-        pixels: Mapping[str, Pixels],
         listener: Callable[[Event], None] | None = None,
     ) -> Running:
         """Put a PROCESSING request, carried by this process's lease, among the running ones."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_retrieve)
-        running = Running(job, lease_id, lines_of(job), pixels, future)
-        running.listen(listener)
-        self.running[job.id] = running
+        running = self.running[job.id] = Running(job, lease_id, lines_of(job))
+        self.listen(running, listener)
         return running
 
     async def finish(self, running: Running, wait_s: float | None = None) -> Outcome:
@@ -209,24 +221,27 @@ class Studio(Threads):
     async def _collect(self, running: Running) -> tuple[list[Print], list[Exception]]:
         """Submit, and follow the events until every image has ended."""
         try:
-            for request in to_engine(running):
-                await self.in_store(self.engine.submit, request)
+            await self._submit(running)
         finally:
             running.submitted.set()
         prints, errors = running.prints, list[Exception]()
-        while len(prints) + len(errors) < running.job.samples:
-            event = await running.events.get()
-            if isinstance(event, Stop):
-                raise event.error
-            for listener in running.listeners:
-                listener(event)
-            if isinstance(event, Drawn):
-                prints.append(self._print(running, event))
-            elif isinstance(event, Failed):
-                errors.append(event.error)
-            elif isinstance(event, Lost):
-                errors.append(EngineBroken(event.reason))
+        async for end in running.ends():
+            if isinstance(end, Drawn):
+                prints.append(self._print(running, end))
+            elif isinstance(end, Failed):
+                errors.append(end.error)
+            else:
+                errors.append(EngineBroken(end.reason))
         return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
+
+    async def _submit(self, running: Running) -> None:
+        reference, sink, lines = None, sink_of(running), running.lines
+        if wanted(*lines):
+            reference = await self.read(reference_of, running.job.id, *lines)
+        for ticket in tickets(running, reference):
+            await self.in_store(self.engine.submit, ticket, sink)
+        if running.watched:  # perhaps only since the last line was on its way
+            self.engine.watch(running.job.id)
 
     def _print(self, running: Running, drawn: Drawn) -> asyncio.Future[Print]:
         embed, model = self.settings.embed_metadata, self.model()
@@ -277,22 +292,9 @@ class Studio(Threads):
         return list(self.running)
 
 
-def model_of(status: EngineStatus) -> ModelInfo:
-    """The checkpoint of an engine that has loaded one. Raises ``ModelLoading``."""
-    if status.model is None:
-        raise ModelLoading(f"The model is not ready: {status.message}.", retry_after_s=5)
-    return status.model
-
-
 def shown(request_id: str, error: Exception) -> LimnerError:
     """The error as the caller may see it; what nobody foresaw is logged."""
     if isinstance(error, LimnerError):
         return error
     log.error("request %s failed", request_id, exc_info=error)
     return EngineFault("Drawing failed inside the server; nothing was billed.")
-
-
-def _retrieve(future: asyncio.Future[Outcome]) -> None:
-    """An outcome that nobody waits for any more may be an error without complaint."""
-    if not future.cancelled():
-        future.exception()

@@ -11,22 +11,22 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from limner.engine.batching.request import Event, Pixels, Started
+from limner.engine.batching.request import Event, Started
 from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases.drawing import acceptance, models, settlement, sources
+from limner.usecases.drawing import acceptance, models, settlement
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.orders import Order, Outcome
-from limner.usecases.drawing.running import Running, lines_of
+from limner.usecases.drawing.running import Running
 from limner.usecases.drawing.worker import shown
 from limner.usecases.pictures import gallery
 from limner.usecases.queueing.position import Line
@@ -222,11 +222,10 @@ class Queue:
             if self.studio.stopping:
                 raise settlement.Interrupted(settlement.STOPPING)
             await self.studio.read(models.check_licence, job.key_id, self.studio.model())
-            pixels = await self.studio.in_store(self._pixels, job)
         except Exception as error:  # told at once: nobody works on it, and its key waits for it
             await self.studio.settle(job.id, lease_id, shown(job.id, error))
             return
-        running = self.studio.take(job, lease_id, pixels)
+        running = self.studio.take(job, lease_id)
         self._waiting[job.id] = job.key_id
         running.listeners.append(partial(self._told, job.id))
         task = asyncio.create_task(self._draw(running))
@@ -238,12 +237,6 @@ class Queue:
         if isinstance(event, Started) and request_id in self._waiting:
             del self._waiting[request_id]
             self._wake.set()
-
-    def _pixels(self, job: Job) -> Mapping[str, Pixels]:
-        studio = self.studio
-        found = sources.of_request(studio.database, studio.files, job.id, lines_of(job))
-        studio.budget.keep(*found.values())
-        return found
 
     async def _draw(self, running: Running) -> None:
         """Draw a claimed request; what goes wrong is settled in the studio."""

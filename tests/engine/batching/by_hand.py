@@ -20,7 +20,7 @@ class EngineByHand(ThreadEngine):
         self._scheduler = Scheduler(
             max_rows=runner.max_rows, native_area=runner.native_area, max_bytes=max_bytes
         )
-        self._loaded = True
+        self._publish()
 
     def _hold(self, _say: object) -> NoReturn:
         self._never.wait()

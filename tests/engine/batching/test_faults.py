@@ -11,7 +11,7 @@ from limner.engine.batching import faults
 from limner.engine.batching.fake import FakeEngine
 from limner.engine.batching.request import Drawn, End, Failed, Lost, Request
 from limner.errors import EngineBroken, EngineFault
-from tests.engine.factories import make_request
+from tests.engine.factories import make_request, submit
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def errors_of(*requests: Request) -> list[type[Exception]]:
 def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, part: str) -> None:
     setattr(engine.fake, part, dead)
     request = make_request(samples=5)
-    engine.submit(request)
+    submit(engine, request)
     reason = "The engine cannot draw any more and is started anew."
     assert request.sink.wait() == [Lost(index, reason) for index in range(5)]
     engine._thread.join(60)
@@ -50,20 +50,20 @@ def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, pa
     assert str(engine.failure) == status.message
     assert "CUDA" in str(engine.failure and engine.failure.__cause__)
     with pytest.raises(EngineBroken, match="started anew"):
-        engine.submit(make_request())
+        submit(engine, make_request())
 
 
 def test_a_poisoned_picture_alone_in_the_engine_is_itself_at_fault(engine: FakeEngine) -> None:
     for _ in range(faults.TRIES + 2):
         request = make_request("a !fault")
-        engine.submit(request)
+        submit(engine, request)
         assert errors_of(request) == [EngineFault]
     assert isinstance(draw(engine), Drawn)
 
 
 def test_poisoned_pictures_among_themselves_are_at_fault(engine: FakeEngine) -> None:
     request = make_request("a !fault", samples=4)
-    engine.submit(request)
+    submit(engine, request)
     assert errors_of(request) == [EngineFault] * 4
     assert isinstance(draw(engine), Drawn)
 
@@ -84,13 +84,13 @@ def test_a_fault_that_passes_is_no_end(engine: FakeEngine) -> None:
 
 def test_a_loop_that_fails_again_and_again_ends(engine: FakeEngine) -> None:
     engine._scheduler.schedule = lambda: dead(None)  # type: ignore[method-assign]
-    engine.submit(make_request())
+    submit(engine, make_request())
     engine._thread.join(60)
     assert isinstance(engine.failure, EngineBroken)
 
 
 def draw(engine: FakeEngine) -> End:
     request = make_request(steps=2)
-    engine.submit(request)
+    submit(engine, request)
     end: End = request.sink.wait()[0]  # type: ignore[attr-defined]
     return end

@@ -17,7 +17,7 @@ from limner.engine.batching.request import Drawn, Failed, Progress, Started
 from limner.errors import QueueFull
 from tests.engine.batching.by_hand import EngineByHand
 from tests.engine.batching.phased import PhasedRunner
-from tests.engine.factories import make_request
+from tests.engine.factories import make_request, submit
 
 MAX_BYTES, MAX_QUEUE, EACH = 3000, 12, 1024
 GOOD = ("a", "b", "!sink", "!phases")
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         request = make_request(prompt, owner=owner, sink=sink, width=side, height=side, **more)
         before = self.engine._state.open_images
         try:
-            self.engine.submit(request)
+            submit(self.engine, request)
         except QueueFull:
             assert before + samples > MAX_QUEUE
             return multiple()

@@ -17,7 +17,7 @@ from limner.engine.batching.scheduler import Scheduler
 from limner.errors import Aborted, EngineBroken, EngineFault
 from tests.engine.batching.by_hand import EngineByHand
 from tests.engine.batching.phased import SECOND, PhasedRunner
-from tests.engine.factories import make_generation, make_image, make_request
+from tests.engine.factories import make_generation, make_image, make_request, submit
 from tests.waiting import LONG_S, wait_until
 
 
@@ -59,13 +59,13 @@ def engine(runner: Watched) -> Iterator[ThreadEngine]:
 
 def draw(engine: ThreadEngine, *requests: Request) -> list[list[Drawn | Failed]]:
     for request in requests:
-        engine.submit(request)
+        submit(engine, request)
     return [request.sink.wait() for request in requests]  # type: ignore[attr-defined]
 
 
 def test_one_picture_tells_of_both_phases_as_one(engine: ThreadEngine, runner: Watched) -> None:
     request = make_request("a !phases", width=512, height=768)
-    request.watched.set()
+    request.watched = True
     [[end]] = draw(engine, request)
     assert isinstance(end, Drawn)
     kinds = [type(event) for event in request.sink.events]
@@ -87,7 +87,7 @@ def test_phases_run_beside_others_of_their_size(runner: Watched) -> None:
         for side in (512, 1024)
     ]
     for request in (*phased, *plain):
-        engine.submit(request)
+        submit(engine, request)
     while engine.turn():
         pass
     engine.let_go()
@@ -116,7 +116,7 @@ def test_a_picture_stopped_between_phases_is_prepared_no_further(
     runner.go.clear()
     first, waiting = (make_request("a !phases", owner=name) for name in "ab")
     for request in (first, waiting):
-        engine.submit(request)
+        submit(engine, request)
     wait_until(lambda: runner.between and len(engine._preparer._waiting) == 1)
     [held] = runner.between
     assert held.state == "left by the first"

@@ -12,7 +12,7 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.preparing import Preparer
 from limner.engine.batching.request import Drawn
-from tests.engine.factories import make_image, make_request
+from tests.engine.factories import make_image, make_request, submit
 
 
 class Clock:
@@ -116,16 +116,16 @@ def test_a_flood_of_cancelled_requests_delays_nobody_else() -> None:
     while not engine.status().ready:
         pass
     flood = [make_request(owner="flood", steps=2) for _ in range(50)]
-    engine.submit(flood[0])
+    submit(engine, flood[0])
     assert begun.wait(60)
     for request in flood[1:]:
-        engine.submit(request)
+        submit(engine, request)
     for request in flood:
         engine.abort(request.id)
     other = make_request(owner="other", steps=2)
     for request in flood:
         request.sink.wait()
-    engine.submit(other)
+    submit(engine, other)
     go.set()
     assert isinstance(other.sink.wait()[0], Drawn)
     engine.close()

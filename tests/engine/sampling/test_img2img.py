@@ -22,7 +22,7 @@ from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Drawn, Request
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents
-from tests.engine.factories import Collector, make_generation
+from tests.engine.factories import Collector, make_generation, submit
 
 Array = np.ndarray[Any, Any]
 # A size the model knows: at 128 diffusers differs by 6 from itself on another thread count.
@@ -72,7 +72,7 @@ def requests(cases: list[tuple[str, float]], *pixels: Array) -> list[Request]:
 
 def draw(engine: ThreadEngine, batch: list[Request]) -> list[Array]:
     for request in batch:
-        engine.submit(request)
+        submit(engine, request)
     ends = [request.sink.wait(600.0)[0] for request in batch]  # type: ignore[attr-defined]
     assert all(isinstance(end, Drawn) for end in ends), ends
     return [end.pixels for end in ends]

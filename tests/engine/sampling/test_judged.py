@@ -18,7 +18,7 @@ from limner.domain.params import Source
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Drawn, Request
-from tests.engine.factories import Collector, make_generation
+from tests.engine.factories import Collector, make_generation, submit
 
 SIZES = ((512, 512), (512, 768), (768, 512))
 SMALL = ((256, 256), (256, 384), (384, 256))
@@ -57,7 +57,7 @@ def digest(pixels: np.ndarray[Any, Any]) -> str:
 
 def draw(engine: ThreadEngine, *requests: Request) -> list[np.ndarray[Any, Any]]:
     for each in requests:
-        engine.submit(each)
+        submit(engine, each)
     ends = [each.sink.wait(600.0)[0] for each in requests]  # type: ignore[attr-defined]
     assert all(isinstance(end, Drawn) for end in ends), ends
     return [end.pixels for end in ends]

@@ -73,6 +73,7 @@ def test_places_are_those_of_the_prompt(engine: ThreadEngine, places: dict) -> N
     assert sum(map(str.__eq__, seen, PLACES)) >= len(PLACES) - 1, seen
 
 
+@pytest.mark.slow
 def test_weights_and_negatives_move_the_colour(engine: ThreadEngine) -> None:
     prompt, seeds = "rogue with ({}) clothes, snow", range(3)
     weak, plain, strong = (

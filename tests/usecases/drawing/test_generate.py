@@ -25,6 +25,7 @@ from limner.errors import (
     QueueFull,
     WaitedTooLong,
 )
+from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import images, jobs, keys
 from limner.store.files.local import LocalFiles
@@ -138,15 +139,12 @@ def test_what_is_not_drawn_is_not_billed(database, tmp_path, prompt, error):
 class HalfEngine(FakeEngine):
     """Fails the odd images of every request."""
 
-    def submit(self, request):
-        inner = request.sink
-
-        def sink(event):
+    def submit(self, ticket, sink):
+        def half(event):
             odd = isinstance(event, Drawn) and event.index % 2
-            inner(Failed(event.index, EngineFault("half")) if odd else event)
+            sink(Failed(event.index, EngineFault("half")) if odd else event)
 
-        object.__setattr__(request, "sink", sink)
-        super().submit(request)
+        super().submit(ticket, half)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
@@ -210,8 +208,10 @@ def test_source_pixels_are_kept_with_the_request(database, tmp_path):
                 key, order(source=source, pixels=dict(zip(names, (picture, mask), strict=True)))
             )
             files, drawing = generate.studio.files, generation(source=source)
+            with database.read() as conn:
+                file = sources.reference_of(conn, outcome.request_id, drawing)
             for found in (
-                sources.of_request(database, files, outcome.request_id, [drawing]),
+                sources.Sources(files, Budget(0)).read(file, names),
                 sources.of_account(database, files, key.account_id, drawing),
             ):
                 assert np.array_equal(found[names[0]], picture)

@@ -9,7 +9,9 @@ import pytest
 
 from limner.domain.params import Source
 from limner.errors import Damaged
-from limner.usecases.drawing import sources
+from limner.imaging.budget import Budget
+from limner.store.files.local import LocalFiles
+from limner.usecases.drawing import models, sources
 from tests.store.databases import customer
 from tests.usecases.house import files, finished, order, queue_of
 
@@ -59,6 +61,22 @@ def test_any_flipped_bit_is_found_or_does_no_harm():
     assert found > 250
 
 
+def test_what_is_held_is_not_read_again_and_counts_once(tmp_path):
+    files, budget = LocalFiles(tmp_path), Budget(0)
+    kept = sources.Sources(files, budget)
+    held = PICTURE.copy()
+    file = kept.write(sources.pack({NAME: held}), {NAME: held})
+    assert kept.read(file, [NAME])[NAME] is held
+    assert budget.held == 0, "whoever brought it has it counted"
+    del held
+    read = [kept.read(file, [NAME])[NAME] for _ in range(2)]
+    assert read[0] is read[1]
+    assert np.array_equal(read[0], PICTURE)
+    assert budget.held == PICTURE.nbytes
+    del read
+    assert budget.held == 0
+
+
 @pytest.mark.parametrize("breakage", BREAKAGES)
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_request_whose_source_is_damaged_fails_at_once_and_keeps_nobody(
@@ -90,9 +108,10 @@ def test_what_nobody_foresaw_before_a_drawing_is_settled_too(database, tmp_path,
         raise RuntimeError("planted")
 
     async def story():
-        monkeypatch.setattr(sources, "of_request", planted)
-        async with queue_of(database, tmp_path) as queue:
+        async with queue_of(database, tmp_path, works=False) as queue:
             accepted = await queue.submit(key, order())
+            monkeypatch.setattr(models, "check_licence", planted)
+            await queue.start()
             ended = await finished(queue, key, accepted.job.id)
             assert (ended.job.status, ended.job.tries) == ("FAILED", 3)
             assert "nothing was billed" in ended.job.error

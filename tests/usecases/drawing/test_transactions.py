@@ -16,7 +16,7 @@ from limner.usecases.pictures.replay import Replay
 from tests.store.databases import customer
 from tests.usecases.house import finished, order, queue_of
 
-ASKED = ("submit", "abort", "status")
+ASKED = ("submit", "watch", "abort", "status")
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def test_nothing_is_asked_of_the_engine_inside_a_transaction(database, tmp_path,
     key, poor = customer(database), customer(database, 1)
 
     async def story():
-        engine = Shy(transactions)
+        engine, seen = Shy(transactions), []
         async with queue_of(database, tmp_path, engine=engine) as queue:
             generate = queue._generate
-            outcome = await generate.run(key, order(key="once", samples=2))
+            outcome = await generate.run(key, order(key="once", samples=2, on_event=seen.append))
             assert (await generate.run(key, order(key="once", samples=2))).replayed
             with pytest.raises(InsufficientCredits):
                 await generate.run(poor, order())

@@ -33,7 +33,7 @@ def test_from_the_queue_to_the_picture(database, tmp_path):
             await until(lambda: told)
             await queue.start()
             await until(lambda: engine.watched)
-            engine.release(steps=1)
+            engine.release(steps=2)  # the engine hears of the watcher between the two
             await until(lambda: any(note.preview is not None for note in told))
             engine.release()
             return await following, await notes_of(queue, key, job.id)

@@ -113,16 +113,15 @@ def test_source_pixels_wait_with_their_request(database, tmp_path):
     name = hashlib.sha256(picture.tobytes()).hexdigest()
     seen = []
 
-    class Watching(FakeEngine):
-        def submit(self, request):
-            seen.append(request.pixels[name])
-            super().submit(request)
-
     async def story():
         async with queue_of(database, tmp_path, works=False, empty=False) as queue:
             source = Source(sha256=name, strength=1.0)
             accepted = await queue.submit(key, order(source=source, pixels={name: picture}))
-        async with queue_of(database, tmp_path, engine=Watching()) as queue:
+        async with queue_of(database, tmp_path, works=False) as queue:
+            runner = queue.studio.engine.fake
+            plan = runner.plan
+            runner.plan = lambda request: seen.append(request.pixels[name]) or plan(request)
+            await queue.start()
             await finished(queue, key, accepted.job.id)
 
     # Between the two the hold is open, and belongs to the queue.
