@@ -8,15 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from limner import imaging, pools
-from limner.domain import schedulers
-from limner.domain.params import (
-    PROMPT_LENGTH_MAX,
-    SIDE_MULTIPLE,
-    Generation,
-    NoiseSource,
-    ResizeMode,
-)
-from limner.domain.params import SEED_MAX as SEED_64_MAX
+from limner.domain import params, schedulers
+from limner.domain.params import PROMPT_LENGTH_MAX, Generation, NoiseSource, ResizeMode
 from limner.engine.batching.request import Pixels
 from limner.errors import InvalidInput, UnknownScheduler
 from limner.settings import Settings
@@ -57,7 +50,7 @@ READERS: Mapping[str, Reader] = {
     "exact": Flag(),
     "noise_source": Choice(get_args(NoiseSource)),
     "clip_skip": Whole(1, 12),
-    "subseed": Whole(-1, SEED_64_MAX),
+    "subseed": Whole(-1, params.SEED_MAX),
     "subseed_strength": Number(0, 1),
     "style_mix": Mix(),
     "template": Flag(),
@@ -258,9 +251,11 @@ def _scheduler(
 
 
 def _side(name: str, pixels: int, notes: list[str]) -> int:
-    floored = pixels - pixels % SIDE_MULTIPLE
+    floored = pixels - pixels % params.SIDE_MULTIPLE
     if floored != pixels:
-        notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
+        notes.append(
+            f"{name} {pixels} was floored to {floored}, a multiple of {params.SIDE_MULTIPLE}"
+        )
     return floored
 
 
