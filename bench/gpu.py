@@ -152,7 +152,7 @@ def rows(bench: Bench) -> None:
         bench.checkpoint.unet.config.cross_attention_dim,
     )
     for count in ROWS[:4] if bench.small else ROWS:
-        y = torch.randn(count, bench.checkpoint.latent_channels, side, side).to(parameter)
+        y = torch.randn(count, bench.checkpoint.unet.config.in_channels, side, side).to(parameter)
         context = torch.randn(count, 77, width).to(parameter)
         t = torch.full((count,), 500.0, device=parameter.device)
         seconds = clock(bench.device, lambda: unet(Batch(y, t, context)))  # noqa: B023

@@ -16,7 +16,7 @@ from limner.engine.batching.request import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
 from limner.usecases.develop import Picture
-from limner.usecases.drawing import generate
+from limner.usecases.drawing import generate, models
 from limner.web.native import form as native_form
 from limner.web.reading import body
 from limner.web.reading import form as wire
@@ -170,6 +170,7 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
     with easel.opened(
         settings, sum(line.samples for call in calls for line in call.lines)
     ) as engine:
+        model = engine.status().model
         drawn = easel.draw(engine, [work for _, _, work in works])
         for place, picture in drawn:
             number, before, _ = works[place]
@@ -177,7 +178,9 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
                 failures.append(f"request {number}, picture {picture.index + 1}: {picture.error}")
                 continue
             path = _write(replace(picture, index=before + picture.index), target, number)
-            _tell(path, picture, calls[number - 1].notes, as_json=as_json)
+            call = calls[number - 1]
+            notes = (*call.notes, *models.told(model, call.lines))
+            _tell(path, picture, notes, as_json=as_json)
     if failures:
         raise EngineFault("; ".join(failures))
 

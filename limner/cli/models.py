@@ -137,6 +137,7 @@ def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
     from limner.engine.checkpoints.digests import sha256
     from limner.engine.checkpoints.inspection import (
         DESCRIPTIONS,
+        LOADED,
         TEXT,
         UNET,
         VAE,
@@ -157,13 +158,13 @@ def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
         "tensors": len(header.tensors),
         "parameters": {"all": header.parameters("")},
     }
-    if kind != "sd1":
+    if kind not in LOADED:
         return facts
     prefixes = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
     counts = {part: header.parameters(prefix) for part, prefix in prefixes.items()}
     hints = prediction.of_file(header)
     facts |= _prediction_facts(wish.over(hints.scheduler), hints.told)
-    return facts | _size_facts(counts) | _licence_facts(path, provenance(path).get("licence"))
+    return facts | _size_facts(counts, kind) | _licence_facts(path, provenance(path).get("licence"))
 
 
 def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
@@ -174,17 +175,18 @@ def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
     layout = read_layout(path)
     headers = {name: [read_header(f) for f in part.files] for name, part in layout.parts.items()}
     counts = {name: sum(h.parameters("") for h in found) for name, found in headers.items()}
+    kind = "sd1-inpainting" if layout.parts["unet"].config.get("in_channels") == 9 else "sd1"
     facts = {
         "path": str(path),
-        "kind": "sd1",
-        "description": DESCRIPTIONS["sd1"],
+        "kind": kind,
+        "description": DESCRIPTIONS[kind],
         "precision": layout.precision,
         "bytes": sum(file.stat().st_size for file in layout.files),
         "sha256": folder_sha256(path, layout.files),
         "tensors": sum(len(h.tensors) for found in headers.values() for h in found),
     }
     facts |= _prediction_facts(wish.over(layout.scheduler), layout.told)
-    return facts | _size_facts(counts) | _licence_facts(path, layout.licence)
+    return facts | _size_facts(counts, kind) | _licence_facts(path, layout.licence)
 
 
 def _prediction_facts(scheduler: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
@@ -198,10 +200,12 @@ def _prediction_facts(scheduler: Mapping[str, Any], told: Sequence[str]) -> dict
     }
 
 
-def _size_facts(counts: dict[str, int]) -> dict[str, Any]:
-    from limner.engine.checkpoints.inspection import SD15_PARAMETERS
+def _size_facts(counts: dict[str, int], kind: str) -> dict[str, Any]:
+    from limner.engine.checkpoints.inspection import INPAINTING_MORE, SD15_PARAMETERS
 
-    return {"parameters": counts, "size_of_sd15": counts == SD15_PARAMETERS}
+    more = INPAINTING_MORE if kind == "sd1-inpainting" else 0
+    expected = SD15_PARAMETERS | {"unet": SD15_PARAMETERS["unet"] + more}
+    return {"parameters": counts, "size_of_sd15": counts == expected}
 
 
 def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:

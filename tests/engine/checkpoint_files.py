@@ -37,6 +37,25 @@ NARROW: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+# Of two levels, and wide groups: at one pixel of two channels a norm would be a sign.
+SHALLOW: Mapping[str, Mapping[str, Any]] = {
+    "unet": {
+        "block_out_channels": [16, 32],
+        "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+        "attention_head_dim": 2,
+        "cross_attention_dim": 32,
+        "norm_num_groups": 4,
+    },
+    "vae": {
+        "block_out_channels": [16, 16, 16],
+        "down_block_types": ["DownEncoderBlock2D"] * 3,
+        "up_block_types": ["UpDecoderBlock2D"] * 3,
+        "norm_num_groups": 4,
+    },
+    "text_encoder": NARROW["text_encoder"],
+}
+
 _RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",

@@ -28,6 +28,7 @@ from limner.engine.checkpoints import importable, prediction, weights
 from limner.engine.checkpoints.digests import compute
 from limner.engine.checkpoints.inspection import (
     DESCRIPTIONS,
+    LOADED,
     SUPPORTED,
     TEXT,
     UNET,
@@ -44,7 +45,9 @@ from limner.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
 _LONG = (torch.float32, torch.float64)
-_KEPT = {"sd1": (UNET, VAE, TEXT), "vae": (VAE, "encoder.", "decoder.", "quant_conv.", "post_")}
+_KEPT = dict.fromkeys(LOADED, (UNET, VAE, TEXT)) | {
+    "vae": (VAE, "encoder.", "decoder.", "quant_conv.", "post_")
+}
 
 
 @dataclass(frozen=True)

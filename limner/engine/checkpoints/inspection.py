@@ -22,15 +22,20 @@ MAX_HEADER = 100_000_000  # the format's own limit, bytes
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 TEXT = "cond_stage_model.transformer."
-SUPPORTED = "Limner loads Stable Diffusion 1.x checkpoints with a 4-channel UNet"
+SUPPORTED = "Limner loads Stable Diffusion 1.x checkpoints with a 4- or 9-channel UNet"
+LOADED = ("sd1", "sd1-inpainting")
 
 # How many numbers Stable Diffusion 1.5's parts have.
 SD15_PARAMETERS = {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480}
+
+INPAINTING_MORE = 5 * 320 * 9  # a 3x3 kernel for each of five channels more
 
 # What a file seems to be, in the words of a refusal.
 DESCRIPTIONS: Mapping[str, str] = {
     "sd1": "a Stable Diffusion 1.x checkpoint",
     "sd1-inpainting": "an inpainting checkpoint with a 9-channel UNet",
+    "lcm": "a latent consistency model with a UNet of its own, which is told the guidance "
+    "(time_cond_proj_dim); a LoRA of LCM over a plain checkpoint is another matter",
     "instruct-pix2pix": "an instruction-editing checkpoint with an 8-channel UNet",
     "sd2": "a Stable Diffusion 2.x checkpoint",
     "sdxl": "an SDXL checkpoint",
@@ -226,6 +231,8 @@ def _is_adapter(header: Header) -> bool:
 def _unet_kind(header: Header) -> str:
     first = header.shape(f"{UNET}input_blocks.0.0.weight") or (0, 4)
     context = header.shape(f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight")
+    if header.any(f"{UNET}time_embed.cond_proj."):
+        return "lcm"
     if first[1] == 9:
         return "sd1-inpainting"
     if first[1] == 8:
@@ -258,5 +265,5 @@ def _is_vectors(header: Header) -> bool:
 def require_sd1(header: Header) -> None:
     """Raise CheckpointError, naming the file and what it seems to be, unless it is SD 1.x."""
     kind = kind_of(header)
-    if kind != "sd1":
+    if kind not in LOADED:
         raise CheckpointError(f"{header.path.name} seems to be {DESCRIPTIONS[kind]}; {SUPPORTED}.")

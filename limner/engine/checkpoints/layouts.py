@@ -37,6 +37,7 @@ EMBEDDED = ASSETS / "squire"
 TOKENIZER = ASSETS / "clip"
 PROVENANCE = "provenance.json"
 PARTS = ("unet", "vae", "text_encoder")
+_PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2Img", "StableDiffusionInpaint")
 _STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
 
 
@@ -234,25 +235,26 @@ def _refuse_other_pipelines(path: Path, pipeline: str) -> None:
         "StableDiffusionXL": DESCRIPTIONS["sdxl"],
         "StableDiffusion3": DESCRIPTIONS["sd3"],
         "Flux": DESCRIPTIONS["flux"],
-        "StableDiffusionInpaint": DESCRIPTIONS["sd1-inpainting"],
+        "LatentConsistencyModel": DESCRIPTIONS["lcm"],
         "StableDiffusionInstructPix2Pix": DESCRIPTIONS["instruct-pix2pix"],
     }
     for start, words in what.items():
         if pipeline.startswith(start):
             raise CheckpointError(f"{path} seems to be {words}; {SUPPORTED}.")
-    if not pipeline.startswith(("StableDiffusionPipeline", "StableDiffusionImg2Img")):
+    if not pipeline.startswith(_PIPELINES):
         raise CheckpointError(f"{path} is made for {pipeline or 'no pipeline'}; {SUPPORTED}.")
 
 
 def _refuse_other_shapes(path: Path, parts: Mapping[str, Part]) -> None:
     unet, text = parts["unet"].config, parts["text_encoder"].config
     channels = unet.get("in_channels", 4)
+    kinds = {4: None, 9: None, 8: DESCRIPTIONS["instruct-pix2pix"]}
     if unet.get("addition_embed_type") or (path / "text_encoder_2").is_dir():
         what = DESCRIPTIONS["sdxl"]
-    elif channels == 9:
-        what = DESCRIPTIONS["sd1-inpainting"]
-    elif channels != 4:
-        what = f"a checkpoint with a {channels}-channel UNet"
+    elif unet.get("time_cond_proj_dim") is not None:
+        what = DESCRIPTIONS["lcm"]
+    elif other := kinds.get(channels, f"a checkpoint with a {channels}-channel UNet"):
+        what = other
     elif text.get("hidden_act", "quick_gelu") != "quick_gelu":
         what = DESCRIPTIONS["sd2"]
     else:

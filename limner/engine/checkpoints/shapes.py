@@ -36,7 +36,7 @@ def sd15_config(part: str) -> dict[str, Any]:
 
 
 def unet_config(header: Header) -> dict[str, Any]:
-    """The UNet's config, its four widths and its context width from the file."""
+    """The UNet's config, its channels, four widths and context width from the file."""
     config = sd15_config("unet")
     widths = [
         header.shape(f"{UNET}input_blocks.{block}.0.out_layers.3.weight") for block in (1, 4, 7, 10)
@@ -48,6 +48,8 @@ def unet_config(header: Header) -> dict[str, Any]:
         )
     config["block_out_channels"] = [shape[0] for shape in widths if shape]
     config["cross_attention_dim"] = context[1]
+    first = header.shape(f"{UNET}input_blocks.0.0.weight")
+    config["in_channels"] = first[1] if first else config["in_channels"]
     return config
 
 

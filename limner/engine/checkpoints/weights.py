@@ -43,6 +43,7 @@ VAE_DTYPE = "float32"
 class Checkpoint:
     """A loaded model, ready to draw: evaluation mode, no gradients.
 
+    ``inpaints`` says that the UNet reads a mask and a masked picture beside the latent.
     ``vae_scale`` is how many picture pixels one latent pixel spans (8 or 16), ``latent_scaling``
     the factor between the VAE's latents and the UNet's, ``scheduler_betas`` the noise schedule
     and what the UNet predicts, as diffusers' schedulers take them.
@@ -57,6 +58,7 @@ class Checkpoint:
     latent_channels: int
     vae_scale: int
     latent_scaling: float
+    inpaints: bool = False
 
 
 def load(
@@ -100,6 +102,7 @@ def load(
         latent_channels=config.latent_channels,
         vae_scale=_vae_scale(config),
         latent_scaling=config.scaling_factor,
+        inpaints=inpaints(models["unet"]),
     )
 
 
@@ -237,8 +240,8 @@ def _check_fit(layout: Layout, models: Mapping[str, Any], tokenizer: CLIPTokeniz
             f"{name}: the tokenizer knows {len(tokenizer)} tokens, the text encoder "
             f"{text.vocab_size}."
         )
-    channels = models["vae"].config.latent_channels if "vae" in models else unet.in_channels
-    if channels != unet.in_channels:
+    channels = models["vae"].config.latent_channels if "vae" in models else unet.out_channels
+    if unet.in_channels not in (channels, 2 * channels + 1) or unet.out_channels != channels:
         raise CheckpointError(
             f"{name}: the VAE has {channels} latent channels, the UNet {unet.in_channels}."
         )
@@ -247,6 +250,11 @@ def _check_fit(layout: Layout, models: Mapping[str, Any], tokenizer: CLIPTokeniz
 def _vae_scale(config: Any) -> int:
     """Picture pixels spanned by one latent pixel."""
     return int(2 ** (len(config.block_out_channels) - 1))
+
+
+def inpaints(unet: Any) -> bool:
+    """Whether a UNet reads more than the latent that it draws: 9 channels where it writes 4."""
+    return bool(unet.config.in_channels > unet.config.out_channels)
 
 
 def count_parameters(model: torch.nn.Module) -> int:
@@ -267,7 +275,7 @@ def _info(
         conversions.append(f"VAE replaced by {vae.name}")
     return ModelInfo(
         name=name,
-        kind="sd1",
+        kind="sd1-inpainting" if inpaints(models["unet"]) else "sd1",
         path=str(layout.path),
         sha256=layout.sha256,
         vae=vae.name if vae else "built in",

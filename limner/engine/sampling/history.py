@@ -19,11 +19,11 @@ from limner.domain.params import BRANCHES_MAX, Generation
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.checkpoints.weights import Checkpoint
-from limner.engine.sampling import latents, samplers
+from limner.engine.sampling import inpainting, latents, samplers
 from limner.engine.sampling.batch import Batch, context_of
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import Guidance, count_tokens, encode_guidance
-from limner.engine.sampling.noise import NoiseStream, initial_noise
+from limner.engine.sampling.noise import Floats, NoiseStream, initial_noise
 from limner.engine.sampling.samplers import SOURCES, Trace
 from limner.engine.sampling.transfer import to_device
 
@@ -35,6 +35,7 @@ class History:
     ``C`` (K+1, B) float32: rows of the trace, the last one gives the finished latent.
     ``H`` (B, L) float32: source, noise, then one row per evaluation. ``t`` (K,) float32.
     ``kept`` (K+1, L) float32 or None and ``mask`` (L,) bool: what inpainting puts back.
+    ``beside`` (C', h, w) float32 or None: what the UNet reads beside the latent, always the same.
     """
 
     trace: Trace
@@ -44,6 +45,7 @@ class History:
     t: Tensor
     mask: Tensor | None = None
     kept: Tensor | None = None
+    beside: Tensor | None = None
 
     def at(self, k: int) -> Tensor:
         """The UNet's input at evaluation k, or after the last one the finished latent: (L,)."""
@@ -63,11 +65,12 @@ class History:
         return _tensor(self.trace.denoised[k, :seen], self.H.device) @ self.H[:seen]
 
 
-def start_of(g: Generation) -> tuple[samplers.Mode, float | None]:
+def start_of(g: Generation, checkpoint: Checkpoint) -> tuple[samplers.Mode, float | None]:
     """Where an image starts: from noise, or from a source at a strength."""
     if g.source is None:
         return "txt2img", None
-    return ("img2img" if g.source.mask_sha256 is None else "inpaint"), g.source.strength
+    masked = g.source.mask_sha256 is not None or checkpoint.inpaints
+    return ("inpaint" if masked else "img2img"), g.source.strength
 
 
 def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> History:
@@ -77,16 +80,17 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
     order in which diffusers draws it.
     """
     g = image.request.generation
-    mode, strength = start_of(g)
+    mode, strength = start_of(g, checkpoint)
     betas = checkpoint.scheduler_betas
     trace = samplers.trace(g.scheduler, g.steps, mode=mode, strength=strength, betas=betas)
     guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner)
     weight = next(checkpoint.unet.parameters())
     shape = (checkpoint.latent_channels, image.group.height, image.group.width)
     stream, source = NoiseStream(g.noise_source, image.seed), None
-    if g.source is not None:
+    if g.source is not None and not (checkpoint.inpaints and strength == 1):
         source = latents.prepare_source(g, latents.fitted(image.request), checkpoint, stream)
-    noise = _noise(image, trace, stream, shape, masked=mode == "inpaint")
+    masked = mode == "inpaint" or checkpoint.inpaints
+    noise, hidden = _noise(image, trace, stream, shape, masked=masked)
     history = History(
         trace,
         guidance.to(weight.device, weight.dtype),
@@ -94,6 +98,8 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
         H=to_device(noise, weight.device),
         t=_tensor(trace.timesteps, weight.device),
     )
+    if checkpoint.inpaints and hidden is not None:
+        history.beside = inpainting.conditions(image.request, checkpoint, hidden)
     if source is not None:
         _start_from(history, source, shape)
     return history
@@ -105,14 +111,16 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
     The request's pictures count in full for each of its images: they stay until the last is done.
     """
     g = request.generation
-    mode, strength = start_of(g)
+    mode, strength = start_of(g, checkpoint)
     count, columns = (
         f(g.scheduler, g.steps, strength) for f in (schedulers.evaluations, schedulers.history)
     )
     latent = checkpoint.latent_channels * math.prod(latents.latent_size(g, checkpoint.vae_scale))
     floats = columns * latent + (count + 1) * columns + count
     masks = 0
-    if mode == "inpaint":
+    if checkpoint.inpaints:
+        floats += latent + latent // checkpoint.latent_channels
+    elif mode == "inpaint":
         floats, masks = floats + (count + 1) * latent, latent
     trace = 8 * ((2 * count + 1) * columns + 4 * count + 2)  # float64
     weights = 4 * (BRANCHES_MAX + 1)
@@ -131,7 +139,10 @@ def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     group = images[0].group
     conditions = [image.state.guidance.at(image.k) for image in images]
     y = torch.stack([image.state.at(image.k) for image in images])
-    y = y.view(len(images), -1, group.height, group.width).to(dtype)
+    y = y.view(len(images), -1, group.height, group.width)
+    if images[0].state.beside is not None:  # and so have all: a group is of one model
+        y = torch.cat([y, torch.stack([image.state.beside for image in images])], dim=1)
+    y = y.to(dtype)
     rows = [len(c.contexts) for c in conditions]
     # Views and device work alone: an index from the host would wait for all that a GPU has to do.
     y = torch.cat([one.expand(n, *one.shape) for one, n in zip(y, rows, strict=True)])
@@ -142,23 +153,26 @@ def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
 
 def _noise(
     image: Image, trace: Trace, stream: NoiseStream, shape: tuple[int, int, int], *, masked: bool
-) -> Tensor:
-    """The matrix ``H`` with all noise that an image starts from and meets, on the host."""
+) -> tuple[Tensor, Floats | None]:
+    """The matrix ``H`` with all noise that an image starts from and meets, on the host.
+
+    And that of the masked picture's posterior, for which diffusers draws between the two, whether
+    a UNet reads it or not.
+    """
     g = image.request.generation
     H = torch.zeros(trace.columns, math.prod(shape))
     subseed = g.subseed_of(image.index)
     start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)
     H[1] = torch.from_numpy(start).flatten()
-    if masked:
-        stream.draw(shape)  # the masked image's posterior: drawn and unused with 4 channels
+    hidden = stream.draw(shape) if masked else None
     for draw in range(trace.draws):
         H[trace.noise_column(draw)] = torch.from_numpy(stream.draw(shape)).flatten()
-    return H
+    return H, hidden
 
 
 def _start_from(history: History, source: latents.Source, shape: tuple[int, int, int]) -> None:
     history.H[0] = source.latent.flatten()
-    if source.mask is not None:
+    if source.mask is not None and history.beside is None:
         history.mask = source.mask.expand(shape).flatten()
         history.kept = _tensor(history.trace.keep, history.H.device) @ history.H[:SOURCES]
 

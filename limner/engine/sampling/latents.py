@@ -64,13 +64,15 @@ def _decoded(vae: Any, latent: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
     return image, (unit * 255).round().byte().permute(1, 2, 0).contiguous()
 
 
-def encode(vae: Any, pixels: Pixels, noise: Floats, scaling: float) -> Tensor:
+def encode(
+    vae: Any, pixels: Pixels, noise: Floats, scaling: float, *, hidden: Pixels | None = None
+) -> Tensor:
     """One sample of the posterior of RGB ``pixels``, scaled: (C, h, w) float32.
 
-    ``noise``: standard normal (C, h, w), from the image's own stream. Raises NotFinite as
-    ``decode`` does.
+    ``noise``: standard normal (C, h, w), from the image's own stream. Where the mask ``hidden``
+    (H, W) repaints, the picture is grey. Raises NotFinite as ``decode`` does.
     """
-    posterior = _posterior(vae, pixels)
+    posterior = _posterior(vae, pixels, hidden)
     if not torch.isfinite(posterior.parameters).all():
         raise NotFinite("The VAE encoded the source to values that are not finite numbers.")
     drawn = to_device(torch.from_numpy(noise)[None], posterior.mean.device).to(posterior.mean)
@@ -78,10 +80,13 @@ def encode(vae: Any, pixels: Pixels, noise: Floats, scaling: float) -> Tensor:
 
 
 @torch.inference_mode()
-def _posterior(vae: Any, pixels: Pixels) -> Any:
+def _posterior(vae: Any, pixels: Pixels, hidden: Pixels | None) -> Any:
     """The VAE's diagonal normal over latents (Kingma and Welling 2014) for one picture."""
     unit = torch.from_numpy(pixels.astype(np.float32) / 255.0)
-    batch = to_device((2.0 * unit - 1.0).permute(2, 0, 1)[None], vae.device)
+    signed = 2.0 * unit - 1.0
+    if hidden is not None:
+        signed[torch.from_numpy(hidden >= _MASK_EDGE)] = 0.0
+    batch = to_device(signed.permute(2, 0, 1)[None], vae.device)
     return vae.encode(batch.to(vae.dtype)).latent_dist
 
 
@@ -105,11 +110,11 @@ def prepare_source(
     """
     source = generation.source
     assert source is not None, "only img2img and inpainting have a source"
-    picture, mask = _at_size(generation, pixels)
+    picture, mask = at_size(generation, pixels)
     scale = checkpoint.vae_scale
     size = latent_size(generation, scale)
     noise = stream.draw((checkpoint.latent_channels, *size))
-    latent = encode(checkpoint.vae, _padded(picture, size, scale), noise, checkpoint.latent_scaling)
+    latent = encode(checkpoint.vae, padded(picture, size, scale), noise, checkpoint.latent_scaling)
     return Source(
         latent, None if mask is None else to_device(latent_mask(mask, scale), latent.device)
     )
@@ -124,10 +129,10 @@ def latent_size(generation: Generation, scale: int) -> tuple[int, int]:
     return -(-generation.height // scale), -(-generation.width // scale)
 
 
-def _padded(picture: Pixels, size: tuple[int, int], scale: int) -> Pixels:
-    """``picture`` with its last row and column repeated up to ``size`` latent pixels."""
+def padded(picture: Pixels, size: tuple[int, int], scale: int) -> Pixels:
+    """A picture or a mask, its last row and column repeated up to ``size`` latent pixels."""
     below, right = (n * scale - side for n, side in zip(size, picture.shape, strict=False))
-    return np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")
+    return np.pad(picture, ((0, below), (0, right), (0, 0))[: picture.ndim], mode="edge")
 
 
 def compose(request: Request, drawn: Pixels) -> Pixels:
@@ -139,12 +144,12 @@ def compose(request: Request, drawn: Pixels) -> Pixels:
     drawn = np.ascontiguousarray(drawn[: generation.height, : generation.width])
     if generation.source is None or generation.source.mask_sha256 is None:
         return drawn
-    picture, mask = _at_size(generation, fitted(request))
+    picture, mask = at_size(generation, fitted(request))
     assert mask is not None, "a named mask is found or refused"
     return overlay(drawn, picture, feather(mask, generation.source.mask_blur))
 
 
-def _at_size(generation: Generation, pixels: Mapping[str, Pixels]) -> tuple[Pixels, Pixels | None]:
+def at_size(generation: Generation, pixels: Mapping[str, Pixels]) -> tuple[Pixels, Pixels | None]:
     """Source (H, W, 3) and mask (H, W) at the size of the picture to draw."""
     source = generation.source
     assert source is not None

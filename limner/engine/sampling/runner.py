@@ -70,7 +70,7 @@ class Runner:
         if self.model.zero_snr:
             check_zero_snr(g.scheduler)
         rows, bucket = count_rows(g, self.conditioner)
-        _, strength = start_of(g)
+        _, strength = start_of(g, self.checkpoint)
         count = evaluations(g.scheduler, g.steps, strength)
         height, width = latents.latent_size(g, self.checkpoint.vae_scale)
         group = Group(self.model.sha256, height, width, bucket)

@@ -8,7 +8,6 @@ diffusers does not round to float32 itself.
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import logging
@@ -27,6 +26,7 @@ import torch
 from limner.domain.schedulers import BETAS, SPECS, SchedulerName, steps_run
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
+from limner.engine.sampling.timesteps import scheduled, told
 from limner.errors import InvalidInput
 
 Mode = Literal["txt2img", "img2img", "inpaint"]
@@ -194,7 +194,7 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
     after each step puts where the mask is 0).
     """
     module, made = _pristine(class_name, arguments)
-    scheduler, timesteps = _scheduled(class_name, made, steps, start)
+    scheduler, timesteps = scheduled(class_name, made, steps, start)
     count = len(timesteps)
     z0, n0, *others = _basis(SOURCES + 2 * count)
     noise, eps = others[:count], others[count:]
@@ -207,58 +207,13 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
         for k, t in enumerate(timesteps):
             inputs.append(scheduler.scale_model_input(x, t))
             keep.append(scheduler.scale_model_input(kept, t))
-            x = scheduler.step(eps[k], t, x, return_dict=False, **_told(class_name, k))[0]
+            x = scheduler.step(eps[k], t, x, return_dict=False, **told(class_name, k))[0]
             following = timesteps[k + 1 : k + 2]
             kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
     rows = _rows([*inputs, x])
     levels = _levels(made.alphas_cumprod, timesteps)
     denoised = _denoised(made.config.prediction_type, rows[:-1], _rows(eps), *levels)
     return _trimmed(rows, denoised, _rows([*keep, kept]), timesteps, steps - (start or 0))
-
-
-def _scheduled(
-    class_name: str, made: Any, steps: int, start: int | None
-) -> tuple[Any, torch.Tensor]:
-    """A scheduler of its own set to ``steps``, and its timesteps from ``start`` on."""
-    scheduler = copy.deepcopy(made)
-    _space(scheduler, steps)
-    if start is None:
-        return scheduler, scheduler.timesteps
-    if class_name == "PNDMScheduler":
-        return scheduler, _twice_at_first(scheduler.timesteps, start)
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(start * scheduler.order)
-    return scheduler, scheduler.timesteps[start * scheduler.order :]
-
-
-def _space(scheduler: Any, steps: int) -> None:
-    """Set ``steps`` timesteps; of 61, 103, 121 and 122 trailing ones diffusers makes one too many.
-
-    Its range then ends a rounding error above 0, at timestep -1: for want of a noise below the
-    least, the last. A hair fewer steps end where they should.
-    """
-    scheduler.set_timesteps(steps)
-    if scheduler.timesteps[-1] < 0:
-        scheduler.set_timesteps(steps * (1 - 1e-9))
-        scheduler.num_inference_steps = steps
-
-
-# Two methods of several steps do not begin inside a schedule as they begin at its start; there we
-# differ from diffusers, and ADR 0007 says why.
-
-
-def _told(class_name: str, k: int) -> dict[str, int]:
-    """What a step is told besides: LMS, how many derivatives there are at evaluation k.
-
-    By itself it counts those of steps that were never run.
-    """
-    return {"order": min(k + 1, 4)} if class_name == "LMSDiscreteScheduler" else {}
-
-
-def _twice_at_first(timesteps: torch.Tensor, start: int) -> torch.Tensor:
-    """PNDM's timesteps from ``start`` on: the second is evaluated twice, wherever it begins."""
-    once = torch.unique_consecutive(timesteps)[start:]
-    return torch.cat([once[:2], once[1:]])
 
 
 def _basis(size: int) -> torch.Tensor:

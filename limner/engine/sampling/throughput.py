@@ -48,7 +48,7 @@ def measure(checkpoint: Checkpoint) -> int:
     width = checkpoint.unet.config.cross_attention_dim
 
     def rows_per_second(rows: int) -> float:
-        y = torch.randn(rows, checkpoint.latent_channels, side, side).to(parameter)
+        y = torch.randn(rows, checkpoint.unet.config.in_channels, side, side).to(parameter)
         context = torch.randn(rows, 77, width).to(parameter)
         t = torch.full((rows,), 500.0, device=parameter.device)
         times = []

@@ -148,6 +148,7 @@ class Generate:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
         notes = [note for _, told in prices for note in told]
+        notes += models.told(self.studio.engine.status().model, order.lines)
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))
         each_micro = tuple(quoted.each_micro for quoted, _ in prices)
         return Priced(replace(order, adjustments=told), each_micro)

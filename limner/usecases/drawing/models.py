@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
 from limner.domain import licences
 from limner.domain.model import ModelInfo
+from limner.domain.params import Generation
 from limner.errors import LicenceNotAccepted, Unavailable
 from limner.store import jobs, keys, models
 from limner.store.sql import now
@@ -37,6 +39,14 @@ def check_licence(conn: Connection, key_id: str, model: ModelInfo) -> None:
             f"The loaded model is under the licence {model.licence}, which this key has not "
             "accepted; read it at /license and accept it there"
         )
+
+
+def told(model: ModelInfo | None, lines: Sequence[Generation]) -> tuple[str, ...]:
+    """What ``model`` draws otherwise than ``lines`` say, in sentences."""
+    unmasked = any(line.source is None or line.source.mask_sha256 is None for line in lines)
+    if model is None or model.kind != "sd1-inpainting" or not unmasked:
+        return ()
+    return (f"{model.name} is an inpainting model; without a mask it draws with a blank one",)
 
 
 async def watch(studio: Studio) -> None:

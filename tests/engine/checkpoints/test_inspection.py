@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from limner.engine.checkpoints.inspection import (
     DESCRIPTIONS,
+    LOADED,
     SD15_PARAMETERS,
     Header,
     TensorInfo,
@@ -42,6 +43,7 @@ def unet(channels: int, context: int, **more: tuple[int, ...]) -> Header:
 KINDS = [
     ("sd1", unet(4, 768, **{TEXT: (49408, 768)})),
     ("sd1-inpainting", unet(9, 768, **{TEXT: (49408, 768)})),
+    ("lcm", unet(4, 768, **{f"{UNET}time_embed.cond_proj.weight": (320, 256), TEXT: (49408, 768)})),
     ("instruct-pix2pix", unet(8, 768, **{TEXT: (49408, 768)})),
     ("sd2", unet(4, 1024, **{"cond_stage_model.model.ln_final.weight": (1024,)})),
     ("sd2", unet(4, 1024)),
@@ -68,7 +70,7 @@ def test_kinds_are_told_apart(kind: str, found: Header) -> None:
     assert kind_of(found) == kind
 
 
-@pytest.mark.parametrize(("kind", "found"), [pair for pair in KINDS if pair[0] != "sd1"])
+@pytest.mark.parametrize(("kind", "found"), [pair for pair in KINDS if pair[0] not in LOADED])
 def test_what_is_not_sd1_is_refused_by_name(kind: str, found: Header) -> None:
     with pytest.raises(CheckpointError) as caught:
         require_sd1(found)

@@ -19,6 +19,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from limner.domain import licences
 from limner.engine.checkpoints import weights
+from limner.engine.checkpoints.importing import import_checkpoint
 from limner.engine.checkpoints.layouts import EMBEDDED, PROVENANCE, read_layout
 from limner.errors import CheckpointError, SettingsError
 from tests.engine import checkpoint_files
@@ -319,7 +320,14 @@ FOLDERS: dict[str, tuple[str, dict[str, Any], str]] = {
     "SDXL": ("model_index.json", {"_class_name": "StableDiffusionXLPipeline"}, "an SDXL"),
     "Flux": ("model_index.json", {"_class_name": "FluxPipeline"}, "a Flux"),
     "video": ("model_index.json", {"_class_name": "AnimateDiffPipeline"}, "AnimateDiffPipeline"),
-    "inpainting": ("unet/config.json", {"in_channels": 9}, "9-channel"),
+    "pix2pix": ("unet/config.json", {"in_channels": 8}, "instruction-editing .* 8-channel"),
+    "depth": ("unet/config.json", {"in_channels": 5}, "a checkpoint with a 5-channel UNet"),
+    "LCM": ("unet/config.json", {"time_cond_proj_dim": 256}, "latent consistency model"),
+    "LCM's pipeline": (
+        "model_index.json",
+        {"_class_name": "LatentConsistencyModelPipeline"},
+        "latent consistency model",
+    ),
     "SDXL UNet": ("unet/config.json", {"addition_embed_type": "text_time"}, "an SDXL"),
     "SD 2": ("text_encoder/config.json", {"hidden_act": "gelu"}, "Stable Diffusion 2"),
     "of samples": (
@@ -338,6 +346,25 @@ def test_other_folders_are_refused(folder: Path, tmp_path: Path, what: str) -> N
     edit_json(other / file, **changes)
     with pytest.raises(CheckpointError, match=words):
         load(other)
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "imported"])
+def test_an_inpainting_checkpoint_loads(form: str, tmp_path: Path) -> None:
+    narrow = checkpoint_files.NARROW
+    shape = {**narrow, "unet": {**narrow["unet"], "in_channels": 9}}
+    parts = checkpoint_files.models(shape)
+    if form == "folder":
+        path = checkpoint_files.write_folder(tmp_path / "mask", parts)
+        edit_json(path / "model_index.json", _class_name="StableDiffusionInpaintPipeline")
+    else:
+        path = checkpoint_files.write_single_file(
+            tmp_path / "mask.safetensors", parts, torch.float32
+        )
+    if form == "imported":
+        path = import_checkpoint(path, tmp_path / "models").path
+    ours = load(path)
+    assert_equal(ours.unet, parts["unet"])
+    assert (ours.inpaints, ours.latent_channels, ours.info.kind) == (True, 4, "sd1-inpainting")
 
 
 def test_folders_that_lack_something_are_refused(folder: Path, tmp_path: Path) -> None:

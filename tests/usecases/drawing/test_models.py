@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from limner.domain.params import Generation, Source
 from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
 from limner.errors import LicenceNotAccepted
 from limner.store import jobs, keys, leases
@@ -135,3 +136,24 @@ def test_what_nobody_has_served_for_a_day_is_given_up(database, tmp_path, monkey
 
     asyncio.run(story())
     assert balance(database, key).available_micro == 100
+
+
+def test_an_inpainting_model_says_that_it_misses_a_mask(database, tmp_path):
+    key = customer(database)
+
+    async def story():
+        engine = FakeEngine(model=replace(FAKE_MODEL, kind="sd1-inpainting"))
+        async with queue_of(database, tmp_path, engine=engine) as queue:
+            sent = await queue.submit(key, order())
+            return (await finished(queue, key, sent.job.id)).job.adjustments
+
+    assert asyncio.run(story()) == (
+        "fake is an inpainting model; without a mask it draws with a blank one",
+    )
+    masked = Generation(
+        prompt="x", seed=1, source=Source(sha256="0" * 64, mask_sha256="1" * 64, strength=1.0)
+    )
+    inpainting = replace(FAKE_MODEL, kind="sd1-inpainting")
+    assert models.told(inpainting, [masked]) == ()
+    assert models.told(FAKE_MODEL, [masked, masked]) == ()
+    assert models.told(None, []) == ()
