@@ -36,13 +36,13 @@ def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
 @configured("prediction", "zero_snr")
 def inspect_model(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .safetensors file or a diffusers folder.")
+        Path, typer.Argument(metavar="FILE", help="A checkpoint's file or a diffusers folder.")
     ],
     as_json: options.Json = False,
     *,
     settings: Settings,
 ) -> None:
-    """Say what a file is: kind, precision, SHA-256, parameters, licence; nothing is loaded."""
+    """Say what a file is: kind, precision, SHA-256, parameters, licence, and whether it loads."""
     facts = inspect(file, checks.wish(settings))
     if as_json:
         terminal.data(facts, indent=2)
@@ -54,7 +54,7 @@ def inspect_model(
 @configured("data_dir", "prediction", "zero_snr")
 def import_model(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .ckpt or .safetensors checkpoint or VAE.")
+        Path, typer.Argument(metavar="FILE", help="A checkpoint's or VAE's file, or a folder.")
     ],
     name: Annotated[str | None, typer.Option(help="New name. Default: the file's own.")] = None,
     precision: Annotated[
@@ -70,7 +70,7 @@ def import_model(
 ) -> None:
     """Convert a checkpoint to safetensors, with SHA-256, provenance and licence beside it.
 
-    A pickle (.ckpt) is read without running any of its code; one that needs code is refused.
+    A pickle (.ckpt, .bin) is read without running it; one that asks for code is refused.
     """
     from limner.engine.checkpoints import importable
 
@@ -126,25 +126,15 @@ def _refusal(path: Path, wish: Wish) -> str | None:
             return None  # the package's own, which its tests load
         from limner.engine.checkpoints import weights
 
-        weights.verify(layout, parts)
+        weights.verify(layout, parts, numbers=True)
     except CheckpointError as error:
         return str(error)
     return None
 
 
 def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
-    from limner.engine.checkpoints import prediction
     from limner.engine.checkpoints.digests import sha256
-    from limner.engine.checkpoints.inspection import (
-        DESCRIPTIONS,
-        LOADED,
-        TEXT,
-        UNET,
-        VAE,
-        kind_of,
-        read_header,
-    )
-    from limner.engine.checkpoints.layouts import provenance
+    from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 
     header = read_header(path)
     kind = kind_of(header)
@@ -152,41 +142,55 @@ def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
         "path": str(path),
         "kind": kind,
         "description": DESCRIPTIONS[kind],
+        "pickled": header.pickled,
         "precision": header.precision,
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
         "tensors": len(header.tensors),
         "parameters": {"all": header.parameters("")},
     }
-    if kind not in LOADED:
-        return facts
-    prefixes = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
-    counts = {part: header.parameters(prefix) for part, prefix in prefixes.items()}
-    hints = prediction.of_file(header)
-    facts |= _prediction_facts(wish.over(hints.scheduler), hints.told)
-    return facts | _size_facts(counts, kind) | _licence_facts(path, provenance(path).get("licence"))
+    return facts | _whole_facts(path, wish) if kind in LOADED else facts
+
+
+def _whole_facts(path: Path, wish: Wish) -> dict[str, Any]:
+    """What is known of a checkpoint whose parts are there, in a file or a folder."""
+    from limner.engine.checkpoints import folders
+    from limner.engine.checkpoints.layouts import read_layout
+    from limner.engine.checkpoints.parts import PREFIXES
+
+    try:
+        layout = read_layout(path)
+    except CheckpointError:  # which ``refusal`` tells
+        return {}
+    counts = {
+        name: sum(h.parameters("" if part.alone else PREFIXES[name]) for h in part.headers)
+        for name, part in layout.parts.items()
+    }
+    facts = {"source_sha256": layout.source_sha256, "notes": list(layout.changes)}
+    facts |= _prediction_facts(wish.over(layout.scheduler), layout.told)
+    kind = folders.kind(layout.parts)
+    return facts | _size_facts(counts, kind) | _licence_facts(path, layout.licence)
 
 
 def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
-    from limner.engine.checkpoints.digests import folder_sha256
-    from limner.engine.checkpoints.inspection import DESCRIPTIONS, read_header
+    from limner.engine.checkpoints import folders
+    from limner.engine.checkpoints.inspection import DESCRIPTIONS
     from limner.engine.checkpoints.layouts import read_layout
 
     layout = read_layout(path)
-    headers = {name: [read_header(f) for f in part.files] for name, part in layout.parts.items()}
-    counts = {name: sum(h.parameters("") for h in found) for name, found in headers.items()}
-    kind = "sd1-inpainting" if layout.parts["unet"].config.get("in_channels") == 9 else "sd1"
+    kind = folders.kind(layout.parts)
+    headers = [header for part in layout.parts.values() for header in part.headers]
     facts = {
         "path": str(path),
         "kind": kind,
         "description": DESCRIPTIONS[kind],
+        "pickled": any(header.pickled for header in headers),
         "precision": layout.precision,
         "bytes": sum(file.stat().st_size for file in layout.files),
-        "sha256": folder_sha256(path, layout.files),
-        "tensors": sum(len(h.tensors) for found in headers.values() for h in found),
+        "sha256": layout.sha256,
+        "tensors": sum(len(header.tensors) for header in headers),
     }
-    facts |= _prediction_facts(wish.over(layout.scheduler), layout.told)
-    return facts | _size_facts(counts, kind) | _licence_facts(path, layout.licence)
+    return facts | _whole_facts(path, wish)
 
 
 def _prediction_facts(scheduler: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
@@ -239,8 +243,8 @@ def _imported(models: Path) -> Iterator[dict[str, Any]]:
             continue
         known = read_json(papers)
         file = papers.parent / str(known.get("file", ""))
-        if file.is_file():
-            size = file.stat().st_size
+        if file.exists() and known:
+            size = sum(f.stat().st_size for f in (file, *file.rglob("*")) if f.is_file())
             kind, licence = str(known.get("kind")), str(known.get("licence"))
             yield _entry(papers.parent.name, kind, file, size, licence)
 
@@ -252,12 +256,13 @@ def _entry(name: str, kind: str, path: Path, size: int, licence: str) -> dict[st
 def _as_lines(facts: dict[str, Any]) -> str:
     """The facts as aligned lines for a terminal."""
     shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
+    if "notes" in facts:
+        shown["notes"] = "; ".join(facts["notes"]) or "none"
     if "attribution" in facts:
         shown["attribution"] = "; ".join(facts["attribution"]) or "none named"
     if "hints" in facts:
         shown["hints"] = "; ".join(facts["hints"]) or "none"
-    if facts["refusal"] is None:
-        del shown["refusal"]
+    shown = {name: value for name, value in shown.items() if value is not None}
     words = {True: "yes", False: "no"}
     return "\n".join(
         f"{name.replace('_', ' '):<26}{words[value] if isinstance(value, bool) else value}"

@@ -27,7 +27,8 @@ class ModelInfo:
     """The facts of one checkpoint as it was loaded.
 
     ``sha256`` is of the file; of a folder it is the SHA-256 of what ``sha256sum`` prints for its
-    weights and configs, sorted by path. ``vae`` says where the VAE came from (``"built in"`` or
+    weights and configs, sorted by path; ``source_sha256`` is of the author's file where this one
+    was imported from it. ``vae`` says where the VAE came from (``"built in"`` or
     a file's name) and ``vae_sha256`` is set only for a replaced one. ``parameters`` counts the
     numbers of ``unet``, ``vae`` and ``text_encoder``. ``conversions`` lists, in words, whatever
     was changed between the file and memory: a licence may ask that changes be told.
@@ -56,6 +57,12 @@ class ModelInfo:
     threads: int | None = None
     prediction: str = "epsilon"
     zero_snr: bool = False
+    source_sha256: str | None = None
+
+    @property
+    def short_hash(self) -> str:
+        """As AUTOMATIC1111 and model sites write it, of the author's file: ten digits."""
+        return (self.source_sha256 or self.sha256)[:10]
 
     @property
     def machine(self) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def receipt(
             "name": model.name,
             "sha256": model.sha256,
             "vae_sha256": model.vae_sha256,
+            **({"source_sha256": model.source_sha256} if model.source_sha256 else {}),
             "licence": model.licence,
             "attribution": list(model.attribution),
             **_predicting(model),
@@ -170,7 +171,7 @@ def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
         "CFG scale": f"{generation.guidance:g}",
         "Seed": generation.seed,
         "Size": f"{generation.width}x{generation.height}",
-        "Model hash": record["model"]["sha256"][:10],
+        "Model hash": _model_hash(record["model"]),
         "Model": _quoted(record["model"]["name"]),
     }
     if generation.clip_skip > 1:
@@ -184,6 +185,11 @@ def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
         pairs["Noise Schedule"] = "Zero Terminal SNR"
     pairs["Version"] = f"limner {record['versions'].get('limner', '')}".strip()
     return pairs
+
+
+def _model_hash(model: Mapping[str, Any]) -> str:
+    """Of the author's file, so that model sites know it."""
+    return str(model.get("source_sha256") or model["sha256"])[:10]
 
 
 def _quoted(value: str) -> str:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limner.engine.checkpoints.inspection import looks_pickled, read_header
+from limner.engine.checkpoints import folders
+from limner.engine.checkpoints.inspection import (
+    DESCRIPTIONS,
+    LOADED,
+    SUPPORTED,
+    kind_of,
+    read_header,
+)
 from limner.errors import CheckpointError
 
 PRECISIONS = ("keep", "float16")
@@ -17,13 +24,20 @@ def check(source: Path, models: Path, name: str | None, precision: str) -> Path:
         raise taken(target)
     if precision not in PRECISIONS:
         raise CheckpointError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}.")
-    if not source.is_file():
-        raise CheckpointError(f"{source} is not a file.")
-    if not looks_pickled(source):
-        if source.suffix.lower() in (".ckpt", ".pt", ".pth", ".bin"):
-            raise CheckpointError(f"{source.name} is not a PyTorch checkpoint.")
-        read_header(source)
+    kind(source)
     return target
+
+
+def kind(source: Path) -> str:
+    """``vae`` or one of ``LOADED``; raises CheckpointError for everything else."""
+    if source.is_dir():
+        return folders.kind(folders.read_parts(source))
+    found = kind_of(read_header(source))
+    if found not in (*LOADED, "vae"):
+        raise CheckpointError(
+            f"{source.name} seems to be {DESCRIPTIONS[found]}; {SUPPORTED}, and VAEs for them."
+        )
+    return found
 
 
 def taken(target: Path) -> CheckpointError:

@@ -1,67 +1,53 @@
-"""Turn a checkpoint into a ``.safetensors`` in a folder of its own, with its papers beside it.
+"""Turn a checkpoint into ``.safetensors`` in a folder of its own, with its papers beside it.
 
-A ``.ckpt`` is a pickle: a program that builds objects. It is read with PyTorch's restricted
-unpickler, which builds tensors and plain containers only; one that asks for anything else is
-refused before a single instruction runs, and leaves no file.
+A file becomes one file, a diffusers folder a folder. Pickles are read as everywhere here, without
+running them; one that asks for more than tensors is refused, and leaves no file.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from limner.domain import licences
-from limner.engine.checkpoints import importable, prediction, weights
-from limner.engine.checkpoints.digests import compute
-from limner.engine.checkpoints.inspection import (
-    DESCRIPTIONS,
-    LOADED,
-    SUPPORTED,
-    TEXT,
-    UNET,
-    VAE,
-    Header,
-    TensorInfo,
-    kind_of,
-    looks_pickled,
-    read_header,
+from limner.engine.checkpoints import digests, importable, prediction, tensors, weights
+from limner.engine.checkpoints.containers import require_unchanged
+from limner.engine.checkpoints.folders import STEMS
+from limner.engine.checkpoints.headers import TensorInfo
+from limner.engine.checkpoints.inspection import LOADED, read_header
+from limner.engine.checkpoints.layouts import (
+    ASSETS,
+    PROVENANCE,
+    SOURCE_SHA256,
+    read_layout,
+    read_vae,
 )
-from limner.engine.checkpoints.layouts import ASSETS, PROVENANCE, read_layout, read_vae
+from limner.engine.checkpoints.names import TEXT, UNET, VAE
+from limner.engine.checkpoints.parts import PREFIXES
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
-from limner.errors import CheckpointError
+from limner.engine.checkpoints.shapes import SD15
 
-Tensors = dict[str, torch.Tensor]
-_LONG = (torch.float32, torch.float64)
-_KEPT = dict.fromkeys(LOADED, (UNET, VAE, TEXT)) | {
-    "vae": (VAE, "encoder.", "decoder.", "quant_conv.", "post_")
-}
+_KEPT = dict.fromkeys(LOADED, (UNET, VAE, TEXT)) | {"vae": (VAE,)}
+# What a folder holds beside weights, and drawing reads.
+_COPIED = ("model_index.json", "README.md", "scheduler", "tokenizer")
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The new file and its provenance, as written beside it."""
+    """The new file or folder and its provenance, as written beside it."""
 
     path: Path
     provenance: Mapping[str, Any]
-
-
-class _Inert:
-    """Stands in for the bookkeeping classes that trainers leave in their pickles."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
 
 
 def import_checkpoint(
@@ -73,138 +59,138 @@ def import_checkpoint(
     licence: str | None = None,
     wish: Wish = AS_TOLD,
 ) -> Imported:
-    """Write ``models/NAME/NAME.safetensors`` with LICENSE and provenance, all or nothing.
+    """Write ``models/NAME/`` with weights, LICENSE and provenance, all or nothing.
 
     Args:
-        source: a ``.ckpt`` or ``.safetensors`` file with a whole checkpoint or a VAE.
+        source: a file with a whole checkpoint or a VAE, or a folder in diffusers layout.
         models: the folder of imported models; made if missing.
-        name: the new name; the file's own when None.
+        name: the new name; the source's own when None.
         precision: ``keep``, or ``float16`` to store short numbers.
-        licence: the licence's id; SD 1.5's own when None.
+        licence: the licence's id; the folder's, or else SD 1.5's own when None.
         wish: how the source predicts, where it does not say so itself.
 
     Raises:
-        CheckpointError: the file cannot be imported, or the name is taken.
+        CheckpointError: the source cannot be imported, or the name is taken.
     """
     target = importable.check(source, models, name, precision)
-    name = target.name
-    tensors = _open(source)
-    kind = _kind(source, tensors)
-    metadata, markers = _predicting(source, tensors, wish)
-    changes = _reduce(source, tensors, kind, precision)
+    kind = importable.kind(source)
+    _check(source, kind, wish)
     with _new_folder(target) as folder:
-        file = folder / f"{name}.safetensors"
-        save_file(tensors | markers, file, metadata={"format": "pt", **metadata})
-        file.chmod(0o644)
-        _check(file, kind)
-        papers = _provenance(source, file, kind, changes, licences.find(licence))
-        _write_papers(folder, papers, licences.find(licence))
-    return Imported(target / file.name, papers)
+        if source.is_dir():
+            made, licence = folder, licence or read_layout(source).licence
+            source_sha256 = read_layout(source).sha256
+            changes = _write_folder(source, folder, precision, wish)
+        else:
+            made, source_sha256 = folder / f"{target.name}.safetensors", digests.compute(source)
+            changes = _write_file(source, made, kind, precision, source_sha256, wish)
+        _check(made, kind)
+        chosen = licences.find(licence)
+        papers = _provenance(source, made, kind, changes, source_sha256, chosen)
+        _write_papers(folder, papers, chosen)
+    return Imported(target / papers["file"], papers)
 
 
-def _predicting(source: Path, tensors: Tensors, wish: Wish) -> tuple[dict[str, str], Tensors]:
-    """What the new file is to say of how it predicts: metadata, and tensors that are marks."""
-    metadata = {} if looks_pickled(source) else read_header(source).metadata
-    alphas = tensors.get("alphas_cumprod")
-    stored = None if alphas is None else alphas.double().numpy()
-    hints = prediction.read(source, tensors, metadata, stored)
-    said, markers = prediction.written(wish.over(hints.scheduler))
-    return said, {name: torch.zeros(1) for name in markers}
-
-
-def _open(source: Path) -> Tensors:
-    """The file's tensors, lying in the file where its format allows."""
-    if looks_pickled(source):
-        return _unpickle(source)
-    return weights.read_tensors(source)
-
-
-def _unpickle(source: Path) -> Tensors:
-    if source.suffix.lower() == ".safetensors":
-        raise CheckpointError(
-            f"{source.name} is a pickle under a false name; rename it to {source.stem}.ckpt and "
-            "import that."
-        )
-    zipped = zipfile.is_zipfile(source)
-    try:
-        with torch.serialization.safe_globals(_bookkeeping(source) if zipped else []):
-            content = torch.load(source, map_location="cpu", weights_only=True, mmap=zipped)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{source.name} is refused: its pickle is damaged or asks for more than tensors, "
-            "so that opening it could run code."
-        ) from error
-    except Exception as error:  # broken bytes make the unpickler raise nearly anything
-        raise CheckpointError(f"{source.name} is damaged or cut short.") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{source.name} holds no dictionary of tensors.")
-    return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
-
-
-def _bookkeeping(source: Path) -> list[Any]:
-    """Names of PyTorch Lightning's classes in the pickle, each made inert."""
-    asked = torch.serialization.get_unsafe_globals_in_checkpoint(source)
-    return [
-        (_Inert, asked_for) for asked_for in asked if asked_for.startswith("pytorch_lightning.")
-    ]
-
-
-def _kind(source: Path, tensors: Tensors) -> str:
-    infos = {
-        name: TensorInfo(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-        for name, tensor in tensors.items()
-    }
-    kind = kind_of(Header(source, infos, {}))
-    if kind not in _KEPT:
-        raise CheckpointError(
-            f"{source.name} seems to be {DESCRIPTIONS[kind]}; {SUPPORTED}, and VAEs for them."
-        )
-    return kind
-
-
-def _reduce(source: Path, tensors: Tensors, kind: str, precision: str) -> list[str]:
-    """Drop what is not drawn with, shorten numbers where asked; what was done, in words."""
-    changes = []
-    if looks_pickled(source):
-        changes.append("pickle rewritten as safetensors")
-    unused = [key for key in tensors if not key.startswith(_KEPT[kind])]
-    for key in unused:
-        del tensors[key]
-    if unused:
-        changes.append(f"{len(unused)} tensors that drawing does not need left out")
-    long = [key for key, value in tensors.items() if value.dtype in _LONG]
-    if precision == "float16" and long:
-        changes.append(f"{len(long)} tensors shortened to float16")
-        tensors |= {key: tensors[key].half() for key in long}
-    for key, value in tensors.items():
-        tensors[key] = value.contiguous()
-        if value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointError(
-                f"{source.name}: {key!r} holds values that are not finite as {value.dtype}."
-            )
-    return changes
-
-
-def _check(file: Path, kind: str) -> None:
+def _check(path: Path, kind: str, wish: Wish = AS_TOLD) -> None:
     if kind == "vae":
-        weights.verify_part("vae", read_vae(file))
+        weights.verify_part("vae", read_vae(path))
     else:
-        layout = read_layout(file)
+        layout = read_layout(path)
+        layout = replace(layout, scheduler=wish.over(layout.scheduler))
         weights.verify(layout, layout.parts)
 
 
+def _write_file(
+    source: Path, file: Path, kind: str, precision: str, source_sha256: str, wish: Wish
+) -> list[str]:
+    """The parts that are drawn with, under latent diffusion's prefixes; what was done, in words."""
+    header = read_header(source)
+    kept = {name: info for name, info in header.tensors.items() if name.startswith(_KEPT[kind])}
+    changes = ["pickle rewritten as safetensors"] if header.pickled else []
+    changes += header.notes
+    if unused := len(header.tensors) - len(kept):
+        changes.append(f"{unused} tensors that drawing does not need left out")
+    said, markers = prediction.written(wish.over(prediction.of_file(header).scheduler))
+    metadata = {**header.metadata, **said, "format": "pt", SOURCE_SHA256: source_sha256}
+    changes += _write(file, kept, precision, metadata, markers=markers)
+    require_unchanged(header)
+    return changes
+
+
+def _write_folder(source: Path, folder: Path, precision: str, wish: Wish) -> list[str]:
+    layout, changes = read_layout(source), []
+    if any(header.pickled for part in layout.parts.values() for header in part.headers):
+        changes.append("pickles rewritten as safetensors")
+    for name, part in layout.parts.items():
+        (folder / name).mkdir()
+        shutil.copyfile(source / name / "config.json", folder / name / "config.json")
+        kept = {PREFIXES[name] + key: info for key, info in part.tensors(name).items()}
+        file = folder / name / f"{STEMS.get(name, 'model')}.safetensors"
+        changes += _write(file, kept, precision, {"format": "pt"}, prefix=PREFIXES[name])
+    for name in _COPIED:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, copy_function=shutil.copyfile)
+        elif (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    (folder / "scheduler").mkdir(exist_ok=True)
+    scheduler = json.dumps(wish.over(layout.scheduler), indent=2)
+    (folder / "scheduler" / "scheduler_config.json").write_text(scheduler, encoding="utf-8")
+    if not (folder / "model_index.json").exists():
+        shutil.copyfile(SD15 / "model_index.json", folder / "model_index.json")
+    return changes
+
+
+def _write(
+    file: Path,
+    kept: Mapping[str, TensorInfo],
+    precision: str,
+    metadata: Mapping[str, str],
+    prefix: str = "",
+    markers: Sequence[str] = (),
+) -> Iterator[str]:
+    """Write tensors without ``prefix``, and empty ones that are marks; what was done, in words."""
+    dtypes = {name: _written_as(info, precision) for name, info in kept.items()}
+    short = sum(dtypes[name] == "F16" != info.dtype for name, info in kept.items())
+    plain = {name.removeprefix(prefix): info for name, info in kept.items()}
+    types = {name.removeprefix(prefix): dtype for name, dtype in dtypes.items()}
+    spoilt = ""
+    marks = dict.fromkeys(markers, torch.zeros(1))
+    types |= dict.fromkeys(markers, "F32")
+    for name, tensor in tensors.write(file, {**plain, **marks}, metadata, types):
+        if tensor.is_floating_point() and not tensors.is_finite(tensor):
+            if not (prefix + name).startswith(VAE):
+                part = next(n for n, start in PREFIXES.items() if (prefix + name).startswith(start))
+                became = "float16" if types[name] != plain[name].dtype else None
+                raise weights.not_finite(part, plain[name], became)
+            spoilt = name
+    file.chmod(0o644)
+    if short:
+        yield f"{short} tensors shortened to float16"
+    if spoilt:
+        yield f"the VAE's {spoilt!r} holds values that are not finite; name another with --vae"
+
+
+def _written_as(info: TensorInfo, precision: str) -> str:
+    if info.scale is not None:
+        return "F16" if precision == "float16" else "F32"
+    return "F16" if precision == "float16" and info.dtype in ("F32", "F64") else info.dtype
+
+
 def _provenance(
-    source: Path, file: Path, kind: str, changes: list[str], licence: licences.Licence
+    source: Path,
+    made: Path,
+    kind: str,
+    changes: list[str],
+    source_sha256: str,
+    licence: licences.Licence,
 ) -> dict[str, Any]:
+    whole = made.is_dir()
     return {
-        "file": file.name,
+        "file": "." if whole else made.name,
         "kind": kind,
-        "sha256": compute(file),
+        "sha256": read_layout(made).sha256 if whole else digests.compute(made),
         "licence": licence.id,
         "source": source.name,
-        "source_sha256": compute(source),
+        SOURCE_SHA256: source_sha256,
         "changes": changes,
         "converted_by": f"limner {version('limner')}",
     }
@@ -216,7 +202,8 @@ def _write_papers(folder: Path, papers: Mapping[str, Any], licence: licences.Lic
         shutil.copyfile(ASSETS / "licenses" / licence.text, folder / "LICENSE")
     if papers["changes"]:
         notice = "".join(f"* {change}\n" for change in papers["changes"])
-        text = f"{papers['file']} was made from {papers['source']} by Limner. Changes:\n{notice}"
+        made = "This" if papers["file"] == "." else papers["file"]
+        text = f"{made} was made from {papers['source']} by Limner. Changes:\n{notice}"
         (folder / "NOTICE").write_text(text, encoding="utf-8")
 
 
@@ -227,9 +214,10 @@ def _new_folder(target: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=".import-", dir=target.parent))
     try:
         yield folder
-        for file in folder.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
+        for file in folder.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
         folder.chmod(0o755)
         try:
             folder.rename(target)

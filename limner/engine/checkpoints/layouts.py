@@ -1,31 +1,25 @@
-"""Where the parts of a checkpoint lie: one file in latent-diffusion's names, or a folder.
+"""What lies at a path that was given as a model or a VAE: one file, or a folder.
 
-A *part* is the UNet, the VAE or the text encoder: its config and the files with its tensors. A
-single file carries no configs: SD 1.5's are taken, with the widths its tensors really have.
+A single file carries no configs: SD 1.5's are taken, with the widths its tensors really have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import digests, prediction
-from limner.engine.checkpoints.inspection import (
-    DESCRIPTIONS,
-    SUPPORTED,
-    TEXT,
-    VAE,
-    kind_of,
-    read_header,
-    require_sd1,
-)
+from limner.engine.checkpoints import digests, folders, prediction
+from limner.engine.checkpoints.containers import read_header
+from limner.engine.checkpoints.headers import Header
+from limner.engine.checkpoints.inspection import DESCRIPTIONS, kind_of, require_sd1
+from limner.engine.checkpoints.names import TEXT, VAE
+from limner.engine.checkpoints.parts import Layout, Part
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import (
     read_json,
-    sd15_config,
     text_config,
     unet_config,
     vae_config,
@@ -36,59 +30,8 @@ ASSETS = Path(limner.assets.__file__).parent
 EMBEDDED = ASSETS / "squire"
 TOKENIZER = ASSETS / "clip"
 PROVENANCE = "provenance.json"
-PARTS = ("unet", "vae", "text_encoder")
-_PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2Img", "StableDiffusionInpaint")
-_STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """``names`` says in whose key names the tensors are: ``ldm`` or ``diffusers``."""
-
-    config: Mapping[str, Any]
-    files: tuple[Path, ...]
-    names: str
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A checkpoint on disk.
-
-    ``scheduler`` is its scheduler's config, ``licence`` the one its card or provenance names,
-    ``changes`` lists what an import did to the author's file, and ``told`` by what a single file
-    says how it predicts.
-    """
-
-    path: Path
-    parts: Mapping[str, Part]
-    scheduler: Mapping[str, Any]
-    tokenizer: Path
-    licence: str | None
-    precision: str
-    changes: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
-
-    def schedule(self) -> dict[str, Any]:
-        """The constructor arguments that it decides for schedulers.
-
-        Raises CheckpointError for a prediction or a schedule that cannot be drawn with.
-        """
-        return prediction.schedule(self.scheduler, self.path.name)
-
-    @property
-    def files(self) -> list[Path]:
-        """Every file whose bytes decide what is drawn, for the sum of a folder."""
-        files = {file for part in self.parts.values() for file in part.files}
-        configs = [self.path / name / "config.json" for name in self.parts]
-        configs.append(self.path / "scheduler" / "scheduler_config.json")
-        return sorted(files | {file for file in configs if file.is_file()})
-
-    @property
-    def sha256(self) -> str:
-        """Of the file; of a folder the sum of what decides what is drawn."""
-        if self.path.is_dir():
-            return digests.folder_sha256(self.path, self.files)
-        return digests.sha256(self.path)
+SOURCE_SHA256 = "source_sha256"  # in an imported file's metadata: the sum of the author's file
+_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
 
 
 def read_layout(path: Path) -> Layout:
@@ -97,8 +40,6 @@ def read_layout(path: Path) -> Layout:
     Raises:
         CheckpointError: it is not an SD 1.x checkpoint; the sentence says what it seems to be.
     """
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist.")
     return _folder(path) if path.is_dir() else _single_file(path)
 
 
@@ -110,7 +51,9 @@ def check(model: Path | None, vae: Path | None, wish: Wish = AS_TOLD) -> None:
 def chosen(
     model: Path | None, vae: Path | None, wish: Wish = AS_TOLD
 ) -> tuple[Layout, Mapping[str, Part]]:
-    """What is to be loaded: a layout that predicts as wished, and its parts with the named VAE.
+    """What is to be loaded: a layout that predicts as wished, and its parts.
+
+    The VAE is the one that was named, or lies beside a file without one.
 
     Raises:
         CheckpointError: a file is missing, damaged, or something else.
@@ -119,33 +62,28 @@ def chosen(
     layout = replace(layout, scheduler=wish.over(layout.scheduler))
     layout.schedule()
     parts = dict(layout.parts)
-    if vae is not None:
-        parts["vae"] = read_vae(vae)
+    if replaced := vae or layout.vae_beside:
+        parts["vae"] = read_vae(replaced)
     elif "vae" not in layout.parts:
         raise CheckpointError(f"{layout.path.name} holds no VAE; name one with --vae.")
-    for file in {file for part in parts.values() for file in part.files}:
-        read_header(file)
     return layout, parts
 
 
 def read_vae(path: Path) -> Part:
-    """The VAE in a file (of either naming), a VAE's folder or a whole diffusers folder."""
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist.")
+    """The VAE in a file (of either naming), a VAE's folder or a whole diffusers folder.
+
+    A file's scale of latents is SD 1.5's, whatever ``config.json`` lies beside it.
+    """
     if path.is_dir():
         folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
         if not (folder / "config.json").is_file():
             raise CheckpointError(f"{path} holds no VAE: neither config.json nor vae/config.json.")
-        return _folder_part(folder, "vae")
+        return folders.read_part(folder, "vae")
     header = read_header(path)
-    if header.any("decoder.up_blocks."):
-        beside = path.parent / "config.json"
-        config = read_json(beside) if beside.is_file() else sd15_config("vae")
-        return Part(config, (path,), "diffusers")
-    if not header.any(f"{VAE}decoder.", "decoder.conv_in."):
+    if not header.any(f"{VAE}decoder.conv_in."):
         what = DESCRIPTIONS[kind_of(header)]
         raise CheckpointError(f"{path.name} holds no VAE; it seems to be {what}.")
-    return Part(vae_config(header), (path,), "ldm")
+    return Part(vae_config(header), (header,))
 
 
 def vae_sha256(path: Path | None) -> str | None:
@@ -160,14 +98,16 @@ def vae_sha256(path: Path | None) -> str | None:
 def _single_file(path: Path) -> Layout:
     header = read_header(path)
     require_sd1(header)
-    parts = {"unet": Part(unet_config(header), (path,), "ldm")}
+    parts = {"unet": Part(unet_config(header), (header,))}
     if header.any(VAE):
-        parts["vae"] = Part(vae_config(header), (path,), "ldm")
+        parts["vae"] = Part(vae_config(header), (header,))
     if not header.any(TEXT):
         raise CheckpointError(f"{path.name} holds no text encoder; a whole checkpoint is needed.")
-    parts["text_encoder"] = Part(text_config(header), (path,), "ldm")
+    parts["text_encoder"] = Part(text_config(header), (header,))
     known = provenance(path)
     hints = prediction.of_file(header)
+    beside = None if "vae" in parts else _vae_beside(path)
+    told = [f"VAE taken from {beside.name}, which lies beside"] if beside else []
     return Layout(
         path,
         parts,
@@ -175,91 +115,69 @@ def _single_file(path: Path) -> Layout:
         tokenizer=TOKENIZER,
         licence=known.get("licence"),
         precision=header.precision,
-        changes=tuple(str(change) for change in known.get("changes", ())),
+        changes=(*_changes(known), *_oddities(header), *_about_text(parts), *told),
         told=hints.told,
+        vae_beside=beside,
+        source_sha256=header.metadata.get(SOURCE_SHA256),
     )
 
 
+def _vae_beside(path: Path) -> Path | None:
+    """``NAME.vae.pt`` and its kin, which AUTOMATIC1111 takes for ``NAME``."""
+    names = [path.with_name(path.stem + suffix) for suffix in _BESIDE]
+    return next((file for file in names if file.is_file()), None)
+
+
+def _changes(known: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(change) for change in known.get("changes", ()))
+
+
+def _oddities(header: Header) -> Iterator[str]:
+    """What a whole checkpoint's file holds that nobody would look for in it."""
+    yield from header.notes
+    if header.any("control_model."):
+        yield "the ControlNet in the same file left aside"
+    if header.any("lora_unet_", "lora_te"):
+        yield "keys of a LoRA in the same file left aside, not applied"
+
+
+def _about_text(parts: Mapping[str, Part]) -> Iterator[str]:
+    """How a text encoder as wide as SD 1.5's differs from it."""
+    config = parts["text_encoder"].config
+    layers, positions = config.get("num_hidden_layers"), config.get("max_position_embeddings")
+    if config.get("hidden_size") != 768:
+        return
+    if layers != 12:
+        yield f"the text encoder has {layers} layers, Stable Diffusion 1.5's has 12"
+    if positions != 77:
+        yield f"the text encoder has {positions} positions; prompts are read in 77 at a time"
+
+
 def provenance(path: Path) -> dict[str, Any]:
-    """What ``limner models import`` wrote beside this file; empty where it did not make it."""
-    beside = path.parent / PROVENANCE
-    known = read_json(beside) if beside.is_file() else {}
-    return known if known.get("file") == path.name else {}
+    """What ``limner models import`` wrote beside a file, or into a folder; empty without."""
+    papers, name = (path, ".") if path.is_dir() else (path.parent, path.name)
+    known = read_json(papers / PROVENANCE) if (papers / PROVENANCE).is_file() else {}
+    return known if known.get("file") == name else {}
 
 
 def _folder(path: Path) -> Layout:
-    index = path / "model_index.json"
-    if not index.is_file():
-        raise CheckpointError(
-            f"{path} is a folder without model_index.json; a folder in diffusers layout is needed."
-        )
-    _refuse_other_pipelines(path, str(read_json(index).get("_class_name", "")))
-    parts = {name: _folder_part(path / name, name) for name in PARTS if (path / name).is_dir()}
-    if missing := [name for name in ("unet", "text_encoder") if name not in parts]:
-        raise CheckpointError(f"{path} has no folder {missing[0]!r}.")
-    _refuse_other_shapes(path, parts)
+    parts = folders.read_parts(path)
     scheduler_file = path / "scheduler" / "scheduler_config.json"
     scheduler = read_json(scheduler_file) if scheduler_file.is_file() else {}
     own = path / "tokenizer"
     tokenizer = own if (own / "tokenizer_config.json").is_file() else TOKENIZER
-    precision = read_header(parts["unet"].files[0]).precision
-    return Layout(path, parts, scheduler, tokenizer, _card_licence(path), precision)
-
-
-def _folder_part(folder: Path, name: str) -> Part:
-    return Part(read_json(folder / "config.json"), _folder_files(folder, name), "diffusers")
-
-
-def _folder_files(folder: Path, name: str) -> tuple[Path, ...]:
-    """The weights of one part: one file, the shards of an index, or a variant (``.fp16``)."""
-    stem = _STEMS.get(name, "model")
-    whole = folder / f"{stem}.safetensors"
-    if whole.is_file():
-        return (whole,)
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-        return tuple(folder / Path(shard).name for shard in shards)
-    if variants := sorted(folder.glob(f"{stem}.*.safetensors")):
-        return (variants[0],)
-    if list(folder.glob("*.bin")):
-        raise CheckpointError(
-            f"{folder} holds pickled weights (.bin) only, which can run code when opened; "
-            "save the folder with safe serialization."
-        )
-    raise CheckpointError(f"{folder} holds no {stem}.safetensors.")
-
-
-def _refuse_other_pipelines(path: Path, pipeline: str) -> None:
-    what = {
-        "StableDiffusionXL": DESCRIPTIONS["sdxl"],
-        "StableDiffusion3": DESCRIPTIONS["sd3"],
-        "Flux": DESCRIPTIONS["flux"],
-        "LatentConsistencyModel": DESCRIPTIONS["lcm"],
-        "StableDiffusionInstructPix2Pix": DESCRIPTIONS["instruct-pix2pix"],
-    }
-    for start, words in what.items():
-        if pipeline.startswith(start):
-            raise CheckpointError(f"{path} seems to be {words}; {SUPPORTED}.")
-    if not pipeline.startswith(_PIPELINES):
-        raise CheckpointError(f"{path} is made for {pipeline or 'no pipeline'}; {SUPPORTED}.")
-
-
-def _refuse_other_shapes(path: Path, parts: Mapping[str, Part]) -> None:
-    unet, text = parts["unet"].config, parts["text_encoder"].config
-    channels = unet.get("in_channels", 4)
-    kinds = {4: None, 9: None, 8: DESCRIPTIONS["instruct-pix2pix"]}
-    if unet.get("addition_embed_type") or (path / "text_encoder_2").is_dir():
-        what = DESCRIPTIONS["sdxl"]
-    elif unet.get("time_cond_proj_dim") is not None:
-        what = DESCRIPTIONS["lcm"]
-    elif other := kinds.get(channels, f"a checkpoint with a {channels}-channel UNet"):
-        what = other
-    elif text.get("hidden_act", "quick_gelu") != "quick_gelu":
-        what = DESCRIPTIONS["sd2"]
-    else:
-        return
-    raise CheckpointError(f"{path} seems to be {what}; {SUPPORTED}.")
+    precision = parts["unet"].headers[0].precision
+    known = provenance(path)
+    return Layout(
+        path,
+        parts,
+        scheduler,
+        tokenizer,
+        known.get("licence") or _card_licence(path),
+        precision,
+        changes=(*_changes(known), *_about_text(parts)),
+        source_sha256=known.get(SOURCE_SHA256),
+    )
 
 
 def _card_licence(folder: Path) -> str | None:

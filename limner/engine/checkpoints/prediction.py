@@ -19,10 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import safe_open
 
 from limner.domain.schedulers import BETAS
-from limner.engine.checkpoints.inspection import Header
+from limner.engine.checkpoints import raw
+from limner.engine.checkpoints.headers import Header
 from limner.errors import CheckpointError
 
 Floats = npt.NDArray[np.float64]
@@ -169,13 +169,7 @@ def _from_yaml(path: Path) -> str | None:
 def _stored(header: Header) -> Floats | None:
     """The file's own ``alphas_cumprod``, a thousand numbers, if it has them."""
     info = header.tensors.get(_BUFFER)
-    if info is None:
-        return None
-    if info.dtype != "BF16":
-        with safe_open(header.path, framework="np") as file:
-            return np.asarray(file.get_tensor(_BUFFER), np.float64)
-    with safe_open(header.path, framework="pt") as file:  # numpy has no such type
-        return np.asarray(file.get_tensor(_BUFFER).double())
+    return None if info is None else raw.floats(info)
 
 
 def _judged(alphas: Floats) -> tuple[bool, str | None]:

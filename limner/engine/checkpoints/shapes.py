@@ -38,29 +38,37 @@ def sd15_config(part: str) -> dict[str, Any]:
 def unet_config(header: Header) -> dict[str, Any]:
     """The UNet's config, its channels, four widths and context width from the file."""
     config = sd15_config("unet")
-    widths = [
-        header.shape(f"{UNET}input_blocks.{block}.0.out_layers.3.weight") for block in (1, 4, 7, 10)
-    ]
-    context = header.shape(f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight")
+    names = [f"{UNET}input_blocks.{block}.0.out_layers.3.weight" for block in (1, 4, 7, 10)]
+    first = f"{UNET}input_blocks.1.1."
+    if header.any(f"{UNET}down_blocks."):
+        names = [f"{UNET}down_blocks.{level}.resnets.0.conv2.weight" for level in range(4)]
+        first = f"{UNET}down_blocks.0.attentions.0."
+    widths = [header.shape(name) for name in names]
+    context = header.shape(f"{first}transformer_blocks.0.attn2.to_k.weight")
     if None in widths or context is None:
         raise CheckpointError(
             f"{header.path.name} has a UNet unlike Stable Diffusion 1.x's four levels; {SUPPORTED}."
         )
     config["block_out_channels"] = [shape[0] for shape in widths if shape]
-    config["cross_attention_dim"] = context[1]
-    first = header.shape(f"{UNET}input_blocks.0.0.weight")
+    config["cross_attention_dim"] = context[-1]
+    first = header.shape(f"{UNET}input_blocks.0.0.weight") or header.shape(f"{UNET}conv_in.weight")
     config["in_channels"] = first[1] if first else config["in_channels"]
     return config
 
 
 def vae_config(header: Header) -> dict[str, Any]:
-    """The VAE's config, its widths and levels from the file."""
+    """The VAE's config, its widths and levels from the file; the latents' scale is SD 1.5's."""
     config = sd15_config("vae")
-    prefix = VAE if header.any(VAE) else ""
+    own = header.any(f"{VAE}encoder.down_blocks.")
+    level = "encoder.down_blocks.{}.resnets.0" if own else "encoder.down.{}.block.0"
     widths: list[int] = []
-    while shape := header.shape(f"{prefix}encoder.down.{len(widths)}.block.0.conv1.weight"):
+    while shape := header.shape(f"{VAE}{level.format(len(widths))}.conv1.weight"):
         widths.append(shape[0])
-    latent = header.shape(f"{prefix}post_quant_conv.weight")
+    latent = header.shape(f"{VAE}post_quant_conv.weight")
+    if header.any(f"{VAE}decoder.") and not header.any(f"{VAE}encoder."):
+        raise CheckpointError(
+            f"{header.path.name} holds the decoder of a VAE alone; name a whole one with --vae."
+        )
     if not widths or latent is None:
         raise CheckpointError(f"{header.path.name} has a VAE unlike Stable Diffusion 1.x's.")
     if latent[0] != 4:

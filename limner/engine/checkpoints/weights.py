@@ -1,27 +1,20 @@
 """Load a Stable Diffusion 1.x checkpoint, offline, part by part.
 
-Each part is built without storage, then given its tensors one at a time from the memory-mapped
-file, already in the number type and on the device that were chosen: the peak is what the result
-needs and one tensor more. The key names of latent diffusion are translated by diffusers.
+Each part is built without storage, then given its tensors one at a time from the file, already in
+the number type and on the device that were chosen: the peak is what the result needs and one
+tensor more.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.loaders.single_file_utils import (
-    convert_ldm_clip_checkpoint,
-    convert_ldm_unet_checkpoint,
-    convert_ldm_vae_checkpoint,
-)
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from safetensors import SafetensorError, safe_open
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
@@ -29,12 +22,15 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from limner.domain import licences
 from limner.domain.model import ModelInfo
 from limner.engine.checkpoints import prediction, probe
-from limner.engine.checkpoints.inspection import TEXT, UNET, VAE, read_header
-from limner.engine.checkpoints.layouts import EMBEDDED, Layout, Part, chosen, vae_sha256
+from limner.engine.checkpoints.containers import require_unchanged
+from limner.engine.checkpoints.headers import TensorInfo
+from limner.engine.checkpoints.layouts import EMBEDDED, chosen, vae_sha256
+from limner.engine.checkpoints.parts import Layout, Part
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
+from limner.engine.checkpoints.tensors import is_finite, read
+from limner.engine.checkpoints.translation import Infos, fitted
 from limner.errors import CheckpointError
 
-Tensors = dict[str, torch.Tensor]
 VAE_DTYPE = "float32"
 """Whatever the UNet's: in float16 some VAEs overflow, bfloat16 shows; it runs once a picture."""
 
@@ -69,7 +65,7 @@ def load(
     dtype: str = "auto",
     wish: Wish = AS_TOLD,
 ) -> Checkpoint:
-    """Load a ``.safetensors`` file or a diffusers folder; the embedded model when none is given.
+    """Load a file or a diffusers folder; the embedded model when none is given.
 
     Args:
         path: the checkpoint.
@@ -98,7 +94,7 @@ def load(
         **models,
         tokenizer=tokenizer,
         scheduler_betas=layout.schedule(),
-        info=_info(layout, vae_path, models, device, dtype),
+        info=_info(layout, vae_path or layout.vae_beside, models, device, dtype),
         latent_channels=config.latent_channels,
         vae_scale=_vae_scale(config),
         latent_scaling=config.scaling_factor,
@@ -106,33 +102,58 @@ def load(
     )
 
 
-def verify(layout: Layout, parts: Mapping[str, Part]) -> None:
-    """Raise CheckpointError exactly where ``load`` would; no weights are read. The VAE may lack."""
+def verify(layout: Layout, parts: Mapping[str, Part], *, numbers: bool = False) -> None:
+    """Raise CheckpointError exactly where ``load`` would. The VAE may lack.
+
+    Only where ``numbers`` is set are the weights read, and seen to be finite.
+    """
     layout.schedule()
-    models = {name: _prepare(name, part)[0] for name, part in parts.items()}
+    models = {}
+    for name, part in parts.items():
+        models[name], tensors = _prepare(name, part)
+        if numbers:
+            _require_finite(name, tensors)
     _check_fit(layout, models, _tokenizer(layout))
 
 
 def verify_part(name: str, part: Part) -> None:
-    """The same for one part: ``unet``, ``vae`` or ``text_encoder``."""
+    """That ``unet``, ``vae`` or ``text_encoder`` has all its tensors in their shapes."""
     _prepare(name, part)
 
 
-def _prepare(name: str, part: Part) -> tuple[Any, Tensors]:
-    """A model without storage and its tensors, complete, still lying in the file."""
+def _require_finite(name: str, tensors: Infos) -> None:
+    for info in tensors.values():
+        if not is_finite(read(info)):
+            raise not_finite(name, info)
+
+
+def not_finite(name: str, info: TensorInfo, dtype: str | None = None) -> CheckpointError:
+    """For a part with numbers that are infinite, or none; ``dtype`` where it made them so."""
+    way_out = "; name another with --vae" if name == "vae" else ""
+    became = f" as {dtype}" if dtype else ""
+    return CheckpointError(
+        f"{info.file.name}: {info.name!r} of the {name} holds values that are not finite{became}"
+        f"{way_out}."
+    )
+
+
+def _prepare(name: str, part: Part) -> tuple[Any, Infos]:
+    """A model without storage, and where each of its tensors lies."""
     with torch.device("meta"):
         model = _empty(name, part)
-    tensors = _translate(name, part, _read(name, part))
-    _compare(name, part, model.state_dict(), tensors)
-    return model, tensors
+    return model, fitted(name, part, model.state_dict())
 
 
 def _build(name: str, part: Part, device: str, dtype: str) -> Any:
     """One part with its weights, on the device, in the number type."""
-    model, tensors = _prepare(name, part)
-    for key in list(tensors):
-        # A copy even where nothing changes: a mapped file that is overwritten ends the process.
-        tensors[key] = tensors[key].to(device, probe.DTYPES[dtype], copy=True)
+    model, infos = _prepare(name, part)
+    tensors = {}
+    for key, info in infos.items():
+        tensors[key] = read(info).to(device, probe.DTYPES[dtype]).contiguous()
+        if not is_finite(tensors[key]):
+            raise not_finite(name, info, dtype if is_finite(read(info)) else None)
+    for header in part.headers:
+        require_unchanged(header)
     model.load_state_dict(tensors, assign=True)
     if name == "text_encoder":  # the one buffer that no file holds
         count = model.config.max_position_embeddings
@@ -147,77 +168,8 @@ def _empty(name: str, part: Part) -> Any:
         kind = UNet2DConditionModel if name == "unet" else AutoencoderKL
         return kind.from_config(dict(part.config))
     except (ValueError, TypeError, KeyError) as error:
-        place = part.files[0].parent if part.names == "diffusers" else part.files[0]
+        place = part.files[0].parent if part.alone else part.files[0]
         raise CheckpointError(f"{place} describes no usable {name}: {error}") from error
-
-
-def _read(name: str, part: Part) -> Tensors:
-    """The part's tensors, still lying in the file."""
-    prefix = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}[name]
-    tensors: Tensors = {}
-    for file in part.files:
-        whole = part.names == "diffusers" or not read_header(file).any(prefix)
-        tensors |= read_tensors(file, "" if whole else prefix)
-    return tensors
-
-
-def read_tensors(file: Path, prefix: str = "") -> Tensors:
-    """The tensors whose names begin so, each a window on the mapped file.
-
-    Raises:
-        CheckpointError: the header contradicts itself.
-    """
-    try:
-        with safe_open(file, framework="pt") as handle:
-            names = [name for name in handle.keys() if name.startswith(prefix)]  # noqa: SIM118
-            return {name: handle.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file.name} is damaged: {error}.") from error
-
-
-def _translate(name: str, part: Part, tensors: Tensors) -> Tensors:
-    """Any of the known key names to those of today's classes; tensors nobody reads are left."""
-    config = dict(part.config)
-    if part.names == "ldm" and name == "unet":
-        tensors = convert_ldm_unet_checkpoint(tensors, config)
-    elif part.names == "ldm" and name == "vae":
-        tensors = convert_ldm_vae_checkpoint(tensors, config)
-    elif part.names == "ldm":
-        tensors = convert_ldm_clip_checkpoint(tensors)
-    if name == "vae":
-        tensors = {_modern_attention(key): value for key, value in tensors.items()}
-    if name == "text_encoder":
-        tensors = {key.removeprefix("text_model."): value for key, value in tensors.items()}
-        tensors.pop("embeddings.position_ids", None)
-    return tensors
-
-
-def _modern_attention(key: str) -> str:
-    """diffusers before 0.15 named the VAE's attention ``query``, ``key``, ``value``."""
-    names = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-    return re.sub(
-        r"(attentions\.\d+\.)(query|key|value|proj_attn)\.",
-        lambda match: f"{match[1]}{names[match[2]]}.",
-        key,
-    )
-
-
-def _compare(name: str, part: Part, expected: Tensors, found: Tensors) -> None:
-    """Raise unless every tensor is there in its shape; drop what does not belong."""
-    file = part.files[0].name
-    for key in found.keys() - expected.keys():
-        del found[key]
-    if missing := sorted(expected.keys() - found.keys()):
-        raise CheckpointError(
-            f"{file} lacks {len(missing)} of the {len(expected)} tensors of the {name}, "
-            f"{missing[0]!r} among them."
-        )
-    for key, tensor in expected.items():
-        if found[key].shape != tensor.shape:
-            raise CheckpointError(
-                f"{file}: {key!r} of the {name} has shape {tuple(found[key].shape)}, "
-                f"expected {tuple(tensor.shape)}."
-            )
 
 
 def _tokenizer(layout: Layout) -> CLIPTokenizer:
@@ -271,13 +223,14 @@ def _info(
     conversions = list(layout.changes)
     if layout.precision != dtype:
         conversions.append(f"{layout.precision} weights computed as {dtype}")
-    if vae:
+    if vae and vae != layout.vae_beside:
         conversions.append(f"VAE replaced by {vae.name}")
     return ModelInfo(
         name=name,
         kind="sd1-inpainting" if inpaints(models["unet"]) else "sd1",
         path=str(layout.path),
         sha256=layout.sha256,
+        source_sha256=layout.source_sha256,
         vae=vae.name if vae else "built in",
         vae_sha256=vae_sha256(vae),
         dtype=dtype,

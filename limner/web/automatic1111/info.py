@@ -52,7 +52,7 @@ def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str
         "restore_faces": False,
         "face_restoration_model": None,
         "sd_model_name": model.name if model else None,
-        "sd_model_hash": model.sha256[:10] if model else None,
+        "sd_model_hash": model.short_hash if model else None,
         "denoising_strength": g.source.strength if g.source else None,
         "extra_generation_params": {},
         "index_of_first_image": 0,

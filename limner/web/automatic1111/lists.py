@@ -100,7 +100,7 @@ def schedules() -> list[dict[str, Any]]:
 
 def title(model: ModelInfo) -> str:
     """The name under which its clients choose a model."""
-    return f"{model.name} [{model.sha256[:10]}]"
+    return f"{model.name} [{model.short_hash}]"
 
 
 def models(model: ModelInfo) -> list[dict[str, Any]]:
@@ -109,8 +109,8 @@ def models(model: ModelInfo) -> list[dict[str, Any]]:
         {
             "title": title(model),
             "model_name": model.name,
-            "hash": model.sha256[:10],
-            "sha256": model.sha256,
+            "hash": model.short_hash,
+            "sha256": model.source_sha256 or model.sha256,
             "filename": f"{model.name}.safetensors",
             "config": None,
         }

@@ -1,0 +1,91 @@
+"""A checkpoint on disk: where its parts lie, and what is known of it before it is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.engine.checkpoints import digests, prediction
+from limner.engine.checkpoints.headers import Header, TensorInfo
+from limner.engine.checkpoints.names import TEXT, UNET, VAE
+
+PARTS = ("unet", "vae", "text_encoder")
+PREFIXES: Mapping[str, str] = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
+_LDM = ("input_blocks.", "encoder.down.", "decoder.up.")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The UNet, the VAE or the text encoder: its config and the files with its tensors.
+
+    ``alone`` when these files hold nothing else, as in a folder.
+    """
+
+    config: Mapping[str, Any]
+    headers: tuple[Header, ...]
+    alone: bool = False
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(header.path for header in self.headers)
+
+    def tensors(self, name: str) -> dict[str, TensorInfo]:
+        """Of this part, ``name`` in ``PARTS``, by their names without the prefix."""
+        prefix = PREFIXES[name]
+        return {
+            key.removeprefix(prefix): info
+            for header in self.headers
+            for key, info in header.tensors.items()
+            if self.alone or key.startswith(prefix)
+        }
+
+    def is_ldm(self, name: str) -> bool:
+        """Whether its layers have latent diffusion's names, not diffusers'."""
+        return any(key.startswith(_LDM) for key in self.tensors(name))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A checkpoint on disk.
+
+    ``scheduler`` is its scheduler's config, ``licence`` the one its card or provenance names,
+    ``changes`` lists what an import did to the author's file and what is odd about it, and
+    ``told`` by what a single file says how it predicts.
+    ``vae_beside`` is a VAE of its name that lies beside a checkpoint without one, and
+    ``source_sha256`` the sum of the author's file where this is not it.
+    """
+
+    path: Path
+    parts: Mapping[str, Part]
+    scheduler: Mapping[str, Any]
+    tokenizer: Path
+    licence: str | None
+    precision: str
+    changes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    vae_beside: Path | None = None
+    source_sha256: str | None = None
+
+    def schedule(self) -> dict[str, Any]:
+        """The constructor arguments that it decides for schedulers.
+
+        Raises CheckpointError for a prediction or a schedule that cannot be drawn with.
+        """
+        return prediction.schedule(self.scheduler, self.path.name)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file whose bytes decide what is drawn, for the sum of a folder."""
+        files = {file for part in self.parts.values() for file in part.files}
+        configs = [self.path / name / "config.json" for name in self.parts]
+        configs.append(self.path / "scheduler" / "scheduler_config.json")
+        return sorted(files | {file for file in configs if file.is_file()})
+
+    @property
+    def sha256(self) -> str:
+        """Of the file; of a folder the sum of what decides what is drawn."""
+        if self.path.is_dir():
+            return digests.folder_sha256(self.path, self.files)
+        return digests.sha256(self.path)
