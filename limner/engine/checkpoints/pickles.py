@@ -49,8 +49,17 @@ _HARMLESS = {
 }  # fmt: skip
 
 
+class _Fixed:
+    """What a pickle may point to, but not change."""
+
+    __slots__ = ()
+
+    def __setstate__(self, _: object) -> None:
+        raise pickle.UnpicklingError("it has no state")
+
+
 @dataclass(frozen=True)
-class Storage:
+class Storage(_Fixed):
     """A run of ``count`` numbers beside the pickle, known there by its key."""
 
     dtype: str
@@ -60,7 +69,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Noted:
+class Noted(_Fixed):
     """A tensor as the pickle describes it: offset and strides in numbers of its storage."""
 
     storage: Storage
@@ -97,8 +106,8 @@ class Shell(dict[Any, Any]):
     extend = add = append
 
 
-class _Function:
-    """One of this file's functions, so wrapped that a pickle cannot change it."""
+class _Function(_Fixed):
+    """One of this file's functions."""
 
     __slots__ = ("_call",)
 
@@ -108,20 +117,14 @@ class _Function:
     def __call__(self, *arguments: Any) -> Any:
         return self._call(*arguments)
 
-    def __setstate__(self, _: object) -> None:
-        raise pickle.UnpicklingError("a function has no state")
 
-
-class _Kind:
+class _Kind(_Fixed):
     """A name that is only compared: a storage class or a number type of PyTorch."""
 
     __slots__ = ("dtype",)
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
-
-    def __setstate__(self, _: object) -> None:
-        raise pickle.UnpicklingError("a type has no state")
 
 
 def _tensor(storage: Storage, offset: int, shape: Any, strides: Any, *_: Any) -> Noted:

@@ -51,8 +51,8 @@ def unet_config(header: Header) -> dict[str, Any]:
         )
     config["block_out_channels"] = [shape[0] for shape in widths if shape]
     config["cross_attention_dim"] = context[-1]
-    first = header.shape(f"{UNET}input_blocks.0.0.weight") or header.shape(f"{UNET}conv_in.weight")
-    config["in_channels"] = first[1] if first else config["in_channels"]
+    conv = header.shape(f"{UNET}input_blocks.0.0.weight") or header.shape(f"{UNET}conv_in.weight")
+    config["in_channels"] = conv[1] if conv else config["in_channels"]
     return config
 
 

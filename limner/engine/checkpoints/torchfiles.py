@@ -5,6 +5,7 @@ Both are read for what they hold and where; the numbers stay where they are.
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import zipfile
@@ -66,7 +67,7 @@ def _placed(
     found = TensorInfo(
         noted.dtype, noted.shape, path, offset, None if plain else noted.strides, name=name
     )
-    if offset + found.span * width > stop:
+    if offset < start or offset + found.span * width > stop:
         raise CheckpointError(f"{path.name} is damaged: {name!r} reaches beyond its numbers.")
     return found
 
@@ -84,8 +85,7 @@ def _zip(path: Path, file: BinaryIO) -> tuple[Any, dict[str, tuple[int, int]]]:
             raise CheckpointError(f"{path.name} holds big-endian numbers, which are not read.")
         if entries[found[0]].file_size > _LARGEST_PICKLE:
             raise CheckpointError(f"{path.name} holds a pickle too large for any checkpoint's.")
-        with archive.open(found[0]) as opened:
-            content = pickles.Reader(opened, path.name).load()  # type: ignore[arg-type]
+        content = pickles.Reader(io.BytesIO(archive.read(found[0])), path.name).load()
         data = {n.removeprefix(f"{top}data/"): e for n, e in entries.items() if "/data/" in f"/{n}"}
         return content, {key: _entry(path, file, entry) for key, entry in data.items()}
 
