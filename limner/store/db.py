@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_TIMEOUT_S = 30
+BUSY_TIMEOUT_S = 20.0  # many clients read for 30 s, and are to see the answer
 POOL_SIZE = 10
 POOL_WAIT_S = 30
-WRITES = "limner_writes"
+WRITES, WAITS_S = "limner_writes", "limner_waits_s"
 
 
 class Database:
@@ -48,7 +48,6 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._writer = engine.execution_options(**{WRITES: True})
         # SQLite takes one writer at a time and makes the others poll. Threads of this process
         # queue here instead, where they are woken in order.
         self._turn = _Turn() if is_sqlite(engine) else None
@@ -77,26 +76,41 @@ class Database:
         engine.dispose()
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, asked_at: float | None = None) -> Iterator[Connection]:
         """A writing transaction: committed at the end of the block, rolled back by an exception.
 
-        Raises ``DatabaseUnavailable``; then it may be committed or not.
+        Others who write to SQLite are waited for until ``BUSY_TIMEOUT_S`` after ``asked_at``
+        (``time.monotonic()``; now, if absent), in whatever queue it was meanwhile. Raises
+        ``DatabaseUnavailable``; then it may be committed or not.
         """
-        with _troubles(), self._turn or nullcontext(), self._writer.begin() as connection:
+        deadline = _deadline(asked_at)
+        turn = nullcontext() if self._turn is None else self._turn.before(deadline)
+        connected = self._connected(deadline, writes=True)
+        with _troubles(), turn, connected as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, asked_at: float | None = None) -> Iterator[Connection]:
         """A transaction that only reads; it never waits for writers.
 
-        Raises ``DatabaseUnavailable``.
+        Raises ``DatabaseUnavailable``, as ``begin`` does.
         """
-        with _troubles(), self.engine.connect() as connection:
+        with _troubles(), self._connected(_deadline(asked_at)) as connection:
             yield connection
+
+    @contextmanager
+    def _connected(self, deadline: float, *, writes: bool = False) -> Iterator[Connection]:
+        with self.engine.connect() as connection:
+            waits_s = max(0.0, deadline - time.monotonic())
+            yield connection.execution_options(**{WRITES: writes, WAITS_S: waits_s})
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def _deadline(asked_at: float | None) -> float:
+    return (time.monotonic() if asked_at is None else asked_at) + BUSY_TIMEOUT_S
 
 
 @contextmanager
@@ -118,11 +132,15 @@ def _troubles() -> Iterator[None]:
 def _trouble(error: OperationalError) -> str:
     """What is wrong, for the caller."""
     if getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return (
-            "The database is busy: somebody else has been writing to it for over "
-            f"{BUSY_TIMEOUT_S} s; try again"
-        )
+        return _busy()
     return "The database does not answer at the moment; try again"
+
+
+def _busy() -> str:
+    return (
+        "The database is busy: somebody else has been writing to it for over "
+        f"{BUSY_TIMEOUT_S:g} s; try again"
+    )
 
 
 @contextmanager
@@ -160,7 +178,16 @@ class _Turn:
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def before(self, deadline: float) -> Iterator[None]:
+        """Hold it. Raises ``DatabaseUnavailable`` where one's turn does not come in time."""
+        self._take(deadline)
+        try:
+            yield
+        finally:
+            self._give()
+
+    def _take(self, deadline: float) -> None:
         with self._guard:
             if not self._taken:
                 self._taken = True
@@ -168,9 +195,15 @@ class _Turn:
             mine = threading.Lock()
             mine.acquire()
             self._waiting.append(mine)
-        mine.acquire()
+        if mine.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            return
+        with self._guard:
+            if mine not in self._waiting:  # it came just now
+                return
+            self._waiting.remove(mine)
+        raise DatabaseUnavailable(_busy())
 
-    def __exit__(self, *_: object) -> None:
+    def _give(self) -> None:
         with self._guard:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -249,7 +282,10 @@ def _use_wal(connection: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Who will write says so first: a later upgrade fails when another wrote meanwhile."""
-    writes = connection.get_execution_options().get(WRITES, False)
+    options = connection.get_execution_options()
+    waits_ms = round(1000 * options.get(WAITS_S, BUSY_TIMEOUT_S))
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {waits_ms}")
+    writes = options.get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -4,6 +4,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -222,6 +223,41 @@ def test_a_database_that_somebody_else_writes_to_is_said_to_be_busy(tmp_path, mo
             pass
     assert caught.value.retry_after_s > 0
     database.close()
+
+
+@pytest.mark.timeout(15)  # the whole patience for one of them would be 20 s
+def test_what_was_asked_for_long_ago_waits_no_more_and_takes_what_is_free(tmp_path):
+    path, long_ago = tmp_path / "limner.db", time.monotonic() - 2 * db.BUSY_TIMEOUT_S
+    database = Database.open(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailable, match="busy"), database.begin(long_ago):
+            pass
+        with database.read(long_ago) as conn:  # readers pass a writer
+            assert conn.execute(text("SELECT 1")).scalar() == 1
+    with database.begin(long_ago) as conn:
+        assert conn.execute(text("SELECT 1")).scalar() == 1
+    database.close()
+
+
+@pytest.mark.timeout(15)
+def test_a_writer_behind_others_of_its_process_gives_up_in_time_and_the_rest_go_on(tmp_path):
+    database, written = Database.open(f"sqlite:///{tmp_path / 'limner.db'}"), []
+
+    def write(asked_at):
+        with database.begin(asked_at):
+            written.append(asked_at)
+
+    with ThreadPoolExecutor(3) as threads:
+        with database.begin():
+            late = threads.submit(write, time.monotonic() - 2 * db.BUSY_TIMEOUT_S)
+            with pytest.raises(DatabaseUnavailable, match="busy"):
+                late.result()
+            others = [threads.submit(write, None) for _ in range(2)]
+        for other in others:
+            other.result()
+    database.close()
+    assert written == [None, None]
 
 
 def test_writers_of_one_process_take_turns_in_order(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -40,22 +41,22 @@ class Threads:
 
     async def write(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run ``work(connection, *arguments)`` in one writing transaction."""
-        return await _run(self._store, self._write, work, *arguments)
+        return await _run(self._store, self._write, time.monotonic(), work, *arguments)
 
     async def read(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run ``work(connection, *arguments)`` in one reading transaction."""
-        return await _run(self._store, self._read, work, *arguments)
+        return await _run(self._store, self._read, time.monotonic(), work, *arguments)
 
     async def look(self, work: Callable[..., T], *arguments: Any) -> T:
         """Like ``read``, on threads of its own: however many ask, they do not delay the work."""
-        return await _run(self._readers, self._read, work, *arguments)
+        return await _run(self._readers, self._read, time.monotonic(), work, *arguments)
 
-    def _write(self, work: Callable[..., T], *arguments: Any) -> T:
-        with self.database.begin() as conn:
+    def _write(self, asked_at: float, work: Callable[..., T], *arguments: Any) -> T:
+        with self.database.begin(asked_at) as conn:
             return work(conn, *arguments)
 
-    def _read(self, work: Callable[..., T], *arguments: Any) -> T:
-        with self.database.read() as conn:
+    def _read(self, asked_at: float, work: Callable[..., T], *arguments: Any) -> T:
+        with self.database.read(asked_at) as conn:
             return work(conn, *arguments)
 
 
