@@ -200,10 +200,10 @@ def _write(picture: Picture, target: Target, number: int) -> Path:
     if path is None:
         seed = picture.receipt["parameters"]["seed"]
         return files.write_new(Path(f"limner-{seed}{target.suffix}"), data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    files.write(path, data)
     if target.folder is not None:
-        path.with_suffix(".json").write_text(json.dumps(picture.receipt, indent=1) + "\n")
+        receipt = json.dumps(picture.receipt, indent=1) + "\n"
+        files.write(path.with_suffix(".json"), receipt.encode())
     return path
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -45,13 +46,31 @@ def free_names(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
+def write(path: Path, data: bytes, mode: Literal["wb", "xb"] = "wb") -> None:
+    """Write a file whole, with its folder, or leave none and raise an ``OSError`` that names it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open(mode)
+    with _named(path), file:
+        file.write(data)
+
+
 def write_new(path: Path, data: bytes) -> Path:
     """Write a file of a name that is free; another process may look for one at the same time."""
     for free in free_names(path):
         try:
-            with free.open("xb") as file:
-                file.write(data)
+            write(free, data, "xb")
         except FileExistsError:
             continue
         return free
     raise AssertionError("there is always a next number")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A full disk does not say of which file it had no room for the rest."""
+    try:
+        yield
+    except OSError as error:
+        if path.is_file():  # and no device
+            path.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error

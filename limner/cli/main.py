@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import typer
@@ -22,6 +23,8 @@ from limner.cli.serve import serve
 from limner.cli.sheets import flow, grid, styles_app
 from limner.cli.usage import usage
 from limner.errors import LimnerError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what a command printed went to a file on a full disk
 
 typer_app = typer.Typer(
     name="limner",
@@ -52,7 +55,7 @@ def app() -> None:
         terminal.note(f"limner: {error}")
         raise SystemExit(1) from error
     except OSError as error:
-        if error.filename is None:  # no file of the user's: a fault of ours, to be seen whole
-            raise
-        terminal.note(f"limner: {error.filename}: {error.strerror}")
+        if error.filename is None and error.errno not in FULL:
+            raise  # no file of the user's: a fault of ours, to be seen whole
+        terminal.note(f"limner: {error.filename or 'output'}: {error.strerror}")
         raise SystemExit(1) from error

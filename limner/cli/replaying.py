@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from limner import imaging
-from limner.cli import checks, easel, terminal
+from limner.cli import checks, easel, files, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt, prediction_of
 from limner.engine.batching.request import Pixels
@@ -47,7 +47,7 @@ def run(
         assert model is not None, "an engine that is ready has a model"
         [picture] = easel.draw_all(engine, [easel.Work(generation, pixels)])
     if output is not None:
-        output.write_bytes(picture.encode("png"))
+        files.write(output, picture.encode("png"))
     compared = replay.judge(record, first, picture.pixels)
     _tell(compared, replay.changed(record, model, compared), as_json=as_json)
     return compared.identical

@@ -148,10 +148,9 @@ def _pair(file: Path) -> tuple[Path, Path]:
 
 def write(made: Sheet, file: Path) -> list[Path]:
     """The sheet as PNG and HTML beside each other, whichever of the two ``file`` names."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     png, html = _pair(file)
-    png.write_bytes(sheet.to_png(made))
-    html.write_text(sheet.to_html(made), encoding="utf-8")
+    files.write(png, sheet.to_png(made))
+    files.write(html, sheet.to_html(made).encode())
     return [png, html]
 
 

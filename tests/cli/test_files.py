@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -11,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from limner.cli import files
-from limner.cli.main import typer_app
+from limner.cli.main import app, typer_app
 from limner.errors import SettingsError
 from tests.web.served import serve
 
@@ -127,3 +131,47 @@ def test_the_terminal_tells_what_a_server_tells(tmp_path: Path) -> None:
             there = http.get(f"/api/requests/{request['request_id']}").json()["adjustments"]
             assert line["adjustments"] == there
             http.delete(f"/api/requests/{request['request_id']}")
+
+
+def sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str
+) -> str:
+    """What a command says on standard error that ends with status 1."""
+    monkeypatch.setattr(sys, "argv", ["limner", *words])
+    with pytest.raises(SystemExit) as ended:
+        app()
+    assert ended.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("full.png").symlink_to("/dev/full")
+    said = sentence(capsys, monkeypatch, "draw", "x", "-o", "full.png", "--overwrite", *SMALL)
+    assert said.splitlines()[-1] == "limner: full.png: No space left on device"
+    assert "Traceback" not in said
+    assert Path("full.png").is_symlink()
+
+
+def test_a_result_that_goes_to_a_full_disk_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
+    monkeypatch.setattr(sys, "stdout", full)
+    said = sentence(capsys, monkeypatch, "styles", "list")
+    assert said == "limner: output: No space left on device\n"
+    with suppress(OSError):
+        full.close()
+
+
+def test_a_file_that_does_not_fit_leaves_no_half(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        for write in (files.write, files.write_new):
+            with pytest.raises(OSError, match=r"File too large: '.*half\.png'"):
+                write(tmp_path / "half.png", b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "half.png").exists()
