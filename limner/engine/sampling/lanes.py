@@ -2,7 +2,7 @@
 
 Threads that share every operator wait for each other at every operator; threads that own rows
 meet once a step. A small model gains a third from it (docs/log.md), a large one nothing. A GPU
-runs its rows in one piece.
+runs its rows in one piece, or in as many as its memory allows.
 
 In lanes a row is computed alike, to the bit, whatever rows run beside it: each lane is one core,
 its products are row by row (``rowwise``), and it never has a single row, for which convolutions
@@ -12,6 +12,8 @@ and comes out the same.
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,6 +23,8 @@ from torch import Tensor
 
 from limner.engine.sampling.batch import Batch
 from limner.engine.sampling.rowwise import make_rowwise
+
+log = logging.getLogger(__name__)
 
 SMALL = 100_000_000
 """Parameters of the largest model that runs in lanes."""
@@ -35,6 +39,7 @@ class Lanes:
 
     def __init__(self, unet: Any) -> None:
         self._unet = unet
+        self._room = math.inf  # rows times latent pixels that memory is known to hold at once
         self._in_lanes = unet.device.type == "cpu" and unet.num_parameters() <= SMALL
         if not self._in_lanes:
             return
@@ -46,11 +51,31 @@ class Lanes:
     def __call__(self, batch: Batch) -> Tensor:
         """The UNet's output for the batch: (rows, C, h, w)."""
         if not self._in_lanes:
-            return self._forward(batch)
+            return self._in_pieces(batch)
         if len(batch) <= ROWS_PER_LANE_MIN:
             return self._pair_pool.submit(self._lane, batch).result()
         lanes = min(self._lanes, -(-len(batch) // ROWS_PER_LANE_MIN))
         return torch.cat(list(self._lane_pool.map(self._lane, batch.split(lanes))))
+
+    def _in_pieces(self, batch: Batch) -> Tensor:
+        """In one piece; where memory ran out, in pieces half as large, from then on.
+
+        Raises ``torch.OutOfMemoryError`` when a single row finds no room.
+        """
+        area = batch.y[0, 0].numel()
+        pieces = max(1, min(len(batch), math.ceil(len(batch) * area / self._room)))
+        rows = math.ceil(len(batch) / pieces)
+        try:
+            return torch.cat([self._forward(piece) for piece in batch.split(pieces)])
+        except torch.OutOfMemoryError:
+            if rows == 1:
+                raise
+        # Outside the handler, whose traceback would keep what the failed pass had made.
+        self._room = rows // 2 * area
+        log.warning(
+            "memory ran out at %d rows; from now on at most %d run at once", rows, rows // 2
+        )
+        return self._in_pieces(batch)
 
     def _lane(self, batch: Batch) -> Tensor:
         return self._forward(batch.padded(ROWS_PER_LANE_MIN))[: len(batch)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -76,3 +77,47 @@ def test_a_lane_is_one_core_and_leaves_other_threads_theirs(squire: Checkpoint) 
     with ThreadPoolExecutor(1) as later:
         assert later.submit(torch.get_num_threads).result() == before
     assert torch.get_num_threads() == before
+
+
+class Cramped:
+    """A model of a device that holds so many rows times latent pixels at once."""
+
+    device = torch.device("cuda")  # by name alone: its tensors lie on the CPU
+
+    def __init__(self, room: int) -> None:
+        self.room, self.calls = room, []
+
+    def __call__(self, y: torch.Tensor, t: torch.Tensor, **_: torch.Tensor) -> SimpleNamespace:
+        self.calls.append(len(y))
+        if len(y) * y[0, 0].numel() > self.room:
+            raise torch.OutOfMemoryError("a planted lack of memory")
+        return SimpleNamespace(sample=y * t[:, None, None, None])
+
+
+def test_where_memory_runs_out_rows_run_in_pieces_from_then_on() -> None:
+    unet, batch = Cramped(room=5 * 8 * 8), inputs(False, 8, 8)
+    lanes, expected = Lanes(unet), batch.y * batch.t[:, None, None, None]
+    assert torch.equal(lanes(batch), expected)
+    assert unet.calls == [12, 6, 3, 3, 3, 3]
+    unet.calls.clear()
+    assert torch.equal(lanes(batch), expected)
+    assert torch.equal(lanes(batch[:3]), expected[:3])
+    assert unet.calls == [3, 3, 3, 3, 3]
+
+
+def test_larger_latents_run_in_smaller_pieces_where_memory_ran_out() -> None:
+    unet = Cramped(room=6 * 8 * 8)
+    lanes = Lanes(unet)
+    lanes(inputs(False, 8, 8))
+    unet.calls.clear()
+    lanes(inputs(False, 8, 16))
+    assert unet.calls == [3, 3, 3, 3]
+
+
+def test_a_row_without_room_fails_and_the_next_that_has_room_is_computed() -> None:
+    unet = Cramped(room=8 * 8)
+    lanes = Lanes(unet)
+    with pytest.raises(torch.OutOfMemoryError):
+        lanes(inputs(False, 16, 16))
+    batch = inputs(False, 8, 8)
+    assert torch.equal(lanes(batch[:1]), (batch.y * batch.t[:, None, None, None])[:1])
