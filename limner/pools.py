@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
+
+from limner import machine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,5 +68,5 @@ WORDS = Pool("limner-words", 2, 1)
 """Styles, templates, explanations and prices that are asked for free."""
 PRICES = Pool("limner-prices", 2, 1)
 """Prices of what will be drawn."""
-FILES = Pool("limner-files", min(4, os.cpu_count() or 1), 2)
+FILES = Pool("limner-files", min(4, machine.cores()), 2)
 """Pictures into files."""

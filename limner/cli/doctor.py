@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import typer
 
+from limner import machine
 from limner.cli import checks, options, terminal
 from limner.cli.configured import MODEL, PLACE, configured
 from limner.errors import LimnerError
@@ -81,9 +81,9 @@ def _device(chosen: Settings) -> Finding:
 
     device = choose_device(chosen.device)
     threads = torch.get_num_threads()
-    facts: dict[str, Any] = {"device": device, "threads": threads, "cores": os.cpu_count()}
+    facts: dict[str, Any] = {"device": device, "threads": threads, "cores": machine.cores()}
     if device == "cpu":
-        return Finding("device", "ok", f"cpu, {threads} threads of {os.cpu_count()} cores", facts)
+        return Finding("device", "ok", f"cpu, {threads} threads of {machine.cores()} cores", facts)
     card = torch.cuda.get_device_properties(0)
     facts |= {"card": card.name, "memory_bytes": card.total_memory}
     return Finding("device", "ok", f"{card.name}, {card.total_memory / 2**30:.0f} GiB", facts)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limner import machine
+
 if TYPE_CHECKING:
     from limner.engine.checkpoints.prediction import Wish
     from limner.engine.sampling.runner import Runner
@@ -36,11 +38,15 @@ def loader(
 
     def load(say: Say) -> Runner:
         say("importing PyTorch")
+        import torch
+
         from limner.engine.checkpoints import weights
         from limner.engine.checkpoints.prediction import AS_TOLD
         from limner.engine.sampling import throughput
         from limner.engine.sampling.runner import Runner
 
+        # It knows the cores it may run on, not the share of their time.
+        torch.set_num_threads(min(torch.get_num_threads(), machine.cores()))
         say(f"loading {model.name if model else 'the embedded model'}")
         checkpoint = weights.load(model, vae=vae, wish=wish or AS_TOLD, device=device, dtype=dtype)
         rows = max_rows

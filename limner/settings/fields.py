@@ -149,7 +149,8 @@ class Settings(BaseModel):
     memory_max_mib: int | None = Field(
         None,
         ge=64,
-        description="Memory for pictures in flight. Default: chosen from what is free.",
+        description="Memory for pictures in flight. Default: chosen from what is free, on a CPU a "
+        "quarter of what the machine and a container's limits leave.",
     )
     prompt_cache_max_mib: int = Field(
         128, ge=0, le=65536, description="Memory for encoded prompts."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from limner import machine
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.batch import Batch
 from limner.engine.sampling.lanes import Lanes
@@ -66,23 +65,12 @@ def measure(checkpoint: Checkpoint) -> int:
 def memory_for_images(device: torch.device) -> int:
     """Bytes that pictures in flight may take: half of what the device has free after loading.
 
-    On a CPU a quarter of the machine's available memory, since others live there too.
+    On a CPU a quarter of the memory that this process may have, since others live there too.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free // 2
-    return available_memory() // 4
-
-
-def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Bytes of the machine that can be had without swapping: what caches hold counts as free."""
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    if found is not None:
-        return int(found[1]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return machine.available_memory() // 4
 
 
 def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:

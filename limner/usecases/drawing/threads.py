@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from limner import machine
 from limner.store.db import Database
 
 READERS = 2
@@ -23,7 +23,7 @@ class Threads:
         self.database = database
         self._store = ThreadPoolExecutor(store_threads, "limner-store")
         self._readers = ThreadPoolExecutor(READERS, "limner-read")
-        self._encoders = ThreadPoolExecutor(min(ENCODERS_MAX, os.cpu_count() or 1), "limner-encode")
+        self._encoders = ThreadPoolExecutor(min(ENCODERS_MAX, machine.cores()), "limner-encode")
 
     def shut_down(self) -> None:
         """Finish what is begun on store threads, and take no more."""

@@ -67,10 +67,3 @@ def test_free_memory_is_a_share_of_the_machine() -> None:
     with open("/proc/meminfo") as file:
         total = int(file.readline().split()[1]) * 1024
     assert 0 < share <= total // 4
-
-
-def test_what_caches_hold_can_be_had(tmp_path: Path) -> None:
-    told = tmp_path / "meminfo"
-    told.write_text("MemTotal: 8000 kB\nMemFree:   100 kB\nMemAvailable:   6000 kB\n")
-    assert throughput.available_memory(told) == 6000 * 1024
-    assert throughput.available_memory(tmp_path / "absent") > 0
