@@ -1,8 +1,9 @@
 """Billing under planted faults: ``python -m bench.billing --runs 1000 --seed 1``.
 
-Random bodies on every surface, with and without idempotency keys, while steps, decoding, files
-and transactions fail at random. What the answers say must be what the ledger took, and a retry
-must bring the same and take nothing.
+Random bodies on every surface that bills (grids, several parts, sources, edits, replays), with and
+without idempotency keys, while steps, decoding, sources, files and transactions fail at random.
+What the answers say must be what the ledger took and hold all that it took for, and a retry must
+bring the same and take nothing.
 """
 
 from __future__ import annotations

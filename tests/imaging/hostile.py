@@ -1,6 +1,7 @@
 """Small files that cost much: made here, so that no test carries one."""
 
 import io
+import random
 import struct
 import zlib
 
@@ -40,3 +41,51 @@ def greedy_png(mebibytes=2000):
     body = b"zTXta\0\0" + packed
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return data[:33] + chunk + data[33:]
+
+
+def many_frames(format, frames=40, side=128, **options):
+    """An animation of which only the first frame is wanted, each frame a flat picture."""
+    made = [Image.new("RGB", (side, side), (n, n, n)).quantize(8) for n in range(frames)]
+    return saved(made[0], format, save_all=True, append_images=made[1:], **options)
+
+
+def bomb_png(side=60_000):
+    """A header that claims more pixels than anybody has memory for, and nothing behind it."""
+    data = saved(Image.new("1", (64, 64)))
+    head = b"IHDR" + struct.pack(">II", side, side) + data[24:29]
+    return data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:]
+
+
+def looping_exif():
+    """A JPEG whose EXIF directory names itself as the next one, 4,000 entries each time."""
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 6) * 4000
+    tiff = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 4000) + entries
+    return saved(Image.new("RGB", (64, 64)), "JPEG", exif=b"Exif\0\0" + tiff + struct.pack("<I", 8))
+
+
+def worst(pixels=40_000_000):
+    """By name what has hurt a decoder before, or could, each in some 100 KB; up to ``pixels``."""
+    side = int(pixels**0.5) // 8 * 8
+    noise = random.Random(1).randbytes(75_000)
+    flat = Image.new("RGB", (side, side), "red")
+    return {
+        "wide": wide_png("RGBA", side, side),
+        "grey": wide_png("I;16", side, side),
+        "palette": wide_png("P", side, side),
+        "bomb": bomb_png(),
+        "profile": greedy_png(16),
+        "frames of GIF": many_frames("GIF", optimize=False),
+        "frames of PNG": many_frames("PNG"),
+        "frames of WebP": many_frames("WEBP", lossless=True),
+        "comment": endless_gif(48_000),
+        "scans": many_scans(900, min(2048, side)),
+        "JPEG": saved(Image.new("CMYK", (side, side)), "JPEG", quality=1),
+        "cut JPEG": saved(flat, "JPEG", quality=1)[:-200],
+        "EXIF": looping_exif(),
+        "WebP": saved(flat, "WEBP", lossless=True),
+        "cut WebP": saved(flat, "WEBP", quality=1)[:500],
+        "AVIF": saved(Image.new("RGB", (side // 8, side // 8)), "AVIF", quality=1, speed=10),
+        "noise": noise,
+        "noise in PNG": saved(Image.new("RGB", (64, 64)))[:60] + noise,
+        "nothing": b"",
+    }

@@ -1,4 +1,4 @@
-"""A server with faults planted at random in step, decode and store, and clients that keep account.
+"""A server with faults planted at random, from its files to its answers, and clients that count.
 
 Each run has a key of its own and one body, sent to one surface, perhaps with an idempotency key
 and then again. Afterwards the ledger is asked what it took.
@@ -6,8 +6,8 @@ and then again. Afterwards the ledger is asked what it took.
 
 from __future__ import annotations
 
-import base64
 import functools
+import json
 import random
 import threading
 import time
@@ -17,25 +17,29 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import httpx
+import pytest
 from sqlalchemy import select
 
+from limner import imaging
 from limner.engine.batching.fake import FakeRunner
-from limner.errors import DatabaseUnavailable, NotFinite
+from limner.errors import DatabaseUnavailable, DecoderFault, NotFinite
+from limner.imaging.pool import Pool
 from limner.store import keys
 from limner.store.files.local import LocalFiles
 from limner.store.schema import pictures, requests
 from limner.usecases.drawing import lease
 from limner.usecases.drawing.threads import Threads
 from tests.web.served import serve
+from tests.web.surfaces import SURFACES, Surface, as_form
 
-MICRO, GRANTED, WAIT_S = 1_000_000, 1, 60
-V1, V2, OPENAI = "/v1/sd1.5-rpg", "/v2/sd1.5-rpg", "/v1/images/generations"
-SDAPI, NATIVE = "/sdapi/v1/txt2img", "/api/requests"
-QUEUED = (V2, NATIVE)
-SURFACES = (V1, V1, OPENAI, SDAPI, V2, NATIVE)
-GOOD = ("a knight", "{red|blue|green} elf", "orc AND axe", "a {dog|cat} in a {hat|cape}")
-BAD = ("!black", "!fault", "{a|b|!black} mage")
-PARTS = GOOD * 4 + BAD
+MICRO, GRANTED, WAIT_S = 1_000_000, 2, 60
+PLANTED = (
+    (LocalFiles, "write", "file", OSError("planted: no space left")),
+    (LocalFiles, "read", "stored file", OSError("planted: input/output error")),
+    (FakeRunner, "step", "step", RuntimeError("planted")),
+    (FakeRunner, "decode", "decode", NotFinite("planted")),
+    (Pool, "run", "source", DecoderFault("planted: the process ended")),
+)
 
 
 class Faults:
@@ -54,24 +58,19 @@ class Faults:
     @contextmanager
     def planted(self):
         """In every server of this process."""
-        saved = Threads.write, LocalFiles.write, FakeRunner.step, FakeRunner.decode
-        saved_unseen, lease.UNSEEN_S = lease.UNSEEN_S, 2.0
-        Threads.write = self._database(saved[0])
-        LocalFiles.write = self._before(saved[1], "file", OSError("planted: no space left"))
-        FakeRunner.step = self._before(saved[2], "step", RuntimeError("planted"))
-        FakeRunner.decode = self._before(saved[3], "decode", NotFinite("planted"))
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lease, "UNSEEN_S", 2.0)
+            patch.setattr(Threads, "write", self._database(Threads.write))
+            for owner, name, kind, error in PLANTED:
+                patch.setattr(owner, name, self._before(getattr(owner, name), kind, error))
             yield self
-        finally:
-            Threads.write, LocalFiles.write, FakeRunner.step, FakeRunner.decode = saved
-            lease.UNSEEN_S = saved_unseen
 
     def _before(self, work, kind, error):
         @functools.wraps(work)
-        def faulty(*arguments):
+        def faulty(*arguments, **options):
             if self.strikes(kind):
                 raise error
-            return work(*arguments)
+            return work(*arguments, **options)
 
         return faulty
 
@@ -91,7 +90,7 @@ class Faults:
 class Run:
     """One body and what came of it; ``said_micro`` is what the answers say was taken."""
 
-    surface: str
+    surface: Surface
     body: dict
     plain: str
     key_id: str
@@ -100,6 +99,7 @@ class Run:
     unknown: bool = False
     statuses: list[int] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    parts: dict[int, list[bytes]] = field(default_factory=dict)
 
     def headers(self):
         key = self.idempotency_key
@@ -107,42 +107,24 @@ class Run:
 
     def expect(self, truth, sentence):
         if not truth:
-            self.wrong.append(f"{self.surface} {self.body} {self.statuses}: {sentence}")
+            told = str(self.body)[:500]
+            self.wrong.append(f"{self.surface.path} {told} {self.statuses}: {sentence}")
 
 
-def make_run(dice: random.Random, server) -> Run:
+def make_run(dice: random.Random, server, surface: Surface) -> Run:
     """A run with a new key."""
-    surface = dice.choice(SURFACES)
     with server.database.begin() as conn:
         plain, key = keys.create(conn, name="run", credits_micro=GRANTED * MICRO)
-    body = {"prompt": dice.choice(PARTS), "template": dice.random() < 0.7}
-    if dice.random() < 0.5:
-        lines = [dice.choice(PARTS) for _ in range(dice.randint(1, 3))]
-        body["style_mix"] = {"sequence": lines, "colors": "random"}
-    body |= _own_fields(surface, dice)
-    if surface == NATIVE and dice.random() < 0.5:
-        body = {"requests": [body, {**body, "prompt": "another"}]}
     named = f"key-{dice.random()}" if dice.random() < 0.6 else None
-    return Run(surface, body, plain, key.id, named)
-
-
-def _own_fields(surface, dice):
-    number = dice.randint(1, 3)
-    if surface == OPENAI:
-        return {"n": number, "size": "64x64", "num_inference_steps": 20}
-    if surface == SDAPI:
-        return {"batch_size": number, "width": 64, "height": 64, "steps": 3}
-    if surface == NATIVE:
-        return {"samples": number, "img_width": 64, "img_height": 64, "steps": 3}
-    return {"samples": number, "base64": surface == V1}
+    return Run(surface, surface.fields(dice), plain, key.id, named)
 
 
 def play(run: Run, server) -> None:
     """Send it; with an idempotency key until it was answered twice, at most six times."""
-    first = None
+    first, come = None, _waited if run.surface.read else _queued
     with httpx.Client(base_url=server.url, timeout=WAIT_S) as http:
         for _ in range(6 if run.idempotency_key else 1):
-            found = _queued(run, server, http) if run.surface in QUEUED else _waited(run, http)
+            found = come(run, server, http)
             if first is not None and found is not None:
                 run.expect(found == first, "a retry brought other pictures")
                 return
@@ -150,7 +132,11 @@ def play(run: Run, server) -> None:
 
 
 def _send(run, http):
-    answer = http.post(run.surface, json=run.body, headers=run.headers())
+    surface, sent = run.surface, {"json": run.body}
+    if surface.files:
+        sent = {"data": as_form(run.body), "files": surface.files}
+    headers = {**run.headers(), **(surface.headers or {})}
+    answer = http.post(surface.path, headers=headers, **sent)
     run.statuses.append(answer.status_code)
     cost = answer.headers.get("x-cost")
     if answer.status_code >= 400:
@@ -160,30 +146,47 @@ def _send(run, http):
     return answer
 
 
-def _waited(run, http):
+def _waited(run, server, http):
     """The pictures of an answer, or None."""
     answer = _send(run, http)
     if answer.status_code != 200:
         return None
     cost = _micro(answer.headers["x-cost"])
     run.said_micro += cost
-    found = _pictures(answer.json())
-    run.expect(found, "an answer without pictures")
-    if "info" in (told := answer.json()):
-        said = httpx.Response(200, text=told["info"]).json()["cost"]
-        run.expect(_micro(said) == cost, f"info says {said}, x-cost {cost}")
+    found = run.surface.read(answer, lambda path: _get(http, run, path))
+    _look_at_files(run, server, answer, found)
+    for said in _costs_inside(answer):
+        run.expect(_micro(said) == cost, f"it says {said}, x-cost {cost}")
     run.expect((answer.headers.get("x-replayed") == "true") == (cost == 0), "a replay that costs")
     return found
 
 
+def _look_at_files(run, server, answer, found):
+    """What is answered are pictures, and all that is stored and billed."""
+    with server.database.read() as conn:
+        mine = pictures.c.request_id == answer.headers["x-request-id"]
+        query = select(pictures.c.width, pictures.c.height).where(mine)
+        stored = [tuple(row) for row in conn.execute(query)]
+    sizes = [imaging.read_image(file).shape[1::-1] for file in found]
+    if run.surface.grid:
+        rooms = [width * height for width, height in sizes]
+        room = sum(width * height for width, height in stored)
+        run.expect(len(rooms) == 1 and rooms[0] >= room > 0, f"a grid of {sizes} for {stored}")
+    else:
+        run.expect(sizes == stored != [], f"{sizes} answered, {stored} stored")
+
+
+def _costs_inside(answer):
+    """The cost where a body tells it, too."""
+    if answer.headers["content-type"] != "application/json":
+        return []
+    told = answer.json()
+    told = json.loads(told["info"]) if "info" in told else told
+    return [told["cost"]] if "cost" in told else []
+
+
 def _micro(credits):
     return int(Decimal(str(credits)) * MICRO)
-
-
-def _pictures(told):
-    images = told.get("image") or told.get("images") or [d["b64_json"] for d in told["data"]]
-    images = images if isinstance(images, list) else [images]
-    return [base64.b64decode(image) for image in images]
 
 
 def _queued(run, server, http):
@@ -197,6 +200,10 @@ def _queued(run, server, http):
     told = answer.json()
     ids = [one["request_id"] for one in told.get("requests", [told])]
     parts = [_ended(run, server, http, id) for id in ids]
+    for place, part in enumerate(parts):
+        if part:
+            drawn = run.parts.setdefault(place, part)
+            run.expect(drawn == part, f"a retry brought other pictures of part {place}")
     return [picture for part in parts for picture in part] if all(parts) else None
 
 
@@ -219,7 +226,12 @@ def _ended(run, server, http, id):
 
 
 def _get(http, run, path):
-    return http.get(path, headers=run.headers()).raise_for_status()
+    """What is there, though a planted fault may keep it back at first."""
+    for _ in range(6):
+        answer = http.get(path, headers=run.headers())
+        if answer.status_code != 500:
+            break
+    return answer.raise_for_status()
 
 
 def settle(run: Run, server) -> None:
@@ -235,7 +247,7 @@ def settle(run: Run, server) -> None:
     if run.idempotency_key:
         most = len(run.body.get("requests", [0]))
         run.expect(len(stored) <= most, f"billed {len(stored)} times under one key")
-    if run.surface in QUEUED:
+    if not run.surface.read:
         return
     if run.unknown:
         run.expect(taken >= run.said_micro, "less was taken than was said")
@@ -253,7 +265,7 @@ def check(folder, number: int, *, seed: int, odds: float = 0.03, clients: int = 
             with lock:
                 if len(done) >= number:
                     return
-                run = make_run(dice, server)
+                run = make_run(dice, server, SURFACES[len(done) % len(SURFACES)])
                 done.append(run)
             try:
                 play(run, server)

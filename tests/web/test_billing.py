@@ -3,11 +3,25 @@
 import pytest
 
 from tests.web import planted
+from tests.web.surfaces import SURFACES
 
 
-@pytest.mark.parametrize("number", [25, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [len(SURFACES), pytest.param(1000, marks=pytest.mark.slow)])
 def test_what_is_said_is_what_was_taken(tmp_path, number):
     wrong, answers, struck = planted.check(tmp_path, number, seed=number)
     assert wrong == []
     assert answers[200] > number / 3
     assert sum(struck.values()) > number / 10
+
+
+def test_every_call_that_bills_is_among_them(app):
+    """A call that bills takes an idempotency key."""
+    described = app.openapi()["paths"]
+    billing = {
+        path
+        for path, calls in described.items()
+        for parameter in calls.get("post", {}).get("parameters", ())
+        if parameter["name"] == "Idempotency-Key"
+    }
+    aliases = {"/v1/rpg", "/v2/rpg"}
+    assert billing - aliases == {surface.path for surface in SURFACES}

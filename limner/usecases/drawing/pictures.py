@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +17,9 @@ from limner.errors import Damaged, InvalidInput, NotFound
 from limner.store import ids, images
 from limner.store.db import Database
 from limner.store.files import Files, key_of
+from limner.store.jobs import Job
 from limner.usecases.develop import develop
-from limner.usecases.drawing.orders import StoredPicture
+from limner.usecases.drawing.orders import Outcome, StoredPicture
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,15 @@ def make_print(
     row = {**common, "rgb_sha256": rgb_sha256, "file": file, "bytes": len(png)}
     row["price_micro"] = price_micro
     return Print(StoredPicture(**common, png=png), row)
+
+
+async def taken(job: Job, prints: Iterable[Awaitable[Print]], balance_micro: int) -> Outcome:
+    """The outcome of a ``job`` that was billed for ``prints``: no file is read that could fail."""
+    made = sorted((one.picture for one in await asyncio.gather(*prints)), key=lambda p: p.index)
+    lines = tuple(Generation.model_validate(line.generation) for line in job.lines)
+    seconds = job.infer_seconds or 0.0
+    told = job.adjustments
+    return Outcome(job.id, tuple(made), job.cost_micro, balance_micro, seconds, told, False, lines)
 
 
 def write_missing(files: Files, made: Iterable[Print]) -> None:

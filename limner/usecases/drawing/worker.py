@@ -29,7 +29,7 @@ from limner.usecases.drawing import settlement
 from limner.usecases.drawing.events import EventLogs
 from limner.usecases.drawing.lease import Keeper
 from limner.usecases.drawing.orders import Outcome, StoredPicture
-from limner.usecases.drawing.pictures import Print, make_print, undamaged, write_missing
+from limner.usecases.drawing.pictures import Print, make_print, taken, undamaged, write_missing
 from limner.usecases.drawing.running import Running, lines_of, sink_of, tickets
 from limner.usecases.drawing.sources import Sources, reference_of, wanted
 from limner.usecases.drawing.threads import Threads
@@ -132,7 +132,8 @@ class Studio(Threads):
             settled = await self.settle(running.job.id, running.lease_id, told)
             if settled is not None and settled.status == "COMPLETED":
                 # The database had taken it, and only its answer was lost.
-                return await self.load(settled, replayed=False)
+                _, balance = await self.read(settlement.outcome, settled)
+                return await taken(settled, running.prints, balance)
             await self._discard(running, error)
             if told is error:
                 raise

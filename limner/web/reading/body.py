@@ -22,6 +22,7 @@ from limner.web.reading.fields import cut
 DEPTH_MAX = 32
 PARTS_MAX = 200
 DIGITS_MAX = 400
+FORM_PIECE = 64 << 10
 MARKS_MAX = 200_000  # a bound on JSON's values: millions of them would hold up every other caller
 CHARSETS = ("utf-8", "utf8", "us-ascii", "iso-8859-1")
 
@@ -115,8 +116,17 @@ def digest(path: str, body: Mapping[str, Any]) -> str:
 
 
 async def _form(request: Request, body: bytearray, max_bytes: int) -> dict[str, Any]:
+    places = iter(range(0, len(body), FORM_PIECE) or [0])
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        await asyncio.sleep(0)  # a long form takes seconds: others have a turn after each piece
+        place = next(places)
+        piece = bytes(memoryview(body)[place : place + FORM_PIECE])
+        return {
+            "type": "http.request",
+            "body": piece,
+            "more_body": place + FORM_PIECE < len(body),
+        }
 
     boundary = _boundary(request.headers["content-type"])
     scope = {"type": "http", "headers": request.scope["headers"]}

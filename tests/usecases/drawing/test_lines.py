@@ -208,7 +208,7 @@ def test_a_cancelled_call_stops_all_its_lines(database, tmp_path):
 
 
 def test_a_capture_whose_answer_was_lost_is_answered(database, tmp_path, monkeypatch):
-    """The connection breaks after the commit: what was taken is what is answered."""
+    """The connection breaks after the commit, and the disk too: what was taken is answered."""
     key = customer(database)
 
     async def story():
@@ -218,8 +218,12 @@ def test_a_capture_whose_answer_was_lost_is_answered(database, tmp_path, monkeyp
             async def lose_answer(work, *arguments):
                 result = await write(work, *arguments)
                 if work is settlement.complete:
+                    monkeypatch.setattr(generate.studio.files, "read", broken)
                     raise DatabaseUnavailable("The database does not answer")
                 return result
+
+            def broken(_):
+                raise OSError("planted: input/output error")
 
             monkeypatch.setattr(generate.studio, "write", lose_answer)
             return await generate.run(key, order(lines=MIXED))

@@ -1,11 +1,13 @@
 """Bodies: what is read, what is refused, and that nothing a stranger sends is our fault."""
 
+import asyncio
 import hashlib
 import json
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from limner.errors import LimnerError, MalformedBody
 from limner.web.reading import body, fields
@@ -102,6 +104,27 @@ def test_forms_that_are_refused(client, content, sentence):
     answer = client.post(PATH, content=content, headers=kind)
     assert answer.status_code == 400
     assert sentence in answer.json()["error"]
+
+
+@pytest.mark.parametrize("content", [b"x", b"\r\n--", b"\r\n--bx"])
+def test_a_long_form_lets_others_have_a_turn(content):
+    """All that a parser has to look at twice, up to what could be its end."""
+    file = field(b"image", content * (2**20 // len(content)), b'; filename="a"')
+    kind = (b"content-type", b"multipart/form-data; boundary=bb")
+    request = Request({"type": "http", "headers": [kind]})
+
+    async def main():
+        sent = form(file, boundary=b"bb", end=b"--bb--\r\n")
+        reading = asyncio.create_task(body._form(request, sent, 2**22))
+        turns = 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return turns, reading.result()
+
+    turns, values = asyncio.run(main())
+    assert turns > 2**20 / body.FORM_PIECE
+    assert values["image"] == content * (2**20 // len(content))
 
 
 def test_a_form_without_a_boundary(client):
