@@ -132,16 +132,16 @@ async def to_drawing(
         subseed_strength=values["subseed_strength"],
         source=None if wanted is None else wanted.source,
     )
-    generation, more = await pools.WORDS.run(mixing.first, generation, values, intake.settings)
-    notes += more
+    made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
+    lines = tuple(variant.generation for variant in made)
     if wanted is None:
-        return Drawing((generation,), tuple(notes))
-    await intake.afford((generation,))
+        return Drawing(lines, tuple(notes))
+    await intake.afford(lines)
     pixels, source, told = await inputs.read_source(intake, wanted)
     if not values["include_init_images"]:
         values |= {name: None for name in PICTURES if name in values}
-    line = generation.model_copy(update={"source": source})
-    return Drawing((line,), (*notes, *told), pixels)
+    lines = tuple(line.model_copy(update={"source": source}) for line in lines)
+    return Drawing(lines, (*notes, *told), pixels)
 
 
 def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:

@@ -30,18 +30,16 @@ TEXT_LENGTH_MAX = 1_000_000
 def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str:
     """The JSON text ``info``; of a ``Drawing`` where it was interrupted."""
     g, values = drawn.lines[0], asked.values
-    indices = range(g.samples)
-    seeds = [g.seed_of(i) for i in indices]
-    subseeds = [g.subseed_of(i) for i in indices]
+    alone = [line.alone(i) for line in drawn.lines for i in range(line.samples)]
     said: dict[str, Any] = {
         "prompt": g.prompt,
-        "all_prompts": [g.prompt] * g.samples,
+        "all_prompts": [each.prompt for each in alone],
         "negative_prompt": g.negative_prompt,
-        "all_negative_prompts": [g.negative_prompt] * g.samples,
-        "seed": seeds[0],
-        "all_seeds": seeds,
-        "subseed": subseeds[0],
-        "all_subseeds": subseeds,
+        "all_negative_prompts": [each.negative_prompt for each in alone],
+        "seed": alone[0].seed,
+        "all_seeds": [each.seed for each in alone],
+        "subseed": alone[0].subseed,
+        "all_subseeds": [each.subseed for each in alone],
         "subseed_strength": g.subseed_strength,
         "width": g.width,
         "height": g.height,

@@ -101,6 +101,7 @@ async def _sit(
         catalogue, chosen = mixing.catalogue(settings), studio.options.of(key_id)
         drawing = await form.to_drawing(asked, desk.intake(request), catalogue, chosen)
         made.append(drawing)
+        sitting.samples = sum(line.samples for line in drawing.lines)
         return Order(
             lines=drawing.lines,
             surface=SURFACE,

@@ -91,6 +91,21 @@ def test_a_variation_keeps_its_seed(server, api):
     assert stored(server, api)["generation"]["subseed_strength"] == 0.2
 
 
+def test_a_template_is_drawn_for_each_picture(server, api):
+    body = {"prompt": "a {red|blue|green} knight", "template": True, "seed": 3, "batch_size": 6}
+    body |= {"width": 64, "height": 64, "steps": 3, "style_mix": {"sequence": ["one", "two"]}}
+    with server.http(api.key) as http:
+        answer = http.post(TXT2IMG, json=body).json()
+    info = json.loads(answer["info"])
+    assert info["all_seeds"] == [*range(3, 9), *range(3, 9)]
+    assert len({prompt.split()[1] for prompt in info["all_prompts"]}) == 3
+    assert [prompt.endswith("two") for prompt in info["all_prompts"]] == [False] * 6 + [True] * 6
+    wanted = zip(info["all_prompts"], info["all_seeds"], strict=True)
+    for image, (prompt, seed) in zip(answer["images"], wanted, strict=True):
+        pixels = imaging.read_image(base64.b64decode(image))
+        assert np.array_equal(pixels, fake_pixels(prompt, seed, 64, 64))
+
+
 def test_what_is_not_done_is_told(api):
     result = api.txt2img(
         prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="karras",
