@@ -56,14 +56,25 @@ def configure(format: str = "auto", level: str = "info", stream: TextIO | None =
     ``auto`` is ``console`` on a terminal, else ``json``. ``level`` concerns Limner's own modules;
     of libraries only warnings are shown.
     """
+    handler = _ToStandardError() if stream is None else logging.StreamHandler(stream)
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(is_json(format, stream), colors=stream.isatty()))
     handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("limner").setLevel(level.upper())
+
+
+class _ToStandardError(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error by then: who replaces it may close what was before."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 def is_json(format: str, stream: TextIO | None = None) -> bool:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 import warnings
 
 import pytest
@@ -32,6 +33,17 @@ def log():
     root.handlers[:], level, own_level = before
     root.setLevel(level)
     own.setLevel(own_level)
+
+
+def test_a_line_goes_to_what_is_standard_error_by_then(log, monkeypatch):
+    """A stream that was replaced, and closed, takes nothing down with it."""
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    logs.configure("json")
+    monkeypatch.setattr(sys, "stderr", second)
+    first.close()
+    logging.getLogger("limner").warning("late")
+    assert json.loads(second.getvalue())["event"] == "late"
 
 
 def test_a_line_is_json_with_time_level_logger_and_request(log):

@@ -1,6 +1,7 @@
 """Header texts, plain decimals, and the one table of statuses."""
 
 import json
+from contextlib import ExitStack
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from limner import errors
 from limner.web import answers
-from limner.web.access.limits import PerMinute
+from limner.web.access.limits import AtOnce, PerMinute
 
 
 def all_errors(base=errors.LimnerError):
@@ -53,6 +54,25 @@ def test_credits_in_json_are_plain(micro):
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))  # fmt: skip
 def test_json_is_json(value):
     assert json.loads(answers.dumps(value)) == value
+
+
+def test_a_key_has_half_of_the_calls_in_progress():
+    calls = AtOnce(5)
+    with ExitStack() as some, ExitStack() as others:
+        for _ in range(2):
+            some.enter_context(calls.one("a"))
+            others.enter_context(calls.one("b"))
+        with (
+            pytest.raises(errors.LimitExceeded, match="has 2 of 5 calls in progress"),
+            calls.one("a"),
+        ):
+            pass
+        with calls.one("c"), pytest.raises(errors.Unavailable, match="busy with 5"), calls.one("d"):
+            pass
+        others.close()
+        with calls.one("b"), calls.one("c"), calls.one("d"):
+            pass
+    assert not calls._of
 
 
 def test_per_minute_frees_itself():

@@ -201,16 +201,16 @@ def test_limits_of_a_key_come_with_retry_after(tmp_path):
 def test_a_crowd_is_refused_with_the_number(tmp_path):
     async def main():
         engine = HeldEngine()
-        async with Whole(tmp_path, engine=engine, connections_max=3) as server:
+        async with Whole(tmp_path, engine=engine, connections_max=7) as server:
             await server.until_ready()
             calls = [asyncio.create_task(server.draw()) for _ in range(6)]
             await until(lambda: sum(call.done() for call in calls) == 3)
             engine.release()
             answers = await asyncio.gather(*calls)
-            assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 3
-            refused = next(answer for answer in answers if answer.status_code == 503)
+            assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 3
+            refused = next(answer for answer in answers if answer.status_code == 429)
             assert refused.headers["retry-after"] == "2"
-            assert "busy with 3 requests" in refused.json()["error"]
+            assert "has 3 of 7 calls in progress" in refused.json()["error"]
             assert (await server.draw()).status_code == 200
 
     asyncio.run(asyncio.wait_for(main(), LONG_S))

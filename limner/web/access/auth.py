@@ -79,7 +79,7 @@ class Gate:
         if head:
             scope, send = dict(scope, method="GET"), _without_body(send)
         # Strangers, who may not read their answer, take no place among the calls of keys.
-        with nullcontext() if public else self._at_once.one():
+        with nullcontext() if public else self._at_once.one(scope["state"]["caller"].id):
             await self.app(scope, receive, send)
 
     def _find(self, scope: Scope, method: str) -> BaseRoute | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from limner.errors import LimitExceeded, Unavailable
 
 WINDOW_S = 60
 NAMES_MAX = 10_000
+SHARE = 2
 
 
 @dataclass
@@ -63,19 +64,28 @@ class PerMinute:
 
 
 class AtOnce:
-    """At most ``limit`` calls in progress."""
+    """At most ``limit`` calls in progress, until their answers are taken; for one key half."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._number = 0
+        self._limit, self._share = limit, max(1, limit // SHARE)
+        self._of = Counter[str]()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """One more while this is open; raises ``Unavailable`` where that is one too many."""
-        if self._number >= self._limit:
+    def one(self, key: str) -> Iterator[None]:
+        """One more of a key while this is open.
+
+        Raises ``LimitExceeded`` or ``Unavailable`` where that is one too many.
+        """
+        if self._of[key] >= self._share:
+            raise LimitExceeded(
+                f"This key has {self._share} of {self._limit} calls in progress, its share", 2
+            )
+        if self._of.total() >= self._limit:
             raise Unavailable(f"The server is busy with {self._limit} requests, its limit", 2)
-        self._number += 1
+        self._of[key] += 1
         try:
             yield
         finally:
-            self._number -= 1
+            self._of[key] -= 1
+            if not self._of[key]:
+                del self._of[key]
