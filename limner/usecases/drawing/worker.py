@@ -12,13 +12,7 @@ from functools import partial
 from limner.domain.model import ModelInfo
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.request import Drawn, Event, Failed
-from limner.errors import (
-    DatabaseUnavailable,
-    EngineBroken,
-    EngineFault,
-    LimnerError,
-    WaitedTooLong,
-)
+from limner.errors import DatabaseUnavailable, EngineBroken, EngineFault, LimnerError, WaitedTooLong
 from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import images
