@@ -121,11 +121,7 @@ class Generate:
             raise
 
     async def recall(
-        self,
-        caller: Key,
-        idempotency_key: str,
-        body_sha256: str,
-        on_event: Listener | None = None,
+        self, caller: Key, idempotency_key: str, body_sha256: str, on_event: Listener | None = None
     ) -> Outcome | None:
         """What an idempotency key has drawn, waited for while it is drawn; None where it is free.
 
