@@ -7,16 +7,13 @@ takes a ``Connection``, so that a use case composes one transaction out of sever
 from __future__ import annotations
 
 import logging
-import sqlite3
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -28,6 +25,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from limner.errors import DatabaseUnavailable, SettingsError
+from limner.store import sqlite
 from limner.store.schema import is_sqlite
 from limner.store.sql import lock_start
 
@@ -37,10 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_TIMEOUT_S = 20.0  # many clients read for 30 s, and are to see the answer
 POOL_SIZE = 10
 POOL_WAIT_S = 30
-WRITES, WAITS_S = "limner_writes", "limner_waits_s"
 
 
 class Database:
@@ -50,7 +46,7 @@ class Database:
         self.engine = engine
         # SQLite takes one writer at a time and makes the others poll. Threads of this process
         # queue here instead, where they are woken in order.
-        self._turn = _Turn() if is_sqlite(engine) else None
+        self._turn = sqlite.Turn() if is_sqlite(engine) else None
         self.new = False  # whether its tables were made by this opening
 
     @classmethod
@@ -79,7 +75,7 @@ class Database:
     def begin(self, asked_at: float | None = None) -> Iterator[Connection]:
         """A writing transaction: committed at the end of the block, rolled back by an exception.
 
-        Others who write to SQLite are waited for until ``BUSY_TIMEOUT_S`` after ``asked_at``
+        Others who write to SQLite are waited for until ``sqlite.BUSY_TIMEOUT_S`` after ``asked_at``
         (``time.monotonic()``; now, if absent), in whatever queue it was meanwhile. Raises
         ``DatabaseUnavailable``; then it may be committed or not.
         """
@@ -102,7 +98,7 @@ class Database:
     def _connected(self, deadline: float, *, writes: bool = False) -> Iterator[Connection]:
         with self.engine.connect() as connection:
             waits_s = max(0.0, deadline - time.monotonic())
-            yield connection.execution_options(**{WRITES: writes, WAITS_S: waits_s})
+            yield connection.execution_options(**{sqlite.WRITES: writes, sqlite.WAITS_S: waits_s})
 
     def close(self) -> None:
         """Close every pooled connection."""
@@ -110,7 +106,7 @@ class Database:
 
 
 def _deadline(asked_at: float | None) -> float:
-    return (time.monotonic() if asked_at is None else asked_at) + BUSY_TIMEOUT_S
+    return (time.monotonic() if asked_at is None else asked_at) + sqlite.BUSY_TIMEOUT_S
 
 
 @contextmanager
@@ -132,15 +128,8 @@ def _troubles() -> Iterator[None]:
 def _trouble(error: OperationalError) -> str:
     """What is wrong, for the caller."""
     if getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return _busy()
+        return sqlite.busy()
     return "The database does not answer at the moment; try again"
-
-
-def _busy() -> str:
-    return (
-        "The database is busy: somebody else has been writing to it for over "
-        f"{BUSY_TIMEOUT_S:g} s; try again"
-    )
 
 
 @contextmanager
@@ -168,47 +157,6 @@ def _reason(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
     said = cause.orig if isinstance(cause, DBAPIError) else error
     return f"{str(said).strip().partition(chr(10))[0]}."
-
-
-class _Turn:
-    """A lock that is handed on in the order of asking; ``threading.Lock`` may starve a thread."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._waiting: deque[threading.Lock] = deque()
-        self._taken = False
-
-    @contextmanager
-    def before(self, deadline: float) -> Iterator[None]:
-        """Hold it. Raises ``DatabaseUnavailable`` where one's turn does not come in time."""
-        self._take(deadline)
-        try:
-            yield
-        finally:
-            self._give()
-
-    def _take(self, deadline: float) -> None:
-        with self._guard:
-            if not self._taken:
-                self._taken = True
-                return
-            mine = threading.Lock()
-            mine.acquire()
-            self._waiting.append(mine)
-        if mine.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            return
-        with self._guard:
-            if mine not in self._waiting:  # it came just now
-                return
-            self._waiting.remove(mine)
-        raise DatabaseUnavailable(_busy())
-
-    def _give(self) -> None:
-        with self._guard:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._taken = False
 
 
 def _parse(url: str) -> URL:
@@ -252,41 +200,10 @@ def _engine(url: URL, pool_size: int) -> Engine:
         max_overflow=0,
         pool_timeout=POOL_WAIT_S,
         hide_parameters=True,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
+        connect_args={"timeout": sqlite.BUSY_TIMEOUT_S, "isolation_level": None},
     )
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    sqlite.prepare(engine)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """WAL lets readers pass a writer; FULL makes a commit outlive a power cut, for money's sake."""
-    _use_wal(connection)
-    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _use_wal(connection: Any) -> None:
-    """SQLite does not wait for others when it turns a new file to WAL: so we do."""
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Who will write says so first: a later upgrade fails when another wrote meanwhile."""
-    options = connection.get_execution_options()
-    waits_ms = round(1000 * options.get(WAITS_S, BUSY_TIMEOUT_S))
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {waits_ms}")
-    writes = options.get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _migrate(database: Database) -> None:

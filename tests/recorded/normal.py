@@ -2,7 +2,8 @@
 
 * ids and secrets are named for the call in which they first appear, so that it still shows which
   answers speak of the same one;
-* times, durations and what is left of a minute become a word;
+* times, durations and what is left of a minute become a word, and so does whether a request that
+  is open has been begun;
 * versions and the machine in receipts become a word;
 * pictures become their format, size, digest of pixels, texts and receipt, and 8 x 8 colours.
   Of lossy files, and of those that a model drew, only the colours are kept, since machines and
@@ -30,13 +31,15 @@ IDS = re.compile(r"\b(?:[a-z]+_[0-9a-f]{24,32}|SG_[0-9a-f]{32})\b")
 TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 # Fields and headers whose values are times, durations, or places in a minute.
 MOMENTS = {
-    "created", "created_at", "started_at", "finished_at", "expires_at", "revoked_at", "next",
-    "infer_time", "inference_time", "queue_time", "total_time", "estimate_s", "position",
+    "created", "created_at", "finished_at", "expires_at", "revoked_at", "next",
+    "infer_time", "inference_time", "queue_time", "total_time",
     "drawing_s", "eta_relative", "job_timestamp", "retry-after", "etag",
     "x-generation-time", "x-rate-limit-remaining", "x-rate-limit-reset-at-utc",
 }  # fmt: skip
 MACHINES = {"machine", "processor", "threads", "versions", "version"}
 RANDOM = {"begins"}  # the first letters of a secret
+OPEN = ("QUEUED", "PROCESSING")
+BEGUN = {"started_at", "position", "estimate_s"}  # there or not, as a request has been begun
 LOOK = 8
 LONG = 6000  # characters of a text that is recorded as a digest
 
@@ -84,7 +87,9 @@ class Normal:
 
     def _value(self, key: str, value: Any, name: str) -> Any:
         """A JSON value that stands under ``key``."""
-        varies = key in MACHINES or (not self._exact and key == "rgb_sha256")
+        if key == "status" and value in OPEN:
+            return "<open>"
+        varies = key in MACHINES | BEGUN or (not self._exact and key == "rgb_sha256")
         if varies or (value is not None and key in MOMENTS | RANDOM):
             return f"<{key}>"
         if isinstance(value, dict):

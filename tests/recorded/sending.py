@@ -18,11 +18,10 @@ import httpx
 from tests.e2e import servers
 from tests.recorded import calls
 from tests.recorded.call import Call
-from tests.recorded.normal import Normal
+from tests.recorded.normal import OPEN, Normal
 
 Answers = dict[str, dict[str, Any]]
 HERE = Path(__file__).parents[2]
-OPEN = ("QUEUED", "PROCESSING")
 WAIT_S = 60.0
 
 

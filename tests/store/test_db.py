@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from limner.errors import DatabaseUnavailable, SettingsError
-from limner.store import audit, db, images, jobs, schema
+from limner.store import audit, db, images, jobs, schema, sqlite
 from limner.store.db import Database
 from limner.store.schema import accounts
 
@@ -214,7 +214,7 @@ def test_writers_in_two_pools_on_one_file_wait_for_each_other(tmp_path):
 
 
 def test_a_database_that_somebody_else_writes_to_is_said_to_be_busy(tmp_path, monkeypatch):
-    monkeypatch.setattr(db, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "limner.db"
     database = Database.open(f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -227,7 +227,7 @@ def test_a_database_that_somebody_else_writes_to_is_said_to_be_busy(tmp_path, mo
 
 @pytest.mark.timeout(15)  # the whole patience for one of them would be 20 s
 def test_what_was_asked_for_long_ago_waits_no_more_and_takes_what_is_free(tmp_path):
-    path, long_ago = tmp_path / "limner.db", time.monotonic() - 2 * db.BUSY_TIMEOUT_S
+    path, long_ago = tmp_path / "limner.db", time.monotonic() - 2 * sqlite.BUSY_TIMEOUT_S
     database = Database.open(f"sqlite:///{path}")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -250,7 +250,7 @@ def test_a_writer_behind_others_of_its_process_gives_up_in_time_and_the_rest_go_
 
     with ThreadPoolExecutor(3) as threads:
         with database.begin():
-            late = threads.submit(write, time.monotonic() - 2 * db.BUSY_TIMEOUT_S)
+            late = threads.submit(write, time.monotonic() - 2 * sqlite.BUSY_TIMEOUT_S)
             with pytest.raises(DatabaseUnavailable, match="busy"):
                 late.result()
             others = [threads.submit(write, None) for _ in range(2)]

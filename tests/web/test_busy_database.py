@@ -7,7 +7,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from limner.store import db
+from limner.store import sqlite
 from tests.waiting import LONG_S
 from tests.web.conftest import PATH
 from tests.web.served import serve
@@ -15,7 +15,7 @@ from tests.web.served import serve
 
 @pytest.mark.timeout(20)  # one after the other they would take 30 s
 def test_callers_of_a_locked_database_are_answered_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(db, "BUSY_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.5)
 
     async def all_at_once(served):
         options = {"base_url": served.url, "headers": served.headers, "timeout": LONG_S}

@@ -196,8 +196,7 @@ class Generate:
         if not order.pixels:
             return "", 0
         data = await pools.FILES.run(pack, order.pixels)
-        file = await self.studio.in_store(self.studio.sources.write, data, order.pixels)
-        return file, len(data)
+        return await self.studio.in_store(self.studio.sources.write, data, order.pixels), len(data)
 
     async def _serve(self, caller: Key, priced: Priced, serving: _Serving) -> Outcome:
         """Accept and draw; or join the request that has the idempotency key."""

@@ -26,8 +26,8 @@ def transactions(monkeypatch):
 
     def counting(real):
         @contextmanager
-        def opened(self):
-            with real(self) as conn:
+        def opened(self, *asked_at):
+            with real(self, *asked_at) as conn:
                 here.open = getattr(here, "open", 0) + 1
                 try:
                     yield conn
