@@ -23,7 +23,10 @@ class CacheStats:
 
 @dataclass(frozen=True)
 class EngineStats:
-    """Running totals since the start; seconds are wall clock on the engine's thread."""
+    """Running totals since the start; seconds are wall clock on the engine's thread.
+
+    Those of UNet and VAE are the device's where it is a GPU.
+    """
 
     steps: int = 0
     rows: int = 0
@@ -89,8 +92,6 @@ class Runner(Protocol):
     max_rows: int
     native_area: int
     max_bytes: int
-    unet_s: float
-    vae_s: float
 
     def plan(self, request: Request) -> list[Image]:
         """Cheap: the request's images, all but their state; may refuse.
@@ -119,6 +120,9 @@ class Runner(Protocol):
         Or None, when the image is set up for its next phase: ``phase``, ``group``, ``rows`` and
         ``cost``, and in ``state`` what ``prepare`` needs of the phase before, and no more.
         """
+
+    def seconds(self) -> tuple[float, float]:
+        """Running totals of the UNet and of the VAE."""
 
     def caches(self) -> Mapping[str, CacheStats]:
         """How the caches do; from any thread."""

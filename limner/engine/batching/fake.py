@@ -52,7 +52,6 @@ class FakeRunner:
         self.native_area = 64 * 64
         self.max_bytes = 1 << 30
         self.unet_s = 0.0
-        self.vae_s = 0.0
         self.batches: list[int] = []
 
     def plan(self, request: Request) -> list[Image]:
@@ -92,6 +91,9 @@ class FakeRunner:
         if "!black" in g.prompt:
             raise NotFinite("A planted picture that is not finite.")
         return fake_pixels(g.prompt, image.seed, g.width, g.height)
+
+    def seconds(self) -> tuple[float, float]:
+        return self.unet_s, 0.0
 
     def caches(self) -> Mapping[str, CacheStats]:
         return {}

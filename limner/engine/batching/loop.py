@@ -210,10 +210,8 @@ class ThreadEngine:
     def _report(self, image: Image) -> None:
         watched = image.request.watched and not image.finished
         preview = self._runner.preview(image) if watched else None
-        step = self._runner.step_of(image)
-        self._tell(
-            image, Progress(image.number, step, image.evaluation, image.evaluations, preview)
-        )
+        told = (self._runner.step_of(image), image.evaluation, image.evaluations, preview)
+        self._tell(image, Progress(image.number, *told))
 
     def _fail(self, image: Image, error: Exception) -> None:
         if not isinstance(error, LimnerError):
@@ -284,6 +282,6 @@ class ThreadEngine:
     def _publish(self) -> None:
         """A snapshot for callers, who never look at what this thread works on."""
         runner = self._runner
-        counts, seconds = (self._steps, self._rows, self._images), (runner.unet_s, runner.vae_s)
-        stats = EngineStats(*counts, *seconds, self._busy_s, runner.caches())
+        counts = (self._steps, self._rows, self._images, *runner.seconds())
+        stats = EngineStats(*counts, self._busy_s, runner.caches())
         self._state.publish(runner.model, self._scheduler.in_flight, stats)

@@ -17,7 +17,6 @@ in all of them run together. ``Group`` says what must be equal: model, latent si
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 import torch
@@ -30,6 +29,7 @@ from limner.engine.batching.request import Facts, Pixels, Request
 from limner.engine.checkpoints.pruning import prune
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents, samplers
+from limner.engine.sampling.clock import Clock
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import count_rows
 from limner.engine.sampling.history import begin, footprint, gather, start_of
@@ -52,8 +52,8 @@ class Runner:
         self.max_rows = max_rows
         self.max_bytes = memory_for_images(checkpoint.unet.device)
         self.native_area = (512 // checkpoint.vae_scale) ** 2
-        self.unet_s = 0.0
-        self.vae_s = 0.0
+        self._unet_clock = Clock(checkpoint.unet.device)
+        self._vae_clock = Clock(checkpoint.unet.device)
         prune(checkpoint.unet)
         prune(checkpoint.vae)
         self.unet = Lanes(checkpoint.unet)
@@ -75,8 +75,7 @@ class Runner:
         height, width = latents.latent_size(g, self.checkpoint.vae_scale)
         group = Group(self.model.sha256, height, width, bucket)
         size = footprint(request, self.checkpoint, self.conditioner)
-        cost = group.cost(rows)
-        same = (group, rows, cost, size, range(count), count)
+        same = (group, rows, group.cost(rows), size, range(count), count)
         return [Image(request, i, *same) for i in range(g.samples)]
 
     @torch.inference_mode()
@@ -101,21 +100,18 @@ class Runner:
 
     def _evaluate(self, images: list[Image]) -> list[Tensor]:
         """Guided model outputs, one flat latent per image, from one UNet call."""
-        began = time.perf_counter()
-        conditions = [image.state.guidance.at(image.k) for image in images]
-        E = self.unet(gather(images, self.dtype))
-        E_of_image = E.flatten(1).float().split([len(c.G) for c in conditions])
-        eps = [c.G @ e for c, e in zip(conditions, E_of_image, strict=True)]
-        self.unet_s += time.perf_counter() - began
-        return eps
+        with self._unet_clock:
+            conditions = [image.state.guidance.at(image.k) for image in images]
+            E = self.unet(gather(images, self.dtype))
+            E_of_image = E.flatten(1).float().split([len(c.G) for c in conditions])
+            return [c.G @ e for c, e in zip(conditions, E_of_image, strict=True)]
 
     @torch.inference_mode()
     def advance(self, image: Image) -> Pixels | None:
-        began = time.perf_counter()
-        latent = self._latent(image, image.state.at(image.k))
-        pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
-        self.previews.learn(latent, pixels)
-        self.vae_s += time.perf_counter() - began
+        with self._vae_clock:
+            latent = self._latent(image, image.state.at(image.k))
+            pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
+            self.previews.learn(latent, pixels)
         return latents.compose(image.request, pixels)
 
     @torch.inference_mode()
@@ -124,6 +120,9 @@ class Runner:
 
     def step_of(self, image: Image) -> int:
         return int(image.state.trace.steps[image.k - 1])
+
+    def seconds(self) -> tuple[float, float]:
+        return self._unet_clock.seconds, self._vae_clock.seconds
 
     def caches(self) -> Mapping[str, CacheStats]:
         return {**self.conditioner.caches(), "matrices": samplers.cache_stats()}
