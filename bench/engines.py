@@ -12,7 +12,7 @@ import numpy as np
 
 from limner.domain.params import Generation
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Failed, Lost, Ticket
+from limner.engine.batching.ticket import Drawn, Failed, Lost, Ticket
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.runner import Runner
 from limner.errors import EngineBroken

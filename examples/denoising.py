@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from limner.cli import drawing, easel
-from limner.engine.batching.request import Event, Progress
+from limner.engine.batching.ticket import Event, Progress
 from limner.settings import load
 from limner.usecases.pictures.sheet import Cell, Sheet, to_small_png
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from limner import imaging
 from limner.cli import easel, files, terminal
-from limner.engine.batching.request import Failed
+from limner.engine.batching.ticket import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
-from limner.usecases.develop import Picture
 from limner.usecases.drawing import generate, models
+from limner.usecases.drawing.pictures import Picture
 from limner.web.native import form as native_form
 from limner.web.reading import body
 from limner.web.reading import form as wire

@@ -13,14 +13,13 @@ from queue import SimpleQueue
 
 from limner.cli import checks, terminal
 from limner.domain.params import SAMPLES_MAX, Generation
-from limner.engine.batching import request as engine_request
 from limner.engine.batching.client import Runner
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels, Sink, Ticket
+from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Progress, Sink, Ticket
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, EngineFault
 from limner.settings import Settings
-from limner.usecases.develop import Picture, develop
+from limner.usecases.drawing.pictures import Picture, picture_of
 
 WORKS_MAX = 100_000
 OWNER = "terminal"
@@ -96,13 +95,13 @@ def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture |
         done: dict[tuple[int, int], int] = {}
         while open_pictures:
             place, event = events.get()
-            if isinstance(event, engine_request.Progress):
+            if isinstance(event, Progress):
                 done[place, event.index] = event.evaluation
                 total = event.evaluations * pictures
                 bar.update(task, completed=sum(done.values()), total=total)
             elif isinstance(event, Drawn):
                 open_pictures -= 1
-                yield place, develop(works[place].generation, event, model)
+                yield place, picture_of(works[place].generation, event, model)
             elif isinstance(event, Failed):
                 open_pictures -= 1
                 yield place, event

@@ -15,7 +15,7 @@ from limner import imaging
 from limner.cli import checks, easel, files, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt, prediction_of
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import Gone, InvalidInput, MalformedBody
 from limner.imaging.fitting import fit, fit_mask
 from limner.settings import Settings

@@ -23,7 +23,7 @@ from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Reader, read_nothing
+from limner.engine.batching.ticket import Reader, read_nothing
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, SettingsError
 from limner.imaging.budget import Budget
@@ -167,11 +167,11 @@ def make_app(
     """
     sources = sources or open_sources(settings, database)
     generate = Generate(settings, database, sources.files, engine, sources)
-    queue, retention = Queue(generate), Retention(generate.studio)
-    accounts, gallery = Accounts(settings, database), Gallery(generate.studio)
+    queue, retention = Queue(generate), Retention(generate.worker)
+    accounts, gallery = Accounts(settings, database), Gallery(generate.worker)
     replay = Replay(generate, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
-    office, budget = Office(database), generate.studio.budget
+    office, budget = Office(database), generate.worker.budget
     services = Services(generate, accounts, office, engine, queue, gallery, replay, pool, budget)
     app = create_app(settings, services)
 

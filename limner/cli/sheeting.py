@@ -14,7 +14,7 @@ from limner.domain.params import Generation, Source
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput, SettingsError
 from limner.settings import Settings
-from limner.usecases.develop import Picture
+from limner.usecases.drawing.pictures import Picture
 from limner.usecases.pictures import sheet
 from limner.usecases.pictures.sheet import Cell, Sheet
 from limner.usecases.prompting import catalogue

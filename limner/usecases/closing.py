@@ -21,14 +21,14 @@ class Closing:
 
     def __init__(self, generate: Generate, queue: Queue, drain_s: float) -> None:
         self._generate, self._queue = generate, queue
-        self._studio = generate.studio
+        self._worker = generate.worker
         self._drain_s = drain_s
         self.deadline: float | None = None
 
     def begin(self) -> None:
         """Claim nothing and accept nothing new from now on. A signal's handler may call it."""
         if self.deadline is None:
-            self._studio.stopping = True
+            self._worker.stopping = True
             self.deadline = time.monotonic() + self._drain_s
 
     def hurry(self) -> None:
@@ -58,7 +58,7 @@ class Closing:
 
     async def _interrupt(self) -> None:
         log.info("stopping: %d are not finished and go back, unbilled", len(self._open()))
-        self._studio.stop_all(settlement.Interrupted(settlement.STOPPING))
+        self._worker.stop_all(settlement.Interrupted(settlement.STOPPING))
         await asyncio.wait(self._open(), timeout=SETTLE_S)
         for task in self._open():  # they wait for another process, or for a database
             task.cancel()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.batching.client import EngineStatus
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
 from limner.usecases.accounts import Standing

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from limner.cli import main, serving
 from limner.engine.batching.fake import FakeEngine
-from limner.engine.batching.request import Reader
+from limner.engine.batching.ticket import Reader
 from limner.settings import Settings
 
 FAIL_STEP = "--fail-step"

@@ -10,7 +10,8 @@ from typing import Any
 from limner.domain.params import Generation
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.image import Group, Image
-from limner.engine.batching.request import End, Event, Pixels, Request, Ticket
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import End, Event, Pixels, Ticket
 
 _ids = itertools.count()
 

@@ -13,7 +13,7 @@ from limner.domain.params import Generation
 from limner.domain.receipt import parameters_text, receipt
 from limner.engine.batching.client import EngineStatus
 from limner.engine.batching.fake import FAKE_MODEL, fake_pixels
-from limner.engine.batching.request import Facts
+from limner.engine.batching.ticket import Facts
 from limner.errors import (
     Gone,
     IdempotencyMismatch,

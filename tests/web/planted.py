@@ -75,10 +75,10 @@ class Faults:
         return faulty
 
     def _database(self, write):
-        async def faulty(studio, work, *arguments):
+        async def faulty(worker, work, *arguments):
             if self.strikes("before the transaction"):
                 raise DatabaseUnavailable("planted: the database does not answer")
-            result = await write(studio, work, *arguments)
+            result = await write(worker, work, *arguments)
             if self.strikes("after the commit"):
                 raise DatabaseUnavailable("planted: the database does not answer")
             return result

@@ -17,7 +17,7 @@ from limner import imaging
 from limner.domain.params import Generation
 from limner.domain.receipt import receipt
 from limner.engine.batching.fake import FAKE_MODEL
-from limner.engine.batching.request import Facts
+from limner.engine.batching.ticket import Facts
 
 SIDE = 64
 SOURCE = imaging.to_png(np.full((SIDE, SIDE, 3), 90, np.uint8))

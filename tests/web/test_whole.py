@@ -52,8 +52,8 @@ class Whole:
                 Office(self.database),
                 self.engine,
                 self.queue,
-                Gallery(self.generate.studio),
-                Replay(self.generate, Gallery(self.generate.studio)),
+                Gallery(self.generate.worker),
+                Replay(self.generate, Gallery(self.generate.worker)),
             ),
         )
 
@@ -259,7 +259,7 @@ def test_a_client_that_leaves(tmp_path, idempotent, billed):
             await server.until_ready()
             await leave(server, headers)
             if not idempotent:  # it ends though no step does
-                await until(lambda: not server.generate.studio.running)
+                await until(lambda: not server.generate.worker.running)
             engine.release()
             await until(lambda: not server.generate._tasks)
             assert await server.credits() == billed
@@ -278,7 +278,7 @@ async def leave(server, headers):
     async def receive():
         for message in sent:
             return message
-        await until(lambda: server.generate.studio.running)
+        await until(lambda: server.generate.worker.running)
         return {"type": "http.disconnect"}
 
     async def send(message):

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from limner.domain.model import ModelInfo
 from limner.engine.batching.image import Image
-from limner.engine.batching.request import Facts, Pixels, Request, Sink, Ticket
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Facts, Pixels, Sink, Ticket
 from limner.errors import ModelLoading
 
 

@@ -18,7 +18,8 @@ from limner.domain.schedulers import evaluations
 from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Facts, Pixels, Reader, Request, read_nothing
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Facts, Pixels, Reader, read_nothing
 from limner.errors import NotFinite
 
 FAKE_MODEL = ModelInfo(

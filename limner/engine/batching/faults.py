@@ -13,7 +13,8 @@ import time
 from limner.domain.params import Generation
 from limner.engine.batching.client import Runner
 from limner.engine.batching.image import Image
-from limner.engine.batching.request import Event, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Event
 from limner.errors import EngineBroken, LimnerError
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,10 @@ from limner.engine.batching.client import EngineStats, EngineStatus, Runner
 from limner.engine.batching.faults import TRIES, expect_working, run
 from limner.engine.batching.image import Image
 from limner.engine.batching.preparing import Preparer
-from limner.engine.batching.request import (
+from limner.engine.batching.request import Request
+from limner.engine.batching.scheduler import Scheduler
+from limner.engine.batching.state import State
+from limner.engine.batching.ticket import (
     Drawn,
     End,
     Event,
@@ -28,14 +31,11 @@ from limner.engine.batching.request import (
     Lost,
     Progress,
     Reader,
-    Request,
     Sink,
     Started,
     Ticket,
     read_nothing,
 )
-from limner.engine.batching.scheduler import Scheduler
-from limner.engine.batching.state import State
 from limner.errors import Aborted, EngineBroken, EngineFault, LimnerError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.engine.batching.request import Pixels, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Pixels
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents
 from limner.engine.sampling.noise import Floats

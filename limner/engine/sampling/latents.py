@@ -18,7 +18,8 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from limner.domain.params import Generation, ResizeMode
-from limner.engine.batching.request import Pixels, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Pixels
 from limner.engine.sampling.noise import Floats, NoiseStream
 from limner.engine.sampling.transfer import to_device
 from limner.errors import InvalidInput, NotFinite

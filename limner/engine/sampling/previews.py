@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.engine.sampling import latents
 
 SPREAD = 1.3

@@ -25,7 +25,8 @@ from torch import Tensor
 from limner.domain.schedulers import check_zero_snr, evaluations
 from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Group, Image
-from limner.engine.batching.request import Facts, Pixels, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Facts, Pixels
 from limner.engine.checkpoints.pruning import prune
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents, samplers

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from limner.engine.batching.request import Drawn, Event, Failed, Lost, Pixels, Progress
+from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Progress
 
 LOGS_MAX = 512
 

@@ -39,7 +39,7 @@ from limner.usecases.drawing import acceptance, models, settlement
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.drawing.running import Running, retrieve
 from limner.usecases.drawing.sources import Sources, pack
-from limner.usecases.drawing.worker import Studio
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.prompting import explain
 
 __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
@@ -62,22 +62,22 @@ class Generate:
         sources: Sources | None = None,
     ) -> None:
         self.settings = settings
-        self.studio = Studio(settings, database, files, engine, sources)
+        self.worker = Worker(settings, database, files, engine, sources)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Open this process's lease; give back what dead processes held."""
-        await self.studio.start()
+        await self.worker.start()
 
     async def close(self, drain_s: float = 0.0) -> None:
         """Let what runs finish for ``drain_s`` seconds, then stop the rest; nothing is lost."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
-        self.studio.stopping = True
-        self.studio.stop_all(settlement.Interrupted(settlement.STOPPING))
+        self.worker.stopping = True
+        self.worker.stop_all(settlement.Interrupted(settlement.STOPPING))
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
-        await self.studio.close()
+        await self.worker.close()
 
     @property
     def at_work(self) -> set[asyncio.Task[Outcome]]:
@@ -95,13 +95,13 @@ class Generate:
         """The price of ``lines`` and ``beside_micro``; raises what ``acceptance.afford`` does."""
         quotes = [await self.quote(line) for line in lines]
         price_micro = beside_micro + sum(quoted.total_micro for quoted in quotes)
-        await self.studio.look(acceptance.afford, self.settings, caller, price_micro, waits)
+        await self.worker.look(acceptance.afford, self.settings, caller, price_micro, waits)
         return price_micro
 
     async def admit(self, caller: Key, idempotency_key: str | None) -> None:
         """Raises what ``acceptance.admit`` does, before a long body is read."""
         acceptance.check_idempotency_key(idempotency_key)
-        await self.studio.look(acceptance.admit, self.settings, caller, idempotency_key)
+        await self.worker.look(acceptance.admit, self.settings, caller, idempotency_key)
 
     async def run(self, caller: Key, order: Order) -> Outcome:
         """Draw an order, or find what its idempotency key has drawn.
@@ -130,7 +130,7 @@ class Generate:
         """
         acceptance.check_idempotency_key(idempotency_key)
         asked = caller, idempotency_key, body_sha256
-        job = await self.studio.read(acceptance.find_standing, self.settings, *asked)
+        job = await self.worker.read(acceptance.find_standing, self.settings, *asked)
         if job is None:
             return None
         deadline = time.monotonic() + self.settings.wait_max_s
@@ -144,7 +144,7 @@ class Generate:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
         notes = [note for _, told in prices for note in told]
-        notes += models.told(self.studio.engine.status().model, order.lines)
+        notes += models.told(self.worker.engine.status().model, order.lines)
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))
         each_micro = tuple(quoted.each_micro for quoted, _ in prices)
         return Priced(replace(order, adjustments=told), each_micro)
@@ -158,7 +158,7 @@ class Generate:
         model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
         packed = [await self._pack(priced.order) for priced in orders]
-        status = self.studio.engine.status()
+        status = self.worker.engine.status()
         model = status.model
 
         def transaction(conn: Connection) -> list[tuple[Job, bool]]:
@@ -174,20 +174,20 @@ class Generate:
 
         began = time.perf_counter()
         try:
-            accepted = await self.studio.write(transaction)
+            accepted = await self.worker.write(transaction)
             log.debug("held", extra={"seconds": round(time.perf_counter() - began, 5)})
         except DatabaseUnavailable:  # perhaps accepted: the sweeper will know
             raise
         except LimnerError:
-            await self.studio.in_store(self.studio.delete_files, [f for f, _ in packed if f])
+            await self.worker.in_store(self.worker.delete_files, [f for f, _ in packed if f])
             raise
         unused = [f for (f, _), (_, new) in zip(packed, accepted, strict=True) if f and not new]
-        await self.studio.in_store(self.studio.delete_files, unused)
+        await self.worker.in_store(self.worker.delete_files, unused)
         return accepted
 
     def _expect_open(self, status: EngineStatus) -> None:
         """Raises what a new request is refused with while the server comes up or goes down."""
-        if self.studio.stopping:
+        if self.worker.stopping:
             raise settlement.Interrupted(settlement.STOPPING)
         status.loaded()
 
@@ -196,13 +196,13 @@ class Generate:
         if not order.pixels:
             return "", 0
         data = await pools.FILES.run(pack, order.pixels)
-        return await self.studio.in_store(self.studio.sources.write, data, order.pixels), len(data)
+        return await self.worker.in_store(self.worker.sources.write, data, order.pixels), len(data)
 
     async def _serve(self, caller: Key, priced: Priced, serving: _Serving) -> Outcome:
         """Accept and draw; or join the request that has the idempotency key."""
         deadline = time.monotonic() + self.settings.wait_max_s
         while True:
-            lease_id = self.studio.keeper.lease_id
+            lease_id = self.worker.lease.id
             [(job, new)] = await self.accept(caller, [priced], lease_id)
             if new:
                 return await self._draw(job, lease_id, priced.order, serving)
@@ -220,7 +220,7 @@ class Generate:
         found: Job | None = job
         pause = POLL_S[0]
         while found is not None and found.open:
-            if (running := self.studio.running.get(job.id)) is not None:
+            if (running := self.worker.running.get(job.id)) is not None:
                 return await self._join(running, on_event)
             if time.monotonic() >= deadline:
                 raise WaitedTooLong(
@@ -230,27 +230,27 @@ class Generate:
                 )
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_S[1])
-            found = await self.studio.look(jobs.find, job.id)
+            found = await self.worker.look(jobs.find, job.id)
         if found is None or found.status != "COMPLETED":
             return None
-        return await self.studio.load(found, replayed=True)
+        return await self.worker.load(found, replayed=True)
 
     async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
         structlog.contextvars.bind_contextvars(request_id=job.id)
         if order.on_stored is not None:
             order.on_stored(job.id)
-        running = self.studio.take(job, lease_id, order.on_event)
+        running = self.worker.take(job, lease_id, order.on_event)
         serving.join(running)
-        return await self.studio.finish(running, self.settings.wait_max_s)
+        return await self.worker.finish(running, self.settings.wait_max_s)
 
     async def _join(self, running: Running, on_event: Listener | None) -> Outcome:
         """Wait for a request of this process; its outcome is a replay for this caller."""
-        self.studio.listen(running, on_event)
+        self.worker.listen(running, on_event)
         await asyncio.wait([running.outcome])
         outcome = running.outcome.result()
-        job = await self.studio.read(jobs.find, outcome.request_id)
+        job = await self.worker.read(jobs.find, outcome.request_id)
         assert job is not None
-        return await self.studio.load(job, replayed=True)
+        return await self.worker.load(job, replayed=True)
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

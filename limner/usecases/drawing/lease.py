@@ -18,7 +18,7 @@ RENEWALS = 5
 UNSEEN_S = 60.0
 
 
-class Keeper:
+class Lease:
     """Renews the lease on a thread of its own, so that a busy event loop cannot lose it.
 
     At each renewal it also gives back the holds of dead processes, and of requests which this
@@ -40,7 +40,7 @@ class Keeper:
         self._unseen: dict[str, float] = {}  # carried, and not worked on since
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._main, name="limner-lease", daemon=True)
-        self.lease_id = ""
+        self.id = ""
 
     def start(self) -> None:
         """Open the lease, and recover what earlier processes left."""
@@ -53,7 +53,7 @@ class Keeper:
         self._stop.set()
         self._thread.join()
         with self._database.begin() as conn:
-            leases.close(conn, self.lease_id)
+            leases.close(conn, self.id)
         self.recover()
 
     def recover(self) -> None:
@@ -72,7 +72,7 @@ class Keeper:
 
     def _open(self) -> None:
         with self._database.begin() as conn:
-            self.lease_id = leases.open(conn, ttl_s=self._ttl_s)
+            self.id = leases.open(conn, ttl_s=self._ttl_s)
 
     def _main(self) -> None:
         while not self._stop.wait(self._ttl_s / RENEWALS):
@@ -83,7 +83,7 @@ class Keeper:
 
     def _tick(self) -> None:
         with self._database.begin() as conn:
-            alive = leases.renew(conn, self.lease_id, ttl_s=self._ttl_s)
+            alive = leases.renew(conn, self.id, ttl_s=self._ttl_s)
         if not alive:
             log.error("this process lost its lease; what it was drawing is not billed")
             self._open()
@@ -93,11 +93,11 @@ class Keeper:
 
     def _forsake(self) -> None:
         with self._database.read() as conn:
-            held = jobs.carried_by(conn, self.lease_id)
+            held = jobs.carried_by(conn, self.id)
         moment = time.monotonic()
         unseen = set(held) - set(self._running())
         self._unseen = {id: self._unseen.get(id, moment) for id in unseen}
         for request_id, since in self._unseen.items():
             if moment - since >= UNSEEN_S:
                 with self._database.begin() as conn:
-                    settlement.forsake(conn, request_id, self.lease_id)
+                    settlement.forsake(conn, request_id, self.id)

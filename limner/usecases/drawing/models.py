@@ -19,7 +19,7 @@ from limner.errors import LicenceNotAccepted, Unavailable
 from limner.store import jobs, keys, models
 from limner.store.sql import now
 from limner.usecases.drawing import settlement
-from limner.usecases.drawing.worker import Studio
+from limner.usecases.drawing.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -49,28 +49,28 @@ def told(model: ModelInfo | None, lines: Sequence[Generation]) -> tuple[str, ...
     return (f"{model.name} is an inpainting model; without a mask it draws with a blank one",)
 
 
-async def watch(studio: Studio) -> None:
+async def watch(worker: Worker) -> None:
     """Write down every minute what this process serves; give up what nobody has served."""
     ready_at: float | None = None
     while True:
-        status = studio.engine.status()
+        status = worker.engine.status()
         if status.ready and status.model is not None:
             ready_at = time.monotonic() if ready_at is None else ready_at
             settled = time.monotonic() - ready_at >= SETTLING_S
             try:
-                await studio.write(models.serve, status.model.sha256, status.model.name)
+                await worker.write(models.serve, status.model.sha256, status.model.name)
                 if settled:
-                    await give_up_forsaken(studio)
+                    await give_up_forsaken(worker)
             except Exception:
                 log.exception("the served model could not be written down")
         await asyncio.sleep(1.0 if ready_at is None else MARK_S)
 
 
-async def give_up_forsaken(studio: Studio) -> int:
+async def give_up_forsaken(worker: Worker) -> int:
     """Fail queued requests whose model nobody has served for ``UNSERVED_S``; how many."""
-    found = await studio.read(_forsaken)
+    found = await worker.read(_forsaken)
     for request_id in found:
-        await studio.write(_give_up, request_id)
+        await worker.write(_give_up, request_id)
     if found:
         log.warning("gave up %d requests: nobody serves their model any more", len(found))
     return len(found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.domain.params import Generation
-from limner.engine.batching.request import Event, Pixels
+from limner.engine.batching.ticket import Event, Pixels
 
 Listener = Callable[[Event], None]
 

@@ -1,4 +1,4 @@
-"""From an engine's picture to a stored file, and the row that is still to be inserted."""
+"""From an engine's pixels to a picture with its receipt, its file, and a row to be inserted."""
 
 from __future__ import annotations
 
@@ -7,21 +7,70 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 from limner import imaging
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
-from limner.engine.batching.request import Drawn
+from limner.domain.receipt import parameters_text, receipt
+from limner.engine.batching.ticket import Drawn, Pixels
 from limner.errors import Damaged, InvalidInput, NotFound
 from limner.store import ids, images
 from limner.store.db import Database
 from limner.store.files import Files, key_of
 from limner.store.jobs import Job
-from limner.usecases.develop import develop
 from limner.usecases.drawing.orders import Outcome, StoredPicture
 
 log = logging.getLogger(__name__)
+
+_NAMED = ("limner", "torch", "diffusers", "transformers")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: RGB uint8 (height, width, 3) and its receipt.
+
+    ``sprite_pixels`` as in ``ModelInfo``.
+    """
+
+    index: int
+    pixels: Pixels
+    receipt: dict[str, Any]
+    sprite_pixels: int | None = None
+
+    @property
+    def metadata(self) -> imaging.Metadata:
+        """What the picture's file carries."""
+        return imaging.Metadata(parameters_text(self.receipt), self.receipt)
+
+    def encode(self, format: imaging.Format, *, embed: bool = True) -> bytes:
+        """The file's bytes; ``embed`` False leaves the metadata out."""
+        return imaging.encode(self.pixels, format, self.metadata if embed else None)
+
+    def sprite(self) -> bytes:
+        """The true small pixels as PNG. Raises ``InvalidInput`` for a model without sprites."""
+        return imaging.to_png(imaging.sprite(self.pixels, self.sprite_pixels), self.metadata)
+
+
+def picture_of(generation: Generation, drawn: Drawn, model: ModelInfo) -> Picture:
+    """The ``Picture`` of one ``Drawn`` event of ``generation``."""
+    record = receipt(
+        generation.alone(drawn.index),
+        drawn.facts,
+        model,
+        versions(),
+        (generation.prompt, generation.negative_prompt),
+        hashlib.sha256(drawn.pixels.tobytes()).hexdigest(),
+    )
+    return Picture(drawn.index, drawn.pixels, record, model.sprite_pixels)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of the software that draws, without importing it."""
+    return {name: metadata.version(name) for name in _NAMED}
 
 
 @dataclass(frozen=True)
@@ -45,7 +94,7 @@ def make_print(
 
     Blocks: encoder threads.
     """
-    picture = develop(alone, replace(drawn, index=0), model)
+    picture = picture_of(alone, replace(drawn, index=0), model)
     png = picture.encode("png", embed=embed)
     picture_id = ids.new("pic")
     file = key_of(f"{picture_id}.png")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.domain.params import Generation
-from limner.engine.batching.request import End, Event, Progress, Sink, Ticket
+from limner.engine.batching.ticket import End, Event, Progress, Sink, Ticket
 from limner.store.jobs import Job
 from limner.usecases.drawing.orders import Outcome
 from limner.usecases.drawing.pictures import Print

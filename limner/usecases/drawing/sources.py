@@ -17,7 +17,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from limner.domain.params import Generation
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import Damaged, Gone
 from limner.imaging.budget import Budget
 from limner.store import ids, images

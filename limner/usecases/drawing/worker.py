@@ -11,7 +11,7 @@ from functools import partial
 
 from limner.domain.model import ModelInfo
 from limner.engine.batching.client import EngineClient
-from limner.engine.batching.request import Drawn, Event, Failed
+from limner.engine.batching.ticket import Drawn, Event, Failed
 from limner.errors import DatabaseUnavailable, EngineBroken, EngineFault, LimnerError, WaitedTooLong
 from limner.imaging.budget import Budget
 from limner.settings import Settings
@@ -21,7 +21,7 @@ from limner.store.files import Files
 from limner.store.jobs import Job
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.events import EventLogs
-from limner.usecases.drawing.lease import Keeper
+from limner.usecases.drawing.lease import Lease
 from limner.usecases.drawing.orders import Outcome, StoredPicture
 from limner.usecases.drawing.pictures import Print, make_print, taken, undamaged, write_missing
 from limner.usecases.drawing.running import Running, lines_of, sink_of, tickets
@@ -36,7 +36,7 @@ LEASE_LOST = (
 )
 
 
-class Studio(Threads):
+class Worker(Threads):
     """Draws stored requests with one engine, never on the event loop; one in each process.
 
     ``sources`` are those that the engine reads from, so that what is held here is not read again.
@@ -59,12 +59,12 @@ class Studio(Threads):
         self.sources = sources or Sources(files, Budget(settings.pictures_max_mib << 20))
         self.budget = self.sources.budget
         self.logs = EventLogs()
-        self.keeper = Keeper(database, settings.lease_s, self._running_ids, self._lost)
+        self.lease = Lease(database, settings.lease_s, self._running_ids, self._lost)
 
     async def start(self) -> None:
         """Open this process's lease and recover what dead processes left."""
         self._loop = asyncio.get_running_loop()
-        await self.in_store(self.keeper.start)
+        await self.in_store(self.lease.start)
 
     def watch(self, request_id: str) -> None:
         """Have previews made of a request, if this process draws it."""
@@ -85,7 +85,7 @@ class Studio(Threads):
 
     async def close(self) -> None:
         """End the lease, giving back what it still carries. The database stays open."""
-        await self.in_store(self.keeper.close)
+        await self.in_store(self.lease.close)
         self.shut_down()
 
     def model(self) -> ModelInfo:
@@ -205,7 +205,7 @@ class Studio(Threads):
     async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> Job | None:
         """Give back what was not drawn; the request as it then is.
 
-        None when even that fails: the keeper does it later.
+        None when even that fails: the lease does it later.
         """
         try:
             return await self.write(settlement.settle, request_id, lease_id, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import LimnerError, NotFound
 from limner.store import images, jobs
 from limner.store.images import Picture
@@ -12,7 +12,7 @@ from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases.drawing import sources
 from limner.usecases.drawing.orders import StoredPicture
-from limner.usecases.drawing.worker import Studio
+from limner.usecases.drawing.worker import Worker
 
 PAGE_MAX = 200
 LINK_S = 600.0  # whoever has a link has the picture: no longer than a download may need
@@ -21,16 +21,16 @@ LINK_S = 600.0  # whoever has a link has the picture: no longer than a download 
 class Gallery:
     """The stored pictures and requests of a caller's account; those of others are not found."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
 
     async def picture(self, caller: Key, picture_id: str) -> StoredPicture:
         """A picture with its lossless file. Raises ``NotFound``."""
-        row = await self._studio.read(_owned, caller, picture_id)
+        row = await self._worker.read(_owned, caller, picture_id)
         try:
-            return await self._studio.in_store(self._studio.open_picture, row)
+            return await self._worker.in_store(self._worker.open_picture, row)
         except LimnerError:
-            await self._studio.read(_owned, caller, picture_id)  # or it was deleted meanwhile
+            await self._worker.read(_owned, caller, picture_id)  # or it was deleted meanwhile
             raise
 
     async def link(self, caller: Key, picture_id: str) -> str | None:
@@ -38,13 +38,13 @@ class Gallery:
 
         Raises ``NotFound``.
         """
-        row = await self._studio.read(_owned, caller, picture_id)
-        return self._studio.files.link(row.file, LINK_S)
+        row = await self._worker.read(_owned, caller, picture_id)
+        return self._worker.files.link(row.file, LINK_S)
 
     async def source(self, caller: Key, sha256: str) -> Pixels:
         """A picture or mask that a kept request started from. Raises ``Gone``."""
-        studio, account_id = self._studio, caller.account_id
-        return await studio.in_store(sources.one, studio.database, studio.files, account_id, sha256)
+        worker, account_id = self._worker, caller.account_id
+        return await worker.in_store(sources.one, worker.database, worker.files, account_id, sha256)
 
     async def pictures(
         self, caller: Key, *, before: float | None = None, number: int = 50
@@ -52,7 +52,7 @@ class Gallery:
         """Pictures stored before a moment (seconds since the epoch), newest first."""
         number = min(max(1, number), PAGE_MAX)
         moment = float("inf") if before is None else before
-        return await self._studio.read(
+        return await self._worker.read(
             lambda conn: images.listing(conn, caller.account_id, before=moment, number=number)
         )
 
@@ -62,14 +62,14 @@ class Gallery:
         """Requests stored before a moment, newest first."""
         number = min(max(1, number), PAGE_MAX)
         moment = float("inf") if before is None else before
-        return await self._studio.read(
+        return await self._worker.read(
             lambda conn: jobs.listing(conn, caller.account_id, before=moment, number=number)
         )
 
     async def delete(self, caller: Key, picture_id: str) -> None:
         """Delete one picture for good; with the last one its request expires."""
-        files = await self._studio.write(_delete, caller, picture_id)
-        await self._studio.in_store(self._studio.delete_files, files)
+        files = await self._worker.write(_delete, caller, picture_id)
+        await self._worker.in_store(self._worker.delete_files, files)
 
     async def delete_all(self, caller: Key) -> int:
         """Delete every picture, source and prompt of the account's finished requests.
@@ -78,8 +78,8 @@ class Gallery:
         """
         forgotten = 0
         while True:
-            ids, files = await self._studio.write(_delete_some, caller)
-            await self._studio.in_store(self._studio.delete_files, files)
+            ids, files = await self._worker.write(_delete_some, caller)
+            await self._worker.in_store(self._worker.delete_files, files)
             forgotten += len(ids)
             if not ids:
                 return forgotten

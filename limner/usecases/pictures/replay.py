@@ -12,14 +12,14 @@ import numpy as np
 from limner import imaging
 from limner.domain.model import Identity, ModelInfo
 from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.store import images
 from limner.store.keys import Key
-from limner.usecases.develop import versions
 from limner.usecases.drawing import sources
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.orders import Order, Outcome
+from limner.usecases.drawing.pictures import versions
 from limner.usecases.pictures.gallery import Gallery
 
 SURFACE = "replay"
@@ -64,7 +64,7 @@ class Replay:
     def __init__(self, generate: Generate, gallery: Gallery) -> None:
         self._generate = generate
         self._gallery = gallery
-        self._studio = generate.studio
+        self._worker = generate.worker
 
     async def run(
         self, caller: Key, record: Mapping[str, Any], idempotency_key: str | None = None
@@ -75,40 +75,40 @@ class Replay:
         pictures it starts from are no longer kept.
         """
         generation = from_receipt(record)
-        model = self._studio.model()
+        model = self._worker.model()
         check_model(record, model)
-        pixels = await self._studio.in_store(
+        pixels = await self._worker.in_store(
             sources.of_account,
-            self._studio.database,
-            self._studio.files,
+            self._worker.database,
+            self._worker.files,
             caller.account_id,
             generation,
         )
-        self._studio.budget.keep(*pixels.values())
+        self._worker.budget.keep(*pixels.values())
         first = await self._first(caller, record)
         outcome = await self._generate.run(
             caller,
             Order(
                 lines=(generation,),
                 surface=SURFACE,
-                slug=self._studio.settings.slug,
+                slug=self._worker.settings.slug,
                 body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
                 pixels=pixels,
                 idempotency_key=idempotency_key,
             ),
         )
-        second = await self._studio.in_encoder(imaging.read_image, outcome.pictures[0].png)
+        second = await self._worker.in_encoder(imaging.read_image, outcome.pictures[0].png)
         compared = judge(record, first, second)
         return Replayed(outcome, compared, changed(record, model, compared))
 
     async def _first(self, caller: Key, record: Mapping[str, Any]) -> Pixels | None:
         """The stored picture that ``record`` describes, by the digest of its pixels."""
         sha256 = str(record.get("rgb_sha256", ""))
-        found = await self._studio.read(images.find_by_pixels, sha256, caller.account_id)
+        found = await self._worker.read(images.find_by_pixels, sha256, caller.account_id)
         if found is None:
             return None
         png = (await self._gallery.picture(caller, found)).png
-        return await self._studio.in_encoder(imaging.read_image, png)
+        return await self._worker.in_encoder(imaging.read_image, png)
 
 
 def judge(record: Mapping[str, Any], first: Pixels | None, second: Pixels) -> Comparison:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from limner.store import images, jobs
 from limner.store.sql import now
-from limner.usecases.drawing.worker import Studio
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.pictures.gallery import forget
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ class Retention:
     Several processes may sweep one database; orphans are looked for in their own folders.
     """
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -54,25 +54,25 @@ class Retention:
 
         Spares what is younger than ``age_s`` seconds, or than the oldest open request.
         """
-        with self._studio.database.read() as conn:
+        with self._worker.database.read() as conn:
             # Files are written before their rows: those of a request still open may be its own.
             age_s = max(age_s, jobs.age_of_oldest_open(conn))
-        swept, old = 0, (kept.key for kept in self._studio.files.older_than(age_s))
+        swept, old = 0, (kept.key for kept in self._worker.files.older_than(age_s))
         while batch := list(itertools.islice(old, BATCH)):
-            with self._studio.database.read() as conn:
+            with self._worker.database.read() as conn:
                 orphans = set(batch) - images.known(conn, batch)
-            self._studio.delete_files(sorted(orphans))
+            self._worker.delete_files(sorted(orphans))
             swept += len(orphans)
         return swept
 
     def _sweep_old(self) -> int:
         swept = 0
         while True:
-            with self._studio.database.begin() as conn:
-                oldest = now(conn) - self._studio.settings.keep_days * DAY_S
+            with self._worker.database.begin() as conn:
+                oldest = now(conn) - self._worker.settings.keep_days * DAY_S
                 ids = jobs.finished_before(conn, oldest, number=BATCH)
                 files = forget(conn, ids)
-            self._studio.delete_files(files)
+            self._worker.delete_files(files)
             swept += len(ids)
             if len(ids) < BATCH:
                 return swept
@@ -80,11 +80,11 @@ class Retention:
     def _sweep_large(self) -> int:
         swept = 0
         while True:
-            with self._studio.database.begin() as conn:
+            with self._worker.database.begin() as conn:
                 account_id, excess = self._fullest(images.kept_bytes(conn))
                 ids = _oldest(images.sizes(conn, account_id, number=BATCH), excess)
                 files = forget(conn, ids)
-            self._studio.delete_files(files)
+            self._worker.delete_files(files)
             swept += len(ids)
             if not ids:
                 return swept
@@ -95,7 +95,7 @@ class Retention:
         It makes room for all until it keeps no more than the next: nobody loses a picture to
         somebody who keeps more.
         """
-        excess = sum(kept.values()) - (self._studio.settings.keep_max_mib << 20)
+        excess = sum(kept.values()) - (self._worker.settings.keep_max_mib << 20)
         most, second, *_ = [*sorted(kept.items(), key=lambda item: -item[1]), ("", 0), ("", 0)]
         return most[0], min(excess, max(1, most[1] - second[1]))
 
@@ -103,9 +103,9 @@ class Retention:
         orphans_at = 0.0
         while True:
             try:
-                await self._studio.in_store(self.sweep)
+                await self._worker.in_store(self.sweep)
                 if time.monotonic() >= orphans_at:
-                    await self._studio.in_store(self.sweep_orphans)
+                    await self._worker.in_store(self.sweep_orphans)
                     orphans_at = time.monotonic() + ORPHAN_SWEEP_S
             except Exception:
                 log.exception("the sweeper failed")

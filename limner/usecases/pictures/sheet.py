@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from limner import imaging
-from limner.engine.batching.request import Pixels
-from limner.usecases.develop import Picture
+from limner.engine.batching.ticket import Pixels
+from limner.usecases.drawing.pictures import Picture
 
 PAPER, INK, FAINT, ACCENT = "#faf6ee", "#211c18", "#6d6459", "#b03a24"
 GAP, MARGIN = 10, 24

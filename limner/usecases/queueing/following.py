@@ -22,12 +22,12 @@ async def follow(queue: Queue, caller: Key, request_id: str, after: int = 0) -> 
     only the status is seen. The last note is ``completed``, ``failed`` or ``cancelled``. Raises
     ``NotFound``.
     """
-    studio, told = queue.studio, None
+    worker, told = queue.worker, None
     while True:
         status = await queue.status(caller, request_id)
-        log = studio.logs.get(request_id)
+        log = worker.logs.get(request_id)
         if log is not None and (log.last > after or not log.closed):
-            studio.watch(request_id)
+            worker.watch(request_id)
             async for note in log.after(after):
                 after = note.number
                 yield note
@@ -45,7 +45,7 @@ async def _pause(queue: Queue, request_id: str) -> None:
     """Until this process begins to draw it, or it is time to ask the database again."""
     for _ in range(LOOKS):
         await asyncio.sleep(POLL_S / LOOKS)
-        if _open(queue.studio.logs.get(request_id)):
+        if _open(queue.worker.logs.get(request_id)):
             return
 
 

@@ -18,7 +18,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from limner.engine.batching.request import Event, Started
+from limner.engine.batching.ticket import Event, Started
 from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.jobs import Job
@@ -53,7 +53,7 @@ class Queue:
 
     def __init__(self, generate: Generate) -> None:
         self._generate = generate
-        self.studio = generate.studio
+        self.worker = generate.worker
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, str] = {}  # claimed but not begun: request id -> key id
@@ -66,7 +66,7 @@ class Queue:
         self._loops = [
             asyncio.create_task(self._work(), name="limner-queue"),
             asyncio.create_task(self._watch_cancellations(), name="limner-cancellations"),
-            asyncio.create_task(models.watch(self.studio), name="limner-models"),
+            asyncio.create_task(models.watch(self.worker), name="limner-models"),
         ]
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -74,7 +74,7 @@ class Queue:
 
         Before ``Generate.close``.
         """
-        self.studio.stopping = True
+        self.worker.stopping = True
         self._wake.set()
         if self._loops:  # a claim in the air comes back, and its request into the queue
             await asyncio.wait(self._loops[:1], timeout=CLAIM_S)
@@ -84,7 +84,7 @@ class Queue:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
         if self._tasks:
-            self.studio.stop_all(settlement.Interrupted(settlement.STOPPING))
+            self.worker.stop_all(settlement.Interrupted(settlement.STOPPING))
             await asyncio.wait(self._tasks, timeout=5)
 
     @property
@@ -94,8 +94,8 @@ class Queue:
 
     def give_back_unbegun(self) -> None:
         """Return claimed requests of which no picture has begun to the queue, uncounted."""
-        for request_id in self._waiting.keys() & self.studio.running.keys():
-            self.studio.running[request_id].stop(settlement.Interrupted(settlement.STOPPING))
+        for request_id in self._waiting.keys() & self.worker.running.keys():
+            self.worker.running[request_id].stop(settlement.Interrupted(settlement.STOPPING))
 
     async def submit(self, caller: Key, order: Order) -> Status:
         """Accept an order; with a used idempotency key, the status of its first use."""
@@ -121,23 +121,23 @@ class Queue:
             acceptance.check_idempotency_key(key)
         if not any(idempotency_keys):
             return [None] * len(idempotency_keys)
-        return await self.studio.read(self._recall, caller, idempotency_keys, body_sha256)
+        return await self.worker.read(self._recall, caller, idempotency_keys, body_sha256)
 
     async def status(self, caller: Key, request_id: str) -> Status:
         """A request of the caller's account. Raises ``NotFound``."""
-        return await self.studio.look(self._status, caller, request_id)
+        return await self.worker.look(self._status, caller, request_id)
 
     async def result(self, caller: Key, request_id: str) -> Outcome:
         """The pictures of a COMPLETED request. Raises ``NotFound``, ``Gone``."""
         job = (await self.status(caller, request_id)).job
         if job.status != "COMPLETED":
             raise NotFound(f"Request {request_id} has no pictures: it is {job.status}")
-        return await self.studio.load(job, replayed=True)
+        return await self.worker.load(job, replayed=True)
 
     async def cancel(self, caller: Key, request_id: str) -> Status:
         """Stop a request that is not finished and give its hold back; a finished one stays."""
-        await self.studio.write(_cancel, caller, request_id)
-        running = self.studio.running.get(request_id)
+        await self.worker.write(_cancel, caller, request_id)
+        running = self.worker.running.get(request_id)
         if running is not None:
             running.stop(Aborted(f"Request {request_id} was cancelled"))
         return await self.status(caller, request_id)
@@ -147,19 +147,19 @@ class Queue:
     ) -> list[Status]:
         """The account's requests stored before a moment that are still kept, newest first."""
         moment = float("inf") if before is None else before
-        return await self.studio.look(self._recent, caller, moment, min(max(1, number), PAGE_MAX))
+        return await self.worker.look(self._recent, caller, moment, min(max(1, number), PAGE_MAX))
 
     async def remove(self, caller: Key, request_id: str) -> Status:
         """Cancel a request that is not finished; forget a finished one with its pictures."""
         if (await self.status(caller, request_id)).job.open:
             return await self.cancel(caller, request_id)
-        files = await self.studio.write(_forget, caller, request_id)
-        await self.studio.in_store(self.studio.delete_files, files)
+        files = await self.worker.write(_forget, caller, request_id)
+        await self.worker.in_store(self.worker.delete_files, files)
         return await self.status(caller, request_id)
 
     def running(self, caller: Key, surface: str) -> list[str]:
         """Ids of what this process draws for a key that came in through ``surface``."""
-        jobs_now = [running.job for running in self.studio.running.values()]
+        jobs_now = [running.job for running in self.worker.running.values()]
         return [job.id for job in jobs_now if job.key_id == caller.id and job.surface == surface]
 
     def _status(self, conn: Connection, caller: Key, request_id: str) -> Status:
@@ -168,7 +168,7 @@ class Queue:
     def _recall(
         self, conn: Connection, caller: Key, idempotency_keys: Sequence[str | None], body: str
     ) -> list[Status | None]:
-        settings = self.studio.settings
+        settings = self.worker.settings
         found = [
             acceptance.find_standing(conn, settings, caller, key, body) for key in idempotency_keys
         ]
@@ -185,7 +185,7 @@ class Queue:
 
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""
-        while not self.studio.stopping:
+        while not self.worker.stopping:
             # Before looking: whatever comes from now on, also while we look, rings it again.
             self._wake.clear()
             try:
@@ -200,32 +200,32 @@ class Queue:
                     await self._wake.wait()
 
     def _has_room(self) -> bool:
-        if self.studio.stopping:
+        if self.worker.stopping:
             return False
         room = len(self._waiting) < WAITING_MAX and len(self._tasks) < RUNNING_MAX
         paused = time.monotonic() < self._resume_at
-        room = room and not self.studio.budget.full
-        return room and not paused and self.studio.engine.status().ready
+        room = room and not self.worker.budget.full
+        return room and not paused and self.worker.engine.status().ready
 
     async def _claim(self) -> tuple[Job, str] | None:
-        lease_id = self.studio.keeper.lease_id
+        lease_id = self.worker.lease.id
         waiting = Counter(self._waiting.values())
         full = [key_id for key_id, number in waiting.items() if number >= WAITING_PER_KEY_MAX]
-        sha256 = self.studio.model().sha256
-        job = await self.studio.write(jobs.claim, lease_id, full, sha256)
+        sha256 = self.worker.model().sha256
+        job = await self.worker.write(jobs.claim, lease_id, full, sha256)
         return None if job is None else (job, lease_id)
 
     async def _begin(self, job: Job, lease_id: str) -> None:
-        while job.id in self.studio.running:  # a try that lost its lease is still being stopped
+        while job.id in self.worker.running:  # a try that lost its lease is still being stopped
             await asyncio.sleep(0.05)
         try:
-            if self.studio.stopping:
+            if self.worker.stopping:
                 raise settlement.Interrupted(settlement.STOPPING)
-            await self.studio.read(models.check_licence, job.key_id, self.studio.model())
+            await self.worker.read(models.check_licence, job.key_id, self.worker.model())
         except Exception as error:  # told at once: nobody works on it, and its key waits for it
-            await self.studio.settle(job.id, lease_id, shown(job.id, error))
+            await self.worker.settle(job.id, lease_id, shown(job.id, error))
             return
-        running = self.studio.take(job, lease_id)
+        running = self.worker.take(job, lease_id)
         self._waiting[job.id] = job.key_id
         running.listeners.append(partial(self._told, job.id))
         task = asyncio.create_task(self._draw(running))
@@ -239,10 +239,10 @@ class Queue:
             self._wake.set()
 
     async def _draw(self, running: Running) -> None:
-        """Draw a claimed request; what goes wrong is settled in the studio."""
+        """Draw a claimed request; what goes wrong is settled by the worker."""
         structlog.contextvars.bind_contextvars(request_id=running.job.id)
         try:
-            await self.studio.finish(running)
+            await self.worker.finish(running)
         except Unavailable as error:
             log.info("request %s has to wait: %s", running.job.id, type(error).__name__)
             self._resume_at = time.monotonic() + PAUSE_S
@@ -260,13 +260,13 @@ class Queue:
         while True:
             await asyncio.sleep(1)
             try:
-                gone = await self.studio.read(jobs.cancelled, list(self.studio.running))
+                gone = await self.worker.read(jobs.cancelled, list(self.worker.running))
             except Exception:
                 log.exception("cancellations could not be read")
                 continue
-            for request_id in gone & self.studio.running.keys():
+            for request_id in gone & self.worker.running.keys():
                 error = Aborted(f"Request {request_id} was cancelled")
-                self.studio.running[request_id].stop(error)
+                self.worker.running[request_id].stop(error)
 
 
 def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = False) -> Job:

@@ -17,7 +17,7 @@ from limner.domain.params import (
     Source,
 )
 from limner.domain.styles import Catalogue
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.web.automatic1111 import lists
 from limner.web.automatic1111.comments import without_comments

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import imaging, pools
-from limner.engine.batching.request import Drawn, Event, Pixels, Progress
+from limner.engine.batching.ticket import Drawn, Event, Pixels, Progress
 from limner.errors import Aborted
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web.answers import Json

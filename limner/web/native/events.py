@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from limner import imaging, pools
 from limner.domain.pricing import as_credits
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.usecases.drawing.events import Note
 from limner.usecases.queueing.following import follow as follow_notes
 from limner.usecases.queueing.queue import Status

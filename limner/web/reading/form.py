@@ -10,7 +10,7 @@ from typing import Any, get_args
 from limner import imaging, pools
 from limner.domain import params, schedulers
 from limner.domain.params import PROMPT_LENGTH_MAX, Generation, NoiseSource, ResizeMode
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput, UnknownScheduler
 from limner.settings import Settings
 from limner.web.reading import inputs, mixing

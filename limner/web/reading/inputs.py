@@ -10,7 +10,7 @@ from typing import Any
 
 from limner.domain import schedulers
 from limner.domain.params import Source
-from limner.engine.batching.request import Pixels
+from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.imaging.reading import MaskBy
 from limner.web.reading.intake import Intake

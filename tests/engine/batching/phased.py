@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from limner.engine.batching.fake import FakeRunner
 from limner.engine.batching.image import Image
-from limner.engine.batching.request import Pixels, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Pixels
 
 FIRST, SECOND = range(2), range(2, 3)
 

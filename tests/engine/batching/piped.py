@@ -21,7 +21,7 @@ from limner.engine.batching.client import EngineStatus
 from limner.engine.batching.fake import FakeEngine, FakeRunner
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import End, Event, Lost, Pixels, Reader, Sink, Ticket
+from limner.engine.batching.ticket import End, Event, Lost, Pixels, Reader, Sink, Ticket
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, LimnerError, NotFound
 from tests.waiting import wait_until
@@ -142,15 +142,17 @@ def _serve(pipe: Connection, make: Callable[[Reader], ThreadEngine], folder: Pat
         with sending:
             pipe.send(message)
 
+    def send_status() -> None:
+        with sending:  # looked at inside, so that none overtakes a newer one
+            pipe.send(("status", engine.status()))
+
     def push() -> None:
-        told = None
         while not ended.wait(STATUS_S):
-            if (status := engine.status()) is not told:
-                send("status", told := status)
+            send_status()
 
     def tell(request_id: str, event: Event) -> None:
         if isinstance(event, End):
-            send("status", engine.status())
+            send_status()
         send("event", request_id, event)
 
     def submit(ticket: Ticket) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from limner.engine.batching import faults
 from limner.engine.batching.fake import FakeEngine
-from limner.engine.batching.request import Drawn, End, Failed, Lost, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Drawn, End, Failed, Lost
 from limner.errors import EngineBroken, EngineFault
 from tests.engine.factories import make_request, submit
 

@@ -12,7 +12,7 @@ from limner.domain.params import Source
 from limner.engine.batching.fake import FakeEngine, FakeRunner, fake_pixels
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Failed, Progress, Started, Ticket
+from limner.engine.batching.ticket import Drawn, Failed, Progress, Started, Ticket
 from limner.errors import (
     Aborted,
     EngineFault,

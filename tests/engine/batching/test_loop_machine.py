@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from limner.engine.batching.fake import fake_pixels
 from limner.engine.batching.image import Image
-from limner.engine.batching.request import Drawn, Failed, Progress, Started
+from limner.engine.batching.ticket import Drawn, Failed, Progress, Started
 from limner.errors import QueueFull
 from tests.engine.batching.by_hand import EngineByHand
 from tests.engine.batching.phased import PhasedRunner

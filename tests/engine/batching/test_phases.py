@@ -12,8 +12,9 @@ from limner.engine.batching import faults
 from limner.engine.batching.fake import fake_pixels
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Failed, Progress, Request, Started
+from limner.engine.batching.request import Request
 from limner.engine.batching.scheduler import Scheduler
+from limner.engine.batching.ticket import Drawn, Failed, Progress, Started
 from limner.errors import Aborted, EngineBroken, EngineFault
 from tests.engine.batching.by_hand import EngineByHand
 from tests.engine.batching.phased import SECOND, PhasedRunner

@@ -14,7 +14,7 @@ import pytest
 
 from limner.domain.params import Source
 from limner.engine.batching.client import EngineClient
-from limner.engine.batching.request import Drawn, Event, Failed, Lost, Progress, Started, Ticket
+from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Progress, Started, Ticket
 from limner.errors import Aborted, EngineBroken, LimnerError
 from tests.engine.batching.piped import GONE, PipedEngine, echo_engine, read_from, squire_engine
 from tests.engine.factories import Collector, make_generation

@@ -11,7 +11,7 @@ from limner.engine.batching.fake import FakeRunner
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.preparing import Preparer
-from limner.engine.batching.request import Drawn
+from limner.engine.batching.ticket import Drawn
 from tests.engine.factories import make_image, make_request, submit
 
 

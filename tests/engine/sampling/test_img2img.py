@@ -19,7 +19,8 @@ from PIL import Image
 from limner.domain.params import Source
 from limner.domain.schedulers import BETAS, SCHEDULER_NAMES, SPECS
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Drawn
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents
 from tests.engine.factories import Collector, make_generation, submit

@@ -17,7 +17,8 @@ import pytest
 from limner.domain.params import Source
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Drawn
 from tests.engine.factories import Collector, make_generation, submit
 
 SIZES = ((512, 512), (512, 768), (768, 512))

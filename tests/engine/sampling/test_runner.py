@@ -12,7 +12,8 @@ from diffusers import StableDiffusionPipeline, schedulers
 
 from limner.domain.schedulers import BETAS, SCHEDULER_NAMES, SPECS
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Drawn, Progress, Request
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Drawn, Progress
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.runner import Runner
 from tests.engine.factories import make_request, submit

@@ -12,7 +12,7 @@ from limner import imaging
 from limner.domain.licences import RAIL_M
 from limner.domain.params import Source
 from limner.engine.batching.fake import FAKE_MODEL, FakeEngine, fake_pixels
-from limner.engine.batching.request import Drawn, Failed, Progress, Started
+from limner.engine.batching.ticket import Drawn, Failed, Progress, Started
 from limner.errors import (
     EngineFault,
     IdempotencyMismatch,
@@ -91,7 +91,7 @@ def test_the_largest_seed_is_kept_exactly(database, tmp_path):
         async with house(database, tmp_path) as generate:
             outcome = await generate.run(key, order(seed=2**64 - 1, samples=2))
             job = find(database, outcome.request_id)
-            again = await generate.studio.load(job, replayed=True)
+            again = await generate.worker.load(job, replayed=True)
             assert [p.seed for p in again.pictures] == [2**64 - 1, 0]
 
     asyncio.run(story())
@@ -159,7 +159,7 @@ def test_when_some_pictures_come_only_these_are_billed(database, tmp_path):
             assert "2 of 3 pictures" in outcome.adjustments[-1]
             job = find(database, outcome.request_id)
             assert (
-                await generate.studio.load(job, replayed=True)
+                await generate.worker.load(job, replayed=True)
             ).adjustments == outcome.adjustments
 
     asyncio.run(story())
@@ -207,7 +207,7 @@ def test_source_pixels_are_kept_with_the_request(database, tmp_path):
             outcome = await generate.run(
                 key, order(source=source, pixels=dict(zip(names, (picture, mask), strict=True)))
             )
-            files, drawing = generate.studio.files, generation(source=source)
+            files, drawing = generate.worker.files, generation(source=source)
             with database.read() as conn:
                 file = sources.reference_of(conn, outcome.request_id, drawing)
             for found in (
@@ -317,13 +317,13 @@ def test_two_processes_share_idempotency(database, tmp_path):
 
 async def released_while_waiting(held, other, key, wanted):
     """What another process finds of a request whose engine is held until it waits for it."""
-    asked, look = asyncio.Event(), other.studio.look
+    asked, look = asyncio.Event(), other.worker.look
 
     async def looking(*arguments):
         asked.set()
         return await look(*arguments)
 
-    other.studio.look = looking
+    other.worker.look = looking
     finding = asyncio.create_task(other.run(key, wanted))
     await asyncio.wait_for(asked.wait(), LONG_S)
     held.release()
@@ -344,7 +344,7 @@ def test_processes_with_folders_of_their_own_find_each_others_files(database, tm
             again = await two.run(key, wanted)
             assert again.replayed
             assert again.pictures == drawn.pictures
-            await Gallery(two.studio).delete_all(key)
+            await Gallery(two.worker).delete_all(key)
             assert [path for path in tmp_path.rglob("*.*") if path.is_file()] == database_files
 
     database_files = [path for path in tmp_path.rglob("*.*") if path.is_file()]

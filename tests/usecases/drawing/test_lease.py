@@ -15,7 +15,7 @@ from tests.waiting import HeldEngine, until
 
 @pytest.fixture
 def often(monkeypatch):
-    """A keeper that looks ten times a second, though its lease is a minute long."""
+    """A lease that looks ten times a second, though its lease is a minute long."""
     monkeypatch.setattr("limner.usecases.drawing.lease.RENEWALS", 600)
 
 
@@ -55,7 +55,7 @@ def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path, often
     async def story():
         engine = HeldEngine()
         async with house(database, tmp_path, engine=engine) as generate:
-            lost = generate.studio.keeper.lease_id
+            lost = generate.worker.lease.id
             task = asyncio.create_task(generate.run(key, order()))
             await until(lambda: engine.status().running)
             with database.begin() as conn:
@@ -66,7 +66,7 @@ def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path, often
                 await task
             engine.release()
             await until(lambda: not engine.status().running)
-            assert generate.studio.keeper.lease_id != lost
+            assert generate.worker.lease.id != lost
             assert balance(database, key).available_micro == 100_000
             assert (await generate.run(key, order())).cost_micro == 4
 
@@ -81,7 +81,7 @@ def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path)
         async with house(database, tmp_path, engine=engine) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=20)))
             await until(lambda: engine.status().running)
-            request_id = next(iter(generate.studio.running))
+            request_id = next(iter(generate.worker.running))
             with database.begin() as conn:
                 hold_id = jobs.find(conn, request_id).hold_id
                 ledger.carry(conn, hold_id, leases.open(conn, ttl_s=0.0))

@@ -122,7 +122,7 @@ def test_nothing_is_begun_that_cannot_be_paid_whole(database, tmp_path):
         async with house(database, tmp_path) as generate:
             with pytest.raises(InsufficientCredits):
                 await generate.run(key, order(lines=MIXED))
-            assert generate.studio.engine.status().stats.images == 0
+            assert generate.worker.engine.status().stats.images == 0
 
     asyncio.run(story())
 
@@ -213,19 +213,19 @@ def test_a_capture_whose_answer_was_lost_is_answered(database, tmp_path, monkeyp
 
     async def story():
         async with house(database, tmp_path) as generate:
-            write = generate.studio.write
+            write = generate.worker.write
 
             async def lose_answer(work, *arguments):
                 result = await write(work, *arguments)
                 if work is settlement.complete:
-                    monkeypatch.setattr(generate.studio.files, "read", broken)
+                    monkeypatch.setattr(generate.worker.files, "read", broken)
                     raise DatabaseUnavailable("The database does not answer")
                 return result
 
             def broken(_):
                 raise OSError("planted: input/output error")
 
-            monkeypatch.setattr(generate.studio, "write", lose_answer)
+            monkeypatch.setattr(generate.worker, "write", lose_answer)
             return await generate.run(key, order(lines=MIXED))
 
     before = balance(database, key).available_micro

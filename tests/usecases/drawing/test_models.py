@@ -52,7 +52,7 @@ def test_another_model_leaves_a_request_alone(database, tmp_path):
             assert done.pictures[0].receipt["model"]["name"] == "other"
             # Whatever it looks for now, it has looked past the older two once.
             assert await queue._claim() is None
-            assert queue.studio.running == {}
+            assert queue.worker.running == {}
             await queue.cancel(key, second)
         async with queue_of(database, tmp_path) as queue:
             done = await finished(queue, key, first)
@@ -123,7 +123,7 @@ def test_what_nobody_has_served_for_a_day_is_given_up(database, tmp_path, monkey
         other = replace(OTHER, sha256="2" * 64)  # it serves ``lately``'s, and writes that down
         engine = FakeEngine(model=other)
         async with queue_of(database, tmp_path, engine=engine, works=False, empty=False) as queue:
-            task = asyncio.create_task(models.watch(queue.studio))
+            task = asyncio.create_task(models.watch(queue.worker))
             waiting = {old, lately, begun, anyones} - {claimed, lately, anyones}
             await until(lambda: all(job_of(database, id).status == "FAILED" for id in waiting))
             task.cancel()

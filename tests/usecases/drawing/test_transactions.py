@@ -77,8 +77,8 @@ def test_nothing_is_asked_of_the_engine_inside_a_transaction(database, tmp_path,
             stopped = await queue.submit(key, order(steps=100))
             await queue.cancel(key, stopped.job.id)
             await finished(queue, key, stopped.job.id)
-            await models.give_up_forsaken(queue.studio)
-            replay = Replay(generate, Gallery(generate.studio))
+            await models.give_up_forsaken(queue.worker)
+            replay = Replay(generate, Gallery(generate.worker))
             await replay.run(key, outcome.pictures[0].receipt)
         assert engine.inside == []
         assert min(engine.asked.values()) > 0, "a part of the client that no test reaches"

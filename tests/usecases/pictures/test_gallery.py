@@ -18,7 +18,7 @@ def test_a_gallery_is_newest_first_and_ones_own(database, tmp_path):
 
     async def story():
         async with house(database, tmp_path) as generate:
-            gallery = Gallery(generate.studio)
+            gallery = Gallery(generate.worker)
             drawn = [await generate.run(key, order(seed=seed)) for seed in range(3)]
             await generate.run(other, order())
             page = await gallery.pictures(key, number=2)
@@ -43,7 +43,7 @@ def test_deleting_a_picture_deletes_its_file_and_bills_no_less(database, tmp_pat
 
     async def story():
         async with house(database, tmp_path) as generate:
-            gallery = Gallery(generate.studio)
+            gallery = Gallery(generate.worker)
             outcome = await generate.run(key, order(samples=2, key="k"))
             await gallery.delete(key, outcome.pictures[0].id)
             assert len(files(tmp_path)) == 1
@@ -67,9 +67,9 @@ def test_what_is_deleted_while_it_is_read_is_gone_and_not_lost(database, tmp_pat
 
     async def story():
         async with house(database, tmp_path) as generate:
-            gallery, studio = Gallery(generate.studio), generate.studio
+            gallery, worker = Gallery(generate.worker), generate.worker
             outcome = await generate.run(key, order(samples=2, key="k"))
-            open_picture, ids = studio.open_picture, [p.id for p in outcome.pictures]
+            open_picture, ids = worker.open_picture, [p.id for p in outcome.pictures]
 
             def late(row):
                 if ids:
@@ -77,10 +77,10 @@ def test_what_is_deleted_while_it_is_read_is_gone_and_not_lost(database, tmp_pat
                         gone = images.remove(conn, [ids.pop()])
                         if not images.of_request(conn, row.request_id):
                             gone += forget(conn, [row.request_id])
-                    studio.delete_files(gone)
+                    worker.delete_files(gone)
                 return open_picture(row)
 
-            monkeypatch.setattr(studio, "open_picture", late)
+            monkeypatch.setattr(worker, "open_picture", late)
             with pytest.raises(Gone, match=outcome.request_id):
                 await generate.run(key, order(samples=2, key="k"))
             again = await generate.run(key, order(seed=2))
@@ -96,7 +96,7 @@ def test_delete_all_of_mine(database, tmp_path):
 
     async def story():
         async with house(database, tmp_path) as generate:
-            gallery = Gallery(generate.studio)
+            gallery = Gallery(generate.worker)
             for seed in range(3):
                 await generate.run(key, order("a secret", seed=seed))
             kept = await generate.run(other, order())
@@ -115,7 +115,7 @@ def test_of_two_who_delete_the_last_pictures_one_forgets_the_request(database, t
 
     async def story():
         async with house(database, tmp_path) as generate:
-            gallery = Gallery(generate.studio)
+            gallery = Gallery(generate.worker)
             for seed in range(10):
                 outcome = await generate.run(key, order(samples=2, seed=seed))
                 await asyncio.gather(*(gallery.delete(key, one.id) for one in outcome.pictures))
@@ -144,7 +144,7 @@ def test_deleting_and_sweeping_do_not_wait_in_a_circle(database, tmp_path):
             with database.begin() as sweeper:
                 jobs.lock(sweeper, [outcome.request_id])
                 deleting = asyncio.create_task(
-                    Gallery(generate.studio).delete(key, outcome.pictures[0].id)
+                    Gallery(generate.worker).delete(key, outcome.pictures[0].id)
                 )
                 await until(lambda: waits_for_a_lock(database))
                 assert len(images.remove_of_requests(sweeper, [outcome.request_id])) == 1

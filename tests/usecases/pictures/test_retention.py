@@ -50,12 +50,12 @@ def test_results_expire_with_their_pictures_sources_and_prompts(database, tmp_pa
             old = await generate.run(key, order(source=source, pixels=pixels, key="k"))
             with pytest.raises(NotFinite):
                 await generate.run(key, order("!black", pixels=pixels))
-            failed = (await Gallery(generate.studio).requests(key))[0]
+            failed = (await Gallery(generate.worker).requests(key))[0]
             young = await generate.run(key, order())
             age(database, old.request_id, 2.1)
             age(database, failed.id, 2.1)
             age(database, young.request_id, 1.9)
-            retention = Retention(generate.studio)
+            retention = Retention(generate.worker)
             assert await asyncio.to_thread(retention.sweep) == 2
             assert await asyncio.to_thread(retention.sweep) == 0
             assert len(files(tmp_path)) == 1
@@ -64,7 +64,7 @@ def test_results_expire_with_their_pictures_sources_and_prompts(database, tmp_pa
             assert len(files(tmp_path)) == 1
             kept = {
                 job.id: job.generation is not None
-                for job in await Gallery(generate.studio).requests(key)
+                for job in await Gallery(generate.worker).requests(key)
             }
             assert kept == {old.request_id: False, failed.id: False, young.request_id: True}
 
@@ -79,8 +79,8 @@ def test_the_oldest_go_when_room_runs_out(database, tmp_path, monkeypatch):
             drawn = [await generate.run(key, order(seed=seed)) for seed in range(5)]
             with database.begin() as conn:  # as if each were 4 MiB
                 conn.execute(images.pictures.update().values(bytes=4 << 20))
-            assert await asyncio.to_thread(Retention(generate.studio).sweep) == 1
-            left = await Gallery(generate.studio).pictures(key)
+            assert await asyncio.to_thread(Retention(generate.worker).sweep) == 1
+            left = await Gallery(generate.worker).pictures(key)
             assert {p.request_id for p in left} == {one.request_id for one in drawn[1:]}
 
     asyncio.run(story())
@@ -95,8 +95,8 @@ def test_room_is_taken_from_the_account_that_fills_it(database, tmp_path):
             drawn = [await generate.run(large, order(seed=seed)) for seed in range(4)]
             with database.begin() as conn:  # as if each were 4 MiB
                 conn.execute(images.pictures.update().values(bytes=4 << 20))
-            assert await asyncio.to_thread(Retention(generate.studio).sweep) == 1
-            gallery = Gallery(generate.studio)
+            assert await asyncio.to_thread(Retention(generate.worker).sweep) == 1
+            gallery = Gallery(generate.worker)
             assert [p.request_id for p in await gallery.pictures(small)] == [oldest.request_id]
             left = {p.request_id for p in await gallery.pictures(large)}
             assert left == {one.request_id for one in drawn[1:]}
@@ -109,7 +109,7 @@ def test_accounts_below_the_level_lose_nothing(kept):
     """Freed step by step, what is left is within the room, and only those above it gave."""
     left, room = dict(kept), 40
     retention = Retention.__new__(Retention)
-    retention._studio = SimpleNamespace(settings=SimpleNamespace(keep_max_mib=room))
+    retention._worker = SimpleNamespace(settings=SimpleNamespace(keep_max_mib=room))
     sized = {account: size << 20 for account, size in left.items()}
     while (found := retention._fullest(sized))[1] > 0:
         account, excess = found
@@ -137,8 +137,8 @@ def test_sources_of_waiting_requests_push_nobody_out_and_have_a_limit(database, 
                 await queue.submit(other, order(seed=2, **source))
             with database.begin() as conn:  # as if it were 64 MiB
                 conn.execute(images.sources.update().values(bytes=64 << 20))
-            assert await asyncio.to_thread(Retention(queue.studio).sweep) == 0
-            kept = await Gallery(queue.studio).pictures(victim)
+            assert await asyncio.to_thread(Retention(queue.worker).sweep) == 0
+            kept = await Gallery(queue.worker).pictures(victim)
             assert [p.request_id for p in kept] == [drawn.request_id]
 
     asyncio.run(story())
@@ -158,7 +158,7 @@ def test_a_file_taken_before_its_row_is_written_again(database, tmp_path, monkey
             monkeypatch.setattr(worker, "write_missing", taken_first)
             outcome = await generate.run(key, order(samples=2))
             for picture in outcome.pictures:
-                stored = await Gallery(generate.studio).picture(key, picture.id)
+                stored = await Gallery(generate.worker).picture(key, picture.id)
                 assert stored.png == picture.png
 
     asyncio.run(story())
@@ -171,7 +171,7 @@ def test_no_flipped_or_cut_picture_is_served(database, tmp_path):
     async def story():
         async with house(database, tmp_path) as generate:
             outcome = await generate.run(key, order())
-            gallery, [path] = Gallery(generate.studio), files(tmp_path)
+            gallery, [path] = Gallery(generate.worker), files(tmp_path)
             whole = path.read_bytes()
             for case in range(60):
                 broken = bytearray(whole[: dice.randrange(len(whole))] if case % 4 == 0 else whole)
@@ -181,7 +181,7 @@ def test_no_flipped_or_cut_picture_is_served(database, tmp_path):
                 try:
                     served = await gallery.picture(key, outcome.pictures[0].id)
                 except Damaged:
-                    assert list(damaged(database, generate.studio.files))
+                    assert list(damaged(database, generate.worker.files))
                 else:  # a bit of the metadata: the pixels are whole
                     pixels = imaging.read_image(served.png)
                     assert (
@@ -189,7 +189,7 @@ def test_no_flipped_or_cut_picture_is_served(database, tmp_path):
                         == (outcome.pictures[0].receipt["rgb_sha256"])
                     )
             path.unlink()
-            assert [name for name, _ in damaged(database, generate.studio.files)] == [
+            assert [name for name, _ in damaged(database, generate.worker.files)] == [
                 outcome.pictures[0].id
             ]
 
@@ -207,9 +207,9 @@ def test_files_as_young_as_an_open_request_are_left_alone(database, tmp_path):
                 early = {"created_at": jobs.requests.c.created_at - 9000}
                 conn.execute(jobs.requests.update().values(**early))
             for name, age_s in (("pic_ab_its.png", 7200), ("pic_ab_old.png", 20_000)):
-                queue.studio.files.write(key_of(name), b"x")
+                queue.worker.files.write(key_of(name), b"x")
                 os.utime(tmp_path / "pictures" / key_of(name), (time.time() - age_s,) * 2)
-            assert await asyncio.to_thread(Retention(queue.studio).sweep_orphans) == 1
+            assert await asyncio.to_thread(Retention(queue.worker).sweep_orphans) == 1
             assert [path.name for path in files(tmp_path)] == ["pic_ab_its.png"]
 
     asyncio.run(story())
@@ -243,14 +243,14 @@ def test_orphans_are_swept_and_the_young_left_alone(database, tmp_path):
     async def story():
         async with house(database, tmp_path) as generate:
             outcome = await generate.run(key, order())
-            pictures = generate.studio.files
+            pictures = generate.worker.files
             pictures.write(key_of("pic_ab_old.png"), b"old")
             pictures.write(key_of("pic_ab_young.png"), b"young")
             long_ago = time.time() - 7200
             for path in files(tmp_path):
                 if "young" not in path.name:
                     os.utime(path, (long_ago, long_ago))
-            retention = Retention(generate.studio)
+            retention = Retention(generate.worker)
             assert await asyncio.to_thread(retention.sweep_orphans) == 1
             assert sorted(path.name for path in files(tmp_path)) == sorted(
                 [f"{outcome.pictures[0].id}.png", "pic_ab_young.png"]
@@ -267,7 +267,7 @@ def test_it_sweeps_in_the_background(database, tmp_path):
         async with house(database, tmp_path, keep_days=1) as generate:
             outcome = await generate.run(key, order())
             age(database, outcome.request_id, 2)
-            retention = Retention(generate.studio)
+            retention = Retention(generate.worker)
             await retention.start()
             await until(lambda: not files(tmp_path))
             await retention.close()

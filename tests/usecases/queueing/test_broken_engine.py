@@ -36,11 +36,11 @@ async def until_broken(queue):
     """Until the engine has given up and everything claimed is settled."""
 
     def open_jobs():
-        with queue.studio.database.read() as conn:
+        with queue.worker.database.read() as conn:
             return jobs.count(conn, "PROCESSING")
 
     async with asyncio.timeout(60):
-        while queue.studio.engine.failure is None or await asyncio.to_thread(open_jobs):
+        while queue.worker.engine.failure is None or await asyncio.to_thread(open_jobs):
             await asyncio.sleep(0.01)
 
 

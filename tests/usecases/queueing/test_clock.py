@@ -41,7 +41,7 @@ def test_a_keys_minute_begins_anew(database, tmp_path):
             with pytest.raises(LimitExceeded):
                 await queue.submit(key, order(seed=2))
             set_back(database)
-            standing = await Accounts(queue.studio.settings, database).standing(key)
+            standing = await Accounts(queue.worker.settings, database).standing(key)
             assert standing.requests_left == 2
             for seed in range(2):
                 await queue.submit(key, order(seed=seed))
@@ -101,7 +101,7 @@ def test_what_was_drawn_before_is_still_listed_and_took_no_less_than_nothing(dat
                 conn.execute(text("UPDATE requests SET finished_at = finished_at - 3600"))
             [status] = await queue.recent(key)
             assert status.total_s == 0.0
-            gallery = Gallery(queue.studio)
+            gallery = Gallery(queue.worker)
             assert len(await gallery.pictures(key)) == len(await gallery.requests(key)) == 1
             with database.read() as conn:
                 assert jobs.speed(conn, 0.0) is None

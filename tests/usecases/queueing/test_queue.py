@@ -118,7 +118,7 @@ def test_source_pixels_wait_with_their_request(database, tmp_path):
             source = Source(sha256=name, strength=1.0)
             accepted = await queue.submit(key, order(source=source, pixels={name: picture}))
         async with queue_of(database, tmp_path, works=False) as queue:
-            runner = queue.studio.engine.fake
+            runner = queue.worker.engine.fake
             plan = runner.plan
             runner.plan = lambda request: seen.append(request.pixels[name]) or plan(request)
             await queue.start()
@@ -208,7 +208,7 @@ def test_another_process_can_cancel(database, tmp_path):
             accepted = await working.submit(key, order())
             await until(lambda: engine.status().running)
             await asking.cancel(key, accepted.job.id)
-            await until(lambda: not working.studio.running)
+            await until(lambda: not working.worker.running)
             engine.release()
             await until(lambda: not engine.status().running)
 
@@ -303,12 +303,12 @@ def test_a_claim_that_meets_a_stop_is_given_back_uncounted(database, tmp_path, m
 
             async def late_claim():
                 found = await claim()
-                queue.studio.stopping = queue.studio.stopping or found is not None
+                queue.worker.stopping = queue.worker.stopping or found is not None
                 return found
 
             monkeypatch.setattr(queue, "_claim", late_claim)
             accepted = await queue.submit(key, order())
-            await until(lambda: queue.studio.stopping)
+            await until(lambda: queue.worker.stopping)
             with pytest.raises(settlement.Interrupted, match="stopping"):
                 await queue.submit(key, order(seed=2))
         with database.read() as conn:
@@ -329,7 +329,7 @@ def test_a_lost_process_leaves_its_request_to_others_three_times(database, tmp_p
                     lease = leases.open(conn, ttl_s=0.0)
                     assert jobs.claim(conn, lease).id == accepted.job.id
                 await asyncio.sleep(0.01)
-                await asyncio.to_thread(queue.studio.keeper.recover)
+                await asyncio.to_thread(queue.worker.lease.recover)
                 job = (await queue.status(key, accepted.job.id)).job
                 assert (job.status, job.tries) == ("QUEUED" if turn < 3 else "FAILED", turn)
             assert "nothing was billed" in job.error

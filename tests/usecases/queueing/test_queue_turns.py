@@ -47,7 +47,7 @@ def test_a_flood_that_is_waited_for_does_not_stop_the_queue(database, tmp_path):
             await until(lambda: engine.status().waiting > WAITING_MAX)
             names = [(await queue.submit(key, order())).job.id for key in others]
             # The engine is held, so the flood still waits when these are claimed.
-            await until(lambda: set(names) <= queue.studio.running.keys())
+            await until(lambda: set(names) <= queue.worker.running.keys())
             engine.release()
             for key, name in zip(others, names, strict=True):
                 assert (await finished(queue, key, name)).job.status == "COMPLETED"
