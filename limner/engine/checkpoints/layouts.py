@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import digests, folders, prediction
+from limner.engine.checkpoints import digests, folders, prediction, unets
 from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, kind_of, require_sd1
@@ -115,7 +115,13 @@ def _single_file(path: Path) -> Layout:
         tokenizer=TOKENIZER,
         licence=known.get("licence"),
         precision=header.precision,
-        changes=(*_changes(known), *_oddities(header), *_about_text(parts), *told),
+        changes=(
+            *_changes(known),
+            *_oddities(header),
+            *unets.oddities(parts["unet"].config),
+            *_about_text(parts),
+            *told,
+        ),
         told=hints.told,
         vae_beside=beside,
         source_sha256=header.metadata.get(SOURCE_SHA256),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import limner.assets
+from limner.engine.checkpoints import unets
 from limner.engine.checkpoints.inspection import SUPPORTED, TEXT, UNET, VAE, Header
 from limner.errors import CheckpointError
 
@@ -36,24 +37,18 @@ def sd15_config(part: str) -> dict[str, Any]:
 
 
 def unet_config(header: Header) -> dict[str, Any]:
-    """The UNet's config, its channels, four widths and context width from the file."""
-    config = sd15_config("unet")
-    names = [f"{UNET}input_blocks.{block}.0.out_layers.3.weight" for block in (1, 4, 7, 10)]
-    first = f"{UNET}input_blocks.1.1."
-    if header.any(f"{UNET}down_blocks."):
-        names = [f"{UNET}down_blocks.{level}.resnets.0.conv2.weight" for level in range(4)]
-        first = f"{UNET}down_blocks.0.attentions.0."
-    widths = [header.shape(name) for name in names]
-    context = header.shape(f"{first}transformer_blocks.0.attn2.to_k.weight")
-    if None in widths or context is None:
+    """The UNet's config, its channels, blocks, layers and widths from the file."""
+    shapes = {
+        unets.modern(name.removeprefix(UNET)): info.shape
+        for name, info in header.tensors.items()
+        if name.startswith(UNET)
+    }
+    found = unets.structure(shapes)
+    if found is None:
         raise CheckpointError(
-            f"{header.path.name} has a UNet unlike Stable Diffusion 1.x's four levels; {SUPPORTED}."
+            f"{header.path.name} has a UNet unlike Stable Diffusion 1.x's; {SUPPORTED}."
         )
-    config["block_out_channels"] = [shape[0] for shape in widths if shape]
-    config["cross_attention_dim"] = context[-1]
-    conv = header.shape(f"{UNET}input_blocks.0.0.weight") or header.shape(f"{UNET}conv_in.weight")
-    config["in_channels"] = conv[1] if conv else config["in_channels"]
-    return config
+    return sd15_config("unet") | found
 
 
 def vae_config(header: Header) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From the tensors of a file to those of a model: names by diffusers' converters, then shapes.
+"""From the tensors of a file to those of a model: by their names, then by their shapes.
 
 Nothing is read here: what is translated are descriptions of tensors.
 """
@@ -9,14 +9,11 @@ import re
 from collections.abc import Mapping
 
 import torch
-from diffusers.loaders.single_file_utils import (
-    convert_ldm_unet_checkpoint,
-    convert_ldm_vae_checkpoint,
-)
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from limner.engine.checkpoints.headers import FLOATS, TensorInfo
-from limner.engine.checkpoints.names import UNET
 from limner.engine.checkpoints.parts import Part
+from limner.engine.checkpoints.unets import modern
 from limner.errors import CheckpointError
 
 Infos = dict[str, TensorInfo]
@@ -66,9 +63,9 @@ def _translated(name: str, part: Part) -> Infos:
     tensors, config = part.tensors(name), dict(part.config)
     if name == "text_encoder":
         return _text(tensors)
-    if part.is_ldm(name) and name == "unet":
-        tensors = convert_ldm_unet_checkpoint({UNET + k: v for k, v in tensors.items()}, config)
-    elif part.is_ldm(name):
+    if name == "unet":
+        return {modern(key): value for key, value in tensors.items()}
+    if part.is_ldm(name):
         tensors = convert_ldm_vae_checkpoint(_flat(tensors), config)
     if name == "vae":
         tensors = {_modern_attention(key): value for key, value in tensors.items()}
