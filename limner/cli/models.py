@@ -64,6 +64,9 @@ def import_model(
         str | None,
         typer.Option("--license", help="Licence id. Default: creativeml-openrail-m, SD 1.5's own."),
     ] = None,
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Take the UNet's EMA copy, where the file has one.")
+    ] = False,
     as_json: options.Json = False,
     *,
     settings: Settings,
@@ -83,6 +86,7 @@ def import_model(
         name=name,
         precision=precision,
         licence=licence,
+        ema=ema,
         wish=checks.wish(settings),
     )
     if as_json:
@@ -133,6 +137,7 @@ def _refusal(path: Path, wish: Wish) -> str | None:
 
 
 def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
+    from limner.engine.checkpoints import adapters
     from limner.engine.checkpoints.digests import sha256
     from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 
@@ -149,6 +154,8 @@ def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
         "tensors": len(header.tensors),
         "parameters": {"all": header.parameters("")},
     }
+    if kind in ("lora", "textual-inversion"):
+        return facts | adapters.facts(header, kind)
     return facts | _whole_facts(path, wish) if kind in LOADED else facts
 
 
@@ -256,6 +263,8 @@ def _entry(name: str, kind: str, path: Path, size: int, licence: str) -> dict[st
 def _as_lines(facts: dict[str, Any]) -> str:
     """The facts as aligned lines for a terminal."""
     shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
+    if "trigger_words" in facts:
+        shown["trigger_words"] = ", ".join(facts["trigger_words"]) or "none named"
     if "notes" in facts:
         shown["notes"] = "; ".join(facts["notes"]) or "none"
     if "attribution" in facts:

@@ -101,6 +101,15 @@ def test_what_is_no_receipt(broken):
         receipts.from_receipt(broken)
 
 
+def test_the_model_hash_is_of_the_authors_file():
+    imported = replace(MODEL, source_sha256="ef" * 32)
+    plain = Generation(prompt="x", seed=7)
+    made = receipts.receipt(plain, Facts(), imported, VERSIONS, ("x", ""), "c" * 64)
+    assert made["model"]["source_sha256"] == "ef" * 32
+    assert "Model hash: efefefefef, " in receipts.parameters_text(made)
+    assert "source_sha256" not in record(plain)["model"]
+
+
 def test_parameters_text():
     generation = Generation(
         prompt="raw", negative_prompt="n", seed=7, scheduler="Euler a", clip_skip=2, height=768,

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 
 from limner.domain import licences
-from limner.engine.checkpoints import digests, importable, prediction, tensors, weights
+from limner.engine.checkpoints import digests, importable, names, prediction, tensors, weights
 from limner.engine.checkpoints.containers import require_unchanged
 from limner.engine.checkpoints.folders import STEMS
-from limner.engine.checkpoints.headers import TensorInfo
+from limner.engine.checkpoints.headers import Header, TensorInfo
 from limner.engine.checkpoints.inspection import LOADED, read_header
 from limner.engine.checkpoints.layouts import (
     ASSETS,
@@ -36,6 +36,7 @@ from limner.engine.checkpoints.names import TEXT, UNET, VAE
 from limner.engine.checkpoints.parts import PREFIXES
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import SD15
+from limner.errors import CheckpointError
 
 _KEPT = dict.fromkeys(LOADED, (UNET, VAE, TEXT)) | {"vae": (VAE,)}
 # What a folder holds beside weights, and drawing reads.
@@ -57,6 +58,7 @@ def import_checkpoint(
     name: str | None = None,
     precision: str = "keep",
     licence: str | None = None,
+    ema: bool = False,
     wish: Wish = AS_TOLD,
 ) -> Imported:
     """Write ``models/NAME/`` with weights, LICENSE and provenance, all or nothing.
@@ -67,6 +69,7 @@ def import_checkpoint(
         name: the new name; the source's own when None.
         precision: ``keep``, or ``float16`` to store short numbers.
         licence: the licence's id; the folder's, or else SD 1.5's own when None.
+        ema: take the UNet from the file's running averages.
         wish: how the source predicts, where it does not say so itself.
 
     Raises:
@@ -82,7 +85,8 @@ def import_checkpoint(
             changes = _write_folder(source, folder, precision, wish)
         else:
             made, source_sha256 = folder / f"{target.name}.safetensors", digests.compute(source)
-            changes = _write_file(source, made, kind, precision, source_sha256, wish)
+            kept, changes = _kept(read_header(source), kind, ema=ema)
+            changes += _write_file(source, made, kept, precision, source_sha256, wish)
         _check(made, kind)
         chosen = licences.find(licence)
         papers = _provenance(source, made, kind, changes, source_sha256, chosen)
@@ -99,19 +103,35 @@ def _check(path: Path, kind: str, wish: Wish = AS_TOLD) -> None:
         weights.verify(layout, layout.parts)
 
 
-def _write_file(
-    source: Path, file: Path, kind: str, precision: str, source_sha256: str, wish: Wish
-) -> list[str]:
+def _kept(header: Header, kind: str, *, ema: bool) -> tuple[dict[str, TensorInfo], list[str]]:
     """The parts that are drawn with, under latent diffusion's prefixes; what was done, in words."""
-    header = read_header(source)
     kept = {name: info for name, info in header.tensors.items() if name.startswith(_KEPT[kind])}
     changes = ["pickle rewritten as safetensors"] if header.pickled else []
     changes += header.notes
     if unused := len(header.tensors) - len(kept):
         changes.append(f"{unused} tensors that drawing does not need left out")
+    if ema:
+        averages = names.from_ema(header.tensors)
+        if not averages:
+            raise CheckpointError(f"{header.path.name} holds no EMA copy of its UNet.")
+        kept |= averages
+        changes.append(f"{len(averages)} tensors of the UNet taken from the EMA copy")
+    return kept, changes
+
+
+def _write_file(
+    source: Path,
+    file: Path,
+    kept: Mapping[str, TensorInfo],
+    precision: str,
+    source_sha256: str,
+    wish: Wish,
+) -> list[str]:
+    header = read_header(source)
     said, markers = prediction.written(wish.over(prediction.of_file(header).scheduler))
-    metadata = {**header.metadata, **said, "format": "pt", SOURCE_SHA256: source_sha256}
-    changes += _write(file, kept, precision, metadata, markers=markers)
+    # The author's file, also where this one was imported from it already.
+    metadata = {SOURCE_SHA256: source_sha256, **header.metadata, **said, "format": "pt"}
+    changes = list(_write(file, kept, precision, metadata, markers=markers))
     require_unchanged(header)
     return changes
 

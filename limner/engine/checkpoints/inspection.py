@@ -62,6 +62,9 @@ _LORA = re.compile(
 _TAESD = re.compile(r"(^|\.layers\.)\d+\.conv\.0\.weight$")
 _HYPERNETWORK = re.compile(r"^(320|640|768|1024|1280)\.\d+\.")
 
+# Beside weights that are not plain numbers: ComfyUI's, bitsandbytes' and GPTQ's.
+_QUANTISED = (".comfy_quant", ".weight_scale", ".absmax", ".quant_map", ".SCB", ".qweight")
+
 
 def _named(pattern: str | re.Pattern[str]) -> Callable[[Header], bool]:
     search = re.compile(pattern).search
@@ -141,6 +144,11 @@ def _unet_kind(header: Header) -> str:
 
 def require_sd1(header: Header) -> None:
     """Raise CheckpointError, naming the file and what it seems to be, unless it is SD 1.x."""
+    if quantised := next((name for name in header.tensors if name.endswith(_QUANTISED)), None):
+        raise CheckpointError(
+            f"{header.path.name} holds quantised weights, as {quantised!r} tells; take the file in "
+            "float16, bfloat16 or float32."
+        )
     kind = kind_of(header)
     if kind not in LOADED:
         raise CheckpointError(f"{header.path.name} seems to be {DESCRIPTIONS[kind]}; {SUPPORTED}.")

@@ -40,7 +40,16 @@ def read_layout(path: Path) -> Layout:
     Raises:
         CheckpointError: it is not an SD 1.x checkpoint; the sentence says what it seems to be.
     """
+    if path.is_dir() and (file := _imported(path)):
+        return _single_file(file)
     return _folder(path) if path.is_dir() else _single_file(path)
+
+
+def _imported(folder: Path) -> Path | None:
+    """The one file in a folder that ``limner models import`` made."""
+    papers = folder / PROVENANCE
+    named = Path(str(read_json(papers).get("file", "."))).name if papers.is_file() else ""
+    return folder / named if named and (folder / named).is_file() else None
 
 
 def check(model: Path | None, vae: Path | None, wish: Wish = AS_TOLD) -> None:

@@ -507,6 +507,10 @@ REFUSED: dict[str, tuple[Maker, str]] = {
     ),
     "upscaler": (of_names("conv_first.weight", "body.0.rdb1.conv1.weight"), "an upscaler"),
     "int8": (quantised, r"attn1\.to_q\.weight' of the unet is stored as I8"),
+    "quantised by ComfyUI": (
+        lambda f, t: added(f, t, zeros(f"{UNET}out.2.comfy_quant")),
+        r"quantised weights, as '.*comfy_quant'",
+    ),
     "NaN in the UNet": (partial(spoilt, key=f"{UNET}out.2.bias"), "unet holds .*not finite"),
     "NaN in the text encoder": (
         partial(spoilt, key=f"{INNER}final_layer_norm.bias"),

@@ -15,7 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from limner.engine.checkpoints import importing, weights
+from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.importing import import_checkpoint
+from limner.engine.checkpoints.layouts import read_layout
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
 
@@ -84,6 +86,59 @@ def test_a_vae_is_imported_for_the_vae_option(tmp_path: Path, models: Path) -> N
     written = load_file(made.path)
     assert written.keys() == {f"first_stage_model.{name}" for name in names}
     assert all(torch.equal(written[f"first_stage_model.{n}"], v) for n, v in names.items())
+
+
+def test_an_imported_file_names_the_authors(tensors: Tensors, tmp_path: Path, models: Path) -> None:
+    source = tmp_path / "RPG-v4.safetensors"
+    save_file(tensors, source, metadata={"modelspec.title": "RPG"})
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    made = import_checkpoint(source, models, precision="float16")
+    metadata = read_header(made.path).metadata
+    assert metadata == {"format": "pt", "modelspec.title": "RPG", "source_sha256": sha256}
+    info = weights.load(made.path.parent, device="cpu", dtype="float32").info  # by its folder
+    assert (info.source_sha256, info.short_hash) == (sha256, sha256[:10])
+    assert info.sha256 == made.provenance["sha256"] != sha256
+    again = import_checkpoint(made.path, models, name="again")
+    assert read_header(again.path).metadata["source_sha256"] == sha256
+
+
+def test_a_folder_is_imported_as_one(tmp_path: Path, models: Path) -> None:
+    parts = checkpoint_files.models()
+    source = checkpoint_files.write_folder(tmp_path / "fox", parts)
+    shape = {"scaling_factor": 0.5}
+    config = json.loads((source / "vae" / "config.json").read_text()) | shape
+    (source / "vae" / "config.json").write_text(json.dumps(config))
+    (source / "README.md").write_text("---\nlicense: mit\n---\n")
+    file = source / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(file), file.with_suffix(".bin"))
+    file.unlink()
+    made = import_checkpoint(source, models)
+    assert made.path == models / "fox"
+    assert not list(made.path.rglob("*.bin"))
+    ours = weights.load(made.path, device="cpu", dtype="float32")
+    for name, part in parts.items():
+        found = getattr(ours, name).state_dict()
+        assert all(torch.equal(found[key], value) for key, value in part.state_dict().items())
+    assert (ours.latent_scaling, ours.info.licence, ours.info.name) == (0.5, "mit", "fox")
+    assert ours.info.sha256 == made.provenance["sha256"]
+    assert ours.info.source_sha256 == read_layout(source).sha256
+    assert ours.info.conversions == ("pickles rewritten as safetensors",)
+
+
+def test_the_ema_copy_is_taken_on_demand(tensors: Tensors, tmp_path: Path, models: Path) -> None:
+    source, unet = tmp_path / "both.safetensors", "model.diffusion_model."
+    averages = {
+        "model_ema." + name.removeprefix("model.").replace(".", ""): value + 1
+        for name, value in tensors.items()
+        if name.startswith(unet)
+    }
+    save_file(tensors | averages, source)
+    written = load_file(import_checkpoint(source, models, ema=True).path)
+    for name, value in tensors.items():
+        assert torch.equal(written[name], value + 1 if name.startswith(unet) else value), name
+    save_file(tensors, source)
+    with pytest.raises(CheckpointError, match=r"both\.safetensors holds no EMA copy"):
+        import_checkpoint(source, models, name="none", ema=True)
 
 
 class Payload:

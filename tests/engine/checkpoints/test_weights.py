@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from limner.domain import licences
-from limner.engine.checkpoints import weights
+from limner.engine.checkpoints import layouts, weights
 from limner.engine.checkpoints.importing import import_checkpoint
 from limner.engine.checkpoints.layouts import EMBEDDED, PROVENANCE, read_layout
+from limner.engine.checkpoints.parts import Part
 from limner.errors import CheckpointError, SettingsError
 from tests.engine import checkpoint_files
 
@@ -177,11 +178,19 @@ def _vae_folder(path: Path, vae: AutoencoderKL) -> Path:
     return path
 
 
+def _pickled_vae(path: Path, vae: AutoencoderKL) -> Path:
+    extra = {"loss.logvar": torch.zeros(1), "model_ema.decay": torch.ones(())}
+    torch.save({"state_dict": {**checkpoint_files.vae_tensors(vae), **extra}}, path)
+    return path
+
+
 VAES: dict[str, Callable[[Path, AutoencoderKL], Path]] = {
     "original names": lambda tmp, vae: _vae_file(tmp / "vae.safetensors", vae, ""),
     "checkpoint names": lambda tmp, vae: _vae_file(
         tmp / "vae.safetensors", vae, "first_stage_model."
     ),
+    "Forge's names": lambda tmp, vae: _vae_file(tmp / "vae.safetensors", vae, "vae."),
+    "pickled": lambda tmp, vae: _pickled_vae(tmp / "vae.pt", vae),
     "folder": lambda tmp, vae: _vae_folder(tmp / "vae", vae),
     "file in a folder": lambda tmp, vae: (
         _vae_folder(tmp / "vae", vae) / "diffusion_pytorch_model.safetensors"
@@ -204,6 +213,18 @@ def test_the_vae_can_be_replaced(
     assert ours.info.vae_sha256
     assert f"VAE replaced by {path.name}" in ours.info.conversions
     assert ours.info.sha256 == loaded.info.sha256
+
+
+def test_a_vaes_file_does_not_believe_a_config_beside_it(
+    single_file: Path, other_vae: AutoencoderKL, tmp_path: Path
+) -> None:
+    other_vae.save_pretrained(tmp_path / "vae")
+    edit_json(tmp_path / "vae" / "config.json", scaling_factor=0.13025)
+    assert load(single_file, vae=tmp_path / "vae").latent_scaling == 0.13025
+    file = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    assert load(single_file, vae=file).latent_scaling == 0.18215
+    (tmp_path / "vae" / "config.json").write_text('{"model_type": "llama"}')
+    assert_equal(load(single_file, vae=file).vae, other_vae)
 
 
 def test_a_vae_of_old_diffusers_loads(folder: Path, tmp_path: Path) -> None:
@@ -265,6 +286,22 @@ def test_a_checkpoint_without_vae_needs_one(
         load(path)
     vae = VAES["original names"](tmp_path, other_vae)
     assert_equal(load(path, vae=vae).vae, other_vae)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, []),
+        ({"hidden_size": 768, "num_hidden_layers": 12, "max_position_embeddings": 77}, []),
+        ({"hidden_size": 768, "num_hidden_layers": 11}, ["the text encoder has 11 layers"]),
+        ({"hidden_size": 768, "max_position_embeddings": 248}, ["has 248 positions"]),
+    ],
+)
+def test_a_text_encoder_unlike_sd15s_is_told(changes: dict[str, Any], told: list[str]) -> None:
+    standard = {"num_hidden_layers": 12, "max_position_embeddings": 77}
+    sentences = list(layouts._about_text({"text_encoder": Part({**standard, **changes}, ())}))
+    assert len(sentences) == len(told)
+    assert all(words in sentence for words, sentence in zip(told, sentences, strict=True))
 
 
 REFUSED: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
