@@ -81,11 +81,14 @@ def test_one_picture_tells_of_both_phases_as_one(engine: ThreadEngine, runner: W
 
 def test_phases_run_beside_others_of_their_size(runner: Watched) -> None:
     engine = EngineByHand(runner, max_bytes=1 << 20)
-    phased = [make_request(f"p{n} !phases", owner=f"k{n}", seed=n) for n in range(6)]
+    phased = [
+        make_request(f"p{n} !phases", owner=f"k{n}", seed=n, width=128, height=128)
+        for n in range(6)
+    ]
     plain = [
         make_request(f"q{n}", owner=f"k{n}", seed=n, width=side, height=side, steps=12)
         for n in range(6)
-        for side in (512, 1024)
+        for side in (128, 256)
     ]
     for request in (*phased, *plain):
         submit(engine, request)
@@ -96,7 +99,7 @@ def test_phases_run_beside_others_of_their_size(runner: Watched) -> None:
         [end], g = request.sink.wait(), request.generation
         assert isinstance(end, Drawn)
         np.testing.assert_array_equal(end.pixels, fake_pixels(g.prompt, g.seed, g.width, g.height))
-    for sides in ((64, 64), (128, 128)):
+    for sides in ((16, 16), (32, 32)):
         companies = [{i.evaluations for i in images} for at, images in runner.seen if at == sides]
         assert {3, 12} in companies
 

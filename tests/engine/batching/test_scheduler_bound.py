@@ -233,7 +233,7 @@ def test_a_debt_is_not_lost_by_going_away() -> None:
 
 
 @given(company=owners, max_rows=st.sampled_from([1, 2, 8, 32]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 def test_a_step_holds_no_more_than_the_knee_by_the_rows_of_that_step(
     company: list[Owner], max_rows: int
 ) -> None:
