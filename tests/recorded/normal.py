@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
 from email.parser import BytesParser
 from typing import Any
 
@@ -153,31 +152,3 @@ def _parts(kind: str, content: bytes) -> list[Any]:
 
 def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()[:16]}"
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two recorded answers, a line for each place; empty when nothing."""
-    old, new = dict(_leaves("", before)), dict(_leaves("", now))
-    return [
-        f"{path}: {old.get(path, '(absent)')!r} -> {new.get(path, '(absent)')!r}"
-        for path in sorted(old.keys() | new.keys())
-        if not _same(path, old.get(path, "(absent)"), new.get(path, "(absent)"))
-    ]
-
-
-def _leaves(path: str, value: Any) -> Any:
-    if isinstance(value, dict) and value:
-        for name, each in value.items():
-            yield from _leaves(f"{path}.{name}" if path else name, each)
-    elif isinstance(value, list) and value:
-        for number, each in enumerate(value):
-            yield from _leaves(f"{path}.{number}", each)
-    else:
-        yield path, value
-
-
-def _same(path: str, old: Any, new: Any) -> bool:
-    if path.rpartition(".")[2] != "look" or "(absent)" in (old, new):
-        return bool(old == new)
-    pairs = zip(bytes.fromhex(old), bytes.fromhex(new), strict=True)
-    return max(abs(a - b) for a, b in pairs) <= 12  # of 255, for a mean over an 8 x 8th

@@ -6,7 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
-from tests.recorded.normal import differences
+from tests.recorded.differing import differences
 from tests.recorded.sending import Answers
 
 FILE = Path(__file__).with_name("answers.jsonl.gz")
@@ -24,8 +24,8 @@ def write(answers: Answers, file: Path = FILE) -> None:
 
 def compare(before: Answers, now: Answers) -> list[str]:
     """A line for each difference, behind the name of the request; empty where there is none."""
-    told = []
-    for name in [*before, *(name for name in now if name not in before)]:
-        found = differences(before.get(name, {}), now.get(name, {}))
-        told += [f"{name}: {line}" for line in found]
-    return told
+    return [
+        f"{name}: {line}"
+        for name in dict.fromkeys([*before, *now])
+        for line in differences(before.get(name, {}), now.get(name, {}))
+    ]
