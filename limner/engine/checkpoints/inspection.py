@@ -133,10 +133,10 @@ def _unet_kind(header: Header) -> str:
         return "sdxl"
     if header.any("cond_stage_model.model.") or (context == 1024 and not header.any(TEXT)):
         return "sd2"
-    if not header.any(TEXT, VAE):
-        return "unet"
     if header.any(f"{UNET}time_embed.cond_proj.", f"{UNET}time_embedding.cond_proj."):
         return "lcm"
+    if not header.any(TEXT, VAE):
+        return "unet"
     if channels in (8, 9):
         return "sd1-inpainting" if channels == 9 else "instruct-pix2pix"
     return "unknown" if channels != 4 or context is None else "sd1"

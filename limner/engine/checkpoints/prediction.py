@@ -88,7 +88,7 @@ def read(
         ("v" if _MARKERS["v"] in ends else None, f"the tensor {_MARKERS['v']!r}"),
     )
     for word, by in said:
-        if word is None:
+        if not word:
             continue
         kind = _WORDS.get(word, word)
         told.append(f"{shown(kind)} by {by}")
@@ -124,7 +124,7 @@ def schedule(scheduler: Mapping[str, Any], name: str) -> dict[str, Any]:
     if kind not in ("epsilon", "v_prediction"):
         raise CheckpointError(
             f"{name} predicts {kind!r}; Limner draws with models that predict 'epsilon' or "
-            "'v_prediction'."
+            "'v_prediction'. Say --prediction epsilon or v where that is wrong."
         )
     if kind == "v_prediction":
         chosen["prediction_type"] = kind

@@ -45,6 +45,7 @@ KINDS = [
     ("sd1", unet(4, 768, **{TEXT: (49408, 768)})),
     ("sd1-inpainting", unet(9, 768, **{TEXT: (49408, 768)})),
     ("lcm", unet(4, 768, **{f"{UNET}time_embed.cond_proj.weight": (320, 256), TEXT: (49408, 768)})),
+    ("lcm", unet(4, 768, **{f"{UNET}time_embed.cond_proj.weight": (320, 256)})),
     ("instruct-pix2pix", unet(8, 768, **{TEXT: (49408, 768)})),
     ("sd2", unet(4, 1024, **{"cond_stage_model.model.ln_final.weight": (1024,)})),
     ("sd2", unet(4, 1024)),

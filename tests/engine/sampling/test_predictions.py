@@ -64,6 +64,20 @@ def test_starts_inside_the_schedule(name: SchedulerName, betas: Any, strength: f
     close(ours, plain.plain_source_loop(name, 10, strength, mask, betas), betas)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [20, 37, 50, 100])
+@each
+def test_draws_at_length(name: SchedulerName, betas: Any, steps: int) -> None:
+    test_draws_what_a_plain_loop_draws(name, betas, steps)
+    mask = plain.square_mask()
+    for strength in plain.STRENGTHS if name not in OURS else (1.0,):
+        ours = plain.drawn_by(trace(name, steps, strength=strength, mode="img2img", betas=betas))
+        close(ours, plain.plain_source_loop(name, steps, strength, None, betas), betas)
+        matrix = trace(name, steps, strength=strength, mode="inpaint", betas=betas)
+        ours = plain.drawn_by(matrix, mask)
+        close(ours, plain.plain_source_loop(name, steps, strength, mask, betas), betas)
+
+
 @pytest.mark.parametrize("strength", [0.4, 0.75])
 def test_pndm_begins_inside_the_schedule_with_v(strength: float) -> None:
     ours = plain.drawn_by(trace("PNDM", 10, strength=strength, mode="img2img", betas=V))
