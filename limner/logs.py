@@ -56,7 +56,7 @@ def configure(format: str = "auto", level: str = "info", stream: TextIO | None =
     ``auto`` is ``console`` on a terminal, else ``json``. ``level`` concerns Limner's own modules;
     of libraries only warnings are shown.
     """
-    handler = _ToStandardError() if stream is None else logging.StreamHandler(stream)
+    handler = ToStandardError() if stream is None else logging.StreamHandler(stream)
     stream = stream or sys.stderr
     handler.setFormatter(_formatter(is_json(format, stream), colors=stream.isatty()))
     handler.addFilter(Repeats())
@@ -66,7 +66,7 @@ def configure(format: str = "auto", level: str = "info", stream: TextIO | None =
     logging.getLogger("limner").setLevel(level.upper())
 
 
-class _ToStandardError(logging.StreamHandler[TextIO]):
+class ToStandardError(logging.StreamHandler[TextIO]):
     """Writes to what is standard error by then: who replaces it may close what was before."""
 
     def __init__(self) -> None:

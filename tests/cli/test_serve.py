@@ -68,4 +68,6 @@ GIVEN = {
     "dtype": "float32",
     "log_format": "json",
     "log_level": "debug",
+    "prediction": "v",
+    "zero_snr": "no",
 }
