@@ -211,7 +211,7 @@ def peer(bench: Bench, compiled: bool) -> None:
 
     made = weights.load(bench.model, device=bench.device, dtype=bench.dtype)
     pipe = diffusers.StableDiffusionPipeline(
-        vae=made.vae,
+        vae=made.vae.to(made.unet.dtype),  # as its own pipelines have it
         text_encoder=made.text_encoder,
         tokenizer=made.tokenizer,
         unet=made.unet,
