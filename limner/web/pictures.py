@@ -12,7 +12,7 @@ TOO_LONG = "the receipt is too long for a JPEG; its id stands in its place"
 
 
 @dataclass(frozen=True)
-class Files:
+class Encoded:
     """Encoded pictures of one size, and what has to be said about them."""
 
     data: tuple[bytes, ...]
@@ -28,7 +28,7 @@ def encode(
     metadata: bool = True,
     grid: bool = False,
     sprite_pixels: int | None = None,
-) -> Files:
+) -> Encoded:
     """One file for each picture, or one for all with ``grid``.
 
     ``sprite_pixels`` gives the small pixels of which each fills so many here. Takes tens of
@@ -48,7 +48,7 @@ def encode(
     cut = format == "jpeg" and any(
         text and imaging.fit_jpeg(text) is not text for text in described
     )
-    return Files(data, width, height, (TOO_LONG,) if cut else ())
+    return Encoded(data, width, height, (TOO_LONG,) if cut else ())
 
 
 def encode_one(

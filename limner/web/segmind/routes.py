@@ -19,7 +19,7 @@ from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import openapi, pictures
 from limner.web.answers import Json, adjustments
 from limner.web.drawing import Desk
-from limner.web.pictures import Files
+from limner.web.pictures import Encoded
 from limner.web.reading import body
 from limner.web.reading import form as wire
 from limner.web.segmind import siblings
@@ -132,7 +132,7 @@ def size_of_sprite(asked: wire.Asked, desk: Desk) -> int | None:
     return model.sprite_pixels
 
 
-def _told(asked: wire.Asked, outcome: Outcome, files: Files) -> tuple[str, ...]:
+def _told(asked: wire.Asked, outcome: Outcome, files: Encoded) -> tuple[str, ...]:
     """The adjustments of what was drawn; for a replay that may be another number than asked now."""
     number = len(files.data)
     if asked.base64 or asked.mixed or number == 1:
@@ -140,7 +140,7 @@ def _told(asked: wire.Asked, outcome: Outcome, files: Files) -> tuple[str, ...]:
     return (*outcome.adjustments, f"the first of {number} pictures drawn and billed is answered")
 
 
-def _answer(asked: wire.Asked, outcome: Outcome, files: Files) -> Response:
+def _answer(asked: wire.Asked, outcome: Outcome, files: Encoded) -> Response:
     media_type = imaging.MEDIA_TYPES[asked.format]
     if asked.base64:
         texts = [base64.b64encode(data).decode() for data in files.data]
@@ -165,7 +165,7 @@ def _mixed(outcome: Outcome, files: Sequence[bytes], media_type: str) -> Respons
     return Response(b"".join(parts), media_type=f"multipart/mixed; boundary={boundary}")
 
 
-def result_headers(format: imaging.Format, outcome: Outcome, files: Files) -> dict[str, str]:
+def result_headers(format: imaging.Format, outcome: Outcome, files: Encoded) -> dict[str, str]:
     """What came of a call, on the answer with its pictures."""
     seeds = [picture.seed for picture in outcome.pictures]
     shape: dict[str, Any] = {
