@@ -67,12 +67,14 @@ def test_prices_drawings_and_health_wait_for_no_picture(served):
 
 
 def test_who_cannot_pay_has_nothing_decoded(served):
-    with served.http(served.new_key(credits=0)) as http:
-        for path in (DRAW, "/v2/sd1.5-rpg", "/api/requests", "/v1/images/edits"):
-            answer = http.post(path, json={"prompt": "x", "image": HOSTILE})
-            assert answer.status_code == 406, (path, answer.text)
-        body = {"prompt": "x", "init_images": [HOSTILE]}
-        assert http.post("/sdapi/v1/img2img", json=body).status_code in (402, 406)
+    """Nor who has something left, but less than the price."""
+    body = {"prompt": "x", "image": HOSTILE, "init_images": [HOSTILE]}
+    paths = (DRAW, "/v2/sd1.5-rpg", "/api/requests", "/sdapi/v1/img2img")
+    asked = [(path, 0.0001) for path in paths] + [("/v1/images/edits", 0)]
+    for path, credits in asked:
+        with served.http(served.new_key(credits=credits)) as http:
+            answer = http.post(path, json=body)
+            assert answer.status_code in (402, 406), (path, answer.text)
 
 
 def test_decoded_pictures_count_against_one_budget_until_they_are_drawn(tmp_path):

@@ -135,8 +135,9 @@ def test_sources_of_waiting_requests_push_nobody_out_and_have_a_limit(database, 
             await queue.submit(other, order(**source))
             with pytest.raises(LimitExceeded, match="the limit is 1 MiB"):
                 await queue.submit(other, order(seed=2, **source))
-            with database.begin() as conn:  # as if it were 64 MiB
-                conn.execute(images.sources.update().values(bytes=64 << 20))
+            with database.begin() as conn:  # as if they were 12 and 8 MiB: who keeps most loses
+                conn.execute(images.pictures.update().values(bytes=12 << 20))
+                conn.execute(images.sources.update().values(bytes=8 << 20))
             assert await asyncio.to_thread(Retention(queue.worker).sweep) == 0
             kept = await Gallery(queue.worker).pictures(victim)
             assert [p.request_id for p in kept] == [drawn.request_id]
