@@ -164,15 +164,19 @@ class ModelLoading(Unavailable):
 class EngineBroken(Unavailable):
     """The engine is gone, or fails whatever it draws; no request is to blame or loses a try.
 
-    ``__cause__`` is what failed first, where it is known.
+    ``suspect``: but this one was drawn when it broke. ``__cause__`` is what failed first, where it
+    is known.
     """
 
     def __init__(
         self,
         message: str = "The engine cannot draw any more and is started anew.",
         wait_s: int = 30,
+        *,
+        suspect: bool = False,
     ) -> None:
         super().__init__(message, wait_s)
+        self.suspect = suspect
 
 
 class WaitedTooLong(Unavailable):

@@ -14,7 +14,7 @@ def first(
     full: Collection[str], model_sha256: str | None, moment: float | ColumnElement[float]
 ) -> Any:
     """The id of the request to claim next, as ``jobs.claim`` says; one that is locked is passed."""
-    other, earlier = requests.alias(), requests.alias()
+    other, earlier, retried = requests.alias(), requests.alias(), requests.alias()
     running = select(func.count()).where(
         other.c.key_id == requests.c.key_id, other.c.status == "PROCESSING"
     )
@@ -28,13 +28,18 @@ def first(
         )
         .exists()
     )
+    # One that was tried before may be what ended its engine: never two such together, so that it
+    # ends alone in the end, and takes none along that was only beside it.
+    alone = (requests.c.tries == 0) | ~(
+        select(retried.c.id).where(retried.c.status == "PROCESSING", retried.c.tries > 1).exists()
+    )
     served_at = func.coalesce(keys.c.served_at, 0)
     # Who was served later than now was served before the clock was set back: longest ago.
     order = (running.scalar_subquery(), served_at <= moment, served_at)
     return (
         select(requests.c.id)
         .join(keys, keys.c.id == requests.c.key_id)
-        .where(requests.c.status == "QUEUED", foremost, requests.c.key_id.not_in(full))
+        .where(requests.c.status == "QUEUED", foremost, alone, requests.c.key_id.not_in(full))
         .where(_is_for(requests, model_sha256))
         .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
         .order_by(*order, *place(requests))

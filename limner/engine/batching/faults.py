@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Collection
 
 from limner.domain.params import Generation
 from limner.engine.batching.client import Runner
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
-from limner.engine.batching.ticket import Event
+from limner.engine.batching.ticket import End, Event, Failed, Lost
 from limner.errors import EngineBroken, LimnerError
 
 log = logging.getLogger(__name__)
@@ -22,9 +23,21 @@ log = logging.getLogger(__name__)
 TRIES = 3
 PAUSE_S = 0.5
 PLAIN = Generation(prompt="", seed=0, steps=1)  # of the usual size, with both rows
+FIRST = PLAIN.model_copy(update={"width": 256, "height": 256})  # quick, at a start
 
 
 Failures = list[tuple[Image, Exception]]
+Ending = Callable[[Image], End]
+
+
+def fail(error: LimnerError) -> Ending:
+    """How images end that fail by ``error``."""
+    return lambda image: Failed(image.number, error)
+
+
+def lose(error: EngineBroken, suspects: Collection[Image]) -> Ending:
+    """How they end when the engine breaks, ``suspects`` being drawn at that moment."""
+    return lambda image: Lost(image.number, str(error), suspect=image in suspects)
 
 
 def run(runner: Runner, batch: list[Image]) -> tuple[list[Image], Failures]:
@@ -52,7 +65,9 @@ def _try(runner: Runner, batch: list[Image]) -> tuple[list[Image], Failures]:
     return batch, []
 
 
-def expect_working(runner: Runner, cause: Exception) -> None:
+def expect_working(
+    runner: Runner, cause: Exception | None = None, plain: Generation | None = None
+) -> None:
     """Raises ``EngineBroken``, by ``cause``, when ``runner`` fails at a plain picture as well.
 
     On the engine's thread. A failure may pass (memory that comes back): it is tried ``TRIES``
@@ -62,18 +77,19 @@ def expect_working(runner: Runner, cause: Exception) -> None:
         if attempt:
             time.sleep(PAUSE_S)
         try:
-            _draw_plain(runner)
+            _draw(runner, plain or PLAIN)
         except LimnerError:
             return  # the model's own numbers, told in words: the engine works
-        except Exception:
-            log.exception("a plain picture failed as well, %d of %d times", attempt + 1, TRIES)
+        except Exception as error:
+            log.exception("a plain picture failed, %d of %d times", attempt + 1, TRIES)
+            cause = cause or error
         else:
             return
     raise EngineBroken() from cause
 
 
-def _draw_plain(runner: Runner) -> None:
-    [image] = runner.plan(Request("plain", PLAIN, "engine", _to_nobody))
+def _draw(runner: Runner, plain: Generation) -> None:
+    [image] = runner.plan(Request("plain", plain, "engine", _to_nobody))
     pixels = None
     while pixels is None:
         runner.prepare(image)

@@ -12,12 +12,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from queue import Empty, SimpleQueue
 
 from limner.engine.batching.admission import expect_fits
 from limner.engine.batching.client import EngineStats, EngineStatus, Runner
-from limner.engine.batching.faults import TRIES, expect_working, run
+from limner.engine.batching.faults import TRIES, Ending, expect_working, fail, lose, run
 from limner.engine.batching.image import Image
 from limner.engine.batching.preparing import Preparer
 from limner.engine.batching.request import Request
@@ -28,7 +27,6 @@ from limner.engine.batching.ticket import (
     End,
     Event,
     Failed,
-    Lost,
     Progress,
     Reader,
     Sink,
@@ -51,7 +49,8 @@ class ThreadEngine:
     doing; until it returns every submit is answered with ``ModelLoading``. ``read`` finds what
     tickets start from, on the thread that submits. ``failure`` holds what ended the engine: an
     error of loading, or ``EngineBroken``. At most ``max_queue`` images are known at once; those
-    in flight stay under ``max_bytes`` (None: what the runner finds free).
+    in flight stay under ``max_bytes`` (None: what the runner finds free). ``proved``: a runner
+    that was loaded has drawn something; so what breaks it later is suspected at once.
     """
 
     def __init__(
@@ -61,15 +60,15 @@ class ThreadEngine:
         read: Reader = read_nothing,
         max_queue: int = 256,
         max_bytes: int | None = None,
+        proved: bool = False,
     ) -> None:
-        self._load = load
-        self._read = read
-        self._max_bytes = max_bytes
+        self._load, self._proved = load, proved
+        self._at_work: list[Image] = []  # what is drawn at this moment
+        self._read, self._max_bytes = read, max_bytes
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._state = State(max_queue)
-        self._stopped = False
+        self._stopped, self._busy_s = False, 0.0
         self._steps = self._rows = self._images = 0
-        self._busy_s = 0.0
         self._runner: Runner  # both are set before a model is published
         self._scheduler: Scheduler
         self._preparer = Preparer(
@@ -92,8 +91,7 @@ class ThreadEngine:
         self._state.enter(len(images), lambda: self._inbox.put(lambda: self._arrive(images)))
 
     def abort(self, request_id: str) -> None:
-        end = partial(Failed, error=Aborted(CANCELLED))
-        self._inbox.put(lambda: self._drop(request_id, end))
+        self._inbox.put(lambda: self._drop(request_id, fail(Aborted(CANCELLED))))
 
     def watch(self, request_id: str) -> None:
         self._inbox.put(lambda: self._watch(request_id))
@@ -143,16 +141,17 @@ class ThreadEngine:
                 faults += 1
                 if faults >= TRIES:
                     self._give_up(EngineBroken())
-                self._drop_all(partial(Failed, error=EngineFault(FAULT)))
+                self._drop_all(fail(EngineFault(FAULT)))
         self._publish()
 
     def _give_up(self, error: EngineBroken) -> None:
         """Take no more, and tell that what is here is lost: another engine may draw it."""
         log.critical("the engine is broken; its images go back", exc_info=error)
         self._state.fail(error)
-        self._drop_all(partial(Lost, reason=str(error)))
+        ending = lose(error, suspects=self._at_work if self._proved or self._steps else [])
+        self._drop_all(ending)
         self._read_inbox(wait=False)  # those that came meanwhile
-        self._drop_all(partial(Lost, reason=str(error)))
+        self._drop_all(ending)
         self._stopped = True
 
     def step(self) -> bool:
@@ -173,9 +172,10 @@ class ThreadEngine:
 
     def _run(self, batch: list[Image]) -> list[Image]:
         """Run a step: the images that came through; the others are failed."""
+        self._at_work = batch
         rows = {image: image.rows for image in batch}  # a step sets those of the next one
-        came, failed = run(self._runner, batch)
-        for image, error in failed:
+        came, at_fault = run(self._runner, batch)
+        for image, error in at_fault:
             self._fail(image, error)
         self._steps += bool(came)
         self._rows += sum(rows[image] for image in came)
@@ -204,6 +204,7 @@ class ThreadEngine:
     def _judge(self, image: Image, error: Exception) -> None:
         """Fail an image, unless it is the engine that failed: that raises ``EngineBroken``."""
         if not isinstance(error, LimnerError):
+            self._at_work = [image]
             expect_working(self._runner, error)
         self._fail(image, error)
 
@@ -261,18 +262,18 @@ class ThreadEngine:
             if image.request.id == request_id:
                 image.request.watched = True
 
-    def _drop(self, request_id: str, end: Callable[[int], End]) -> None:
+    def _drop(self, request_id: str, end: Ending) -> None:
         dropped = self._scheduler.drop(request_id)
         self._preparer.drop(dropped)
         for image in dropped:
-            self._end(image, end(image.number))
+            self._end(image, end(image))
 
-    def _drop_all(self, end: Callable[[int], End]) -> None:
+    def _drop_all(self, end: Ending) -> None:
         for request_id in {image.request.id for image in self._scheduler.all()}:
             self._drop(request_id, end)
 
     def _stop(self) -> None:
-        self._drop_all(partial(Failed, error=Aborted(CANCELLED)))
+        self._drop_all(fail(Aborted(CANCELLED)))
         self._stopped = True
 
     def _say(self, message: str) -> None:

@@ -70,11 +70,13 @@ class Failed:
 class Lost:
     """The engine that had image ``index`` is gone; nobody draws it any more.
 
-    No fault of the picture: it may be drawn again, by this engine or another.
+    No fault of the picture: it may be drawn again, by this engine or another. ``suspect``: the
+    engine had worked before, and broke while it drew this one.
     """
 
     index: int
     reason: str
+    suspect: bool = False
 
 
 End = Drawn | Failed | Lost

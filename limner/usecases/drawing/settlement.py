@@ -36,6 +36,9 @@ class Interrupted(Unavailable):
     """The server stops, or has lost its lease, before a request is finished."""
 
 
+BLAMELESS = (Interrupted, QueueFull, ModelLoading, EngineBroken)
+
+
 def complete(
     conn: Connection,
     job: Job,
@@ -104,16 +107,24 @@ def settle(conn: Connection, request_id: str, lease_id: str, error: Exception) -
     One that ``lease_id`` no longer carries is left alone: it was cancelled, or another has it.
 
     An asynchronous one is tried at most ``TRIES_MAX`` times; a try that could not begin or was
-    stopped by the server's end does not count, and what cannot succeed is not repeated.
+    stopped by the server's end does not count, and what cannot succeed is not repeated. Nor does
+    one that the engine's end stopped, unless it was drawn at that moment: else one that breaks
+    every engine would do so for ever.
     """
     job = _job(conn, request_id, lock=True)
     if not _carries(conn, lease_id, job):
         return job
-    blameless = isinstance(error, Interrupted | QueueFull | ModelLoading | EngineBroken)
+    suspect = isinstance(error, EngineBroken) and error.suspect
+    blameless = isinstance(error, BLAMELESS) and not suspect
     hopeless = isinstance(error, NotFinite) or not isinstance(error, EngineFault | Unavailable)
     if job.asynchronous and (blameless or (job.tries < TRIES_MAX and not hopeless)):
         jobs.requeue(conn, job, blameless=blameless)
         return _job(conn, request_id)
+    if suspect and job.asynchronous:
+        error = EngineFault(
+            f"The engine broke {TRIES_MAX} times while it drew this, though it had drawn something "
+            "before; this is not tried again, and nothing was billed."
+        )
     return abandon(conn, request_id, "CANCELLED" if isinstance(error, Aborted) else "FAILED", error)
 
 

@@ -154,7 +154,7 @@ class Worker(Threads):
             raise
         lost = [error for error in errors if isinstance(error, EngineBroken)]
         if lost and (not made or running.job.asynchronous):  # all of it may still be drawn
-            raise lost[0]
+            raise max(lost, key=lambda error: error.suspect)
         if not made:
             raise errors[0]
         return await self._keep(running, made, errors, time.monotonic() - began)
@@ -226,7 +226,7 @@ class Worker(Threads):
             elif isinstance(end, Failed):
                 errors.append(end.error)
             else:
-                errors.append(EngineBroken(end.reason))
+                errors.append(EngineBroken(end.reason, suspect=end.suspect))
         return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
 
     async def _submit(self, running: Running) -> None:

@@ -42,7 +42,8 @@ def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, pa
     request = make_request(samples=5)
     submit(engine, request)
     reason = "The engine cannot draw any more and is started anew."
-    assert request.sink.wait() == [Lost(index, reason) for index in range(5)]
+    began = part == "decode"  # then steps have come through, and the first picture is suspected
+    assert request.sink.wait() == [Lost(n, reason, began and n == 0) for n in range(5)]
     engine._thread.join(60)
     status = engine.status()
     assert not status.ready
@@ -52,6 +53,23 @@ def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, pa
     assert "CUDA" in str(engine.failure and engine.failure.__cause__)
     with pytest.raises(EngineBroken, match="started anew"):
         submit(engine, make_request())
+
+
+def test_what_was_drawn_when_a_proved_engine_broke_is_suspected() -> None:
+    engine, batches = FakeEngine(max_rows=4).wait_ready(), []
+    engine._proved = True
+
+    def dead_step(images: Any) -> None:
+        batches.append([image.number for image in images])
+        dead(images)
+
+    engine.fake.step = dead_step  # type: ignore[method-assign]
+    request = make_request(samples=5)
+    submit(engine, request)
+    lost = {end.index: end.suspect for end in request.sink.wait()}  # type: ignore[attr-defined]
+    assert 0 < len(batches[0]) < 5
+    assert lost == {number: number in batches[0] for number in range(5)}
+    engine.close()
 
 
 def test_a_poisoned_picture_alone_in_the_engine_is_itself_at_fault(engine: FakeEngine) -> None:

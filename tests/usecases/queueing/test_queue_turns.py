@@ -56,6 +56,27 @@ def test_a_flood_that_is_waited_for_does_not_stop_the_queue(database, tmp_path):
     asyncio.run(story())
 
 
+def test_no_two_that_were_tried_before_are_drawn_together(database, tmp_path):
+    """One of them may have ended its engine: it must not take the other along each time."""
+    keys = [customer(database) for _ in range(3)]
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            accepted = [await queue.submit(key, order()) for key in keys]
+        first, second, fresh = (status.job.id for status in accepted)
+        with database.begin() as conn:
+            tried = jobs.requests.c.id.in_((first, second))
+            conn.execute(jobs.requests.update().where(tried).values(tries=1))
+            lease = leases.open(conn)
+            claimed = [jobs.claim(conn, lease) for _ in range(3)]
+            assert {job.id for job in claimed if job} == {first, fresh}
+            settlement.abandon(conn, first, "CANCELLED", EngineFault("only claimed"))
+            assert jobs.claim(conn, lease).id == second
+        await queue_emptied(database)
+
+    asyncio.run(story())
+
+
 def test_a_key_that_is_full_gets_no_more(database, tmp_path):
     full, other = customer(database), customer(database)
 

@@ -1,13 +1,12 @@
 """The playground's files: who gets them, with what policy, and how browsers keep them."""
 
 import re
-from collections import Counter
 from graphlib import TopologicalSorter
 from importlib import resources
 
 import pytest
 
-from limner.web.pages import docs, page
+from limner.web.pages import page
 
 STATIC = resources.files("limner.web") / "static"
 FILES = page.read(STATIC)
@@ -121,13 +120,3 @@ def test_documents_are_made_once_packed_and_sent_when_changed(app, stranger, mon
         asked = {"if-none-match": first.headers["etag"], "accept-encoding": coding}
         again = stranger.get(path, headers=asked)
         assert (again.status_code, again.content) == (304, b"")
-
-
-def test_the_document_and_its_page_are_made_once(client, monkeypatch):
-    made = Counter()
-    for name in ("dumps", "render"):
-        make = getattr(docs, name)
-        monkeypatch.setattr(docs, name, lambda told, n=name, m=make: made.update([n]) or m(told))
-    for path in ("/openapi.json", "/docs") * 2:
-        assert client.get(path).status_code == 200
-    assert made == {"dumps": 1, "render": 1}
