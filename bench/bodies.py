@@ -28,8 +28,8 @@ NOISE_SIDE = 2890  # a PNG of 24 MiB
 
 def wide() -> dict[str, str]:
     """Few bytes, many pixels."""
-    picture, mask = (base64.b64encode(wide_png(mode)).decode() for mode in ("RGBA", "1"))
-    return {"image": picture, "mask": mask}
+    files = {"image": wide_png("RGBA"), "mask": wide_png("1", color=1)}
+    return {name: base64.b64encode(file).decode() for name, file in files.items()}
 
 
 def long() -> dict[str, str]:

@@ -28,9 +28,9 @@ def many_scans(scans=4000, side=2048):
     return data[:-2] + data[start:-2] * scans + data[-2:]
 
 
-def wide_png(mode="RGBA", width=8192, height=4880):
+def wide_png(mode="RGBA", width=8192, height=4880, color=0):
     """A picture of the most pixels that are read, in a few KB."""
-    return saved(Image.new(mode, (width, height)), compress_level=9)
+    return saved(Image.new(mode, (width, height), color), compress_level=9)
 
 
 def greedy_png(mebibytes=2000):
