@@ -52,7 +52,8 @@ def kind(parts: Mapping[str, Part]) -> str:
 def read_part(folder: Path, name: str) -> Part:
     """One part's folder: ``config.json`` and weights."""
     config = read_json(folder / "config.json")
-    for made_for in (config.get("_class_name"), *(config.get("architectures") or ())):
+    named = config.get("architectures")
+    for made_for in (config.get("_class_name"), *(named if isinstance(named, list) else ())):
         if made_for is not None and made_for not in _CLASSES[name]:
             raise CheckpointError(f"{folder} is made for {made_for}; {SUPPORTED}.")
     return Part(config, tuple(map(read_header, _weights(folder, name))), alone=True)
@@ -117,7 +118,9 @@ def _refuse_other_shapes(path: Path, parts: Mapping[str, Part]) -> None:
         what = DESCRIPTIONS["sdxl"]
     elif unet.get("time_cond_proj_dim") is not None:
         what = DESCRIPTIONS["lcm"]
-    elif other := kinds.get(channels, f"a checkpoint with a {channels}-channel UNet"):
+    elif other := kinds.get(
+        channels if isinstance(channels, int) else 0, f"a checkpoint with a {channels}-channel UNet"
+    ):
         what = other
     elif text.get("hidden_act", "quick_gelu") != "quick_gelu":
         what = DESCRIPTIONS["sd2"]

@@ -71,10 +71,10 @@ class Header:
     pickled: bool = False
     notes: tuple[str, ...] = ()
 
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        """The tensor's shape, or None where it is missing."""
+    def shape(self, name: str, ndim: int | None = None) -> tuple[int, ...] | None:
+        """The tensor's shape, or None where it is missing or has not ``ndim`` dimensions."""
         tensor = self.tensors.get(name)
-        return tensor.shape if tensor else None
+        return tensor.shape if tensor and ndim in (None, tensor.ndim) else None
 
     def any(self, *prefixes: str) -> bool:
         """Whether some tensor's name begins with one of these."""

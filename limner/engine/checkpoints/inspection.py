@@ -41,6 +41,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "sd3": "a Stable Diffusion 3 checkpoint",
     "flux": "a Flux checkpoint",
     "unet": "a UNet alone; give the whole checkpoint, or the folder that holds unet/ and the rest",
+    "unet-broken": "a checkpoint whose UNet lacks its first layer",
     "lora": "a LoRA adapter, which changes a checkpoint and is none itself",
     "textual-inversion": "a textual inversion embedding, not a checkpoint",
     "hypernetwork": "a hypernetwork, which changes a checkpoint and is none itself",
@@ -99,6 +100,7 @@ _WITHOUT_UNET: tuple[tuple[str, Callable[[Header], bool]], ...] = (
     ("textual-inversion", _is_vectors),
     ("taesd", _named(_TAESD)),
     ("upscaler", _named(r"^conv_first\.|^model\.1\.sub\.|^params(_ema)?\.conv_first\.")),
+    ("unet-broken", _named(rf"^{re.escape(UNET)}(input|down|middle|output|up|mid)_block")),
     ("vae-decoder", _is_decoder),
     ("vae", _named(rf"^{re.escape(VAE)}decoder\.conv_in")),
     ("text-encoder", _named(rf"^{re.escape(TEXT)}|^text_model\.")),
@@ -114,8 +116,8 @@ def kind_of(header: Header) -> str:
 
 def _channels(header: Header) -> int | None:
     """How many channels the UNet reads; None without a UNet."""
-    first = header.shape(f"{UNET}input_blocks.0.0.weight") or header.shape(f"{UNET}conv_in.weight")
-    return first[1] if first and len(first) == 4 else None
+    names = (f"{UNET}input_blocks.0.0.weight", f"{UNET}conv_in.weight")
+    return next((shape[1] for name in names if (shape := header.shape(name, 4))), None)
 
 
 def _context(header: Header) -> int | None:

@@ -57,9 +57,9 @@ def vae_config(header: Header) -> dict[str, Any]:
     own = header.any(f"{VAE}encoder.down_blocks.")
     level = "encoder.down_blocks.{}.resnets.0" if own else "encoder.down.{}.block.0"
     widths: list[int] = []
-    while shape := header.shape(f"{VAE}{level.format(len(widths))}.conv1.weight"):
+    while shape := header.shape(f"{VAE}{level.format(len(widths))}.conv1.weight", 4):
         widths.append(shape[0])
-    latent = header.shape(f"{VAE}post_quant_conv.weight")
+    latent = header.shape(f"{VAE}post_quant_conv.weight", 4)
     if header.any(f"{VAE}decoder.") and not header.any(f"{VAE}encoder."):
         raise CheckpointError(
             f"{header.path.name} holds the decoder of a VAE alone; name a whole one with --vae."
@@ -81,9 +81,9 @@ def text_config(header: Header) -> dict[str, Any]:
     config = sd15_config("text_encoder")
     # Some merging tools write the text encoder without its ``text_model.`` level.
     prefix = f"{TEXT}text_model." if header.any(f"{TEXT}text_model.") else TEXT
-    tokens = header.shape(f"{prefix}embeddings.token_embedding.weight")
-    inner = header.shape(f"{prefix}encoder.layers.0.mlp.fc1.weight")
-    positions = header.shape(f"{prefix}embeddings.position_embedding.weight")
+    tokens = header.shape(f"{prefix}embeddings.token_embedding.weight", 2)
+    inner = header.shape(f"{prefix}encoder.layers.0.mlp.fc1.weight", 2)
+    positions = header.shape(f"{prefix}embeddings.position_embedding.weight", 2)
     if tokens is None or inner is None or positions is None:
         raise CheckpointError(f"{header.path.name} holds no whole CLIP text encoder.")
     layers = {

@@ -167,9 +167,10 @@ def _empty(name: str, part: Part) -> Any:
             return CLIPTextModel(CLIPTextConfig(**part.config))
         kind = UNet2DConditionModel if name == "unet" else AutoencoderKL
         return kind.from_config(dict(part.config))
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # a stranger's config makes the libraries raise nearly anything
         place = part.files[0].parent if part.alone else part.files[0]
-        raise CheckpointError(f"{place} describes no usable {name}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{place} describes no usable {name}: {reason}") from error
 
 
 def _tokenizer(layout: Layout) -> CLIPTokenizer:

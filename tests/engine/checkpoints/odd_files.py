@@ -481,6 +481,10 @@ REFUSED: dict[str, tuple[Maker, str]] = {
         lambda f, t: written(f, {k.removeprefix(UNET): v for k, v in only(t, UNET).items()}),
         "a UNet alone",
     ),
+    "UNet without its first layer": (
+        lambda f, t: written(f, without(t, f"{UNET}input_blocks.0.0.weight")),
+        "UNet lacks its first layer",
+    ),
     "VAE alone": (lambda f, t: written(f, only(t, VAE)), "a VAE alone.*--vae"),
     "VAE's decoder": (lambda f, t: written(f, only(t, f"{VAE}decoder.")), "decoder of a VAE"),
     "text encoder alone": (lambda f, t: written(f, only(t, TEXT)), "a text encoder alone"),

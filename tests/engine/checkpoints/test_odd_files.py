@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import re
@@ -11,15 +13,18 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from limner.cli import doctor, models
 from limner.engine.checkpoints import layouts, weights
+from limner.engine.checkpoints.headers import Header, TensorInfo
 from limner.engine.checkpoints.importing import import_checkpoint
 from limner.engine.checkpoints.parts import Part
 from limner.engine.checkpoints.tensors import read
 from limner.engine.checkpoints.translation import fitted
 from limner.errors import CheckpointError
-from limner.settings import Settings
+from limner.settings import Settings as Chosen
 from tests.engine import checkpoint_files
 from tests.engine.checkpoints.odd_files import (
     LOADED,
@@ -29,6 +34,21 @@ from tests.engine.checkpoints.odd_files import (
     Tensors,
     plain,
     spoilt,
+    whole_folder,
+)
+
+INNER = "cond_stage_model.transformer.text_model."
+# The tensors whose shapes tell what a file is and how wide its layers are.
+TELLING = (
+    f"{UNET}input_blocks.0.0.weight",
+    f"{UNET}input_blocks.1.0.out_layers.3.weight",
+    f"{UNET}input_blocks.4.0.out_layers.3.weight",
+    f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+    f"{VAE}encoder.down.0.block.0.conv1.weight",
+    f"{VAE}post_quant_conv.weight",
+    f"{INNER}embeddings.token_embedding.weight",
+    f"{INNER}embeddings.position_embedding.weight",
+    f"{INNER}encoder.layers.0.mlp.fc1.weight",
 )
 
 Expected = dict[str, dict[str, torch.Tensor]]
@@ -70,19 +90,25 @@ def states(parts: Mapping[str, Part], shapes: Expected) -> Expected:
     }
 
 
-def expected(tensors: Tensors) -> Expected:
-    """The same from original names, by the tests' own table of names."""
+@functools.cache
+def original_names() -> dict[str, dict[str, tuple[str, torch.Size]]]:
+    """Of each model's tensor the original name, by the tests' own table, and its shape."""
     names = {
         "unet": checkpoint_files.unet_name,
         "vae": lambda key: VAE + checkpoint_files.vae_name(key),
         "text_encoder": lambda key: f"cond_stage_model.transformer.text_model.{key}",
     }
     return {
-        name: {
-            key: tensors[names[name](key)].float().reshape(value.shape)
-            for key, value in part.state_dict().items()
-        }
+        name: {key: (names[name](key), value.shape) for key, value in part.state_dict().items()}
         for name, part in plain().items()
+    }
+
+
+def expected(tensors: Tensors) -> Expected:
+    """What the models must hold, as float32, when a file holds these tensors."""
+    return {
+        name: {key: tensors[old].float().reshape(shape) for key, (old, shape) in names.items()}
+        for name, names in original_names().items()
     }
 
 
@@ -105,9 +131,8 @@ def test_an_odd_file_holds_what_the_plain_one_does(
     tensors: Tensors, tmp_path: Path, what: str
 ) -> None:
     path, wanted = made(what, tmp_path, tensors)
-    layout, parts = layouts.chosen(path, None)
+    _, parts = layouts.chosen(path, None)
     assert_same(states(parts, wanted), wanted)
-    weights.verify(layout, parts)
     assert parts["vae"].config["scaling_factor"] == 0.18215
 
 
@@ -120,7 +145,7 @@ def test_all_readers_agree_on_an_odd_file(tensors: Tensors, tmp_path: Path, what
 
     facts = models.inspect(path)
     assert (facts["loadable"], facts["refusal"]) == (True, None)
-    assert doctor._model(settings(path)).state == "ok"
+    assert doctor._model(for_file(path)).state == "ok"
 
     imported = import_checkpoint(path, tmp_path / "models", name="made")
     layout = layouts.read_layout(imported.path)
@@ -128,8 +153,8 @@ def test_all_readers_agree_on_an_odd_file(tensors: Tensors, tmp_path: Path, what
     assert layout.source_sha256 == facts["sha256"]
 
 
-def settings(path: Path) -> Settings:
-    return Settings(model=path, device="cpu", dtype="float32")
+def for_file(path: Path) -> Chosen:
+    return Chosen(model=path, device="cpu", dtype="float32")
 
 
 def test_what_is_done_to_an_odd_file_is_told(tensors: Tensors, tmp_path: Path) -> None:
@@ -172,7 +197,7 @@ def test_what_cannot_be_loaded_is_refused_alike(
     sentences = []
     for reader in (
         lambda: weights.load(path, device="cpu", dtype="float32"),
-        lambda: doctor._model(settings(path)),
+        lambda: doctor._model(for_file(path)),
     ):
         with pytest.raises(CheckpointError, match=words) as caught:
             reader()
@@ -207,3 +232,49 @@ def test_numbers_too_large_for_the_type_are_named(tensors: Tensors, tmp_path: Pa
     path, _ = made("plain", tmp_path, tensors | {key: torch.full((4,), 1e6)})
     with pytest.raises(CheckpointError, match="not finite as float16"):
         weights.load(path, device="cpu", dtype="float16")
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_header_of_any_shapes_is_read_or_refused(
+    tensors: Tensors, tmp_path: Path, data: st.DataObject
+) -> None:
+    """Whatever the shapes of some tensors, and whichever are missing."""
+    infos = {name: TensorInfo("F16", tuple(value.shape)) for name, value in tensors.items()}
+    names = data.draw(st.lists(st.sampled_from(TELLING), min_size=1, max_size=4))
+    for name in names:
+        shape = data.draw(st.none() | st.lists(st.integers(0, 9), max_size=4).map(tuple))
+        infos.pop(name, None)
+        if shape is not None:
+            infos[name] = TensorInfo("F16", shape)
+    found = Header(tmp_path / "odd.safetensors", infos, {})
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(CheckpointError):
+        patch.setattr(layouts, "read_header", lambda _: found)
+        for part in layouts.chosen(found.path, None)[1].values():
+            assert part.config
+
+
+CONFIGS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("unet", {"in_channels": [4]}),
+    ("unet", {"block_out_channels": "wide"}),
+    ("unet", {"block_out_channels": []}),
+    ("unet", {"cross_attention_dim": {}}),
+    ("unet", {"norm_num_groups": 0}),
+    ("vae", {"latent_channels": None}),
+    ("vae", {"norm_num_groups": "x"}),
+    ("text_encoder", {"num_attention_heads": 0}),
+    ("text_encoder", {"hidden_size": -32}),
+    ("text_encoder", {"hidden_act": {}}),
+    ("text_encoder", {"architectures": 5, "num_hidden_layers": "2"}),
+)
+
+
+@pytest.mark.parametrize(("part", "changes"), CONFIGS)
+def test_a_folder_with_an_impossible_config_is_refused(
+    tensors: Tensors, tmp_path: Path, part: str, changes: dict[str, Any]
+) -> None:
+    path = whole_folder(tmp_path, tensors)
+    config = json.loads((path / part / "config.json").read_text())
+    (path / part / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(CheckpointError, match="odd"):
+        weights.verify(*layouts.chosen(path, None))
