@@ -54,11 +54,15 @@ def run(
 
 
 def _predicting_alike(settings: Settings, record: Mapping[str, Any]) -> Settings:
-    """The settings that take the model to predict as it did when ``record`` was made."""
+    """The settings that take the model to predict as it did when ``record`` was made.
+
+    What was said otherwise in the command stays, and is then refused.
+    """
     prediction, zero_snr = prediction_of(record)
-    return settings.changed(
-        prediction=prediction.removesuffix("-prediction"), zero_snr="yes" if zero_snr else "no"
-    )
+    then = {"prediction": prediction.removesuffix("-prediction")}
+    then["zero_snr"] = "yes" if zero_snr else "no"
+    unsaid = {name: value for name, value in then.items() if getattr(settings, name) == "auto"}
+    return settings.changed(**unsaid)
 
 
 def read(file: Path) -> tuple[Mapping[str, Any], Pixels | None]:

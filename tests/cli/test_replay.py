@@ -111,6 +111,8 @@ def test_a_replay_predicts_as_the_picture_did(drawn: Path, tmp_path: Path) -> No
     assert "Noise Schedule: Zero Terminal SNR" in metadata.parameters
     assert picture.read_bytes() != (drawn / "knight.png").read_bytes()
     assert "identical, 0 of" in run("replay", str(picture)).stdout
+    otherwise = failure(str(picture), "--zero-snr", "no")
+    assert "is loaded as v-prediction without zero terminal SNR" in str(otherwise)
     refused = run(
         "draw", "a knight", "--scheduler", "LMS", "-o", str(tmp_path / "w.png"), *v, *SMALL
     )
