@@ -178,10 +178,12 @@ def test_the_snapshot_is_never_behind_an_end(here: EngineClient, piped: PipedEng
 
 def test_what_a_killed_engine_had_is_lost(folder: Path) -> None:
     engine = PipedEngine(echo_engine, folder)
-    sinks = [Listener(2, engine.process.kill), Collector()]
+    sinks = [Collector(2), Collector()]
     for number, sink in enumerate(sinks):
         drawing = make_generation(samples=2 - number, **LONG)
         engine.submit(Ticket(f"lost-{number}", drawing, "a"), sink)
+    wait_until(lambda: any(isinstance(event, Progress) for event in sinks[0].events))
+    engine.process.kill()
     ends = [end for sink in sinks for end in sink.wait()]
     assert ends == [Lost(0, GONE), Lost(1, GONE), Lost(0, GONE)]
     assert {type(event) for event in sinks[0].events} == {Started, Progress, Lost}
