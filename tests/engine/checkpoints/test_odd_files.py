@@ -28,14 +28,13 @@ from limner.settings import Settings as Chosen
 from tests.engine import checkpoint_files
 from tests.engine.checkpoints.odd_files import (
     LOADED,
-    REFUSED,
     UNET,
     VAE,
     Tensors,
     plain,
-    spoilt,
     whole_folder,
 )
+from tests.engine.checkpoints.refused_files import REFUSED, spoilt
 
 INNER = "cond_stage_model.transformer.text_model."
 # The tensors whose shapes tell what a file is and how wide its layers are.
