@@ -112,7 +112,7 @@ class Settings(BaseModel):
         30.0, gt=0, le=3600, description="Longest time a body may take to arrive."
     )
     bodies_max_mib: int = Field(
-        96,
+        64,
         ge=1,
         description="Memory for bodies over 64 KiB that are being read; more wait their turn, and "
         "get 503 after 10 s.",

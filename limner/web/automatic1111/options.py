@@ -136,7 +136,7 @@ async def read_body(request: Request, desk: Desk) -> dict[str, Any]:
     data = await body.read_bytes(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
-    if not data.strip():
+    if not data or data.isspace():
         raise MalformedBody("The body is empty; send a JSON object")
     return await pools.BODIES.run(body.parse_json, data)
 
