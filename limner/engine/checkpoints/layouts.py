@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import digests, folders, prediction, unets
+from limner.engine.checkpoints import digests, folders, prediction, raw, unets
 from limner.engine.checkpoints.containers import read_header
-from limner.engine.checkpoints.headers import Header
+from limner.engine.checkpoints.headers import Header, TensorInfo
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, kind_of, require_sd1
 from limner.engine.checkpoints.names import TEXT, VAE
 from limner.engine.checkpoints.parts import Layout, Part
@@ -154,6 +154,22 @@ def _oddities(header: Header) -> Iterator[str]:
         yield "the ControlNet in the same file left aside"
     if header.any("lora_unet_", "lora_te"):
         yield "keys of a LoRA in the same file left aside, not applied"
+    if any(map(_is_out_of_order, _positions(header))):
+        yield "the text encoder's position ids are not 0, 1, 2, ...; these are used"
+
+
+def _positions(header: Header) -> list[TensorInfo]:
+    """Position ids, which some merges and roundings spoil."""
+    return [
+        info
+        for name, info in header.tensors.items()
+        if name.startswith(TEXT) and name.endswith(".position_ids") and info.count < 1000
+    ]
+
+
+def _is_out_of_order(info: TensorInfo) -> bool:
+    found = raw.floats(info)
+    return found is None or found.ravel().tolist() != list(range(info.count))
 
 
 def _about_text(parts: Mapping[str, Part]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from limner.engine.checkpoints.headers import SIZES, TensorInfo
 from limner.errors import CheckpointError
 
-_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4"}
 
 
 def read(info: TensorInfo) -> npt.NDArray[np.uint8]:

@@ -28,6 +28,7 @@ from limner.settings import Settings as Chosen
 from tests.engine import checkpoint_files
 from tests.engine.checkpoints.odd_files import (
     LOADED,
+    POSITIONS,
     UNET,
     VAE,
     Tensors,
@@ -163,6 +164,7 @@ def test_what_is_done_to_an_odd_file_is_told(tensors: Tensors, tmp_path: Path) -
         "ControlNet inside": "ControlNet in the same file left aside",
         "stray keys of a LoRA": "LoRA in the same file left aside",
         "scaled float8": "scales",
+        "positions as half": "position ids are not 0, 1, 2",
         "bytes after the end": "37 bytes after the last tensor",
     }
     for number, (what, words) in enumerate(told.items()):
@@ -171,8 +173,9 @@ def test_what_is_done_to_an_odd_file_is_told(tensors: Tensors, tmp_path: Path) -
         odd = LOADED[what](folder, tensors)
         path = odd[0] if isinstance(odd, tuple) else odd
         assert words in "; ".join(layouts.read_layout(path).changes)
-    path, _ = made("plain", tmp_path, tensors)
-    assert layouts.read_layout(path).changes == ()
+    for what in ("plain", "positions as int32", "no positions"):
+        path, _ = made(what, tmp_path, tensors)
+        assert layouts.read_layout(path).changes == ()
 
 
 def inspected(path: Path) -> str | None:
@@ -240,6 +243,7 @@ def test_a_header_of_any_shapes_is_read_or_refused(
 ) -> None:
     """Whatever the shapes of some tensors, and whichever are missing."""
     infos = {name: TensorInfo("F16", tuple(value.shape)) for name, value in tensors.items()}
+    del infos[POSITIONS]  # whose numbers are looked at
     names = data.draw(st.lists(st.sampled_from(TELLING), min_size=1, max_size=4))
     for name in names:
         shape = data.draw(st.none() | st.lists(st.integers(0, 9), max_size=4).map(tuple))
