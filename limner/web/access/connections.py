@@ -21,17 +21,20 @@ from limner.web.access import places
 
 log = logging.getLogger("limner.http")
 
+READ_BYTES = 16 << 10  # at a time: parsing so many of the smallest chunks takes some milliseconds
 HEAD_MAX_S = 30.0
 HEAD_MAX_BYTES = 32 << 10  # nobody's prompt stands in a URL or a header
 HEADERS_MAX = 128  # of a request, its trailers included, which are read and left
 FRAMING_PER_BYTE = 16  # chunks of one byte have five beside it
 PIPELINED_MAX = 4  # requests that wait for the answer to one before them
 REST_MAX_S = 30.0  # for the rest of a body that has its answer, so that its client sees that
+REST_FRAMING_MAX = 4 << 10  # bytes beside the body that are parsed of it, and beyond them ...
+REST_BYTES_PER_FRAMING = 64  # ... one for so many of the body; then it is thrown away
 UNREAD_MAX_S = 30.0  # for an answer to be taken, and beyond it ...
 UNREAD_BYTES_PER_S = 16 << 10  # ... a second for so many bytes
 
 
-class Connection(HttpToolsProtocol):
+class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
     """One connection; uvicorn's ``limit_concurrency`` is how many there may be at once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -43,7 +46,9 @@ class Connection(HttpToolsProtocol):
         self._known = self._deaf = False
         self._in_head, self._whole = False, True
         self._head_bytes = self._headers = self._framing = self._body_bytes = 0
+        self._framing_answered = 0
         self._begun = 0  # messages, in the bytes that are being read
+        self._buffer = bytearray(READ_BYTES)
         self._why = ""
         self._head_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
@@ -88,6 +93,15 @@ class Connection(HttpToolsProtocol):
         self._places.go(self, self._peer)
         self.transport.abort()
 
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where the next bytes go: few, so that others have their turn before the next."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes have come."""
+        self.data_received(bytes(memoryview(self._buffer)[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
         if self._deaf:
@@ -105,7 +119,9 @@ class Connection(HttpToolsProtocol):
             self._framing += len(data) - (self._body_bytes - bodies)
         else:  # of what came with the end of another request, the share is not known
             self._framing = len(data) - self._body_bytes if fresh and self._begun == 1 else 0
-        if self._framing > HEAD_MAX_BYTES + FRAMING_PER_BYTE * self._body_bytes:
+        if self._rest_timer is not None and self._is_rest_costly():
+            self._throw_away_rest()
+        elif self._framing > HEAD_MAX_BYTES + FRAMING_PER_BYTE * self._body_bytes:
             self.send_400_response(_too_long())
         elif self._whole and self._answering is None and not self._is_timed():
             self._begin_head()
@@ -166,6 +182,7 @@ class Connection(HttpToolsProtocol):
         self._places.rest(self, self._peer)
         super().on_response_complete()  # begins with the next, if one waits
         if self._answering is None and not self._whole and not self._in_head:
+            self._framing_answered = self._framing
             self._rest_timer = self.loop.call_later(REST_MAX_S, self.transport.close)
 
     def pause_writing(self) -> None:
@@ -195,6 +212,17 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         else:
             (self.pipeline[0][0] if self.pipeline else answering).keep_alive = False
+
+    def _is_rest_costly(self) -> bool:
+        rest = self._framing - self._framing_answered
+        return rest > REST_FRAMING_MAX + self._body_bytes // REST_BYTES_PER_FRAMING
+
+    def _throw_away_rest(self) -> None:
+        """Parse no more; a client that has sent all sees its answer, and that none follows."""
+        log.info("threw away the rest of an answered body: its chunks are too small")
+        self._deaf = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle

@@ -295,6 +295,38 @@ def test_the_rest_of_an_answered_body_may_come_and_another_request(monkeypatch):
         assert answered(client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
+def test_a_rest_in_tiny_chunks_is_thrown_away_unparsed_and_its_client_sees_the_answer(monkeypatch):
+    parsed = []
+    on_body = connections.Connection.on_body
+    monkeypatch.setattr(
+        connections.Connection,
+        "on_body",
+        lambda self, piece: (parsed.append(1), on_body(self, piece)),
+    )
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with served() as (address, _), socket.create_connection(address, timeout=LONG_S) as client:
+        assert answered(client, head + b"1\r\na\r\n")
+        for _ in range(100):
+            client.sendall(b"1\r\na\r\n" * 10_000)
+        client.sendall(b"0\r\n\r\n")
+        assert client.recv(1000) == b""
+    assert 1 < len(parsed) < 10_000
+
+
+def test_nobody_has_more_than_a_small_piece_parsed_before_others_have_their_turn(monkeypatch):
+    pieces = []
+    received = connections.Connection.data_received
+    monkeypatch.setattr(
+        connections.Connection,
+        "data_received",
+        lambda self, data: (pieces.append(len(data)), received(self, data)),
+    )
+    with served() as (address, _), socket.create_connection(address, timeout=LONG_S) as client:
+        client.sendall(PART.replace(b"9", b"900001") + b"x" * 900_000)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+    assert max(pieces) <= 16_384
+
+
 def test_one_whose_rest_came_is_quiet_not_for_ever():
     server = served(timeout_keep_alive=0.2)
     with server as (address, _), socket.create_connection(address, timeout=LONG_S) as client:
