@@ -242,11 +242,19 @@ def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> No
     if not first_key:
         another = hints.command("keys create --name me --credits 10", settings)
         say(f"(`{another}` makes another key.)")
+    elif model.licence_needs_acceptance and not settings.accept_license:
+        say(f"(The key draws once its holder has accepted {model.licence}: {accepting(settings)})")
 
 
 def _say_json(text: str, **_: str) -> None:
     """A line for a journal whose lines are JSON."""
     terminal.data({"event": text.strip(), "logger": "limner.serve", "level": "info"})
+
+
+def accepting(settings: Settings) -> str:
+    """How the holder of a key accepts the licence of the loaded model."""
+    url = settings.public_url
+    return f"read {url}/license, then curl -X POST {url}/api/license/accept -H 'x-api-key: KEY'."
 
 
 def curl(settings: Settings, key: str) -> str:

@@ -27,6 +27,7 @@ from limner.store.schema import holds, keys, requests
 from limner.store.sql import clock, insert_once, now
 
 OPEN = ("QUEUED", "PROCESSING")
+MEASURED = 256  # requests that tell how fast drawing is
 
 
 @dataclass(frozen=True)
@@ -226,17 +227,19 @@ def line(conn: Connection) -> list[tuple[str, int]]:
     return [(request_id, price_micro) for request_id, price_micro in rows]
 
 
-def speed(conn: Connection, since: float) -> float | None:
-    """Micro-credits drawn in a second, from the requests finished after ``since``.
+def spans(conn: Connection, since: float) -> list[tuple[int, float, float]]:
+    """Of the last requests finished after ``since``: micro-credits taken, start and end.
 
-    None also where the clock was set back meanwhile and they make no sense.
+    Times in seconds since the epoch; an end is before its start where the clock was set back.
     """
-    query = select(
-        func.sum(requests.c.cost_micro),
-        func.max(requests.c.finished_at) - func.min(requests.c.started_at),
-    ).where(requests.c.status == "COMPLETED", requests.c.finished_at > since)
-    micro, seconds = conn.execute(query).one()
-    return float(micro) / seconds if micro and seconds > 0 else None
+    times = (requests.c.started_at, requests.c.finished_at)
+    query = (
+        select(requests.c.cost_micro, *times)
+        .where(requests.c.status == "COMPLETED", requests.c.finished_at > since)
+        .order_by(requests.c.finished_at.desc())
+        .limit(MEASURED)
+    )
+    return [(int(micro), start, end) for micro, start, end in conn.execute(query)]
 
 
 def listing(

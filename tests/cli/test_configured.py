@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from typer.testing import CliRunner, Result
 from limner import settings as settings_module
 from limner.cli import hints, serving
 from limner.cli.main import typer_app
-from limner.engine.batching.fake import FakeEngine
+from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
 from limner.settings import Settings, load
 from tests.cli.test_docs import ROOT, commands
 
@@ -117,6 +118,18 @@ def test_the_banner_of_a_server_holds_the_hint(
     out = capsys.readouterr().out
     assert told in out
     assert all(json.loads(line)["event"] for line in out.splitlines())  # as the log's lines are
+
+
+def test_the_banner_says_how_the_first_key_accepts_the_licence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for needs, accepts in ((True, False), (True, True), (False, False)):
+        engine = FakeEngine(model=replace(FAKE_MODEL, licence_needs_acceptance=needs))
+        serving._tell(load({"data_dir": tmp_path, "accept_license": accepts}), engine, "SG_1")
+        engine.close()
+        told.append("/api/license/accept -H" in capsys.readouterr().out)
+    assert told == [True, False, False]
 
 
 def test_a_named_file_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,7 @@ def test_a_stop_under_load_is_short_announced_and_polite(tmp_path):
         assert "The server is stopping" in sentence
         assert "again" in sentence
     assert events[-2] == "event: stopping"
-    assert "again" in json.loads(events[-1].removeprefix("data: "))["error"]
+    assert "follow the request again" in json.loads(events[-1].removeprefix("data: "))["error"]
     assert uploaded.startswith(b"HTTP/1.1 503")
     assert b"The server is stopping" in uploaded
     assert "stopping: no new work; " in said

@@ -84,7 +84,7 @@ def _read(path: Path, file: BinaryIO) -> Header:
         return torchfiles.read(path, file)
     for magic, what in _MAGIC:
         if start.lstrip().startswith(magic) and not _may_be_length(start):
-            raise CheckpointError(f"{path.name} seems to be {what}, not a checkpoint.")
+            raise CheckpointError(f"{path.name} seems to be {what}.")
     if len(start) < 9:
         raise CheckpointError(f"{path.name} is too short to be a checkpoint.")
     return _safetensors(path, file, start)

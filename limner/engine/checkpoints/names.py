@@ -66,9 +66,12 @@ def canonical(tensors: Tensors) -> tuple[dict[str, TensorInfo], tuple[str, ...]]
     """The tensors under latent diffusion's prefixes, and in words what was done beyond that."""
     found = _bare(_prefixed(_unwrapped(tensors)))
     notes: tuple[str, ...] = ()
-    if not any(name.startswith(UNET) for name in found) and (ema := from_ema(found)):
-        found |= ema
-        notes = ("the UNet is the file's EMA copy, the only one in it",)
+    if ema := from_ema(found):
+        if any(name.startswith(UNET) for name in found):
+            notes = ("an EMA copy of the UNet left aside; `limner models import --ema` takes it",)
+        else:
+            found |= ema
+            notes = ("the UNet is the file's EMA copy, the only one in it",)
     scaled = _scaled(found)
     if scaled is not found:
         notes += ("8-bit weights multiplied with the scales beside them",)

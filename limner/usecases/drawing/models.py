@@ -37,7 +37,7 @@ def check_licence(conn: Connection, key_id: str, model: ModelInfo) -> None:
     ):
         raise LicenceNotAccepted(
             f"The loaded model is under the licence {model.licence}, which this key has not "
-            "accepted; read it at /license and accept it there"
+            "accepted; read it at /license and accept it by POST /api/license/accept"
         )
 
 

@@ -7,8 +7,11 @@ one look at the database serves them all for as long.
 from __future__ import annotations
 
 import itertools
+import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sqlalchemy import Connection
 
@@ -24,7 +27,7 @@ SPEED_WINDOW_S = 600.0
 class _Look:
     """``places``: request id -> (position from 1, micro-credits up to and with this request).
 
-    ``speed`` is in micro-credits drawn a second, None before anything was measured.
+    ``speed`` is in micro-credits a second of drawing, None before anything was measured.
     """
 
     places: dict[str, tuple[int, int]]
@@ -58,4 +61,18 @@ def _look(conn: Connection) -> _Look:
         request_id: (position, micro)
         for position, ((request_id, _), micro) in enumerate(zip(line, sums, strict=True), 1)
     }
-    return _Look(places, jobs.speed(conn, now(conn) - SPEED_WINDOW_S), time.monotonic())
+    return _Look(places, speed(jobs.spans(conn, now(conn) - SPEED_WINDOW_S)), time.monotonic())
+
+
+def speed(spans: Iterable[tuple[int, float, float]]) -> float | None:
+    """Micro-credits a second while any of these requests was drawn, each with start and end.
+
+    Rest between them does not count, and time that several share counts once. None where nothing
+    was drawn, or the clock was set back meanwhile and the times make no sense.
+    """
+    micro, seconds, reached = 0, 0.0, -math.inf
+    for each_micro, start, end in sorted(spans, key=itemgetter(1)):
+        micro += each_micro
+        seconds += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return micro / seconds if micro and seconds else None

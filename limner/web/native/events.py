@@ -16,13 +16,14 @@ from limner.engine.batching.ticket import Pixels
 from limner.usecases.drawing.events import Note
 from limner.usecases.queueing.following import follow as follow_notes
 from limner.usecases.queueing.queue import Status
-from limner.web.answers import STOPPING, dumps
+from limner.web.answers import dumps
 from limner.web.drawing import Desk
 from limner.web.stored import picture_json, seconds
 
 KEEP_ALIVE_S = 15.0
 RETRY_MS = 1000
 _ENDS = frozenset({"completed", "failed", "cancelled"})
+_STOPPING = "The server is stopping, and this stream with it; follow the request again in a moment"
 
 
 async def follow(request: Request, desk: Desk) -> AsyncIterator[str]:
@@ -67,7 +68,7 @@ async def _stream(
             elif text := await pools.FILES.run(_render, note, steps):
                 yield text
     if desk.streams.stopping:
-        yield _event("stopping", {"error": STOPPING})
+        yield _event("stopping", {"error": _STOPPING})
 
 
 async def _until_stopped(

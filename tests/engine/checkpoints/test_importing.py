@@ -133,6 +133,7 @@ def test_the_ema_copy_is_taken_on_demand(tensors: Tensors, tmp_path: Path, model
         if name.startswith(unet)
     }
     save_file(tensors | averages, source)
+    assert "`limner models import --ema` takes it" in " ".join(read_header(source).notes)
     written = load_file(import_checkpoint(source, models, ema=True).path)
     for name, value in tensors.items():
         assert torch.equal(written[name], value + 1 if name.startswith(unet) else value), name

@@ -95,7 +95,7 @@ FOREIGN = [
     (b"", "is empty"),
     (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "HTML"),
     (b"\n  <html>", "HTML"),
-    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "itself with git lfs pull."),
     (b"GGUF\x03\x00\x00\x00\x00\x00\x00\x00", "GGUF"),
     (b"\x89PNG\r\n\x1a\n0000000000", "PNG"),
     (b'{"error": "Invalid username or password."}', "JSON"),

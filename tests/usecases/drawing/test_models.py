@@ -78,7 +78,7 @@ def test_the_licence_is_looked_at_again_when_drawing(database, tmp_path):
                 await queue.submit(key, order(seed=2))
             job = (await finished(queue, key, request_id)).job
             assert (job.status, job.error_kind) == ("FAILED", "LicenceNotAccepted")
-            assert "accept it there" in job.error
+            assert "accept it by POST /api/license/accept" in job.error
 
     asyncio.run(story())
     assert balance(database, key).available_micro == 100

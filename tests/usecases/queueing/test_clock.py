@@ -14,6 +14,7 @@ from limner.store.sql import now
 from limner.usecases.accounts import Accounts
 from limner.usecases.drawing import settlement
 from limner.usecases.pictures.gallery import Gallery
+from limner.usecases.queueing import position
 from tests.store.databases import customer
 from tests.usecases.house import finished, order, queue_of
 
@@ -104,7 +105,7 @@ def test_what_was_drawn_before_is_still_listed_and_took_no_less_than_nothing(dat
             gallery = Gallery(queue.worker)
             assert len(await gallery.pictures(key)) == len(await gallery.requests(key)) == 1
             with database.read() as conn:
-                assert jobs.speed(conn, 0.0) is None
+                assert position.speed(jobs.spans(conn, 0.0)) is None
                 assert keys.get(conn, key.id)
 
     asyncio.run(story())

@@ -16,7 +16,10 @@ from limner.errors import (
     NotFound,
 )
 from limner.store import images, jobs, leases
+from limner.store.schema import requests
+from limner.store.sql import now
 from limner.usecases.drawing import settlement
+from limner.usecases.queueing import position
 from tests.store.databases import customer
 from tests.usecases.house import balance, finished, order, queue_emptied, queue_of
 from tests.waiting import LONG_S, HeldEngine, until
@@ -149,6 +152,32 @@ def test_position_and_estimate(database, tmp_path):
             await finished(queue, busy, late.job.id)
 
     asyncio.run(story())
+
+
+def test_an_estimate_counts_the_time_of_drawing_alone(database, tmp_path):
+    """Two requests took 10 s and 2 s, with minutes of rest between: the next takes 6 s."""
+    key = customer(database)
+
+    async def story():
+        async with queue_of(database, tmp_path) as queue:
+            drawn = [(await queue.submit(key, order(seed=n))).job.id for n in range(2)]
+            for request_id in drawn:
+                await finished(queue, key, request_id)
+        with database.begin() as conn:
+            moment = now(conn)
+            for request_id, start, end in zip(drawn, (-400, -12), (-390, -10), strict=True):
+                times = {"started_at": moment + start, "finished_at": moment + end}
+                conn.execute(requests.update().where(requests.c.id == request_id).values(times))
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            return await queue.submit(key, order(seed=3))
+
+    assert asyncio.run(story()).estimate_s == pytest.approx(6)
+
+
+def test_time_that_requests_share_counts_once():
+    assert position.speed([(6, 0, 4), (2, 1, 2), (4, 3, 6)]) == 2
+    assert position.speed([(6, 5, 4)]) is None
+    assert position.speed([]) is None
 
 
 @pytest.mark.parametrize("prompt", ["!fault", "!black"])
