@@ -133,12 +133,19 @@ def told(call: wire.Call) -> tuple[str, ...]:
 
 
 def _from_file(name: str, value: Any) -> Any:
-    """A picture's bytes, where ``value`` names a file; else what it was."""
+    """A picture's bytes, where ``value`` names a file; else what it was.
+
+    Raises ``InvalidInput`` for a file's name, told by its suffix, where there is no such file.
+    """
     own = wire.ALIASES.get(name, name)
     if own not in ("image", "mask") or not isinstance(value, str) or len(value) > PATH_LENGTH_MAX:
         return value
     path = Path(value)
-    return path.read_bytes() if path.is_file() else value
+    if path.is_file():
+        return path.read_bytes()
+    if path.suffix and "://" not in value and not value.startswith("data:"):  # base64 has no dot
+        raise InvalidInput(own, f"{own} is {value}; there is no such file.")
+    return value
 
 
 def _with_defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

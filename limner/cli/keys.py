@@ -24,6 +24,12 @@ DAYS_MAX = 36_500
 HOURS_MAX = 24 * 365
 NUMBER_MAX = 1_000_000
 NAME_LENGTH_MAX = 200
+LIMITS = {
+    "spend_cap_micro": "--spend-cap",
+    "expires_at": "--expires-days",
+    "requests_per_minute": "--requests-per-minute",
+    "concurrency": "--concurrency",
+}
 Named = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, name or beginning.")]
 Scopes = Annotated[str, typer.Option(help="Of draw, read, admin; separated by commas.")]
 Cap = Annotated[str | None, typer.Option(help="Credits the key may ever spend.")]
@@ -153,7 +159,8 @@ def limit(
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
     with books.changing(settings, key) as (conn, found):
         keys.limit(conn, found.id, **limits)
-    terminal.say(f"{found.id} ({found.name}): {', '.join(limits) or 'nothing'} changed.")
+    told = ", ".join(LIMITS[name] for name in limits) or "nothing"
+    terminal.say(f"{found.id} ({found.name}): {told} changed.")
 
 
 def micro(option: str, credits: str) -> int:

@@ -79,7 +79,7 @@ def read(file: Path) -> tuple[Mapping[str, Any], Pixels | None]:
         picture = file.with_suffix(".png")
         pixels = imaging.read_image(picture.read_bytes()) if picture.is_file() else None
         return _parse(file, data), pixels
-    record = imaging.read_metadata(data).receipt
+    record = imaging.read_metadata(data, str(file)).receipt
     if record is None or "parameters" not in record:
         raise InvalidInput("file", f"{file} holds no receipt: it was not written by Limner, or "
                            "its metadata was taken out")  # fmt: skip

@@ -161,5 +161,7 @@ def test_what_cannot_be_replayed(tmp_path: Path) -> None:
     assert "holds no receipt" in str(failure(str(plain)))
     assert isinstance(failure(str(broken)), MalformedBody)
     assert "cannot be read" in str(failure(str(tmp_path / "nothing.png")))
+    plain.write_text("no picture")
+    assert str(failure(str(plain))).startswith(f"{plain} is not a picture")
     broken.write_text('{"receipt": 2}')
     assert "schema 2 is unknown" in str(failure(str(broken)))
