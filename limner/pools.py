@@ -66,6 +66,8 @@ BODIES = Pool("limner-bodies", 2, 1)
 """Reading JSON."""
 WORDS = Pool("limner-words", 2, 1)
 """Styles, templates, explanations and prices that are asked for free."""
+MODELS = Pool("limner-models", 2, 1)
+"""Lists of the library's models."""
 PRICES = Pool("limner-prices", 2, 1)
 """Prices of what will be drawn."""
 FILES = Pool("limner-files", min(4, machine.cores()), 2)

@@ -36,6 +36,19 @@ def test_flags_before_variables_before_file(tmp_path):
     assert (made.port, made.slug, made.host) == (3, "variable", "file")
 
 
+def test_folders_of_models_come_as_lists_or_with_commas(tmp_path):
+    wanted = (Path("/a b"), Path.home() / "models")
+    toml = write(tmp_path, "models_dirs = ['/a b', '~/models']")
+    for made in (
+        load(environ={"LIMNER_MODELS_DIRS": "/a b, ~/models"}),
+        load(file=toml),
+        load({"models_dirs": [Path("/a b"), Path("~/models")]}),
+    ):
+        assert made.models_dirs == wanted
+    with pytest.raises(SettingsError, match=r"--models-dirs is not a setting. .* --models-dir"):
+        load({"models-dirs": 1})
+
+
 def test_the_file_is_found_by_variable_and_by_place(tmp_path):
     file = write(tmp_path, "port = 7\n")
     assert load(environ={"LIMNER_CONFIG": str(file)}).port == 7

@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic.fields import FieldInfo
 
-from limner.settings import Settings, load
+from limner.settings import Settings, flag, load
 
 Command = Callable[..., None]
 PLACE = ("data_dir", "database_url")
@@ -32,6 +32,7 @@ def configured(*told: str) -> Callable[[Command], Command]:
         @functools.wraps(command)
         def run(*, config: Path | None, **given: Any) -> None:
             chosen = {name: given.pop(name) for name in flags}
+            chosen = {name: None if value == [] else value for name, value in chosen.items()}
             settings = load(chosen, file=config)
             command(**given, **({"settings": settings} if "settings" in own.parameters else {}))
 
@@ -57,7 +58,9 @@ def _config() -> inspect.Parameter:
 
 def _option(name: str, *, hidden: bool) -> inspect.Parameter:
     field = Settings.model_fields[name]
-    return _parameter(name, _kind(field.annotation), typer.Option(help=_told(field), hidden=hidden))
+    option = typer.Option(flag(name), help=_told(field), hidden=hidden)
+    several = list[Path] if field.annotation == tuple[Path, ...] else None
+    return _parameter(name, several or _kind(field.annotation), option)
 
 
 def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 
 from limner.cli import checks, options, terminal
 from limner.cli.configured import configured
-from limner.errors import CheckpointError
+from limner.errors import CheckpointError, InvalidInput
 from limner.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,16 +20,12 @@ app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=
 
 
 @app.command("list")
-@configured("data_dir")
+@configured("data_dir", "models_dirs")
 def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
-    """List the embedded model and the imported ones."""
-    entries = [_embedded(), *_imported(models_dir(settings))]
-    if as_json:
-        terminal.data(entries, indent=2)
-        return
-    for entry in entries:
-        size = f"{entry['bytes'] / 1e6:,.0f} MB"
-        terminal.say(f"{entry['name']:<24} {size:>10}  {entry['licence']:<24} {entry['path']}")
+    """List the library: the embedded model, imported ones, and those in --models-dir."""
+    from limner.cli import library
+
+    library.show(settings, as_json=as_json)
 
 
 @app.command("inspect")
@@ -51,11 +47,15 @@ def inspect_model(
 
 
 @app.command("import")
-@configured("data_dir", "prediction", "zero_snr")
+@configured("data_dir", "models_dirs", "prediction", "zero_snr")
 def import_model(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A checkpoint's or VAE's file, or a folder.")
-    ],
+        Path | None,
+        typer.Argument(metavar="FILE", help="A checkpoint's or VAE's file, or a folder."),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All pickled checkpoints and VAEs of the library.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="New name. Default: the file's own.")] = None,
     precision: Annotated[
         str, typer.Option(help="keep, or float16 to store half the bytes of float32.")
@@ -75,28 +75,18 @@ def import_model(
 
     A pickle (.ckpt, .bin) is read without running it; one that asks for code is refused.
     """
-    from limner.engine.checkpoints import importable
+    from limner.cli import importing
 
-    importable.check(file, models_dir(settings), name, precision)  # before PyTorch is imported
-    from limner.engine.checkpoints.importing import import_checkpoint
-
-    made = import_checkpoint(
-        file,
-        models_dir(settings),
-        name=name,
-        precision=precision,
-        licence=licence,
-        ema=ema,
-        wish=checks.wish(settings),
-    )
-    if as_json:
-        terminal.data({"path": str(made.path), **made.provenance}, indent=2)
-        return
-    for change in made.provenance["changes"]:
-        terminal.say(f"  {change}")
-    flag = "--vae" if made.provenance["kind"] == "vae" else "--model"
-    terminal.say(f"sha256 {made.provenance['sha256']}")
-    terminal.say(f"Use it with: limner serve {flag} {made.path}")
+    wanted = importing.Wanted(precision, licence, ema, checks.wish(settings))
+    if every and (file or name):
+        raise InvalidInput("all", "--all imports under the files' own names; leave FILE and --name")
+    if file is None and not every:
+        raise InvalidInput("file", "FILE is missing; name one, or say --all")
+    folder = models_dir(settings)
+    if file is None:
+        importing.every(settings, folder, wanted, as_json=as_json)
+    else:
+        importing.one(file, folder, name, wanted, as_json=as_json)
 
 
 def models_dir(settings: Settings) -> Path:
@@ -231,33 +221,6 @@ def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:
         "attribution": list(attribution),
         "source": source,
     }
-
-
-def _embedded() -> dict[str, Any]:
-    from limner.engine.checkpoints.layouts import EMBEDDED, read_layout
-
-    layout = read_layout(EMBEDDED)
-    size = sum(file.stat().st_size for file in layout.files)
-    return _entry("Squire (embedded)", "sd1", EMBEDDED, size, str(layout.licence))
-
-
-def _imported(models: Path) -> Iterator[dict[str, Any]]:
-    from limner.engine.checkpoints.layouts import PROVENANCE
-    from limner.engine.checkpoints.shapes import read_json
-
-    for papers in sorted(models.glob(f"*/{PROVENANCE}")):
-        if papers.parent.name.startswith("."):
-            continue
-        known = read_json(papers)
-        file = papers.parent / str(known.get("file", ""))
-        if file.exists() and known:
-            size = sum(f.stat().st_size for f in (file, *file.rglob("*")) if f.is_file())
-            kind, licence = str(known.get("kind")), str(known.get("licence"))
-            yield _entry(papers.parent.name, kind, file, size, licence)
-
-
-def _entry(name: str, kind: str, path: Path, size: int, licence: str) -> dict[str, Any]:
-    return {"name": name, "kind": kind, "path": str(path), "bytes": size, "licence": licence}
 
 
 def _as_lines(facts: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ from limner.errors import EngineBroken, SettingsError
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
+from limner.library.library import Library
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST_CREDITS = 100
+LIST_KEPT_S = 2.0  # how old a list of models may be
 FILES = 256  # open at once beside connections: databases, pictures, fetches
 EXAMPLE = '{"prompt": "a knight in red armor, desert background", "img_height": 768}'
 
@@ -174,7 +176,10 @@ def make_app(
     replay = Replay(generate, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
     office, budget = Office(database), generate.worker.budget
-    services = Services(generate, accounts, office, engine, queue, gallery, replay, pool, budget)
+    library = Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
+    services = Services(
+        generate, accounts, office, engine, queue, gallery, replay, pool, budget, library
+    )
     app = create_app(settings, services)
 
     @asynccontextmanager

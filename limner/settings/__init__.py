@@ -6,6 +6,7 @@ from limner.settings.fields import (
     MIB,
     PREFIX,
     Settings,
+    flag,
     table,
     without_password,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "MIB",
     "PREFIX",
     "Settings",
+    "flag",
     "load",
     "table",
     "without_password",

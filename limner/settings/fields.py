@@ -19,11 +19,17 @@ PREFIX = "LIMNER_"
 CONFIG_VARIABLE = "LIMNER_CONFIG"
 CLIENT_VARIABLES = ("LIMNER_URL", "LIMNER_KEY")  # what the Python client reads
 MIB = 2**20
+_FLAGS = {"models_dirs": "models_dir"}
 _SLUG = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 def home(variable: str, fallback: str, environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get(variable) or Path.home() / fallback) / "limner"
+
+
+def flag(name: str) -> str:
+    """The flag of a setting; one that may be given several times names one of the things."""
+    return f"--{_FLAGS.get(name, name).replace('_', '-')}"
 
 
 def _database_url(known: dict[str, Any]) -> str:
@@ -76,6 +82,11 @@ class Settings(BaseModel):
         "Default: the embedded model.",
     )
     vae: Path | None = Field(None, description="VAE to use in place of the checkpoint's own.")
+    models_dirs: tuple[Path, ...] = Field(
+        (),
+        description="Folders of models to list, or files of ComfyUI's `extra_model_paths.yaml`; "
+        "the flag several times, the variable comma separated.",
+    )
     prediction: Literal["auto", "epsilon", "v"] = Field(
         "auto", description="What the UNet predicts; `auto` takes what the checkpoint says."
     )
@@ -203,7 +214,7 @@ class Settings(BaseModel):
         30.0, ge=0, le=3600, description="Time that running pictures get at a shutdown."
     )
 
-    @field_validator("aliases", "proxies", mode="before")
+    @field_validator("aliases", "proxies", "models_dirs", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -219,6 +230,11 @@ class Settings(BaseModel):
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None
+
+    @field_validator("models_dirs")
+    @classmethod
+    def _all_expanded(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(path.expanduser() for path in value)
 
     _file: Path | None = PrivateAttr(None)
 
@@ -249,8 +265,10 @@ def table() -> str:
     lines = ["| setting | flag | variable | default | meaning |", "|---|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default_factory else f"`{_default(field.default)}`"
-        flag, variable = f"`--{name.replace('_', '-')}`", f"`{PREFIX}{name.upper()}`"
-        lines.append(f"| `{name}` | {flag} | {variable} | {default} | {field.description} |")
+        variable = f"`{PREFIX}{name.upper()}`"
+        lines.append(
+            f"| `{name}` | `{flag(name)}` | {variable} | {default} | {field.description} |"
+        )
     return "\n".join(lines) + "\n"
 
 

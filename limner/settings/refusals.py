@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from limner.errors import SettingsError
 from limner.passwords import without_password
+from limner.settings.fields import flag
 
 
 def unknown(name: str, shown: str, known: Iterable[str]) -> SettingsError:
@@ -22,7 +23,7 @@ def unknown(name: str, shown: str, known: Iterable[str]) -> SettingsError:
 def _alike(shown: str, name: str) -> str:
     if shown.startswith("LIMNER_"):
         return "LIMNER_" + name.upper()
-    return f"--{name.replace('_', '-')}" if shown.startswith("--") else name
+    return flag(name) if shown.startswith("--") else name
 
 
 def wrong(error: ValidationError, given: Mapping[str, tuple[str, Any]]) -> SettingsError:

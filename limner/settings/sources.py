@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from limner.errors import SettingsError
 from limner.settings import refusals
-from limner.settings.fields import CLIENT_VARIABLES, CONFIG_VARIABLE, PREFIX, Settings, home
+from limner.settings.fields import CLIENT_VARIABLES, CONFIG_VARIABLE, PREFIX, Settings, flag, home
 
 
 def load(
@@ -35,10 +35,7 @@ def load(
         given[name] = (PREFIX + name.upper(), value)
     for name, value in (flags or {}).items():
         if value is not None:
-            given[_known(name, f"--{name.replace('_', '-')}")] = (
-                f"--{name.replace('_', '-')}",
-                value,
-            )
+            given[_known(name, flag(name))] = (flag(name), value)
     try:
         made = Settings.model_validate({name: value for name, (_, value) in given.items()})
     except ValidationError as error:

@@ -19,7 +19,7 @@ from limner.web.access.free import FreeCalls
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.automatic1111 import routes as automatic1111
 from limner.web.drawing import Desk
-from limner.web.native import admin, gallery, prompts, replay, requests
+from limner.web.native import admin, gallery, models, prompts, replay, requests
 from limner.web.native import routes as native
 from limner.web.observing import metrics
 from limner.web.observing.calls import Meters, Seeing
@@ -57,6 +57,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     segmind.install(app, desk)
     native.install(app, desk)
     prompts.install(app, desk)
+    models.install(app, desk)
     automatic1111.install(app, desk)
     v2.install(app, desk)
     requests.install(app, desk)

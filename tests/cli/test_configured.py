@@ -15,7 +15,7 @@ from limner import settings as settings_module
 from limner.cli import hints, serving
 from limner.cli.main import typer_app
 from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
-from limner.settings import Settings, load
+from limner.settings import Settings, flag, load
 from tests.cli.test_docs import ROOT, commands
 
 
@@ -46,7 +46,7 @@ def limner(*words: str) -> Result:
 @pytest.mark.parametrize("path", leaves(), ids=" ".join)
 def test_every_command_takes_every_setting(path: tuple[str, ...]) -> None:
     taken = {option for each in command(path).params for option in each.opts}
-    wanted = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    wanted = set(map(flag, Settings.model_fields))
     assert wanted | {"--config"} <= taken
 
 

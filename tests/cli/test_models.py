@@ -16,6 +16,7 @@ from limner.cli.main import typer_app
 from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
+from tests.library import files
 
 
 @pytest.fixture(autouse=True)
@@ -98,16 +99,63 @@ def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: 
     assert Path(made["path"]).parent.parent == tmp_path / "data" / "limner" / "models"
 
     entries = json.loads(limner("models", "list", "--json").stdout)
-    assert [entry["name"] for entry in entries] == ["Squire (embedded)", "RPG-v4"]
+    assert [entry["name"] for entry in entries] == ["squire", "RPG-v4"]
     assert entries[1]["path"] == made["path"]
     facts = json.loads(limner("models", "inspect", made["path"], "--json").stdout)
     assert facts["sha256"] == made["sha256"]
     assert "RPG-v4" in limner("models", "list").stdout
+    assert entries[1]["licence"] == "creativeml-openrail-m"
 
     again = limner("models", "import", source)
     assert isinstance(again.exception, CheckpointError)
     other = limner("models", "import", single_file, "--name", "other")
     assert f"limner serve --model {tmp_path}" in other.stdout
+
+
+def test_the_folders_of_models_are_listed(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        files.lora(tmp_path / folder / f"{folder}.safetensors")
+    flags = [word for name in ("one", "two") for word in ("--models-dir", tmp_path / name)]
+    entries = json.loads(limner("models", "list", "--json", *flags).stdout)
+    assert [entry["name"] for entry in entries] == ["squire", "one", "two"]
+    assert entries[1]["path"] == str(tmp_path / "one" / "one.safetensors")
+    lines = limner("models", "list", *flags).stdout.splitlines()
+    assert "lora for sd1" in lines[2]
+    assert "none itself." in lines[2]
+
+
+def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    files.lora(shelf / "fox.safetensors")
+    names = checkpoint_files.original(checkpoint_files.models(), torch.float16)
+    torch.save({"state_dict": names}, shelf / "good.ckpt")
+    (shelf / "more").mkdir()
+    torch.save({"state_dict": names | {"step": 3}}, shelf / "more" / "good.ckpt")
+    torch.save({"emb_params": torch.ones(2, 768)}, shelf / "hands.pt")
+    flags = ("--models-dir", shelf)
+    first = limner("models", "import", "--all", *flags)
+    assert first.exit_code == 1  # the second of that name finds it taken
+    assert "Imported 1 of 2 pickled models; 1 refused." in first.stdout
+    assert "shelf:more/good.ckpt: " in first.stderr
+    (shelf / "more" / "good.ckpt").unlink()
+    again = limner("models", "import", "--all", "--json", *flags)
+    assert (again.exit_code, json.loads(again.stdout)) == (0, [])
+    assert again.stderr == "good.ckpt is imported already\n"
+    usable = [e["name"] for e in json.loads(limner("models", "list", "--json", *flags).stdout)
+              if e["usable"]]  # fmt: skip
+    assert usable == ["squire", "good"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "FILE is missing; name one, or say --all"),
+        (("--all", "x.ckpt"), "--all imports under the files' own names"),
+        (("--all", "--name", "x"), "--all imports under the files' own names"),
+    ],
+)
+def test_an_import_is_of_a_file_or_of_all(words: tuple[str, ...], sentence: str) -> None:
+    assert sentence in str(limner("models", "import", *words).exception)
 
 
 def test_the_terminal_shows_a_sentence_and_leaves_with_1(tmp_path: Path) -> None:
@@ -130,8 +178,9 @@ def test_listing_and_inspecting_import_no_torch() -> None:
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from limner.cli.main import typer_app\n"
-        f"result = CliRunner().invoke(typer_app, ['models', 'inspect', {str(EMBEDDED)!r}])\n"
-        "assert result.exit_code == 0, result.output\n"
+        f"for words in ['list'], ['inspect', {str(EMBEDDED)!r}]:\n"
+        "    result = CliRunner().invoke(typer_app, ['models', *words])\n"
+        "    assert result.exit_code == 0, result.output\n"
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)

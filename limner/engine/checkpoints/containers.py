@@ -122,8 +122,8 @@ def _safetensors(path: Path, file: BinaryIO, start: bytes) -> Header:
 
 
 def _tensor(path: Path, name: str, entry: Any, data: int) -> TensorInfo:
-    dtype, shape = str(entry["dtype"]), tuple(int(n) for n in entry["shape"])
-    start, stop = (int(n) for n in entry["data_offsets"])
+    dtype, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
+    start, stop = map(int, entry["data_offsets"])
     found = TensorInfo(dtype, shape, path, data + start, name=name)
     if min(shape, default=0) < 0 or start < 0 or stop < start:
         raise ValueError(name)

@@ -15,6 +15,7 @@ from limner.engine.checkpoints.inspection import (
 from limner.errors import CheckpointError
 
 PRECISIONS = ("keep", "float16")
+KINDS = (*LOADED, "vae")
 
 
 def check(source: Path, models: Path, name: str | None, precision: str) -> Path:
@@ -29,11 +30,11 @@ def check(source: Path, models: Path, name: str | None, precision: str) -> Path:
 
 
 def kind(source: Path) -> str:
-    """``vae`` or one of ``LOADED``; raises CheckpointError for everything else."""
+    """One of ``KINDS``; raises CheckpointError for everything else."""
     if source.is_dir():
         return folders.kind(folders.read_parts(source))
     found = kind_of(read_header(source))
-    if found not in (*LOADED, "vae"):
+    if found not in KINDS:
         raise CheckpointError(
             f"{source.name} seems to be {DESCRIPTIONS[found]}; {SUPPORTED}, and VAEs for them."
         )

@@ -38,6 +38,8 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("diffusion_model.", UNET),  # ComfyUI's UNets
 )
 
+_STARTS = tuple(old for old, _ in _PREFIXES)
+
 # A part alone in a file: a tensor that tells it, the beginnings of its names, and its prefix.
 _BARE: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
@@ -88,6 +90,8 @@ def _unwrapped(tensors: Tensors) -> Tensors:
 def _prefixed(tensors: Tensors) -> dict[str, TensorInfo]:
     left = dict(tensors)
     found: dict[str, TensorInfo] = {}
+    if not any(name.startswith(_STARTS) for name in left):
+        return left
     for old, new in _PREFIXES:
         for name in [name for name in left if name.startswith(old)]:
             found.setdefault(new + name.removeprefix(old), left.pop(name))
@@ -122,6 +126,8 @@ def _scaled(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
 
 def from_ema(tensors: Tensors) -> dict[str, TensorInfo]:
     """The UNet out of a file's running averages, whose names have lost their dots."""
+    if not any(name.startswith(EMA) for name in tensors):
+        return {}
     layers = {f"diffusion_model.{name}".replace(".", ""): name for name in _unet_layers()}
     return {
         UNET + layers[flat]: info

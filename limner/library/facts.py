@@ -1,0 +1,146 @@
+"""What one model is: told by its header, what lies beside it, and whether it can be drawn with."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from limner.domain import licences
+from limner.engine.checkpoints import adapters, folders, layouts, prediction
+from limner.engine.checkpoints.headers import Header
+from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
+from limner.errors import CheckpointError
+from limner.library import sidecars
+from limner.library.walking import Found
+
+log = logging.getLogger(__name__)
+
+UNREADABLE = "unreadable"
+PICKLED = "It is a pickle; `limner models import` makes a copy of it that can be used."
+_REASON_CHARS = 500
+_ADAPTERS = ("lora", "textual-inversion")
+_BASES: Mapping[str, str] = {
+    "sd1": "sd1", "sd1-inpainting": "sd1", "sd2": "sd2", "sdxl": "sdxl", "sd3": "sd3",
+    "flux": "flux",
+}  # fmt: skip
+_BY_CONTEXT: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one model.
+
+    ``kind`` is a key of ``inspection.DESCRIPTIONS`` or ``unreadable``; ``base`` the family of
+    checkpoints that it is or is for: ``sd1``, ``sd2``, ``sd3``, ``sdxl``, ``flux``, ``unknown``;
+    ``reason`` a sentence on why it cannot be drawn with, None where it can.
+    """
+
+    kind: str = UNREADABLE
+    base: str = "unknown"
+    prediction: str | None = None
+    trigger_words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    licence: str | None = None
+    pickled: bool = False
+    reason: str | None = None
+
+
+def read(found: Found) -> Facts:
+    """The facts of what was found; whatever is wrong with it is their ``reason``."""
+    try:
+        with _uncollected():
+            facts = _of_folder(found.path) if found.path.is_dir() else _of_file(found.path)
+    except CheckpointError as error:
+        facts = Facts(reason=str(error))
+    except Exception as error:  # a stranger's file may not end the list of all others
+        log.warning("model cannot be read", extra={"path": str(found.path)}, exc_info=True)
+        facts = Facts(reason=f"{found.path.name} cannot be read: {type(error).__name__}.")
+    told = sidecars.read(found.path, found.beside)
+    return replace(
+        facts,
+        base=told.base if told.base and facts.base == "unknown" else facts.base,
+        trigger_words=told.trigger_words or facts.trigger_words,
+        notes=facts.notes + told.notes,
+        reason=_inside(facts.reason, found),
+    )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A header is thousands of objects and no circle: looking for one takes half of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _inside(reason: str | None, found: Found) -> str | None:
+    """A sentence without the path to the library's folder, which is nobody's business."""
+    if reason is None:
+        return None
+    root = str(found.place.folder)
+    return reason.replace(f"{root}/", "").replace(root, found.place.label)[:_REASON_CHARS]
+
+
+def _of_file(path: Path) -> Facts:
+    header = read_header(path)
+    kind = kind_of(header)
+    told = adapters.facts(header, kind) if kind in _ADAPTERS else {}
+    facts = Facts(
+        kind,
+        told.get("base") or _BASES.get(kind) or _base(header),
+        trigger_words=tuple(told.get("trigger_words", ())),
+        pickled=header.pickled,
+    )
+    if kind in LOADED:
+        facts = _of_whole(path, facts)
+    elif kind == "vae":
+        facts = _of_vae(path, facts)
+    else:
+        facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
+    return replace(facts, reason=facts.reason or PICKLED) if header.pickled else facts
+
+
+def _of_folder(path: Path) -> Facts:
+    parts = folders.read_parts(path)
+    return _of_whole(path, Facts(folders.kind(parts), "sd1"))
+
+
+def _of_whole(path: Path, facts: Facts) -> Facts:
+    """A checkpoint that Limner may load, by what its headers tell."""
+    try:
+        layout, _ = layouts.chosen(path, None)
+    except CheckpointError as error:
+        return replace(facts, reason=str(error))
+    schedule = layout.schedule()
+    return replace(
+        facts,
+        prediction=prediction.predicts(schedule),
+        licence=licences.find(layout.licence).id,
+        notes=layout.changes,
+    )
+
+
+def _of_vae(path: Path, facts: Facts) -> Facts:
+    known: dict[str, Any] = layouts.provenance(path)
+    try:
+        layouts.read_vae(path)
+    except CheckpointError as error:
+        return replace(facts, reason=str(error))
+    return replace(facts, licence=known.get("licence"))
+
+
+def _base(header: Header) -> str:
+    """By the width of the contexts that it reads, as a ControlNet does."""
+    for name, tensor in header.tensors.items():
+        if name.endswith("attn2.to_k.weight") and tensor.ndim == 2:
+            return _BY_CONTEXT.get(tensor.shape[1], "unknown")
+    return "unknown"

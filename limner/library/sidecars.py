@@ -1,0 +1,135 @@
+"""What other tools leave beside a model: words that call it, notes, and a picture.
+
+``NAME.json`` is AUTOMATIC1111's, ``NAME.civitai.info`` that of helpers that fetch from Civitai.
+A picture is ``NAME.preview.png`` or ``NAME.png`` and their kin. The ``NAME.yaml`` and the
+``NAME.vae.*`` of a checkpoint are read with it (``engine.checkpoints``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.engine.checkpoints.layouts import PROVENANCE
+from limner.errors import NotFound
+
+_MAX_BYTES = 1 << 20
+_MAX_PICTURE_BYTES = 8 << 20
+_WORDS_MAX, _WORD_CHARS, _NOTE_CHARS = 32, 200, 2000
+_ROW_SUFFIXES = (".json", ".civitai.info")  # the operator's own words before a site's
+_PICTURES = tuple(
+    f"{middle}.{suffix}" for middle in (".preview", "") for suffix in ("png", "jpg", "jpeg", "webp")
+)
+_CHANGES_WHAT_IT_IS = (".yaml", ".vae.safetensors", ".vae.pt", ".vae.ckpt")
+_MAGIC: Mapping[bytes, str] = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"RIFF": "image/webp",
+}
+# By the beginnings of what tools write as base model, small letters without spaces.
+_BASES: Mapping[str, str] = {
+    "sd1": "sd1", "sd2": "sd2", "sd3": "sd3", "sdxl": "sdxl", "pony": "sdxl",
+    "illustrious": "sdxl", "noobai": "sdxl", "flux": "flux",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """What sidecars say; ``base`` as in ``facts.Facts``, None where they do not."""
+
+    trigger_words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    base: str | None = None
+
+
+def names_for(stem: str) -> list[str]:
+    """The names of everything that may lie beside a file of this stem and say something of it."""
+    suffixes = (*_ROW_SUFFIXES, *_PICTURES, *_CHANGES_WHAT_IT_IS)
+    return [*(stem + suffix for suffix in suffixes), PROVENANCE]
+
+
+def picture(path: Path, beside: Iterable[str]) -> Path | None:
+    """The picture of a model, if there is one among the names ``beside`` it."""
+    wanted = (path.stem + suffix for suffix in _PICTURES)
+    return next((path.with_name(name) for name in wanted if name in beside), None)
+
+
+def picture_bytes(path: Path) -> tuple[bytes, str]:
+    """A picture's bytes and media type, told by its first bytes.
+
+    Raises:
+        NotFound: it is gone, of another kind, or larger than 8 MiB.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_PICTURE_BYTES + 1)
+    except OSError as error:
+        raise NotFound(f"{path.name} cannot be read") from error
+    if len(data) > _MAX_PICTURE_BYTES:
+        raise NotFound(f"{path.name} is larger than {_MAX_PICTURE_BYTES >> 20} MiB")
+    for magic, media_type in _MAGIC.items():
+        if data.startswith(magic) and (magic != b"RIFF" or data[8:12] == b"WEBP"):
+            return data, media_type
+    raise NotFound(f"{path.name} is no PNG, JPEG or WebP picture")
+
+
+def read(path: Path, beside: Iterable[str]) -> Told:
+    """What the sidecars of the model at ``path`` say; of one that cannot be read, a note why."""
+    words: tuple[str, ...] = ()
+    notes: list[str] = []
+    base = None
+    for name in (path.stem + suffix for suffix in _ROW_SUFFIXES):
+        if name not in beside:
+            continue
+        try:
+            row = _row(path.with_name(name))
+        except (OSError, ValueError, RecursionError) as error:
+            notes.append(f"{name} is left aside: {_why(error)}.")
+            continue
+        words = words or tuple(_words(row))
+        notes += _notes(row)
+        base = base or _base(row.get("sd version") or row.get("baseModel"))
+    return Told(words, tuple(notes), base)
+
+
+def _row(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise ValueError(f"it is longer than {_MAX_BYTES:,} bytes")
+    row = json.loads(text.decode("utf-8-sig"))
+    if not isinstance(row, dict):
+        raise ValueError("it holds no JSON object")
+    return row
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"it cannot be read: {str(error.strerror).lower()}"
+    foreign = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
+    return "it is not valid JSON" if isinstance(error, foreign) else str(error)
+
+
+def _words(row: Mapping[str, Any]) -> Iterator[str]:
+    own, trained = row.get("activation text"), row.get("trainedWords")
+    given = own.split(",") if isinstance(own, str) else trained if isinstance(trained, list) else []
+    words = (word.strip(" ,\n\t")[:_WORD_CHARS] for word in given if isinstance(word, str))
+    yield from [word for word in dict.fromkeys(words) if word][:_WORDS_MAX]
+
+
+def _notes(row: Mapping[str, Any]) -> Iterator[str]:
+    """AUTOMATIC1111's; a site's description is a page, which nobody asked for here."""
+    if "trainedWords" in row:
+        return
+    for field in ("description", "notes"):
+        text = row.get(field)
+        if isinstance(text, str) and text.strip():
+            yield text.strip()[:_NOTE_CHARS]
+
+
+def _base(said: Any) -> str | None:
+    plain = said.lower().replace(" ", "") if isinstance(said, str) else ""
+    return next((base for start, base in _BASES.items() if plain.startswith(start)), None)

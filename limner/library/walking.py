@@ -1,0 +1,161 @@
+"""What lies in a folder and may be a model: files by their suffix, and whole diffusers folders.
+
+Nothing is opened here. Which kind of model a file is says its header, never its folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from limner.engine.checkpoints.parts import PARTS
+from limner.library import sidecars
+from limner.library.places import Place
+
+SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+_PARTS = ("", *PARTS, "scheduler", "tokenizer")
+
+Identity = tuple[int, int]  # of a folder: its device and its number there
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that may be a model.
+
+    ``stamp`` changes when it does or what lies beside it; ``beside`` are the names of its
+    sidecars; ``reason`` says why it cannot be looked at, if so.
+    """
+
+    place: Place
+    path: Path
+    bytes: int = 0
+    stamp: str = ""
+    beside: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its path inside its place; the place's own name for the place itself."""
+        inside = self.path.relative_to(self.place.folder).as_posix()
+        return self.place.folder.name if inside == "." else inside
+
+    @property
+    def inner(self) -> str:
+        """The same without the suffix of a file of tensors."""
+        suffix = self.path.suffix
+        return self.shown.removesuffix(suffix) if suffix.lower() in SUFFIXES else self.shown
+
+    @property
+    def stem(self) -> str:
+        """The last part of ``inner``."""
+        return self.inner.rpartition("/")[2]
+
+    @property
+    def whole(self) -> str:
+        """``LIBRARY:PATH``, which nothing else in the library is called."""
+        return f"{self.place.label}:{self.shown}"
+
+
+def walk(place: Place, seen: set[Identity]) -> Iterator[Found]:
+    """All that lies in ``place``; folders in ``seen``, to which it adds, are not looked at again.
+
+    Links are followed. What cannot be looked at is among the results with its reason. Names that
+    begin with a dot, and Python environments, are left out.
+    """
+    if place.reason:
+        yield Found(place, place.folder, reason=place.reason)
+        return
+    waiting: list[tuple[Path, frozenset[Identity]]] = [(place.folder, frozenset())]
+    while waiting:
+        folder, above = waiting.pop()
+        try:
+            about = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            yield Found(place, folder, reason=_failed("opened", error))
+            continue
+        identity = about.st_dev, about.st_ino
+        if identity in above:
+            yield Found(place, folder, reason="It is a link that leads back to a folder above it.")
+        elif identity not in seen:
+            seen.add(identity)
+            inner: list[Path] = []
+            yield from _in_folder(place, folder, entries, inner)
+            waiting += [(path, above | {identity}) for path in reversed(inner)]
+
+
+def _in_folder(
+    place: Place, folder: Path, entries: Sequence[os.DirEntry[str]], inner: list[Path]
+) -> Iterator[Found]:
+    """What may be a model; the folders in it are added to ``inner``."""
+    names = {entry.name for entry in entries}
+    if "pyvenv.cfg" in names:
+        return
+    if _is_whole(folder, names):
+        yield _whole(place, folder)
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        suffix = os.path.splitext(entry.name)[1].lower()
+        try:
+            about = entry.stat()
+        except OSError as error:
+            if suffix in SUFFIXES or error.errno == errno.ELOOP:
+                yield Found(place, folder / entry.name, reason=_failed("opened", error))
+            continue
+        if stat.S_ISDIR(about.st_mode):
+            inner.append(folder / entry.name)
+        elif suffix in SUFFIXES:
+            yield _file(place, folder / entry.name, about, names)
+
+
+def _file(place: Place, path: Path, about: os.stat_result, names: set[str]) -> Found:
+    beside = tuple(name for name in sidecars.names_for(path.stem) if name in names)
+    stamps = [_stamp(about), *(_stamped(path.with_name(name)) for name in beside)]
+    return Found(place, path, about.st_size, " ".join(stamps), beside)
+
+
+def _is_whole(folder: Path, names: set[str]) -> bool:
+    """Whether it is a checkpoint in diffusers' layout."""
+    inner = (folder / part / "config.json" for part in ("unet", "text_encoder"))
+    return "model_index.json" in names or (
+        {"unet", "text_encoder"} <= names and all(map(Path.is_file, inner))
+    )
+
+
+def _whole(place: Place, folder: Path) -> Found:
+    try:
+        files = sorted(
+            path
+            for part in _PARTS
+            if (folder / part).is_dir()
+            for path in (folder / part).iterdir()
+            if path.is_file()
+        )
+        size = sum(path.stat().st_size for path in files)
+    except OSError as error:
+        return Found(place, folder, reason=_failed("read", error))
+    lines = "".join(f"{path} {_stamped(path)}\n" for path in files)
+    stamp = hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+    return Found(place, folder, size, stamp)
+
+
+def _stamped(path: Path) -> str:
+    try:
+        return f"{path.name}={_stamp(path.stat())}"
+    except OSError:
+        return f"{path.name}=gone"
+
+
+def _stamp(about: os.stat_result) -> str:
+    return f"{about.st_size}:{about.st_mtime_ns}:{about.st_ctime_ns}:{about.st_ino}"
+
+
+def _failed(what: str, error: OSError) -> str:
+    return f"It cannot be {what}: {str(error.strerror or error).lower()}."

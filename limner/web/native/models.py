@@ -1,0 +1,82 @@
+"""The library of models: its list, and the pictures that lie beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from limner import pools
+from limner.engine.checkpoints.inspection import DESCRIPTIONS
+from limner.library.entries import Entry
+from limner.library.facts import UNREADABLE
+from limner.web import openapi
+from limner.web.answers import Json
+from limner.web.drawing import Desk
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
+_MAYBE: dict[str, Any] = {"type": ["string", "null"]}
+_FIELDS: dict[str, Any] = {
+    "name": {**_TEXT, "description": "By which a request names it; no other has it."},
+    "kind": {**_TEXT, "enum": [*DESCRIPTIONS, UNREADABLE]},
+    "base": {**_TEXT, "description": "The family of checkpoints that it is, or is for."},
+    "library": {**_TEXT, "description": "The folder of models that it lies in, by its last name."},
+    "path": {**_TEXT, "description": "Inside that folder."},
+    "bytes": {"type": "integer"},
+    "prediction": {**_MAYBE, "description": "Of a checkpoint: epsilon or v-prediction."},
+    "trigger_words": _TEXTS,
+    "notes": _TEXTS,
+    "licence": _MAYBE,
+    "pickled": _FLAG,
+    "usable": {**_FLAG, "description": "Whether this server could draw with it."},
+    "reason": {**_MAYBE, "description": "Why not."},
+    "preview": {
+        "oneOf": [{**_TEXT, "format": "uri"}, {"type": "boolean", "enum": [False]}],
+        "description": "URL of the picture beside it, to be asked for with the key.",
+    },
+}
+_HEADERS = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+    library, base = desk.services.library, f"{desk.settings.public_url}/api/models"
+
+    async def models(_: Request) -> Response:
+        return await pools.MODELS.run(lambda: Json([_shown(e, base) for e in library.entries()]))
+
+    async def preview(request: Request) -> Response:
+        data, media_type = await pools.MODELS.run(library.preview, request.path_params["id"])
+        return Response(data, headers=_HEADERS, media_type=media_type)
+
+    answer = openapi.json_answer("Folder by folder; what cannot be read says why.", _FIELDS)
+    content = answer["content"]["application/json"]
+    content["schema"] = {"type": "array", "items": content["schema"]}
+    app.add_api_route(
+        "/api/models",
+        models,
+        methods=["GET"],
+        **openapi.operation("library", "The library of models.", answer, errors=(401, 403, 500)),
+    )
+    app.add_api_route("/api/models/{id}/preview", preview, methods=["GET"], **_preview_operation())
+
+
+def _shown(entry: Entry, base: str) -> dict[str, Any]:
+    return entry.as_dict() | {"preview": f"{base}/{entry.id}/preview" if entry.picture else False}
+
+
+def _preview_operation() -> dict[str, Any]:
+    kinds = ("image/png", "image/jpeg", "image/webp")
+    schema = {"schema": {"type": "string", "format": "binary"}}
+    answer = {"description": "The picture.", "content": dict.fromkeys(kinds, schema)}
+    return openapi.operation(
+        "model-preview",
+        "The picture beside a model.",
+        answer,
+        errors=(401, 403, 404, 500),
+        parameters=[openapi.in_path("id", "As in the URL that the list gives.")],
+    )
