@@ -53,7 +53,7 @@ def loader(
         checkpoint = weights.load(model, vae=vae, wish=wish or AS_TOLD, device=device, dtype=dtype)
         rows = max_rows
         if rows is None:
-            say("measuring how many rows run well together (once per model and machine)")
+            say("finding how many rows run well together (measured once per model and machine)")
             rows = throughput.remembered(checkpoint, knee_file)
         runner = Runner(checkpoint, max_rows=rows, cache_bytes=prompt_cache_bytes)
         if proved:

@@ -129,6 +129,7 @@ def test_another_checkpoint_is_refused_before_anything_is_loaded(
     refused = failure(str(drawn / "knight.png"), "--model", str(other))
     assert "drawn by Squire" in str(refused)
     assert "loaded is other" in str(refused)
+    assert "settings model and vae" in str(refused)
 
 
 def test_img2img_finds_its_sources_in_the_command(drawn: Path) -> None:

@@ -1,4 +1,4 @@
-"""Draw for a caller who waits: quote, hold, submit, store, capture or release.
+"""Draw for a caller who waits: quote, accept, and see the worker through to the settlement.
 
 A synchronous call is a stored request that begins in PROCESSING and is waited for. Its work
 runs in a task of its own, so that a caller who goes away cannot leave it half settled.

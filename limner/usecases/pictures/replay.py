@@ -141,7 +141,8 @@ def check_model(record: Mapping[str, Any], model: Identity) -> None:
         raise InvalidInput(
             "receipt",
             f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
-            f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})})",
+            f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})}); "
+            "settings model and vae load the former",
         )
     then, now = prediction_of(record), (model.prediction, model.zero_snr)
     if then != now:
