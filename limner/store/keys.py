@@ -170,16 +170,16 @@ def reserve(conn: Connection, key_id: str, micro: int) -> None:
 
 
 def check_cap(key: Key, micro: int) -> None:
-    """Raises ``InsufficientCredits`` when ``key``'s spending cap does not allow ``micro`` more."""
-    if key.spend_cap_micro is not None and key.spent_micro + micro > key.spend_cap_micro:
+    """Raises ``InsufficientCredits`` when ``key`` may not spend ``micro`` more, or nothing."""
+    if key.spend_cap_micro is not None and key.spent_micro + max(1, micro) > key.spend_cap_micro:
         raise _beyond_cap(key, micro)
 
 
 def _beyond_cap(key: Key, micro: int) -> InsufficientCredits:
     left = max(0, (key.spend_cap_micro or 0) - key.spent_micro)
+    price = f" and the price is {as_text(micro)}" if micro else ""  # 0: it is not known yet
     return InsufficientCredits(
-        f"Insufficient credits: this key may spend {as_text(left)} more and the price is "
-        f"{as_text(micro)}",
+        f"Insufficient credits: this key may spend {as_text(left)} more{price}",
         available_micro=left,
         price_micro=micro,
     )

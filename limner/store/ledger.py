@@ -243,8 +243,9 @@ def _move(conn: Connection, account_id: str, *, available: int = 0, held: int = 
 
 
 def _insufficient(left: int, micro: int) -> InsufficientCredits:
+    price = f" and the price {as_text(micro)}" if micro else ""  # 0: it is not known yet
     return InsufficientCredits(
-        f"Insufficient credits: the balance is {as_text(left)} and the price {as_text(micro)}",
+        f"Insufficient credits: the balance is {as_text(left)}{price}",
         available_micro=left,
         price_micro=micro,
     )

@@ -149,3 +149,14 @@ def test_licences_are_accepted_by_version(database):
         assert not keys.has_accepted(conn, other.id, "rail")
         record = conn.execute(select(acceptances)).one()
         assert abs(record.accepted_at - time.time()) < 60
+
+
+def test_no_price_is_named_before_it_is_known(database):
+    with database.begin() as conn:
+        _, key = keys.create(conn, name="k", spend_cap_micro=5)
+        keys.check_cap(key, 0)
+        keys.reserve(conn, key.id, 5)
+        with pytest.raises(InsufficientCredits, match=r"^Insufficient credits: .* 0 more$"):
+            keys.check_cap(keys.get(conn, key.id), 0)
+        with pytest.raises(InsufficientCredits, match=r"^Insufficient credits: the balance is 0$"):
+            ledger.afford(conn, key.account_id, 0)

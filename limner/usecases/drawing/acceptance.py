@@ -157,7 +157,7 @@ def admit(conn: Connection, settings: Settings, caller: Key, idempotency_key: st
         conn, caller.id, idempotency_key
     ):
         _check_rate(conn, settings, caller, more=1)
-        keys.check_cap(keys.get(conn, caller.id), 1)
+        keys.check_cap(keys.get(conn, caller.id), 0)
         ledger.afford(conn, caller.account_id, 0)
 
 
