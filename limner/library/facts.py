@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from limner.domain import licences
 from limner.engine.checkpoints import adapters, folders, layouts, prediction
@@ -86,7 +85,7 @@ def _inside(reason: str | None, found: Found) -> str | None:
     """A sentence without the path to the library's folder, which is nobody's business."""
     if reason is None:
         return None
-    root = str(found.place.folder)
+    root = str(found.place.folder).rstrip("/") or found.place.label
     return reason.replace(f"{root}/", "").replace(root, found.place.label)[:_REASON_CHARS]
 
 
@@ -97,7 +96,7 @@ def _of_file(path: Path) -> Facts:
     facts = Facts(
         kind,
         told.get("base") or _BASES.get(kind) or _base(header),
-        trigger_words=tuple(told.get("trigger_words", ())),
+        trigger_words=tuple(_short(told.get("trigger_words", ()))),
         pickled=header.pickled,
     )
     if kind in LOADED:
@@ -107,6 +106,11 @@ def _of_file(path: Path) -> Facts:
     else:
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
     return replace(facts, reason=facts.reason or PICKLED) if header.pickled else facts
+
+
+def _short(words: Sequence[str]) -> Iterator[str]:
+    """As many and as long as of a sidecar: a header's text may be megabytes."""
+    yield from (word[: sidecars.WORD_CHARS] for word in words[: sidecars.WORDS_MAX])
 
 
 def _of_folder(path: Path) -> Facts:
@@ -130,12 +134,12 @@ def _of_whole(path: Path, facts: Facts) -> Facts:
 
 
 def _of_vae(path: Path, facts: Facts) -> Facts:
-    known: dict[str, Any] = layouts.provenance(path)
     try:
         layouts.read_vae(path)
+        licence = layouts.provenance(path).get("licence")
     except CheckpointError as error:
         return replace(facts, reason=str(error))
-    return replace(facts, licence=known.get("licence"))
+    return replace(facts, licence=licence and licences.find(licence).id)
 
 
 def _base(header: Header) -> str:

@@ -18,7 +18,8 @@ from limner.errors import NotFound
 
 _MAX_BYTES = 1 << 20
 _MAX_PICTURE_BYTES = 8 << 20
-_WORDS_MAX, _WORD_CHARS, _NOTE_CHARS = 32, 200, 2000
+WORDS_MAX, WORD_CHARS = 32, 200
+_NOTE_CHARS = 2000
 _ROW_SUFFIXES = (".json", ".civitai.info")  # the operator's own words before a site's
 _PICTURES = tuple(
     f"{middle}.{suffix}" for middle in (".preview", "") for suffix in ("png", "jpg", "jpeg", "webp")
@@ -116,8 +117,8 @@ def _why(error: Exception) -> str:
 def _words(row: Mapping[str, Any]) -> Iterator[str]:
     own, trained = row.get("activation text"), row.get("trainedWords")
     given = own.split(",") if isinstance(own, str) else trained if isinstance(trained, list) else []
-    words = (word.strip(" ,\n\t")[:_WORD_CHARS] for word in given if isinstance(word, str))
-    yield from [word for word in dict.fromkeys(words) if word][:_WORDS_MAX]
+    words = (word.strip(" ,\n\t")[:WORD_CHARS] for word in given if isinstance(word, str))
+    yield from [word for word in dict.fromkeys(words) if word][:WORDS_MAX]
 
 
 def _notes(row: Mapping[str, Any]) -> Iterator[str]:

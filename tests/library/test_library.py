@@ -119,6 +119,13 @@ def test_odd_values_in_sidecars_are_left_out(tmp_path: Path) -> None:
     assert rows(tmp_path)["fox.safetensors"]["trigger_words"] == ["fox?", "x" * 200]
 
 
+def test_words_of_a_header_are_as_short_as_those_of_a_sidecar(tmp_path: Path) -> None:
+    phrase = ",".join(["x" * 999, *map(str, range(99))])
+    files.lora(tmp_path / "fox.safetensors", **{"modelspec.trigger_phrase": phrase})
+    words = rows(tmp_path)["fox.safetensors"]["trigger_words"]
+    assert words == ["x" * 200, *map(str, range(31))]
+
+
 def test_a_picture_that_is_none_is_not_sent(tmp_path: Path) -> None:
     files.lora(tmp_path / "fox.safetensors")
     (tmp_path / "fox.png").write_text("<svg onload='alert(1)'/>")
