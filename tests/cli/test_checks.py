@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,17 +44,20 @@ def alone(tmp_path: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+rarely = partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("serve", "--model", "none.safetensors"), "none.safetensors does not exist"),
         (("draw", "x", "--model", "none.safetensors"), "none.safetensors does not exist"),
-        (("draw", "x", "--vae", "none.safetensors"), "none.safetensors does not exist"),
-        (("grid", "x", "--x", "seed=1,2", "--model", "none"), "none does not exist"),
-        (("flow", "x", "--model", "none"), "none does not exist"),
-        (("styles", "sheet", "mood", "--model", "none"), "none does not exist"),
-        (("replay", "docs/images/knight.png", "--model", "none"), "none does not exist"),
-        (("models", "import", "none.ckpt"), "none.ckpt does not exist"),
+        rarely(("draw", "x", "--vae", "none.safetensors"), "none.safetensors does not exist"),
+        rarely(("grid", "x", "--x", "seed=1,2", "--model", "none"), "none does not exist"),
+        rarely(("flow", "x", "--model", "none"), "none does not exist"),
+        rarely(("styles", "sheet", "mood", "--model", "none"), "none does not exist"),
+        rarely(("replay", "docs/images/knight.png", "--model", "none"), "none does not exist"),
+        rarely(("models", "import", "none.ckpt"), "none.ckpt does not exist"),
         (("models", "inspect", "none.ckpt"), "none.ckpt does not exist"),
         (("draw", "x", "--strength", "0.1", "--image", "docs/images/knight.png", "--steps", "1"),
          "leaves none of 1 steps to run"),

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from limner.cli import serving
+from limner.cli import checks, serving
 from limner.cli.main import typer_app
-from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import SettingsError
 from limner.settings import Settings
 
@@ -50,7 +49,9 @@ def test_a_chosen_port_is_told_to_clients() -> None:
 def test_every_setting_is_a_flag(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     served: list[Settings] = []
     monkeypatch.setattr(serving, "run", served.append)
-    flag, given = f"--{name.replace('_', '-')}", GIVEN.get(name, "100")
+    monkeypatch.setattr(checks, "model", lambda settings: None)
+    flag = f"--{name.replace('_', '-')}" if name != "models_dirs" else "--models-dir"
+    given = GIVEN.get(name, "100")
     words = [flag] if isinstance(Settings.model_fields[name].default, bool) else [flag, given]
     done = CliRunner().invoke(typer_app, ["serve", *words])
     assert done.exit_code == 0, (done.output, done.exception)
@@ -62,8 +63,9 @@ GIVEN = {
     "fetch_max_bytes": "2048",
     "public_url": "https://draw.example",
     "database_url": "sqlite:///x.db",
-    "model": str(EMBEDDED),
-    "vae": str(EMBEDDED / "vae"),
+    "model": "model.safetensors",
+    "vae": "vae.safetensors",
+    "models_dirs": "models",
     "device": "cpu",
     "dtype": "float32",
     "log_format": "json",

@@ -161,9 +161,8 @@ def test_a_stop_under_load_is_short_announced_and_polite(tmp_path):
     assert not [row for row in rows if row.started_at and row.started_at > signalled]
 
 
-@pytest.mark.parametrize(
-    "second", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_waits_for_nothing(tmp_path, second):
     async def story(server):
         async with httpx.AsyncClient(

@@ -110,12 +110,6 @@ def _random(
     )
 
 
-def test_a_few_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:
-    requests = mixed(6, seed=1, longest=8, sizes=SMALL)
-    for each, picture in zip(requests, draw(engine, *requests), strict=True):
-        assert np.array_equal(picture, alone(engine, each)), each.generation
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_forty_mixed_requests_are_what_they_are_alone(engine: ThreadEngine) -> None:

@@ -130,7 +130,8 @@ def test_strangers_do_not_change_a_picture(engine: ThreadEngine, side: int) -> N
         np.testing.assert_array_equal(alone, shared, err_msg=str(request.generation))
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [128, 512])
 def test_exact_pictures_are_bit_equal_in_any_company(engine: ThreadEngine, side: int) -> None:
     size = {"width": side, "height": side}
     requests = mixed(exact=True, **size)[:6]

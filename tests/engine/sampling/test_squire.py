@@ -67,6 +67,7 @@ def test_colour_words_colour_the_figure(engine: ThreadEngine) -> None:
     assert [list(AXES)[k] for k in measured.argmax(1)] == colours
 
 
+@pytest.mark.slow
 def test_places_are_those_of_the_prompt(engine: ThreadEngine, places: dict) -> None:
     drawn = ground(sprites(engine, [f"a mage, {place} background" for place in PLACES]))
     seen = [min(PLACES, key=lambda name: np.abs(places[name] - one).mean(1).min()) for one in drawn]
