@@ -89,6 +89,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(lease=st.integers(0, 1))
     def claim(self, lease):
         queued = {name for name, one in self.model.items() if one.status == "QUEUED"}
+        if any(self.model[name].tries > 1 for name in self.running()):
+            # What was tried before runs beside nothing else that was.
+            queued = {name for name in queued if not self.model[name].tries}
         with self.database.begin() as conn:
             job = jobs.claim(conn, self.leases[lease])
         if job is None:
