@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from limner.cli import library, terminal
+from limner.cli import listing, terminal
 from limner.errors import CheckpointError
-from limner.library.entries import Entry
+from limner.models.entries import Entry
 from limner.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def every(settings: Settings, models: Path, wanted: Wanted, *, as_json: bool) ->
 
     those = [
         entry
-        for entry in library.opened(settings).entries()
+        for entry in listing.opened(settings).entries()
         if entry.facts.pickled and entry.facts.kind in KINDS
     ]
     rows: list[dict[str, Any]] = []

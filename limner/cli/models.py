@@ -23,9 +23,9 @@ app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=
 @configured("data_dir", "models_dirs")
 def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
     """List the library: the embedded model, imported ones, and those in --models-dir."""
-    from limner.cli import library
+    from limner.cli import listing
 
-    library.show(settings, as_json=as_json)
+    listing.show(settings, as_json=as_json)
 
 
 @app.command("inspect")

@@ -29,7 +29,7 @@ from limner.errors import EngineBroken, SettingsError
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
-from limner.library.library import Library
+from limner.models.listing import Library
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database

@@ -15,7 +15,7 @@ from limner.engine.batching.client import EngineStatus
 from limner.engine.batching.ticket import Pixels
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
-from limner.library.library import Library
+from limner.models.listing import Library
 from limner.usecases.accounts import Standing
 from limner.usecases.administration import Office
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
@@ -113,4 +113,4 @@ class Services:
     replay: Replay
     decoder: Decoder = field(default_factory=Here)
     budget: Budget = field(default_factory=lambda: Budget(2**30))
-    library: Library = field(default_factory=Library)
+    models: Library = field(default_factory=Library)

@@ -16,7 +16,7 @@ from limner.cli.main import typer_app
 from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
-from tests.library import files
+from tests.models import files
 
 
 @pytest.fixture(autouse=True)

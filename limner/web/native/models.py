@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from limner import pools
 from limner.engine.checkpoints.inspection import DESCRIPTIONS
-from limner.library.entries import Entry
-from limner.library.facts import UNREADABLE
+from limner.models.entries import Entry
+from limner.models.facts import UNREADABLE
 from limner.web import openapi
 from limner.web.answers import Json
 from limner.web.drawing import Desk
@@ -44,7 +44,7 @@ _HEADERS = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": 
 
 def install(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
-    library, base = desk.services.library, f"{desk.settings.public_url}/api/models"
+    library, base = desk.services.models, f"{desk.settings.public_url}/api/models"
 
     async def models(_: Request) -> Response:
         return await pools.MODELS.run(lambda: Json([_shown(e, base) for e in library.entries()]))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from limner.library.library import Library
-from tests.library import files
+from limner.models.listing import Library
+from tests.models import files
 from tests.web import fakes
 
 FIELDS = {
@@ -24,7 +24,7 @@ def models(tmp_path):
 @pytest.fixture
 def services(models):
     made = fakes.services()
-    object.__setattr__(made, "library", Library(named=[models, models / "missing"]))
+    object.__setattr__(made, "models", Library(named=[models, models / "missing"]))
     return made
 
 

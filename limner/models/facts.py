@@ -14,8 +14,8 @@ from limner.engine.checkpoints import adapters, folders, layouts, prediction
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 from limner.errors import CheckpointError
-from limner.library import sidecars
-from limner.library.walking import Found
+from limner.models import sidecars
+from limner.models.walking import Found
 
 log = logging.getLogger(__name__)
 

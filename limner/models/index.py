@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from limner import __version__
-from limner.library.facts import UNREADABLE, Facts
-from limner.library.walking import Found
+from limner.models.facts import UNREADABLE, Facts
+from limner.models.walking import Found
 
 _FORMAT = f"1 of {__version__}"  # a newer Limner may tell more kinds of file
 
@@ -75,7 +75,7 @@ def _write(file: Path, known: dict[str, tuple[str, Facts]]) -> None:
     rows = {path: (stamp, asdict(facts)) for path, (stamp, facts) in known.items()}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".library-")
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".models-")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as made:
                 json.dump({"format": _FORMAT, "files": rows}, made)

@@ -12,11 +12,11 @@ import torch
 from limner.engine.checkpoints import containers
 from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import NotFound
-from limner.library import facts
-from limner.library.library import Library
+from limner.models import facts
+from limner.models.listing import Library
 from tests.engine import checkpoint_files
-from tests.library import files
-from tests.library.files import rows
+from tests.models import files
+from tests.models.files import rows
 
 
 @pytest.fixture(scope="module")

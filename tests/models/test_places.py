@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from limner.library import places
-from tests.library import files
-from tests.library.files import rows
+from limner.models import places
+from tests.models import files
+from tests.models.files import rows
 
 PATHS = """
 a111:

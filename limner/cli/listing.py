@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from limner.cli import terminal
-from limner.library.entries import Entry
-from limner.library.library import Library
+from limner.models.entries import Entry
+from limner.models.listing import Library
 from limner.settings import Settings
 
 

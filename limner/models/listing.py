@@ -9,10 +9,10 @@ from pathlib import Path
 
 from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import NotFound
-from limner.library import entries, facts, places, sidecars, walking
-from limner.library.entries import Entry
-from limner.library.index import Index
-from limner.library.places import Place
+from limner.models import entries, facts, places, sidecars, walking
+from limner.models.entries import Entry
+from limner.models.index import Index
+from limner.models.places import Place
 
 BUILT_IN, IMPORTED = "built-in", "imported"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import InvalidInput
-from limner.library import sidecars
-from limner.library.facts import UNREADABLE, Facts
-from limner.library.walking import Found
+from limner.models import sidecars
+from limner.models.facts import UNREADABLE, Facts
+from limner.models.walking import Found
 
 
 @dataclass(frozen=True)

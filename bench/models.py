@@ -1,6 +1,6 @@
 """How long a library of models takes to list: the first time, anew, and when nothing changed.
 
-    python -m bench.library [--loras 900] [--checkpoints 100]
+    python -m bench.models [--loras 900] [--checkpoints 100]
 
 The files have the headers of real ones, and holes where those have numbers.
 """
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from limner.library.library import Library
+from limner.models.listing import Library
 from tests.engine import checkpoint_files
 
 

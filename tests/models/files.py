@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from limner.library.library import Library
+from limner.models.listing import Library
 
 LORA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 CONTROL = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"

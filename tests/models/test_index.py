@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from limner.library import facts, index
-from limner.library.library import Library
-from tests.library import files
+from limner.models import facts, index
+from limner.models.listing import Library
+from tests.models import files
 
 COUNT = 12
 

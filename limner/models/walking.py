@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limner.engine.checkpoints.parts import PARTS
-from limner.library import sidecars
-from limner.library.places import Place
+from limner.models import sidecars
+from limner.models.places import Place
 
 SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 _PARTS = ("", *PARTS, "scheduler", "tokenizer")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from limner.errors import InvalidInput
-from limner.library.library import Library
-from tests.library import files
+from limner.models.listing import Library
+from tests.models import files
 
 
 @pytest.fixture
