@@ -225,7 +225,7 @@ def open_local(settings: Settings, database: Database) -> None:
 
 def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> None:
     """What a person at the terminal wants to know, as it becomes true."""
-    began, message = time.monotonic(), ""
+    began = time.monotonic()
     say = _say_json if logs.is_json(settings.log_format) else terminal.say
     say(f"Limner on {settings.public_url} (data in {settings.data_dir})")
     if first_key:
@@ -233,10 +233,7 @@ def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> No
     while not engine.status().ready:
         if engine.failure is not None:
             return  # ``run`` tells it last
-        if engine.status().message != message:
-            message = engine.status().message
-            say(f"  {message} ...", style="dim")
-        time.sleep(0.05)
+        time.sleep(0.05)  # the log tells what is being loaded
     model = engine.status().model
     assert model is not None
     say(
