@@ -62,7 +62,7 @@ ERRORS: Mapping[int, str] = {
     413: "The body is too large.",
     422: "The idempotency key was used with another body.",
     429: "A limit of the key is reached; see `Retry-After`.",
-    500: "A fault of the server; nothing is billed.",
+    500: "A fault of the server; `x-cost` says what was taken, mostly nothing.",
     503: "The queue is full or the model is loading; see `Retry-After`.",
 }
 DRAW_ERRORS = (400, 401, 403, 406, 413, 422, 429, 500, 503)
@@ -132,6 +132,14 @@ def json_answer(description: str, properties: Mapping[str, Any]) -> Schema:
     """An answer that is an object with these properties, all of them present."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def list_answer(description: str, properties: Mapping[str, Any]) -> Schema:
+    """An answer that is a list of such objects."""
+    answer = json_answer(description, properties)
+    content = answer["content"]["application/json"]
+    content["schema"] = {"type": "array", "items": content["schema"]}
+    return answer
 
 
 def draw_operation(slug: str, form: wire.Form = wire.FORM) -> Schema:

@@ -53,9 +53,7 @@ def install(app: FastAPI, desk: Desk) -> None:
         data, media_type = await pools.MODELS.run(library.preview, request.path_params["id"])
         return Response(data, headers=_HEADERS, media_type=media_type)
 
-    answer = openapi.json_answer("Folder by folder; what cannot be read says why.", _FIELDS)
-    content = answer["content"]["application/json"]
-    content["schema"] = {"type": "array", "items": content["schema"]}
+    answer = openapi.list_answer("Folder by folder; what cannot be read says why.", _FIELDS)
     app.add_api_route(
         "/api/models",
         models,
