@@ -22,7 +22,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 _WISHES: Mapping[str, Reader] = {"metadata": Flag()}
 _ERRORS = (400, 401, 403, 404, 500)
+_LINK = {302: {"description": "Where the file is, for some minutes."}}
 _KEPT = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
+PATH = "/api/pictures/{id}"
 PICTURE_ID = openapi.in_path("id", "A picture's id, `pic_...`.")
 
 
@@ -45,17 +47,9 @@ def install(app: FastAPI, desk: Desk) -> None:
     async def delete_all(request: Request) -> Response:
         return Json({"deleted": await desk.services.gallery.delete_all(request.state.caller)})
 
-    path = "/api/pictures/{id}"
-    # The longer names first: a parameter takes dots as well.
-    sprite = _file_operation("sprite", "image/png", "The true small pixels of a sprite.")
-    app.add_api_route(f"{path}.sprite.png", _sprites(desk), methods=["GET"], **sprite)
-    for format, suffix in SUFFIXES.items():
-        operation = _file_operation(f"picture-{suffix}", f"image/{format}", f"As {format}.")
-        app.add_api_route(f"{path}.{suffix}", _files(desk, format), methods=["GET"], **operation)
-    own = _file_operation("picture", "image/png", "The stored picture, lossless.")
-    app.add_api_route(path, _files(desk, "png"), methods=["GET"], **own)
+    _install_files(app, desk)
     app.add_api_route(
-        path, delete, methods=["DELETE"], **_delete_operation("picture", "Delete a picture.", True)
+        PATH, delete, methods=["DELETE"], **_delete_operation("picture", "Delete a picture.", True)
     )
     app.add_api_route(
         "/api/pictures",
@@ -67,6 +61,20 @@ def install(app: FastAPI, desk: Desk) -> None:
     )
     app.add_api_route("/api/sources/{sha256}", source, methods=["GET"], **_source_operation())
     app.add_api_route("/api/receipts/{id}", receipt, methods=["GET"], **_receipt_operation())
+
+
+def _install_files(app: FastAPI, desk: Desk) -> None:
+    # The longer names first: a parameter takes dots as well.
+    sprite = _file_operation("sprite", "image/png", "The true small pixels of a sprite.")
+    app.add_api_route(f"{PATH}.sprite.png", _sprites(desk), methods=["GET"], **sprite)
+    for format, suffix in SUFFIXES.items():
+        operation = _file_operation(f"picture-{suffix}", f"image/{format}", f"As {format}.")
+        if format == "png":
+            operation["responses"] |= _LINK
+        app.add_api_route(f"{PATH}.{suffix}", _files(desk, format), methods=["GET"], **operation)
+    own = _file_operation("picture", "image/png", "The stored picture, lossless.")
+    own["responses"] |= _LINK
+    app.add_api_route(PATH, _files(desk, "png"), methods=["GET"], **own)
 
 
 async def _find(request: Request, desk: Desk) -> StoredPicture:
@@ -120,16 +128,13 @@ def _file_operation(id: str, media_type: str, summary: str) -> dict[str, Any]:
     wish = openapi.in_query(
         "metadata", "Write parameters and receipt into the file.", Flag().schema()
     )
-    described = openapi.operation(
+    return openapi.operation(
         id,
         summary,
         {"description": "The file.", "content": {media_type: schema}},
         errors=_ERRORS,
         parameters=[PICTURE_ID, wish],
     )
-    if media_type == "image/png":
-        described["responses"][302] = {"description": "Where the file is, for some minutes."}
-    return described
 
 
 def _source_operation() -> dict[str, Any]:

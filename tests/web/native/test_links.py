@@ -23,3 +23,11 @@ def test_a_picture_in_a_bucket_is_answered_with_a_link(tmp_path):
         http.delete(path)
         assert http.get(path).status_code == 404
     assert not (tmp_path / "pictures").exists()
+
+
+def test_the_document_says_which_files_may_be_links(app):
+    paths = app.openapi()["paths"]
+    linked = {
+        path for path, calls in paths.items() if "302" in calls.get("get", {}).get("responses", ())
+    }
+    assert linked == {"/api/pictures/{id}", "/api/pictures/{id}.png"}
