@@ -35,6 +35,21 @@ DESCRIPTION = (
     "A self-hosted image server for RPG V4 and every other Stable Diffusion 1.5 checkpoint. "
     "Send your key as x-api-key, or as a bearer token."
 )
+# What has routes. OpenAI's paths come before the vendor's slugs.
+ROOMS = (
+    openai,
+    segmind,
+    native,
+    prompts,
+    models,
+    automatic1111,
+    v2,
+    requests,
+    gallery,
+    replay,
+    page,
+    admin,
+)
 
 
 def create_app(settings: Settings, services: Services) -> FastAPI:
@@ -53,23 +68,18 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     desk = Desk(settings, services)
     app.state.streams = desk.streams
     app.state.decoder, app.state.budget = services.decoder, services.budget
-    openai.install(app, desk)  # its paths come before the vendor's slugs
-    segmind.install(app, desk)
-    native.install(app, desk)
-    prompts.install(app, desk)
-    models.install(app, desk)
-    automatic1111.install(app, desk)
-    v2.install(app, desk)
-    requests.install(app, desk)
-    gallery.install(app, desk)
-    replay.install(app, desk)
+    for room in ROOMS:
+        room.install(app, desk)
     docs.install(app)
-    page.install(app, desk)
-    admin.install(app, desk)
     meters = Meters()
     metrics.install(app, desk, meters)
+    _surround(app, settings, services, meters)
+    return app
+
+
+def _surround(app: FastAPI, settings: Settings, services: Services, meters: Meters) -> None:
+    """Add the layers round the router; the last one added is the outermost."""
     bodies = app.state.bodies = Bodies(settings.bodies_max_mib << 20)
-    # The last one added is the outermost.
     app.add_middleware(
         LongBodies, bodies=bodies, most=settings.body_max_bytes, admit=services.generate.admit
     )
@@ -88,7 +98,6 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         expose_headers=EXPOSED_HEADERS,
         max_age=86400,
     )
-    return app
 
 
 class _Application(FastAPI):
