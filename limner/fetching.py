@@ -58,7 +58,7 @@ async def fetch(url: str, field: str, limits: Limits) -> bytes:
     """The picture file at ``url``; ``field`` is named in errors.
 
     Raises ``InvalidInput`` when it may not or cannot be fetched, or is no picture, and
-    ``Unavailable`` when this process fetches too much already.
+    ``LimitExceeded`` or ``Unavailable`` when its key, or this process, fetches too much already.
     """
     with _counted():
         try:
