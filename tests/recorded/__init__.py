@@ -1,4 +1,4 @@
-"""About 200 requests over all surfaces with their answers: proof that a rework changes none.
+"""354 requests over all surfaces with their answers: proof that a rework changes none.
 
 ``python -m tests.recorded`` sends the requests (``calls/``) to servers of its own and writes the
 answers to ``answers.jsonl.gz``; ``test_recorded.py`` sends them again and compares. What may

@@ -1,4 +1,6 @@
-"""Long bodies: read only for who may draw, all of them under one budget, each key's in its turn.
+"""Long bodies: all of them under one budget, each key's in its turn.
+
+Of what is to be drawn nothing is read for a key that may not draw.
 
 A body is counted from before its first byte is read until its pictures are: what a connection
 holds of it while it waits is ``SHORT`` bytes and what the system's buffers take. Shorter bodies

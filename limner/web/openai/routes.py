@@ -123,7 +123,6 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
             )
             own = _read_own(fields)
             digest = await body.digest_of(request, fields)
-
             wishes, _ = read(_WISHES, {}, {n: v for n, v in fields.items() if n in _WISHES})
 
             async def make() -> Order:
