@@ -26,20 +26,19 @@ from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.ticket import Reader, read_nothing
 from limner.engine.starting import loader
 from limner.errors import EngineBroken, SettingsError
-from limner.imaging.budget import Budget
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
 from limner.models.listing import Library
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
-from limner.store.files import open_files
 from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.administration import Office
 from limner.usecases.closing import Closing
 from limner.usecases.drawing.generate import Generate
-from limner.usecases.drawing.sources import Sources
+from limner.usecases.drawing.sources import Sources, open_sources
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.replay import Replay
 from limner.usecases.pictures.retention import Retention
@@ -135,12 +134,6 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.changed(port=port)
 
 
-def open_sources(settings: Settings, database: Database) -> Sources:
-    """The pictures that requests start from, among the files of all pictures."""
-    files = open_files(settings.pictures_dir, database)
-    return Sources(files, Budget(settings.pictures_max_mib << 20))
-
-
 def make_engine(settings: Settings, read: Reader = read_nothing) -> ThreadEngine:
     """The engine of this process; it loads on its own thread. ``read`` finds source pictures."""
     memory = {} if settings.memory_max_mib is None else {"max_bytes": settings.memory_max_mib << 20}
@@ -169,13 +162,13 @@ def make_app(
 
     ``sources``: those that ``engine`` reads from.
     """
-    sources = sources or open_sources(settings, database)
-    generate = Generate(settings, database, sources.files, engine, sources)
-    queue, retention = Queue(generate), Retention(generate.worker)
-    accounts, gallery = Accounts(settings, database), Gallery(generate.worker)
+    worker = Worker(settings, database, engine, sources or open_sources(settings, database))
+    generate = Generate(worker)
+    queue, retention = Queue(generate), Retention(worker)
+    accounts, gallery = Accounts(settings, database), Gallery(worker)
     replay = Replay(generate, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
-    office, budget = Office(database), generate.worker.budget
+    office, budget = Office(database), worker.budget
     library = Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
     services = Services(
         generate, accounts, office, engine, queue, gallery, replay, pool, budget, library

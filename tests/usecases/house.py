@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from limner.domain.params import Generation
 from limner.engine.batching.fake import FakeEngine
 from limner.errors import EngineFault
-from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import audit, jobs, leases, ledger
-from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.generate import Generate, Order
-from limner.usecases.drawing.sources import Sources
+from limner.usecases.drawing.sources import open_sources
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.queueing.queue import Queue
 from tests.waiting import LONG_S
 
@@ -53,11 +52,10 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
     ``empty``: nothing may be held any more then.
     """
     chosen = Settings(data_dir=tmp_path, **settings)
-    kept = LocalFiles(tmp_path / "pictures", database)
-    sources = Sources(kept, Budget(chosen.pictures_max_mib << 20))
+    sources = open_sources(chosen, database)
     engine = engine or FakeEngine(read=sources.read)
     await asyncio.to_thread(engine.wait_ready)
-    generate = Generate(chosen, database, kept, engine, sources)
+    generate = Generate(Worker(chosen, database, engine, sources))
     await generate.start()
     try:
         yield generate

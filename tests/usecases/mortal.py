@@ -16,8 +16,9 @@ from limner.errors import LimnerError
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
-from limner.store.files.local import LocalFiles
 from limner.usecases.drawing.generate import Generate
+from limner.usecases.drawing.sources import open_sources
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.queueing.queue import Queue
 from tests.usecases.house import order
 
@@ -62,7 +63,7 @@ async def main(url, folder, key_id, wanted):
     settings = Settings(data_dir=folder, lease_s=LEASE_S)
     database = Database.open(url)
     engine = FakeEngine(step_s=0.002).wait_ready()
-    generate = Generate(settings, database, LocalFiles(folder / "pictures"), engine)
+    generate = Generate(Worker(settings, database, engine, open_sources(settings, database)))
     queue = Queue(generate)
     await generate.start()
     await queue.start()

@@ -15,10 +15,11 @@ from limner.engine.batching.fake import FAKE_MODEL, FakeEngine, fake_pixels
 from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
-from limner.store.files.local import LocalFiles
 from limner.usecases.accounts import Accounts
 from limner.usecases.administration import Office
 from limner.usecases.drawing.generate import Generate
+from limner.usecases.drawing.sources import open_sources
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.replay import Replay
 from limner.usecases.queueing.queue import Queue
@@ -41,8 +42,8 @@ class Whole:
         with self.database.begin() as conn:
             self.key, found = keys.create(conn, name="me", credits_micro=CREDITS_MICRO)
         self.account_id = found.account_id
-        files = LocalFiles(self.settings.pictures_dir)
-        self.generate = Generate(self.settings, self.database, files, self.engine)
+        sources = open_sources(self.settings, self.database)
+        self.generate = Generate(Worker(self.settings, self.database, self.engine, sources))
         self.queue = Queue(self.generate)
         self.app = create_app(
             self.settings,

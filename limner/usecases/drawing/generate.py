@@ -20,7 +20,7 @@ from limner import pools
 from limner.domain import pricing
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
-from limner.engine.batching.client import EngineClient, EngineStatus
+from limner.engine.batching.client import EngineStatus
 from limner.errors import (
     Aborted,
     DatabaseUnavailable,
@@ -29,16 +29,13 @@ from limner.errors import (
     QueueFull,
     WaitedTooLong,
 )
-from limner.settings import Settings
 from limner.store import jobs
-from limner.store.db import Database
-from limner.store.files import Files
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases.drawing import acceptance, models, settlement
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.drawing.running import Running, retrieve
-from limner.usecases.drawing.sources import Sources, pack
+from limner.usecases.drawing.sources import pack
 from limner.usecases.drawing.worker import Worker
 from limner.usecases.prompting import explain
 
@@ -53,16 +50,9 @@ T = TypeVar("T")
 class Generate:
     """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        files: Files,
-        engine: EngineClient,
-        sources: Sources | None = None,
-    ) -> None:
-        self.settings = settings
-        self.worker = Worker(settings, database, files, engine, sources)
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.settings = worker.settings
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:

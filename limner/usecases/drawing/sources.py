@@ -20,9 +20,10 @@ from limner.domain.params import Generation
 from limner.engine.batching.ticket import Pixels
 from limner.errors import Damaged, Gone
 from limner.imaging.budget import Budget
+from limner.settings import Settings
 from limner.store import ids, images
 from limner.store.db import Database
-from limner.store.files import Files, key_of
+from limner.store.files import Files, key_of, open_files
 
 
 def pack(pixels: Mapping[str, Pixels]) -> bytes:
@@ -88,6 +89,12 @@ class Sources:
             self._held.update({(file, name): array for name, array in read.items()})
             found |= read
         return found
+
+
+def open_sources(settings: Settings, database: Database) -> Sources:
+    """Those of a server, among the files of all its pictures."""
+    files = open_files(settings.pictures_dir, database)
+    return Sources(files, Budget(settings.pictures_max_mib << 20))
 
 
 def reference_of(conn: Connection, request_id: str, *lines: Generation) -> str | None:

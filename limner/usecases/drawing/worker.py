@@ -13,11 +13,9 @@ from limner.domain.model import ModelInfo
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.ticket import Drawn, Event, Failed
 from limner.errors import DatabaseUnavailable, EngineBroken, EngineFault, LimnerError, WaitedTooLong
-from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import images
 from limner.store.db import Database
-from limner.store.files import Files
 from limner.store.jobs import Job
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.events import EventLogs
@@ -39,25 +37,25 @@ LEASE_LOST = (
 class Worker(Threads):
     """Draws stored requests with one engine, never on the event loop; one in each process.
 
-    ``sources`` are those that the engine reads from, so that what is held here is not read again.
+    ``sources`` are those that the engine reads from, so that what is held here is not read again;
+    pictures are kept among their files.
     """
 
     def __init__(
         self,
         settings: Settings,
         database: Database,
-        files: Files,
         engine: EngineClient,
-        sources: Sources | None = None,
+        sources: Sources,
     ) -> None:
         super().__init__(database, settings.database_pool_size)
         self.settings = settings
-        self.files = files
         self.engine = engine
         self.running: dict[str, Running] = {}
         self.stopping = False  # nothing is claimed and nothing new accepted any more
-        self.sources = sources or Sources(files, Budget(settings.pictures_max_mib << 20))
-        self.budget = self.sources.budget
+        self.sources = sources
+        self.files = sources.files
+        self.budget = sources.budget
         self.logs = EventLogs()
         self.lease = Lease(database, settings.lease_s, self._running_ids, self._lost)
 

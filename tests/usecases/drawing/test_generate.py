@@ -28,9 +28,9 @@ from limner.errors import (
 from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import images, jobs, keys
-from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import sources
 from limner.usecases.drawing.generate import Generate
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.pictures.gallery import Gallery
 from tests.store.databases import customer
 from tests.usecases.house import balance, generation, house, order
@@ -516,14 +516,19 @@ def test_a_licence_has_to_be_accepted(database, tmp_path):
     asyncio.run(story())
 
 
+def waiting_for(engine, database, tmp_path):
+    """A ``Generate`` of an engine that may still load."""
+    settings = Settings(data_dir=tmp_path)
+    return Generate(Worker(settings, database, engine, sources.open_sources(settings, database)))
+
+
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_loading_model_takes_nothing(database, tmp_path):
     key, gate = customer(database, 100), threading.Event()
 
     async def story():
         engine = FakeEngine(hold=gate)
-        files = LocalFiles(tmp_path)
-        generate = Generate(Settings(data_dir=tmp_path), database, files, engine)
+        generate = waiting_for(engine, database, tmp_path)
         await generate.start()
         with pytest.raises(ModelLoading):
             await generate.run(key, order())
@@ -545,8 +550,7 @@ def test_while_a_model_loads_what_was_drawn_is_found_and_money_comes_first(datab
         async with house(database, tmp_path) as generate:
             first = await generate.run(key, order(key="k"))
         engine = FakeEngine(hold=gate)
-        files = LocalFiles(tmp_path / "pictures", database)
-        generate = Generate(Settings(data_dir=tmp_path), database, files, engine)
+        generate = waiting_for(engine, database, tmp_path)
         await generate.start()
         again = await generate.run(key, order(key="k"))
         assert (again.request_id, again.replayed) == (first.request_id, True)
