@@ -9,9 +9,9 @@ from pathlib import Path
 
 from limner.store.db import Database
 from limner.store.files.local import LocalFiles
-from limner.store.files.protocol import Files, Kept, key_of
+from limner.store.files.protocol import Files, key_of
 
-__all__ = ["Files", "Kept", "key_of", "open_files"]
+__all__ = ["Files", "key_of", "open_files"]
 
 
 def open_files(folder: Path, database: Database) -> Files:

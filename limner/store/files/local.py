@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from limner.store.db import Database
-from limner.store.files.protocol import Kept, missing
+from limner.store.files.protocol import missing
 from limner.store.schema import folders
 from limner.store.sql import insert_once
 
@@ -73,15 +73,13 @@ class LocalFiles:
         """In our own folder: what the others have may go with them."""
         return (self._folder / key).exists()
 
-    def older_than(self, seconds: float) -> Iterator[Kept]:
+    def older_than(self, seconds: float) -> Iterator[str]:
         """What lies in our own folder, temporary files included."""
-        now = time.time()
+        limit = time.time() - seconds
         for path in self._folder.glob("*/*"):
             with suppress(FileNotFoundError):
-                found = path.stat()
-                age_s = now - found.st_mtime
-                if age_s > seconds:
-                    yield Kept(f"{path.parent.name}/{path.name}", found.st_size, age_s)
+                if path.stat().st_mtime < limit:
+                    yield f"{path.parent.name}/{path.name}"
 
     def link(self, key: str, seconds: float) -> None:
         """A disk is reached through the server alone."""

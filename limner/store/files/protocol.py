@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from limner.errors import NotFound
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A file as a listing finds it: ``bytes`` long, last written to ``age_s`` seconds ago."""
-
-    key: str
-    bytes: int
-    age_s: float
 
 
 class Files(Protocol):
@@ -43,8 +33,8 @@ class Files(Protocol):
     def exists(self, key: str) -> bool:
         """Whether ``write`` would leave this key alone."""
 
-    def older_than(self, seconds: float) -> Iterator[Kept]:
-        """The files, halves of broken writes included, that nobody wrote to for so long.
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """Keys of the files, halves of broken writes included, that nobody wrote to for so long.
 
         Looks at every file: for the sweeper, and never while somebody waits. Of several servers
         with places of their own each lists its own.

@@ -57,7 +57,7 @@ class Retention:
         with self._worker.database.read() as conn:
             # Files are written before their rows: those of a request still open may be its own.
             age_s = max(age_s, jobs.age_of_oldest_open(conn))
-        swept, old = 0, (kept.key for kept in self._worker.files.older_than(age_s))
+        swept, old = 0, self._worker.files.older_than(age_s)
         while batch := list(itertools.islice(old, BATCH)):
             with self._worker.database.read() as conn:
                 orphans = set(batch) - images.known(conn, batch)

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from limner.store.files.protocol import Kept, missing
+from limner.store.files.protocol import missing
 
 
 class MemoryFiles:
@@ -34,10 +34,10 @@ class MemoryFiles:
         return key in self._files
 
     def older_than(self, seconds):
-        now = time.time()
-        for key, data in list(self._files.items()):
-            if now - self.written_at[key] > seconds:
-                yield Kept(key, len(data), now - self.written_at[key])
+        limit = time.time() - seconds
+        for key in list(self._files):
+            if self.written_at[key] < limit:
+                yield key
 
     def link(self, key, seconds):
         return f"https://bucket.test/{key}?for={seconds:g}"
