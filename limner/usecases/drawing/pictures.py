@@ -114,10 +114,11 @@ def make_print(
     return Print(StoredPicture(**common, png=png), row)
 
 
-async def taken(job: Job, prints: Iterable[Awaitable[Print]], balance_micro: int) -> Outcome:
+async def taken(
+    job: Job, lines: tuple[Generation, ...], prints: Iterable[Awaitable[Print]], balance_micro: int
+) -> Outcome:
     """The outcome of a ``job`` that was billed for ``prints``: no file is read that could fail."""
     made = sorted((one.picture for one in await asyncio.gather(*prints)), key=lambda p: p.index)
-    lines = tuple(Generation.model_validate(line.generation) for line in job.lines)
     seconds = job.infer_seconds or 0.0
     told = job.adjustments
     return Outcome(job.id, tuple(made), job.cost_micro, balance_micro, seconds, told, False, lines)

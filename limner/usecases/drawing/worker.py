@@ -125,7 +125,7 @@ class Worker(Threads):
             if settled is not None and settled.status == "COMPLETED":
                 # The database had taken it, and only its answer was lost.
                 _, balance = await self.read(settlement.outcome, settled)
-                return await taken(settled, running.prints, balance)
+                return await taken(settled, running.lines, running.prints, balance)
             await self._discard(running, error)
             if told is error:
                 raise
