@@ -146,11 +146,10 @@ def make_engine(settings: Settings, read: Reader = read_nothing) -> ThreadEngine
             dtype=settings.dtype,
             knee_file=settings.data_dir / "throughput.json",
             prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
-            proved=True,
         ),
         read=read,
         max_queue=settings.queue_max_requests,
-        proved=True,
+        prove=True,
         **memory,
     )
 

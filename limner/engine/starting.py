@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner import machine
-from limner.engine.batching.faults import FIRST, expect_working
 
 if TYPE_CHECKING:
     from limner.engine.checkpoints.prediction import Wish
@@ -30,12 +29,11 @@ def loader(
     knee_file: Path | None = None,
     max_rows: int | None = None,
     prompt_cache_bytes: int = 128 << 20,
-    proved: bool = False,
 ) -> Callable[[Say], Runner]:
     """The ``load`` argument of ``ThreadEngine`` for a checkpoint.
 
     ``max_rows`` skips the measurement of how many rows run well together; ``knee_file``
-    remembers it between starts. ``proved``: a plain picture is drawn before anything else.
+    remembers it between starts.
     """
 
     def load(say: Say) -> Runner:
@@ -55,10 +53,6 @@ def loader(
         if rows is None:
             say("finding how many rows run well together (measured once per model and machine)")
             rows = throughput.remembered(checkpoint, knee_file)
-        runner = Runner(checkpoint, max_rows=rows, cache_bytes=prompt_cache_bytes)
-        if proved:
-            say("drawing a first picture")
-            expect_working(runner, plain=FIRST)
-        return runner
+        return Runner(checkpoint, max_rows=rows, cache_bytes=prompt_cache_bytes)
 
     return load

@@ -123,6 +123,7 @@ class FakeEngine(ThreadEngine):
         max_queue: int = 256,
         hold: threading.Event | None = None,
         read: Reader = read_nothing,
+        prove: bool = False,
     ) -> None:
         self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
 
@@ -131,7 +132,7 @@ class FakeEngine(ThreadEngine):
                 hold.wait()
             return self.fake
 
-        super().__init__(load, read=read, max_queue=max_queue)
+        super().__init__(load, read=read, max_queue=max_queue, prove=prove)
 
     def wait_ready(self, timeout_s: float = 60.0) -> FakeEngine:
         """Block until the engine takes requests; returns itself."""

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 
 from limner.engine.batching.admission import expect_fits
 from limner.engine.batching.client import EngineStats, EngineStatus, Runner
-from limner.engine.batching.faults import TRIES, Ending, expect_working, fail, lose, run
+from limner.engine.batching.faults import FIRST, TRIES, Ending, expect_working, fail, lose, run
 from limner.engine.batching.image import Image
 from limner.engine.batching.preparing import Preparer
 from limner.engine.batching.request import Request
@@ -49,8 +49,8 @@ class ThreadEngine:
     doing; until it returns every submit is answered with ``ModelLoading``. ``read`` finds what
     tickets start from, on the thread that submits. ``failure`` holds what ended the engine: an
     error of loading, or ``EngineBroken``. At most ``max_queue`` images are known at once; those
-    in flight stay under ``max_bytes`` (None: what the runner finds free). ``proved``: a runner
-    that was loaded has drawn something; so what breaks it later is suspected at once.
+    in flight stay under ``max_bytes`` (None: what the runner finds free). ``prove``: the runner
+    draws a picture of its own before it takes any; so what breaks it later is suspected at once.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class ThreadEngine:
         read: Reader = read_nothing,
         max_queue: int = 256,
         max_bytes: int | None = None,
-        proved: bool = False,
+        prove: bool = False,
     ) -> None:
-        self._load, self._proved = load, proved
+        self._load, self._prove = load, prove
         self._at_work: list[Image] = []  # what is drawn at this moment
         self._read, self._max_bytes = read, max_bytes
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -113,6 +113,9 @@ class ThreadEngine:
     def _main(self) -> None:
         try:
             runner = self._load(self._say)
+            if self._prove:
+                self._say("drawing a first picture")
+                expect_working(runner, plain=FIRST)
         except Exception as error:
             self._state.fail(error)
             # An error of ours is its sentence; only a fault needs to show where it came from.
@@ -148,7 +151,7 @@ class ThreadEngine:
         """Take no more, and tell that what is here is lost: another engine may draw it."""
         log.critical("the engine is broken; its images go back", exc_info=error)
         self._state.fail(error)
-        ending = lose(error, suspects=self._at_work if self._proved or self._steps else [])
+        ending = lose(error, suspects=self._at_work if self._prove or self._steps else [])
         self._drop_all(ending)
         self._read_inbox(wait=False)  # those that came meanwhile
         self._drop_all(ending)

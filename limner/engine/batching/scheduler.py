@@ -3,8 +3,7 @@
 It holds no tensors and runs no model. Its rules, in this order:
 
 1. *Turns by service.* Each owner (API key) has a counter of the UNet work it received. The image
-   of the least-served owner leads; its group is the step's, so
-   sizes take turns without anyone planning them.
+   of the least-served owner leads, and its group is the step's: so sizes take turns unplanned.
 2. *Finish what has begun, among equals.* Where pictures fill a step each, turns would only make
    everybody last. There the one begun first leads, until its owner is a ``TURN`` ahead.
 3. *Mates by service.* Places beside the lead go, one by one, to the least-served owner with an
@@ -24,6 +23,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Iterator
+from itertools import count
 
 from limner.engine.batching.admission import Admission
 from limner.engine.batching.image import Group, Image
@@ -47,7 +47,7 @@ class Scheduler:
         self._admission = Admission(max_bytes=max_bytes, max_rows=2 * max_rows)
         self._preparing: list[Image] = []
         self._running: list[Image] = []  # in the order in which they first began to take part
-        self._begun = 0  # images that ever took part
+        self._places = count(1)  # of images, as they first take part
         self._service: dict[str, int] = {}
         self._now = 0  # the least service of those who ran; it only grows
         self._seniority = Seniority()
@@ -87,9 +87,7 @@ class Scheduler:
     def start(self, image: Image) -> None:
         """A prepared image takes part from the next step on, at its old place if it had one."""
         self._preparing.remove(image)
-        if not image.place:
-            self._begun += 1
-            image.place = self._begun
+        image.place = image.place or next(self._places)
         insort(self._running, image, key=lambda one: one.place)
         owner = image.request.owner
         self._service[owner] = max(self._service[owner], self._now)

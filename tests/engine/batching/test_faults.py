@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -11,7 +12,7 @@ from limner.engine.batching import faults
 from limner.engine.batching.fake import FakeEngine
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Drawn, End, Failed, Lost
-from limner.errors import EngineBroken, EngineFault
+from limner.errors import EngineBroken, EngineFault, ModelLoading
 from tests.engine.factories import make_request, submit
 
 
@@ -55,9 +56,20 @@ def test_an_engine_that_fails_at_everything_takes_no_more(engine: FakeEngine, pa
         submit(engine, make_request())
 
 
+def test_an_engine_that_cannot_draw_its_first_picture_takes_none() -> None:
+    hold = threading.Event()
+    engine = FakeEngine(hold=hold, prove=True)
+    engine.fake.step = dead  # type: ignore[method-assign]
+    hold.set()
+    engine._thread.join(60)
+    assert isinstance(engine.failure, EngineBroken)
+    assert "CUDA" in str(engine.failure.__cause__)
+    with pytest.raises(ModelLoading, match="cannot draw any more"):
+        submit(engine, make_request())
+
+
 def test_what_was_drawn_when_a_proved_engine_broke_is_suspected() -> None:
-    engine, batches = FakeEngine(max_rows=4).wait_ready(), []
-    engine._proved = True
+    engine, batches = FakeEngine(max_rows=4, prove=True).wait_ready(), []
 
     def dead_step(images: Any) -> None:
         batches.append([image.number for image in images])

@@ -71,8 +71,8 @@ def test_queued_requests_lose_no_try(database, tmp_path, after):
 
 def poisoned():
     """An engine that has worked, and breaks for good at the second step of a certain prompt."""
-    engine, dead = FakeEngine(), []
-    engine._proved, step = True, engine.fake.step
+    engine, dead = FakeEngine(prove=True), []
+    step = engine.fake.step
 
     def fail(images):
         if dead or any(i.request.generation.prompt == "poison" and i.evaluation for i in images):
