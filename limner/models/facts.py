@@ -22,12 +22,10 @@ log = logging.getLogger(__name__)
 UNREADABLE = "unreadable"
 PICKLED = "It is a pickle; `limner models import` makes a copy of it that can be used."
 _REASON_CHARS = 500
-_ADAPTERS = ("lora", "textual-inversion")
 _BASES: Mapping[str, str] = {
     "sd1": "sd1", "sd1-inpainting": "sd1", "sd2": "sd2", "sdxl": "sdxl", "sd3": "sd3",
     "flux": "flux",
 }  # fmt: skip
-_BY_CONTEXT: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def _inside(reason: str | None, found: Found) -> str | None:
 def _of_file(path: Path) -> Facts:
     header = read_header(path)
     kind = kind_of(header)
-    told = adapters.facts(header, kind) if kind in _ADAPTERS else {}
+    told = adapters.facts(header, kind) if kind in adapters.KINDS else {}
     facts = Facts(
         kind,
         told.get("base") or _BASES.get(kind) or _base(header),
@@ -146,5 +144,5 @@ def _base(header: Header) -> str:
     """By the width of the contexts that it reads, as a ControlNet does."""
     for name, tensor in header.tensors.items():
         if name.endswith("attn2.to_k.weight") and tensor.ndim == 2:
-            return _BY_CONTEXT.get(tensor.shape[1], "unknown")
+            return adapters.BASES.get(tensor.shape[1], "unknown")
     return "unknown"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.engine.checkpoints.layouts import PROVENANCE
+from limner.engine.checkpoints.layouts import PROVENANCE, VAE_BESIDE
 from limner.errors import NotFound
 
 _MAX_BYTES = 1 << 20
@@ -24,7 +24,7 @@ _ROW_SUFFIXES = (".json", ".civitai.info")  # the operator's own words before a 
 _PICTURES = tuple(
     f"{middle}.{suffix}" for middle in (".preview", "") for suffix in ("png", "jpg", "jpeg", "webp")
 )
-_CHANGES_WHAT_IT_IS = (".yaml", ".vae.safetensors", ".vae.pt", ".vae.ckpt")
+_CHANGES_WHAT_IT_IS = (".yaml", *VAE_BESIDE)
 _MAGIC: Mapping[bytes, str] = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",

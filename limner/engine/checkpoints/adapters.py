@@ -13,14 +13,18 @@ from typing import Any
 
 from limner.engine.checkpoints.headers import Header
 
-_BASES: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+KINDS = ("lora", "textual-inversion")
+BASES: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # by the width of contexts
 _READS_CONTEXT = ("attn2_to_k", "attn2.to_k", "attn2.processor.to_k_lora")
 _DOWN = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".down.weight")
 _WORDS_SHOWN = 8
 
 
 def facts(header: Header, kind: str) -> dict[str, Any]:
-    """``base`` (``sd1``, ``sd2``, ``sdxl``, ``unknown``) and ``trigger_words``, oftenest first."""
+    """Of one of ``KINDS``: ``base`` and ``trigger_words``, oftenest first.
+
+    The base is ``sd1``, ``sd2``, ``sdxl`` or ``unknown``.
+    """
     base = _of_lora(header) if kind == "lora" else _of_embedding(header)
     return {"base": base, "trigger_words": _words(header.metadata)}
 
@@ -29,7 +33,7 @@ def _of_lora(header: Header) -> str:
     """By the width of the contexts that it changes the reading of."""
     for name, tensor in header.tensors.items():
         if any(part in name for part in _READS_CONTEXT) and name.endswith(_DOWN):
-            return _BASES.get(tensor.shape[-1] if tensor.ndim == 2 else tensor.shape[1], "unknown")
+            return BASES.get(tensor.shape[-1] if tensor.ndim == 2 else tensor.shape[1], "unknown")
     said = header.metadata.get("ss_base_model_version", "")
     said += header.metadata.get("modelspec.architecture", "")
     marks = {"sdxl": "sdxl", "xl-v1": "sdxl", "sd_v1": "sd1", "diffusion-v1": "sd1", "sd_v2": "sd2"}
@@ -41,7 +45,7 @@ def _of_embedding(header: Header) -> str:
     if header.any("clip_g"):
         return "sdxl"
     widths = {tensor.shape[-1] for tensor in header.tensors.values() if tensor.ndim in (1, 2)}
-    return _BASES.get(max(widths), "unknown") if widths else "unknown"
+    return BASES.get(max(widths), "unknown") if widths else "unknown"
 
 
 def _words(metadata: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,7 @@
 """SHA-256 of checkpoint files, remembered, so that a start does not read 2 GB once more.
 
-The memory is a JSON file in the user's cache folder. An entry holds as long as the file's size
-and modification time do; where nothing can be written, the sum is just computed again.
+The memory is a JSON file in the user's cache folder. An entry holds as long as the file's ``stamp``
+does; where nothing can be written, the sum is just computed again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from limner.engine.checkpoints.headers import stamp
+
 
 def cache_file() -> Path:
     """Where sums are remembered: ``$XDG_CACHE_HOME/limner/sha256.json`` (``~/.cache``)."""
@@ -23,14 +25,12 @@ def cache_file() -> Path:
 def sha256(path: Path, cache: Path | None = None) -> str:
     """The file's SHA-256 in hexadecimal, from memory when the file has not changed."""
     cache = cache or cache_file()
-    stat = path.stat()
-    key = str(path.resolve())
-    stamp = f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
+    key, now = str(path.resolve()), stamp(path)
     known = _read(cache)
-    if (entry := known.get(key)) and entry[0] == stamp:
+    if (entry := known.get(key)) and entry[0] == now:
         return entry[1]
     digest = compute(path)
-    _write(cache, {**_read(cache), key: (stamp, digest)})
+    _write(cache, {**_read(cache), key: (now, digest)})
     return digest
 
 
@@ -50,7 +50,7 @@ def folder_sha256(folder: Path, files: list[Path], cache: Path | None = None) ->
 def _read(cache: Path) -> dict[str, tuple[str, str]]:
     try:
         entries = json.loads(cache.read_text(encoding="utf-8"))
-        return {key: (str(stamp), str(digest)) for key, (stamp, digest) in entries.items()}
+        return {key: (str(when), str(digest)) for key, (when, digest) in entries.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 

@@ -31,7 +31,7 @@ EMBEDDED = ASSETS / "squire"
 TOKENIZER = ASSETS / "clip"
 PROVENANCE = "provenance.json"
 SOURCE_SHA256 = "source_sha256"  # in an imported file's metadata: the sum of the author's file
-_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
+VAE_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
 
 
 def read_layout(path: Path) -> Layout:
@@ -139,7 +139,7 @@ def _single_file(path: Path) -> Layout:
 
 def _vae_beside(path: Path) -> Path | None:
     """``NAME.vae.pt`` and its kin, which AUTOMATIC1111 takes for ``NAME``."""
-    names = [path.with_name(path.stem + suffix) for suffix in _BESIDE]
+    names = [path.with_name(path.stem + suffix) for suffix in VAE_BESIDE]
     return next((file for file in names if file.is_file()), None)
 
 

@@ -13,7 +13,6 @@ from limner.engine.checkpoints.names import TEXT, UNET, VAE
 
 PARTS = ("unet", "vae", "text_encoder")
 PREFIXES: Mapping[str, str] = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
-_LDM = ("input_blocks.", "encoder.down.", "decoder.up.")
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,6 @@ class Part:
             for key, info in header.tensors.items()
             if self.alone or key.startswith(prefix)
         }
-
-    def is_ldm(self, name: str) -> bool:
-        """Whether its layers have latent diffusion's names, not diffusers'."""
-        return any(key.startswith(_LDM) for key in self.tensors(name))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ picture is left at its end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,23 +68,17 @@ class Hints:
 
 
 def of_file(header: Header) -> Hints:
-    """What a safetensors file and a ``.yaml`` beside it say; its weights are not read."""
-    return read(header.path, header.tensors, header.metadata, _stored(header))
-
-
-def read(
-    path: Path, names: Iterable[str], metadata: Mapping[str, str], alphas: Floats | None = None
-) -> Hints:
-    """The same of tensors' ``names`` and ``alphas``, the file's own ``alphas_cumprod``.
+    """What a file and a ``.yaml`` beside it say; its weights are not read.
 
     What stands beside the file goes over what is in it, since somebody put it there later.
     """
-    ends = {name.rsplit(".", 1)[-1] for name in names}
+    path, alphas = header.path, _stored(header)
+    ends = {name.rsplit(".", 1)[-1] for name in header.tensors}
     found: dict[str, Any] = {}
     told: list[str] = []
     said = (
         (_from_yaml(path.with_suffix(".yaml")), f"{path.stem}.yaml"),
-        (metadata.get(_METADATA), "its metadata"),
+        (header.metadata.get(_METADATA), "its metadata"),
         ("v" if _MARKERS["v"] in ends else None, f"the tensor {_MARKERS['v']!r}"),
     )
     for word, by in said:
@@ -142,7 +136,7 @@ def schedule(scheduler: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def predicts(schedule: Mapping[str, Any]) -> str:
     """``epsilon`` or ``v-prediction``, of a result of ``schedule``."""
-    return shown(str(schedule.get("prediction_type", "epsilon")))
+    return shown(str(schedule.get("prediction_type") or "epsilon"))
 
 
 def has_zero_snr(schedule: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from limner.engine.checkpoints.unets import modern
 from limner.errors import CheckpointError
 
 Infos = dict[str, TensorInfo]
+_LDM_VAE = ("encoder.down.", "decoder.up.")  # as latent diffusion names its layers
 
 
 def fitted(name: str, part: Part, expected: Mapping[str, torch.Tensor]) -> Infos:
@@ -60,16 +61,14 @@ def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _translated(name: str, part: Part) -> Infos:
     """Any of the known names to those of today's classes; what nobody reads stays in."""
-    tensors, config = part.tensors(name), dict(part.config)
+    tensors = part.tensors(name)
     if name == "text_encoder":
         return _text(tensors)
     if name == "unet":
         return {modern(key): value for key, value in tensors.items()}
-    if part.is_ldm(name):
-        tensors = convert_ldm_vae_checkpoint(_flat(tensors), config)
-    if name == "vae":
-        tensors = {_modern_attention(key): value for key, value in tensors.items()}
-    return tensors
+    if any(key.startswith(_LDM_VAE) for key in tensors):
+        tensors = convert_ldm_vae_checkpoint(_flat(tensors), dict(part.config))
+    return {_modern_attention(key): value for key, value in tensors.items()}
 
 
 def _text(tensors: Infos) -> Infos:
