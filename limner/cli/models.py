@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from limner.errors import CheckpointError, InvalidInput
 from limner.settings import Settings
 
 if TYPE_CHECKING:
+    from limner.engine.checkpoints.parts import Layout
     from limner.engine.checkpoints.prediction import Wish
 
 app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=True)
@@ -62,7 +64,9 @@ def import_model(
     ] = "keep",
     licence: Annotated[
         str | None,
-        typer.Option("--license", help="Licence id. Default: creativeml-openrail-m, SD 1.5's own."),
+        typer.Option(
+            "--license", help="Licence id. Default: the source's, or else creativeml-openrail-m."
+        ),
     ] = None,
     ema: Annotated[
         bool, typer.Option("--ema", help="Take the UNet's EMA copy, where the file has one.")
@@ -144,7 +148,7 @@ def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
         "tensors": len(header.tensors),
         "parameters": {"all": header.parameters("")},
     }
-    if kind in ("lora", "textual-inversion"):
+    if kind in adapters.KINDS:
         return facts | adapters.facts(header, kind)
     return facts | _whole_facts(path, wish) if kind in LOADED else facts
 
@@ -164,7 +168,7 @@ def _whole_facts(path: Path, wish: Wish) -> dict[str, Any]:
         for name, part in layout.parts.items()
     }
     facts = {"source_sha256": layout.source_sha256, "notes": list(layout.changes)}
-    facts |= _prediction_facts(wish.over(layout.scheduler), layout.told)
+    facts |= _prediction_facts(replace(layout, scheduler=wish.over(layout.scheduler)))
     kind = folders.kind(layout.parts)
     return facts | _size_facts(counts, kind) | _licence_facts(path, layout.licence)
 
@@ -176,28 +180,32 @@ def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
 
     layout = read_layout(path)
     kind = folders.kind(layout.parts)
-    headers = [header for part in layout.parts.values() for header in part.headers]
+    headers = {header.path: header for part in layout.parts.values() for header in part.headers}
     facts = {
         "path": str(path),
         "kind": kind,
         "description": DESCRIPTIONS[kind],
-        "pickled": any(header.pickled for header in headers),
+        "pickled": any(header.pickled for header in headers.values()),
         "precision": layout.precision,
         "bytes": sum(file.stat().st_size for file in layout.files),
         "sha256": layout.sha256,
-        "tensors": sum(len(header.tensors) for header in headers),
+        "tensors": sum(len(header.tensors) for header in headers.values()),
     }
     return facts | _whole_facts(path, wish)
 
 
-def _prediction_facts(scheduler: Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
+def _prediction_facts(layout: Layout) -> dict[str, Any]:
     """How it predicts, and by what it says so."""
     from limner.engine.checkpoints import prediction
 
+    try:
+        schedule: Mapping[str, Any] = layout.schedule()
+    except CheckpointError:  # which ``refusal`` tells
+        schedule = layout.scheduler
     return {
-        "prediction": prediction.shown(scheduler.get("prediction_type") or "epsilon"),
-        "zero_snr": bool(scheduler.get("rescale_betas_zero_snr")),
-        "hints": list(told),
+        "prediction": prediction.predicts(schedule),
+        "zero_snr": prediction.has_zero_snr(schedule),
+        "hints": list(layout.told),
     }
 
 

@@ -103,6 +103,8 @@ def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: 
     assert entries[1]["path"] == made["path"]
     facts = json.loads(limner("models", "inspect", made["path"], "--json").stdout)
     assert facts["sha256"] == made["sha256"]
+    whole = json.loads(limner("models", "inspect", Path(made["path"]).parent, "--json").stdout)
+    assert {**whole, "path": facts["path"]} == facts | {"source": whole["source"]}
     assert "RPG-v4" in limner("models", "list").stdout
     assert entries[1]["licence"] == "creativeml-openrail-m"
 

@@ -29,6 +29,7 @@ from limner.engine.checkpoints.layouts import (
     ASSETS,
     PROVENANCE,
     SOURCE_SHA256,
+    provenance,
     read_layout,
     read_vae,
 )
@@ -68,7 +69,7 @@ def import_checkpoint(
         models: the folder of imported models; made if missing.
         name: the new name; the source's own when None.
         precision: ``keep``, or ``float16`` to store short numbers.
-        licence: the licence's id; the folder's, or else SD 1.5's own when None.
+        licence: the licence's id; the source's, or else SD 1.5's own when None.
         ema: take the UNet from the file's running averages.
         wish: how the source predicts, where it does not say so itself.
 
@@ -78,17 +79,16 @@ def import_checkpoint(
     target = importable.check(source, models, name, precision)
     kind = importable.kind(source)
     _check(source, kind, wish)
+    source_sha256 = _sha256(source)
     with _new_folder(target) as folder:
         if source.is_dir():
-            made, licence = folder, licence or read_layout(source).licence
-            source_sha256 = read_layout(source).sha256
-            changes = _write_folder(source, folder, precision, wish)
+            made, changes = folder, _write_folder(source, folder, precision, wish)
         else:
-            made, source_sha256 = folder / f"{target.name}.safetensors", digests.compute(source)
+            made = folder / f"{target.name}.safetensors"
             kept, changes = _kept(read_header(source), kind, ema=ema)
             changes += _write_file(source, made, kept, precision, source_sha256, wish)
         _check(made, kind)
-        chosen = licences.find(licence)
+        chosen = licences.find(licence or _licence(source))
         papers = _provenance(source, made, kind, changes, source_sha256, chosen)
         _write_papers(folder, papers, chosen)
     return Imported(target / papers["file"], papers)
@@ -195,6 +195,14 @@ def _written_as(info: TensorInfo, precision: str) -> str:
     return "F16" if precision == "float16" and info.dtype in ("F32", "F64") else info.dtype
 
 
+def _licence(source: Path) -> str | None:
+    return read_layout(source).licence if source.is_dir() else provenance(source).get("licence")
+
+
+def _sha256(path: Path) -> str:
+    return read_layout(path).sha256 if path.is_dir() else digests.compute(path)
+
+
 def _provenance(
     source: Path,
     made: Path,
@@ -207,11 +215,11 @@ def _provenance(
     return {
         "file": "." if whole else made.name,
         "kind": kind,
-        "sha256": read_layout(made).sha256 if whole else digests.compute(made),
+        "sha256": _sha256(made),
         "licence": licence.id,
         "source": source.name,
         SOURCE_SHA256: source_sha256,
-        "changes": changes,
+        "changes": [*provenance(source).get("changes", ()), *changes],
         "converted_by": f"limner {version('limner')}",
     }
 

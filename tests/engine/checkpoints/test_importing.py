@@ -92,7 +92,7 @@ def test_an_imported_file_names_the_authors(tensors: Tensors, tmp_path: Path, mo
     source = tmp_path / "RPG-v4.safetensors"
     save_file(tensors, source, metadata={"modelspec.title": "RPG"})
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
-    made = import_checkpoint(source, models, precision="float16")
+    made = import_checkpoint(source, models, precision="float16", licence="mit")
     metadata = read_header(made.path).metadata
     assert metadata == {"format": "pt", "modelspec.title": "RPG", "source_sha256": sha256}
     info = weights.load(made.path.parent, device="cpu", dtype="float32").info  # by its folder
@@ -100,6 +100,8 @@ def test_an_imported_file_names_the_authors(tensors: Tensors, tmp_path: Path, mo
     assert info.sha256 == made.provenance["sha256"] != sha256
     again = import_checkpoint(made.path, models, name="again")
     assert read_header(again.path).metadata["source_sha256"] == sha256
+    assert again.provenance["licence"] == "mit"
+    assert again.provenance["changes"] == made.provenance["changes"] != []
 
 
 def test_a_folder_is_imported_as_one(tmp_path: Path, models: Path) -> None:

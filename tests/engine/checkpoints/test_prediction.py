@@ -13,12 +13,13 @@ import torch
 from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
 
+from limner.cli import models
 from limner.domain.schedulers import BETAS
 from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.importing import import_checkpoint
 from limner.engine.checkpoints.inspection import read_header
 from limner.engine.checkpoints.layouts import chosen
-from limner.engine.checkpoints.prediction import Wish
+from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
 
@@ -225,6 +226,8 @@ def test_a_folder_says_it_in_its_schedulers_config(tmp_path: Path) -> None:
     for config, expected in FOLDERS.values():
         file.write_text(json.dumps(plain | config))
         assert chosen(path, None)[0].schedule() == {**BETAS, **expected}
+        zero_snr = "rescale_betas_zero_snr" in expected
+        assert models._whole_facts(path, AS_TOLD)["zero_snr"] is zero_snr
     bad: list[Any] = [[0.1], [0.0] * 1000, [2.0] * 1000, ["x"] * 1000, "linear"]
     for betas in bad:
         file.write_text(json.dumps(plain | {"trained_betas": betas}))
