@@ -15,8 +15,8 @@ from limner.web.services import Accounts
 class Standings:
     """ASGI layer round the gate: an error tells its caller balance, cost and the key's minute.
 
-    An error costs nothing. Only where the database does not answer is that not known, and then
-    no cost is told.
+    An error costs nothing, unless its cost is told already: that of stored pictures whose files
+    could not be made. Where the database does not answer, it is not known, and not told.
     """
 
     def __init__(self, app: ASGIApp, *, accounts: Accounts) -> None:
