@@ -34,7 +34,7 @@ from limner.store import keys
 from limner.store.db import Database
 from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
-from limner.usecases.administration import Office
+from limner.usecases.administration import Administration
 from limner.usecases.closing import Closing
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.sources import Sources, open_sources
@@ -167,10 +167,10 @@ def make_app(
     accounts, gallery = Accounts(settings, database), Gallery(worker)
     replay = Replay(generate, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
-    office, budget = Office(database), worker.budget
+    administration, budget = Administration(database), worker.budget
     library = Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
     services = Services(
-        generate, accounts, office, engine, queue, gallery, replay, pool, budget, library
+        generate, accounts, administration, engine, queue, gallery, replay, pool, budget, library
     )
     app = create_app(settings, services)
 

@@ -49,12 +49,12 @@ class NewKey:
     accept_licence: bool = False
 
 
-class Office:
+class Administration:
     """The operator's side of the store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._threads = ThreadPoolExecutor(THREADS, "limner-office")
+        self._threads = ThreadPoolExecutor(THREADS, "limner-administration")
 
     async def keys(self) -> list[tuple[Key, Balance]]:
         """Every key, without its secret, and what its account holds."""

@@ -17,7 +17,7 @@ from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
 from limner.models.listing import Library
 from limner.usecases.accounts import Standing
-from limner.usecases.administration import Office
+from limner.usecases.administration import Administration
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
 from limner.usecases.pictures.replay import Replayed
 from limner.usecases.queueing.queue import Queue
@@ -106,7 +106,7 @@ class Services:
 
     generate: Generate
     accounts: Accounts
-    office: Office
+    administration: Administration
     engine: Engine
     queue: Queue
     gallery: Gallery

@@ -16,7 +16,7 @@ from limner.settings import Settings
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
 from limner.usecases.accounts import Accounts
-from limner.usecases.administration import Office
+from limner.usecases.administration import Administration
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.sources import open_sources
 from limner.usecases.drawing.worker import Worker
@@ -50,7 +50,7 @@ class Whole:
             Services(
                 self.generate,
                 Accounts(self.settings, self.database),
-                Office(self.database),
+                Administration(self.database),
                 self.engine,
                 self.queue,
                 Gallery(self.generate.worker),

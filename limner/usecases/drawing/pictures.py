@@ -74,14 +74,14 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Print:
+class Written:
     """A picture whose file is written, and its row, which is not."""
 
     picture: StoredPicture
     row: dict[str, Any]
 
 
-def make_print(
+def write_picture(
     files: Files,
     alone: Generation,
     price_micro: int,
@@ -89,7 +89,7 @@ def make_print(
     model: ModelInfo,
     *,
     embed: bool,
-) -> Print:
+) -> Written:
     """Write the PNG of the picture that ``alone`` draws; ``embed`` puts its receipt inside.
 
     Blocks: encoder threads.
@@ -111,20 +111,23 @@ def make_print(
     rgb_sha256 = picture.receipt["rgb_sha256"]
     row = {**common, "rgb_sha256": rgb_sha256, "file": file, "bytes": len(png)}
     row["price_micro"] = price_micro
-    return Print(StoredPicture(**common, png=png), row)
+    return Written(StoredPicture(**common, png=png), row)
 
 
 async def taken(
-    job: Job, lines: tuple[Generation, ...], prints: Iterable[Awaitable[Print]], balance_micro: int
+    job: Job,
+    lines: tuple[Generation, ...],
+    written: Iterable[Awaitable[Written]],
+    balance_micro: int,
 ) -> Outcome:
-    """The outcome of a ``job`` that was billed for ``prints``: no file is read that could fail."""
-    made = sorted((one.picture for one in await asyncio.gather(*prints)), key=lambda p: p.index)
+    """The outcome of a ``job`` that was billed for ``written``: no file is read that could fail."""
+    made = sorted((one.picture for one in await asyncio.gather(*written)), key=lambda p: p.index)
     seconds = job.infer_seconds or 0.0
     told = job.adjustments
     return Outcome(job.id, tuple(made), job.cost_micro, balance_micro, seconds, told, False, lines)
 
 
-def write_missing(files: Files, made: Iterable[Print]) -> None:
+def write_missing(files: Files, made: Iterable[Written]) -> None:
     """Write again what has gone missing before its row came. Blocks."""
     for one in made:
         if not files.exists(one.row["file"]):

@@ -11,7 +11,7 @@ from limner.domain.params import Generation
 from limner.engine.batching.ticket import End, Event, Progress, Sink, Ticket
 from limner.store.jobs import Job
 from limner.usecases.drawing.orders import Outcome
-from limner.usecases.drawing.pictures import Print
+from limner.usecases.drawing.pictures import Written
 
 # Progress beyond this many unread events is dropped; pictures never are.
 UNREAD_EVENTS_MAX = 64
@@ -38,7 +38,7 @@ class Running:
     outcome: asyncio.Future[Outcome] = field(default_factory=lambda: _outcome())
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     events: asyncio.Queue[Event | Stop] = field(default_factory=asyncio.Queue)
-    prints: list[asyncio.Future[Print]] = field(default_factory=list)
+    written: list[asyncio.Future[Written]] = field(default_factory=list)
     submitted: asyncio.Event = field(default_factory=asyncio.Event)
     watched: bool = False
 

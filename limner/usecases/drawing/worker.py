@@ -21,7 +21,7 @@ from limner.usecases.drawing import settlement
 from limner.usecases.drawing.events import EventLogs
 from limner.usecases.drawing.lease import Lease
 from limner.usecases.drawing.orders import Outcome, StoredPicture
-from limner.usecases.drawing.pictures import Print, make_print, taken, undamaged, write_missing
+from limner.usecases.drawing.pictures import Written, taken, undamaged, write_missing, write_picture
 from limner.usecases.drawing.running import Running, lines_of, sink_of, tickets
 from limner.usecases.drawing.sources import Sources, reference_of, wanted
 from limner.usecases.drawing.threads import Threads
@@ -125,7 +125,7 @@ class Worker(Threads):
             if settled is not None and settled.status == "COMPLETED":
                 # The database had taken it, and only its answer was lost.
                 _, balance = await self.read(settlement.outcome, settled)
-                return await taken(settled, running.lines, running.prints, balance)
+                return await taken(settled, running.lines, running.written, balance)
             await self._discard(running, error)
             if told is error:
                 raise
@@ -211,21 +211,21 @@ class Worker(Threads):
             log.exception("request %s could not be settled yet", request_id)
             return None
 
-    async def _collect(self, running: Running) -> tuple[list[Print], list[Exception]]:
+    async def _collect(self, running: Running) -> tuple[list[Written], list[Exception]]:
         """Submit, and follow the events until every image has ended."""
         try:
             await self._submit(running)
         finally:
             running.submitted.set()
-        prints, errors = running.prints, list[Exception]()
+        written, errors = running.written, list[Exception]()
         async for end in running.ends():
             if isinstance(end, Drawn):
-                prints.append(self._print(running, end))
+                written.append(self._write_picture(running, end))
             elif isinstance(end, Failed):
                 errors.append(end.error)
             else:
                 errors.append(EngineBroken(end.reason, suspect=end.suspect))
-        return sorted(await asyncio.gather(*prints), key=lambda one: one.picture.index), errors
+        return sorted(await asyncio.gather(*written), key=lambda one: one.picture.index), errors
 
     async def _submit(self, running: Running) -> None:
         reference, sink, lines = None, sink_of(running), running.lines
@@ -236,16 +236,16 @@ class Worker(Threads):
         if running.watched:  # perhaps only since the last line was on its way
             self.engine.watch(running.job.id)
 
-    def _print(self, running: Running, drawn: Drawn) -> asyncio.Future[Print]:
+    def _write_picture(self, running: Running, drawn: Drawn) -> asyncio.Future[Written]:
         embed, model = self.settings.embed_metadata, self.model()
         alone, price_micro = running.picture(drawn.index)
-        work = partial(make_print, self.files, alone, price_micro, drawn, model, embed=embed)
+        work = partial(write_picture, self.files, alone, price_micro, drawn, model, embed=embed)
         return self.in_encoder(work)
 
     async def _keep(
         self,
         running: Running,
-        made: list[Print],
+        made: list[Written],
         errors: list[Exception],
         seconds: float,
     ) -> Outcome:
@@ -269,8 +269,8 @@ class Worker(Threads):
         """Delete the files of pictures that were not billed; not where that is not known."""
         if isinstance(error, DatabaseUnavailable) or not isinstance(error, LimnerError):
             return
-        made = await asyncio.gather(*running.prints, return_exceptions=True)
-        files = [one.row["file"] for one in made if isinstance(one, Print)]
+        made = await asyncio.gather(*running.written, return_exceptions=True)
+        files = [one.row["file"] for one in made if isinstance(one, Written)]
         try:
             await self.in_store(self.delete_files, files)
         except Exception:  # the sweeper finds them

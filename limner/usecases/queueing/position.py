@@ -35,7 +35,7 @@ class _Look:
     taken_at: float
 
 
-class Line:
+class Positions:
     """Positions and estimates; safe to ask from several threads."""
 
     def __init__(self) -> None:

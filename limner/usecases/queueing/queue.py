@@ -29,7 +29,7 @@ from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.drawing.running import Running
 from limner.usecases.drawing.worker import shown
 from limner.usecases.pictures import gallery
-from limner.usecases.queueing.position import Line
+from limner.usecases.queueing.position import Positions
 from limner.usecases.queueing.status import Status
 
 __all__ = ["Queue", "Status", "find_owned"]
@@ -58,7 +58,7 @@ class Queue:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, str] = {}  # claimed but not begun: request id -> key id
         self._resume_at = 0.0
-        self._line = Line()
+        self._positions = Positions()
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -181,7 +181,7 @@ class Queue:
     def _describe(self, conn: Connection, job: Job) -> Status:
         pictures = () if job.open else tuple(images.of_request(conn, job.id))
         remaining = ledger.balance(conn, job.account_id).available_micro
-        return Status(job, pictures, remaining, *self._line.estimate(conn, job))
+        return Status(job, pictures, remaining, *self._positions.estimate(conn, job))
 
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""

@@ -97,7 +97,7 @@ def install(app: FastAPI, desk: Desk) -> None:
     async def usage(request: Request) -> Response:
         wishes, _ = read(_DAYS, {}, request.query_params)
         days = wishes.get("days", 30.0)
-        rows = [_usage_json(asdict(one)) for one in await desk.services.office.usage(days)]
+        rows = [_usage_json(asdict(one)) for one in await desk.services.administration.usage(days)]
         return Json({"days": days, "usage": rows})
 
     answer = {"days": {"type": "number"}, "usage": {"type": "array"}}
@@ -105,28 +105,28 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 
 def _install_keys(app: FastAPI, desk: Desk) -> None:
-    office = desk.services.office
+    admin = desk.services.administration
 
     async def listing(_: Request) -> Response:
-        return Json({"keys": [_key_json(key, balance) for key, balance in await office.keys()]})
+        return Json({"keys": [_key_json(key, balance) for key, balance in await admin.keys()]})
 
     async def create(request: Request) -> Response:
         values = await _read(request, desk, _NEW, required=("name",))
-        plain, key = await office.create_key(_new_key(values))
+        plain, key = await admin.create_key(_new_key(values))
         return Json({"key": plain, **_key_json(key)})
 
     async def limit(request: Request) -> Response:
         values = _renamed(await _read(request, desk, _LIMITS))
-        return Json(_key_json(await office.limit_key(request.path_params["id"], **values)))
+        return Json(_key_json(await admin.limit_key(request.path_params["id"], **values)))
 
     async def rotate(request: Request) -> Response:
         values = await _read(request, desk, _ROTATE)
         grace_s = values.get("grace_hours", 0) * 3600
-        plain, key = await office.rotate_key(request.path_params["id"], grace_s)
+        plain, key = await admin.rotate_key(request.path_params["id"], grace_s)
         return Json({"key": plain, **_key_json(key)})
 
     async def revoke(request: Request) -> Response:
-        return Json(_key_json(await office.revoke_key(request.path_params["id"])))
+        return Json(_key_json(await admin.revoke_key(request.path_params["id"])))
 
     made = {"key": _TEXT, **_KEY}
     _add(app, "GET", "/keys", listing, "Every key, without its secret.", {"keys": _LIST})
@@ -138,17 +138,17 @@ def _install_keys(app: FastAPI, desk: Desk) -> None:
 
 
 def _install_credits(app: FastAPI, desk: Desk) -> None:
-    office = desk.services.office
+    admin = desk.services.administration
 
     async def show(request: Request) -> Response:
         wishes, _ = read(_CHECK, {}, request.query_params)
-        totals = {pocket: as_credits(micro) for pocket, micro in (await office.totals()).items()}
-        faults = [asdict(fault) for fault in await office.check()] if wishes.get("check") else None
+        totals = {pocket: as_credits(micro) for pocket, micro in (await admin.totals()).items()}
+        faults = [asdict(fault) for fault in await admin.check()] if wishes.get("check") else None
         return Json({"totals": totals, "faults": faults})
 
     async def grant(request: Request) -> Response:
         values = await _read(request, desk, _GRANT, required=("key_id", "credits"))
-        balance = await office.grant(values["key_id"], values["credits"], values.get("id"))
+        balance = await admin.grant(values["key_id"], values["credits"], values.get("id"))
         return Json({"key_id": values["key_id"], **_balance_json(balance)})
 
     shown = {"totals": {"type": "object"}, "faults": {"type": ["array", "null"]}}

@@ -32,7 +32,9 @@ def install(app: FastAPI, desk: Desk, meters: Meters) -> None:
 
     async def show(_: Request) -> Response:
         now = CollectorRegistry()
-        now.register(_Moment(desk.services.engine.status(), await desk.services.office.house()))
+        now.register(
+            _Moment(desk.services.engine.status(), await desk.services.administration.house())
+        )
         text = generate_latest(meters.registry) + generate_latest(now)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
