@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from tests.engine.checkpoints.odd_files import (
+from tests.engine.checkpoints.odd_folders import sharded
+from tests.engine.checkpoints.writing import (
     INNER,
     TEXT,
     UNET,
@@ -26,7 +27,6 @@ from tests.engine.checkpoints.odd_files import (
     only,
     pickled,
     rewritten_header,
-    sharded,
     without,
     written,
     zeros,

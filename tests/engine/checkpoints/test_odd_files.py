@@ -26,18 +26,11 @@ from limner.engine.checkpoints.translation import fitted
 from limner.errors import CheckpointError
 from limner.settings import Settings as Chosen
 from tests.engine import checkpoint_files
-from tests.engine.checkpoints.odd_files import (
-    LOADED,
-    POSITIONS,
-    UNET,
-    VAE,
-    Tensors,
-    plain,
-    whole_folder,
-)
+from tests.engine.checkpoints.odd_files import LOADED
+from tests.engine.checkpoints.odd_folders import whole_folder
 from tests.engine.checkpoints.refused_files import REFUSED, spoilt
+from tests.engine.checkpoints.writing import INNER, POSITIONS, UNET, VAE, Tensors, plain
 
-INNER = "cond_stage_model.transformer.text_model."
 # The tensors whose shapes tell what a file is and how wide its layers are.
 TELLING = (
     f"{UNET}input_blocks.0.0.weight",
@@ -52,11 +45,6 @@ TELLING = (
 )
 
 Expected = dict[str, dict[str, torch.Tensor]]
-
-
-@pytest.fixture(scope="module")
-def tensors() -> Tensors:
-    return checkpoint_files.original(plain())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,11 +63,6 @@ def _quick() -> Any:
         patch.setattr(weights, "_tokenizer", lambda _: clip)
         patch.setattr(os, "fsync", lambda _: None)
         yield
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def states(parts: Mapping[str, Part], shapes: Expected) -> Expected:

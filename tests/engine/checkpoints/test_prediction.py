@@ -28,16 +28,6 @@ PLAIN = DDIMScheduler(**BETAS).alphas_cumprod
 ZERO = DDIMScheduler(**BETAS, rescale_betas_zero_snr=True).alphas_cumprod
 
 
-@pytest.fixture(scope="module")
-def tensors() -> Tensors:
-    return checkpoint_files.original(checkpoint_files.models())
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def write(
     folder: Path,
     tensors: Tensors,

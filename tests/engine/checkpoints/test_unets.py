@@ -81,18 +81,6 @@ def test_a_single_file_tells_its_structure(kind: str, tmp_path: Path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
 
 
-def test_attention_by_matrices_loads_as_by_convolutions(tmp_path: Path) -> None:
-    models = parts({})
-    tensors = checkpoint_files.original(models, torch.float32)
-    for name, value in tensors.items():
-        if name.endswith(("proj_in.weight", "proj_out.weight")) and "diffusion_model" in name:
-            tensors[name] = value[:, :, 0, 0].clone()
-    save_file(tensors, tmp_path / "linear.safetensors")
-    ours = weights.load(tmp_path / "linear.safetensors", device="cpu", dtype="float32").unet
-    expected = models["unet"].state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
-
-
 @pytest.mark.parametrize("gone", ["output_blocks.4.", "middle_block.1.", "input_blocks.4.0."])
 def test_what_lacks_a_piece_is_refused(gone: str, tmp_path: Path) -> None:
     tensors = checkpoint_files.original(parts({}))
