@@ -105,3 +105,8 @@ def files(folder):
 def balance(database, key):
     with database.read() as conn:
         return ledger.balance(conn, key.account_id)
+
+
+def all_jobs(database, status):
+    with database.read() as conn:
+        return jobs.count(conn, status)

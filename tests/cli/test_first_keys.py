@@ -6,6 +6,9 @@ from limner.cli import serving
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
+from tests.store.databases import empty_sqlite, postgres_url, tmp_path, url
+
+__all__ = ["empty_sqlite", "postgres_url", "tmp_path", "url"]
 
 
 def test_of_several_that_start_at_once_one_makes_the_first_keys(url, tmp_path):
