@@ -24,18 +24,17 @@ from limner.engine.batching.ticket import Drawn
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents
 from tests.engine.factories import Collector, make_generation, submit
+from tests.engine.sampling.plain import OURS
 
 Array = np.ndarray[Any, Any]
 # A size the model knows: at 128 diffusers differs by 6 from itself on another thread count.
 SIDE, STEPS, GUIDANCE = 512, 10, 6.0
 PROMPT, NEGATIVE = "knight with red armor, desert background", "blue"
 STRENGTHS = (0.3, 0.5, 0.75, 1.0)
-# diffusers' own begin wrongly inside a schedule (ADR 0007); test_sources has another oracle.
-OURS = ("LMS", "PNDM")
 ALL = [
     (name, strength)
     for name, strength in itertools.product(SCHEDULER_NAMES, STRENGTHS)
-    if name not in OURS or strength == 1
+    if name not in OURS or strength == 1  # test_samplers has another oracle for them
 ]
 
 

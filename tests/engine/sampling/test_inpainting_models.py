@@ -171,13 +171,11 @@ def test_what_the_mask_keeps_is_the_sources_to_the_pixel(
     assert not np.array_equal(pixels, picture)
 
 
-def test_odd_sizes_are_padded_and_cut(runner: Runner, picture: Array) -> None:
-    """72 is no multiple of the 16 that a latent pixel of another VAE spans; here it spans 4."""
-    checkpoint = runner.checkpoint
-    wide = latents.padded(picture[:, :62], (16, 16), checkpoint.vae_scale)
+def test_what_fills_no_whole_latent_pixels_is_padded_by_its_edge(picture: Array) -> None:
+    wide = latents.padded(picture[:, :62], (16, 16), 4)
     assert wide.shape == picture.shape
     assert np.array_equal(wide[:, 62:], np.repeat(picture[:, 61:62], 2, axis=1))
-    flat = latents.padded(picture[:, :62, 0], (16, 16), checkpoint.vae_scale)
+    flat = latents.padded(picture[:, :62, 0], (16, 16), 4)
     assert np.array_equal(flat, wide[..., 0])
 
 

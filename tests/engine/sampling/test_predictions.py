@@ -20,7 +20,7 @@ from limner.domain.schedulers import (
 )
 from limner.engine.sampling.samplers import trace
 from limner.errors import InvalidInput
-from tests.engine.sampling import test_samplers as plain
+from tests.engine.sampling import plain
 
 V: dict[str, Any] = {**BETAS, "prediction_type": "v_prediction"}
 ZERO: dict[str, Any] = {**V, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -34,11 +34,20 @@ CASES = [
 ]
 # At sigma 4096, where the k-samplers begin, float32 leaves diffusers three digits.
 TOLERANCES = {False: plain.TOLERANCE, True: 4e-4}
-OURS = ("LMS", "PNDM")  # which begin inside a schedule otherwise than diffusers (ADR 0007)
 
-each = pytest.mark.parametrize(
-    ("name", "betas"), CASES, ids=lambda value: value if isinstance(value, str) else str(len(value))
-)
+STARTED = [
+    (*case, strength)
+    for case in CASES
+    for strength in (0.3, 1.0)
+    if strength == 1 or case[0] not in plain.OURS
+]
+
+
+def label(value: Any) -> str:
+    return str(len(value)) if isinstance(value, dict) else str(value)
+
+
+each = pytest.mark.parametrize(("name", "betas"), CASES, ids=label)
 
 
 def close(ours: torch.Tensor, theirs: torch.Tensor, betas: dict[str, Any]) -> None:
@@ -52,11 +61,8 @@ def test_draws_what_a_plain_loop_draws(name: SchedulerName, betas: Any, steps: i
     close(ours, plain.plain_loop(name, steps, betas), betas)
 
 
-@pytest.mark.parametrize("strength", [0.3, 1.0])
-@each
+@pytest.mark.parametrize(("name", "betas", "strength"), STARTED, ids=label)
 def test_starts_inside_the_schedule(name: SchedulerName, betas: Any, strength: float) -> None:
-    if name in OURS and strength < 1:
-        return
     mask = plain.square_mask()
     ours = plain.drawn_by(trace(name, 10, strength=strength, mode="img2img", betas=betas))
     close(ours, plain.plain_source_loop(name, 10, strength, None, betas), betas)
@@ -70,7 +76,7 @@ def test_starts_inside_the_schedule(name: SchedulerName, betas: Any, strength: f
 def test_draws_at_length(name: SchedulerName, betas: Any, steps: int) -> None:
     test_draws_what_a_plain_loop_draws(name, betas, steps)
     mask = plain.square_mask()
-    for strength in plain.STRENGTHS if name not in OURS else (1.0,):
+    for strength in plain.STRENGTHS if name not in plain.OURS else (1.0,):
         ours = plain.drawn_by(trace(name, steps, strength=strength, mode="img2img", betas=betas))
         close(ours, plain.plain_source_loop(name, steps, strength, None, betas), betas)
         matrix = trace(name, steps, strength=strength, mode="inpaint", betas=betas)
