@@ -1,8 +1,8 @@
 """The thread that prepares images: traces samplers, encodes prompts and sources, draws noise.
 
 The next is the oldest image of the owner on whom the fewest seconds were spent, so that a flood
-waits behind its own; an image between two phases comes before those that have not begun, whose
-memory is still to be taken. What was dropped meanwhile is never begun; seconds already spent on it
+waits behind its own; of an owner's, one between two phases comes before those that have not begun,
+whose memory is still to be taken. What was dropped meanwhile is never begun; seconds spent on it
 still count. A newcomer, and one who comes back, starts at the least of those whose turn it was.
 """
 

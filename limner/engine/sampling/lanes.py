@@ -39,7 +39,7 @@ class Lanes:
 
     def __init__(self, unet: Any) -> None:
         self._unet = unet
-        self._room = math.inf  # rows times latent pixels that memory is known to hold at once
+        self._room = math.inf  # rows times latent pixels at once: all, until memory ran out
         self._in_lanes = unet.device.type == "cpu" and unet.num_parameters() <= SMALL
         if not self._in_lanes:
             return

@@ -76,7 +76,6 @@ class PipedEngine:
         self._asking, self._sending = threading.Lock(), threading.Lock()
         self._answers: SimpleQueue[LimnerError | None] = SimpleQueue()
         self._open: dict[tuple[str, int], Sink] = {}
-        self._gone = False
         self._status = EngineStatus(ready=False)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()

@@ -73,8 +73,8 @@ def image_of(kind: dict, owner: str = "") -> Image:
 def dearest(kind: dict) -> int:
     """The most that one evaluation of such an image costs."""
     image = image_of(kind)
-    phases = 1 if image.phase.stop == image.evaluations else 4
-    return phases * image.group.cost(max(image.state))
+    growth = 1 if image.phase.stop == image.evaluations else 4
+    return growth * image.group.cost(max(image.state))
 
 
 def evaluate(image: Image) -> None:
