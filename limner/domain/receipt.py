@@ -23,7 +23,7 @@ PARAMETERS_MAX = 100  # a receipt has some twenty; each wrong one would cost an 
 
 
 class Drawing(Protocol):
-    """What the engine tells about a finished picture (``engine.request.Facts``)."""
+    """What the engine tells about a finished picture (``engine.batching.ticket.Facts``)."""
 
     @property
     def seed(self) -> int: ...

@@ -43,7 +43,7 @@ class Accounts(Protocol):
 
 
 class Generate(Protocol):
-    """``usecases.generate.Generate``."""
+    """``usecases.drawing.generate.Generate``."""
 
     async def quote(self, generation: Generation) -> Quote:
         """The price, before anything is charged."""
@@ -66,7 +66,7 @@ class Generate(Protocol):
 
 
 class Gallery(Protocol):
-    """``usecases.gallery.Gallery``."""
+    """``usecases.pictures.gallery.Gallery``."""
 
     async def picture(self, caller: Caller, picture_id: str) -> StoredPicture:
         """A picture with its file; raises ``NotFound``."""
@@ -94,7 +94,7 @@ class Replay(Protocol):
 
 
 class Engine(Protocol):
-    """The part of ``engine.client.EngineClient`` that surfaces look at."""
+    """The part of ``engine.batching.client.EngineClient`` that surfaces look at."""
 
     def status(self) -> EngineStatus:
         """A snapshot."""

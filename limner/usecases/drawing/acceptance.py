@@ -80,9 +80,7 @@ def accept(
     """
     order, asked = priced.order, (priced.order.idempotency_key, priced.order.body_sha256)
     request_id = ids.new("req")
-    fields = _fields(priced, caller, request_id, asynchronous=lease_id is None)
-    if model is not None:
-        fields |= {"model": model.name, "model_sha256": model.sha256}
+    fields = _fields(priced, caller, request_id, model, asynchronous=lease_id is None)
     while True:
         standing = find_standing(conn, settings, caller, *asked, forget=True)
         if standing is not None:
@@ -102,7 +100,9 @@ def accept(
     return job, True
 
 
-def _fields(priced: Priced, caller: Key, request_id: str, *, asynchronous: bool) -> dict[str, Any]:
+def _fields(
+    priced: Priced, caller: Key, request_id: str, model: ModelInfo | None, *, asynchronous: bool
+) -> dict[str, Any]:
     order = priced.order
     return {
         "key_id": caller.id,
@@ -121,6 +121,8 @@ def _fields(priced: Priced, caller: Key, request_id: str, *, asynchronous: bool)
         "status": "QUEUED" if asynchronous else "PROCESSING",
         "hold_id": f"hold_{request_id.removeprefix('req_')}",
         "price_micro": priced.total_micro,
+        "model": None if model is None else model.name,
+        "model_sha256": None if model is None else model.sha256,
     }
 
 
