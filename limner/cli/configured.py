@@ -58,9 +58,10 @@ def _config() -> inspect.Parameter:
 
 def _option(name: str, *, hidden: bool) -> inspect.Parameter:
     field = Settings.model_fields[name]
-    option = typer.Option(flag(name), help=_told(field), hidden=hidden)
-    several = list[Path] if field.annotation == tuple[Path, ...] else None
-    return _parameter(name, several or _kind(field.annotation), option)
+    several = field.annotation == tuple[Path, ...]
+    shown = "<path>" if several else None
+    option = typer.Option(flag(name), help=_told(field), hidden=hidden, metavar=shown)
+    return _parameter(name, list[Path] if several else _kind(field.annotation), option)
 
 
 def _parameter(name: str, kind: Any, option: Any) -> inspect.Parameter:

@@ -78,7 +78,7 @@ class Settings(BaseModel):
 
     model: Path | None = Field(
         None,
-        description="Checkpoint: a `.safetensors` file or a folder in diffusers layout. "
+        description="Checkpoint: a `.safetensors` or `.ckpt` file or a folder in diffusers layout. "
         "Default: the embedded model.",
     )
     vae: Path | None = Field(None, description="VAE to use in place of the checkpoint's own.")
@@ -88,12 +88,14 @@ class Settings(BaseModel):
         "the flag several times, the variable comma separated.",
     )
     prediction: Literal["auto", "epsilon", "v"] = Field(
-        "auto", description="What the UNet predicts; `auto` takes what the checkpoint says."
+        "auto",
+        description="What the UNet predicts, `epsilon` or `v`; `auto` takes what the checkpoint "
+        "says.",
     )
     zero_snr: Literal["auto", "yes", "no"] = Field(
         "auto",
-        description="Whether its schedule of noise ends in noise alone (zero terminal SNR); `auto` "
-        "takes what the checkpoint says.",
+        description="Whether its schedule of noise ends in noise alone (zero terminal SNR), `yes` "
+        "or `no`; `auto` takes what the checkpoint says.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the model runs.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
