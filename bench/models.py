@@ -2,7 +2,8 @@
 
     python -m bench.models [--loras 900] [--checkpoints 100]
 
-The files have the headers of real ones, and holes where those have numbers.
+Headers are as long as those of real files. LoRAs have holes where those have numbers; the
+checkpoints are one small file under many names.
 """
 
 from __future__ import annotations

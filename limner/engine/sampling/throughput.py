@@ -23,8 +23,8 @@ def knee(rows_per_second: Callable[[int], float]) -> int:
     """The smallest number of rows within 3 per cent of the best rate.
 
     Larger numbers are tried although smaller ones gained nothing: where rows go to lanes the rate
-    first dips. Stops where memory ends, and where a step would last over 1.5 s: a newcomer waits
-    for the step under way.
+    first dips. Stops where a step would last over 1.5 s, since a newcomer waits for the step under
+    way, and where memory ends; on a GPU rows then run in pieces, until not even one has room.
     """
     rates: dict[int, float] = {}
     for rows in ROWS_TRIED:
