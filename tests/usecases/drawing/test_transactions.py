@@ -15,6 +15,7 @@ from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.replay import Replay
 from tests.store.databases import customer
 from tests.usecases.house import finished, order, queue_of
+from tests.waiting import LONG_S
 
 ASKED = ("submit", "watch", "abort", "status")
 
@@ -45,7 +46,7 @@ class Shy(FakeEngine):
     """Notes by what it was asked inside a transaction, and how often at all."""
 
     def __init__(self, transactions):
-        super().__init__()
+        super().__init__(step_s=0.005)
         self.inside, self.asked = [], dict.fromkeys(ASKED, 0)
         for name in ASKED:
             setattr(self, name, self._counted(transactions, name, getattr(self, name)))
@@ -74,7 +75,10 @@ def test_nothing_is_asked_of_the_engine_inside_a_transaction(database, tmp_path,
                 await generate.run(poor, order())
             queued = await queue.submit(key, order())
             await finished(queue, key, queued.job.id)
-            stopped = await queue.submit(key, order(steps=100))
+            sent, stopped = engine.asked["submit"], await queue.submit(key, order(steps=100))
+            async with asyncio.timeout(LONG_S):
+                while engine.asked["submit"] == sent:
+                    await asyncio.sleep(0.001)
             await queue.cancel(key, stopped.job.id)
             await finished(queue, key, stopped.job.id)
             await models.give_up_forsaken(queue.worker)
