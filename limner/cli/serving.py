@@ -28,6 +28,7 @@ from limner.engine.starting import loader
 from limner.errors import EngineBroken, SettingsError
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
+from limner.models.hashing import Hashing
 from limner.models.listing import Library
 from limner.settings import Settings
 from limner.store import keys
@@ -173,13 +174,16 @@ def make_app(
         generate, accounts, administration, engine, queue, gallery, replay, pool, budget, library
     )
     app = create_app(settings, services)
+    hashing = Hashing(library, lambda: _is_idle(engine))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await generate.start()
         await queue.start()
         await retention.start()
+        hashing.start()
         yield
+        hashing.close()
         await retention.close()
         await queue.close()
         await generate.close()
@@ -188,6 +192,12 @@ def make_app(
     app.router.lifespan_context = lifespan
     app.state.closing = Closing(generate, queue, settings.drain_s)
     return app
+
+
+def _is_idle(engine: ThreadEngine) -> bool:
+    """Whether it is ready and nothing is drawn."""
+    status = engine.status()
+    return status.ready and not status.running and not status.waiting
 
 
 def _first_key(settings: Settings, database: Database) -> str | None:

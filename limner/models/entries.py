@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,26 @@ from limner.models import sidecars
 from limner.models.facts import UNREADABLE, Facts
 from limner.models.walking import Found
 
+WHOLE_SUM = 64
+_SUM = re.compile("[0-9a-f]{10}|[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: its ``name``, which no other has, where it lies, and what it is."""
+    """One model: its ``name``, which no other has, where it lies, and what it is.
+
+    ``sha256``: of its bytes, or of a folder as ``parts.Layout`` sums it; None while it is unknown.
+    """
 
     name: str
     found: Found
     facts: Facts
+    sha256: str | None = None
+
+    @property
+    def source_sha256(self) -> str | None:
+        """Of the file that it was imported from; believed of what Limner wrote itself."""
+        return self.facts.source_sha256 if self.found.place.imported else None
 
     @property
     def file(self) -> Path:
@@ -50,6 +63,8 @@ class Entry:
             "library": _text(self.found.place.label),
             "path": _text(self.found.shown),
             "bytes": self.found.bytes,
+            "sha256": self.sha256,
+            "source_sha256": self.source_sha256,
             "prediction": facts.prediction,
             "trigger_words": [_text(word) for word in facts.trigger_words],
             "notes": [_text(note) for note in facts.notes],
@@ -60,14 +75,17 @@ class Entry:
         }
 
 
-def named(rows: Sequence[tuple[Found, Facts]]) -> tuple[Entry, ...]:
-    """Entries under the shortest name by which ``find`` finds them."""
-    plain = [found for found, facts in rows if not facts.pickled and facts.kind != UNREADABLE]
+def named(rows: Sequence[tuple[Found, Facts, str | None]]) -> tuple[Entry, ...]:
+    """Entries, each of what was found, its facts and its SHA-256, if known.
+
+    Their names are the shortest by which ``find`` finds them.
+    """
+    plain = [found for found, facts, _ in rows if not facts.pickled and facts.kind != UNREADABLE]
     among_plain = Counter(name for found in plain for name in set(_names(found)))
-    among_all = Counter(name for found, _ in rows for name in set(_names(found)))
+    among_all = Counter(name for found, *_ in rows for name in set(_names(found)))
     return tuple(
-        Entry(_shortest(found, among_all if facts.pickled else among_plain), found, facts)
-        for found, facts in rows
+        Entry(_shortest(found, among_all if facts.pickled else among_plain), found, facts, sha256)
+        for found, facts, sha256 in rows
     )
 
 
@@ -84,25 +102,55 @@ def find(
 ) -> Entry:
     """The model of this name, of one of ``kinds`` (all where empty).
 
-    A name is the file's stem, its path inside the library with or without its suffix, or
-    ``LIBRARY:PATH``. A pickle gives way to a file of its name that is none.
+    A name is the file's stem, its path inside the library with or without its suffix,
+    ``LIBRARY:PATH``, or a SHA-256: the model's own or that of the file it was imported from, whole
+    or its first ten digits. A pickle gives way to a file of its name, or sum, that is none.
 
     Raises:
         InvalidInput: no model has it, or several have; of ``field``, and the sentence names them.
     """
     those = [entry for entry in entries if not kinds or entry.facts.kind in kinds]
     those = [entry for entry in those if entry.facts.kind != UNREADABLE]
-    exact = [e for e in those if name in (e.found.shown, e.found.whole)]
-    found = exact or [e for e in those if name in (e.found.stem, e.found.inner)]
-    found = [entry for entry in found if not entry.facts.pickled] or found
+    ways = (_by_sum, _by_name) if len(name) == WHOLE_SUM else (_by_name, _by_sum)
+    found = ways[0](those, name) or ways[1](those, name)
     if len(found) == 1:
         return found[0]
     if found:
         places = " and ".join(entry.found.whole for entry in found)
         raise InvalidInput(field, f"{field} is {name!r}, which may be {places}; name one of these")
+    raise InvalidInput(
+        field, f"{field} is {name!r}, which is not in the library{_hint(those, name)}"
+    )
+
+
+def _by_name(those: Sequence[Entry], name: str) -> list[Entry]:
+    exact = [e for e in those if name in (e.found.shown, e.found.whole)]
+    found = exact or [e for e in those if name in (e.found.stem, e.found.inner)]
+    return _plain(found) or found
+
+
+def _by_sum(those: Sequence[Entry], text: str) -> list[Entry]:
+    """By a SHA-256 in any case; of equal files that are read alike, the first."""
+    digits = text.lower()
+    if not _SUM.fullmatch(digits):
+        return []
+    own = [e for e in those if e.sha256 and e.sha256.startswith(digits)]
+    imported = [e for e in those if e.source_sha256 and e.source_sha256.startswith(digits)]
+    found = _plain(own) or imported or own
+    return list({(e.sha256, e.facts.prediction): e for e in reversed(found)}.values())[::-1]
+
+
+def _plain(found: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in found if not entry.facts.pickled]
+
+
+def _hint(those: Sequence[Entry], name: str) -> str:
+    """What may help who asked for a name that nothing has."""
+    unknown = sum(entry.sha256 is None for entry in those)
+    if _SUM.fullmatch(name.lower()) and unknown:
+        return f"; the SHA-256 of {unknown} of its {len(those)} models is not known yet"
     near = difflib.get_close_matches(name, [entry.name for entry in those], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; GET /api/models lists what there is"
-    raise InvalidInput(field, f"{field} is {name!r}, which is not in the library{hint}")
+    return f"; did you mean {near[0]!r}?" if near else "; GET /api/models lists what there is"
 
 
 def _text(text: str) -> str:

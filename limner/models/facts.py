@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from limner.domain import licences
 from limner.engine.checkpoints import adapters, folders, layouts, prediction
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
+from limner.engine.checkpoints.layouts import SOURCE_SHA256
 from limner.errors import CheckpointError
 from limner.models import sidecars
 from limner.models.walking import Found
@@ -34,6 +37,7 @@ class Facts:
 
     ``kind`` is a key of ``inspection.DESCRIPTIONS`` or ``unreadable``; ``base`` the family of
     checkpoints that it is or is for: ``sd1``, ``sd2``, ``sd3``, ``sdxl``, ``flux``, ``unknown``;
+    ``source_sha256`` the sum of the file that it says it was imported from, in 64 digits;
     ``reason`` a sentence on why it cannot be drawn with, None where it can.
     """
 
@@ -44,6 +48,7 @@ class Facts:
     notes: tuple[str, ...] = ()
     licence: str | None = None
     pickled: bool = False
+    source_sha256: str | None = None
     reason: str | None = None
 
 
@@ -96,6 +101,7 @@ def _of_file(path: Path) -> Facts:
         told.get("base") or _BASES.get(kind) or _base(header),
         trigger_words=tuple(_short(told.get("trigger_words", ()))),
         pickled=header.pickled,
+        source_sha256=_sum(header.metadata.get(SOURCE_SHA256)),
     )
     if kind in LOADED:
         facts = _of_whole(path, facts)
@@ -128,6 +134,7 @@ def _of_whole(path: Path, facts: Facts) -> Facts:
         prediction=prediction.predicts(schedule),
         licence=licences.find(layout.licence).id,
         notes=layout.changes,
+        source_sha256=_sum(layout.source_sha256),
     )
 
 
@@ -138,6 +145,10 @@ def _of_vae(path: Path, facts: Facts) -> Facts:
     except CheckpointError as error:
         return replace(facts, reason=str(error))
     return replace(facts, licence=licence and licences.find(licence).id)
+
+
+def _sum(said: Any) -> str | None:
+    return said if isinstance(said, str) and re.fullmatch("[0-9a-f]{64}", said) else None
 
 
 def _base(header: Header) -> str:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from limner.engine.checkpoints import digests, layouts
 from limner.engine.checkpoints.layouts import EMBEDDED
-from limner.errors import NotFound
+from limner.errors import CheckpointError, NotFound
 from limner.models import entries, facts, places, sidecars, walking
 from limner.models.entries import Entry
 from limner.models.index import Index
@@ -34,6 +35,7 @@ class Library:
         self._fresh_s = fresh_s
         self._listed: tuple[float, tuple[Entry, ...]] | None = None
         self._lock = threading.Lock()
+        self._turns: dict[Path, threading.Lock] = {}
 
     def entries(self) -> tuple[Entry, ...]:
         """All models, folder by folder; what cannot be read is there with its reason."""
@@ -43,8 +45,37 @@ class Library:
             return self._listed[1]
 
     def find(self, name: str, kinds: Collection[str] = (), field: str = "model") -> Entry:
-        """The model of this name; see ``entries.find``."""
+        """The model of this name, or SHA-256; see ``entries.find``."""
         return entries.find(self.entries(), name, kinds, field)
+
+    def identify(self, entry: Entry) -> str:
+        """The SHA-256 of what lies at an entry's place now, as ``ModelInfo.sha256`` has it.
+
+        It is made where it is not known, which takes a second for a gigabyte or two, and is then
+        remembered. Of one file there is one reader at a time.
+
+        Raises:
+            CheckpointError: it is gone, closed to this process, changes while it is read, or is a
+                folder that is no checkpoint.
+        """
+        path = entry.file
+        with self._lock:
+            index = self._index = self._index or Index(self._index_file)
+            turn = self._turns.setdefault(path, threading.Lock())
+        try:
+            with turn:
+                made = index.sha256(path, _sha256)
+        except OSError as error:
+            why = str(error.strerror or error).lower()
+            raise CheckpointError(f"{path.name} cannot be read: {why}.") from error
+        if made is None:
+            raise CheckpointError(f"{path.name} changed while it was read; try again.")
+        return made
+
+    def save(self) -> None:
+        """Write the sums made since the index was written."""
+        if self._index is not None:
+            self._index.write()
 
     def preview(self, id: str) -> tuple[bytes, str]:
         """Bytes and media type of the picture beside the entry of this ``id``, or ``NotFound``."""
@@ -62,6 +93,7 @@ class Library:
             (
                 each,
                 facts.Facts(reason=each.reason) if each.reason else index.facts(each, facts.read),
+                index.known_sha256(each),
             )
             for each in found
         ]
@@ -71,5 +103,9 @@ class Library:
     def _own(self) -> list[Place]:
         own = [Place(BUILT_IN, EMBEDDED.absolute())]
         if self._imported is not None and self._imported.is_dir():
-            own.append(Place(IMPORTED, self._imported))
+            own.append(Place(IMPORTED, self._imported, imported=True))
         return own
+
+
+def _sha256(path: Path) -> str:
+    return layouts.read_layout(path).sha256 if path.is_dir() else digests.sha256(path)

@@ -18,11 +18,15 @@ _NO_FOLDERS = ("base_path", "is_default", "custom_nodes")
 
 @dataclass(frozen=True)
 class Place:
-    """A folder of models under a ``label``, and why it cannot be looked at, if so."""
+    """A folder of models under a ``label``, and why it cannot be looked at, if so.
+
+    ``imported``: what lies in it Limner made itself, so that its papers are believed.
+    """
 
     label: str
     folder: Path
     reason: str | None = None
+    imported: bool = False
 
 
 def of(named: Iterable[Path], own: Iterable[Place] = ()) -> list[Place]:

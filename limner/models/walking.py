@@ -27,8 +27,8 @@ Identity = tuple[int, int]  # of a folder: its device and its number there
 class Found:
     """Something that may be a model.
 
-    ``stamp`` changes when it does or what lies beside it; ``beside`` are the names of its
-    sidecars; ``reason`` says why it cannot be looked at, if so.
+    ``own`` changes when it does, ``stamp`` also when what lies beside it does; ``beside`` are the
+    names of its sidecars; ``reason`` says why it cannot be looked at, if so.
     """
 
     place: Place
@@ -36,6 +36,7 @@ class Found:
     bytes: int = 0
     stamp: str = ""
     beside: tuple[str, ...] = ()
+    own: str = ""
     reason: str | None = None
 
     @property
@@ -117,8 +118,9 @@ def _in_folder(
 
 def _file(place: Place, path: Path, about: os.stat_result, names: set[str]) -> Found:
     beside = tuple(name for name in sidecars.names_for(path.stem) if name in names)
-    stamps = [_stamp(about), *(_stamped(path.with_name(name)) for name in beside)]
-    return Found(place, path, about.st_size, " ".join(stamps), beside)
+    own = _stamp(about)
+    stamp = " ".join((own, *(_stamped(path.with_name(name)) for name in beside)))
+    return Found(place, path, about.st_size, stamp, beside, own)
 
 
 def _is_whole(folder: Path, names: set[str]) -> bool:
@@ -131,19 +133,26 @@ def _is_whole(folder: Path, names: set[str]) -> bool:
 
 def _whole(place: Place, folder: Path) -> Found:
     try:
-        files = sorted(
-            path
-            for part in _PARTS
-            if (folder / part).is_dir()
-            for path in (folder / part).iterdir()
-            if path.is_file()
-        )
-        size = sum(path.stat().st_size for path in files)
+        size = sum(path.stat().st_size for path in _files(folder))
+        stamp = own_stamp(folder)
     except OSError as error:
         return Found(place, folder, reason=_failed("read", error))
-    lines = "".join(f"{path} {_stamped(path)}\n" for path in files)
-    stamp = hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
-    return Found(place, folder, size, stamp)
+    return Found(place, folder, size, stamp, own=stamp)
+
+
+def own_stamp(path: Path) -> str:
+    """That of a file, or of a whole folder, as it is now. Raises OSError where it is gone."""
+    if not path.is_dir():
+        return _stamp(path.stat())
+    lines = "".join(f"{file} {_stamped(file)}\n" for file in _files(path))
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those of a whole folder that are the model."""
+    inside = (folder / part for part in _PARTS)
+    files = (path for part in inside if part.is_dir() for path in part.iterdir())
+    return sorted(path for path in files if path.is_file())
 
 
 def _stamped(path: Path) -> str:

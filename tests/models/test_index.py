@@ -100,7 +100,7 @@ def test_what_could_not_be_read_is_tried_again(tmp_path: Path, read: list[str]) 
 def test_an_index_that_cannot_be_written_is_done_without(tmp_path: Path, models: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     assert len(Library(tmp_path / "data", [models]).entries()) == COUNT + 1
-    assert index._read(tmp_path / "data" / "library.json") == {}
+    assert index._read(tmp_path / "data" / "library.json") == ({}, {})
 
 
 def test_a_list_is_kept_for_as_long_as_is_said(models: Path, read: list[str]) -> None:

@@ -27,6 +27,11 @@ _FIELDS: dict[str, Any] = {
     "library": {**_TEXT, "description": "The folder of models that it lies in, by its last name."},
     "path": {**_TEXT, "description": "Inside that folder."},
     "bytes": {"type": "integer"},
+    "sha256": {
+        **_MAYBE,
+        "description": "Null until it is known; a request may name a model by it.",
+    },
+    "source_sha256": {**_MAYBE, "description": "Of the file that it was imported from."},
     "prediction": {**_MAYBE, "description": "Of a checkpoint: epsilon or v-prediction."},
     "trigger_words": _TEXTS,
     "notes": _TEXTS,

@@ -1,14 +1,17 @@
 """The library over HTTP: what the list holds, and what it never tells."""
 
+import hashlib
+
 import pytest
 
 from limner.models.listing import Library
 from tests.models import files
+from tests.waiting import wait_for
 from tests.web import fakes
 
 FIELDS = {
     "name", "kind", "base", "library", "path", "bytes", "prediction", "trigger_words", "notes",
-    "licence", "pickled", "usable", "reason", "preview",
+    "licence", "pickled", "usable", "reason", "preview", "sha256", "source_sha256",
 }  # fmt: skip
 
 
@@ -60,9 +63,15 @@ def test_a_preview(client, stranger, models):
     assert stranger.get("/api/models").status_code == 401
 
 
-def test_a_server_lists_the_folders_of_its_settings(tmp_path, models):
+def test_a_server_lists_the_folders_of_its_settings_and_sums_them(tmp_path, models, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     from tests.web.served import serve
 
     with serve(tmp_path / "data", models_dirs=[models]) as served, served.http() as http:
-        assert "fox" in [row["name"] for row in http.get("/api/models").json()]
+
+        def told():
+            return {row["name"]: row["sha256"] for row in http.get("/api/models").json()}
+
+        made = hashlib.sha256((models / "fox.safetensors").read_bytes()).hexdigest()
+        wait_for(told, lambda sums: sums["fox"] == made)
     assert (tmp_path / "data" / "library.json").is_file()
