@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from limner.errors import SettingsError
 from limner.settings import Settings
 
 if TYPE_CHECKING:
+    from limner.domain.model import Card
     from limner.engine.checkpoints.prediction import Wish
 
 
@@ -52,30 +52,11 @@ def nearest(path: Path) -> Path:
     return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
-@dataclass(frozen=True)
-class Named:
-    """A checkpoint by its files alone (``domain.model.Identity``)."""
-
-    name: str
-    sha256: str
-    vae_sha256: str | None
-    prediction: str
-    zero_snr: bool
-
-
-def identity(settings: Settings) -> Named:
+def card(settings: Settings) -> Card:
     """Of the model that will be loaded; its files are read, no weights are made of them."""
-    from limner.engine.checkpoints import layouts, prediction
+    from limner.engine.checkpoints import cards
 
-    layout, _ = layouts.chosen(settings.model, settings.vae, wish(settings))
-    schedule = layout.schedule()
-    return Named(
-        layout.path.stem,
-        layout.sha256,
-        layouts.vae_sha256(settings.vae),
-        prediction.predicts(schedule),
-        prediction.has_zero_snr(schedule),
-    )
+    return cards.read(settings.model, settings.vae, wish(settings))
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def run(
     generation = from_receipt(record)
     settings = _predicting_alike(settings, record)
     checks.model(settings)
-    replay.check_model(record, checks.identity(settings))
+    replay.check_model(record, checks.card(settings))
     pixels = _given(generation, given)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
     with easel.opened(settings, 1) as engine:

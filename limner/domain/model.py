@@ -1,41 +1,25 @@
-"""What is known about a loaded checkpoint; shown at ``/api/model`` and named on every receipt."""
+"""What is known about a checkpoint; shown at ``/api/model`` and named on every receipt."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 
-class Identity(Protocol):
-    """What tells one checkpoint from another."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def vae_sha256(self) -> str | None: ...
-    @property
-    def prediction(self) -> str: ...
-    @property
-    def zero_snr(self) -> bool: ...
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """The facts of one checkpoint as it was loaded.
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """The facts of one checkpoint that its headers tell, whether it is loaded or not.
 
     ``sha256`` is of the file; of a folder it is the SHA-256 of what ``sha256sum`` prints for its
     weights and configs, sorted by path; ``source_sha256`` is of the author's file where this one
     was imported from it. ``vae`` says where the VAE came from (``"built in"`` or
-    a file's name) and ``vae_sha256`` is set only for a replaced one. ``parameters`` counts the
-    numbers of ``unet``, ``vae`` and ``text_encoder``. ``conversions`` lists, in words, whatever
-    was changed between the file and memory: a licence may ask that changes be told.
-    ``processor`` names what computes, ``threads`` how many of its threads do; None on a GPU.
-    ``sprite_pixels`` is set for a model that paints sprites: picture pixels, across, of one
-    sprite pixel. ``prediction`` is ``"epsilon"`` or ``"v-prediction"``; ``zero_snr`` says that the
-    schedule of noise ends in nothing but noise, which not every scheduler can draw with.
+    a file's name) and ``vae_sha256`` is set only for a replaced one. ``conversions`` lists, in
+    words, whatever was changed between the author's file and memory: a licence may ask that
+    changes be told. ``sprite_pixels`` is set for a model that paints sprites: picture pixels,
+    across, of one sprite pixel. ``prediction`` is ``"epsilon"`` or ``"v-prediction"``; ``zero_snr``
+    says that the schedule of noise ends in nothing but noise, which not every scheduler can draw
+    with.
     """
 
     name: str
@@ -44,17 +28,12 @@ class ModelInfo:
     sha256: str
     vae: str
     vae_sha256: str | None
-    dtype: str
-    device: str
-    parameters: Mapping[str, int]
     licence: str
     licence_needs_acceptance: bool
     attribution: tuple[str, ...]
     source: str
     conversions: tuple[str, ...]
     sprite_pixels: int | None = None
-    processor: str = "unknown"
-    threads: int | None = None
     prediction: str = "epsilon"
     zero_snr: bool = False
     source_sha256: str | None = None
@@ -63,6 +42,25 @@ class ModelInfo:
     def short_hash(self) -> str:
         """As AUTOMATIC1111 and model sites write it, of the author's file: ten digits."""
         return (self.source_sha256 or self.sha256)[:10]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, in the order of the fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo(Card):
+    """The facts of one checkpoint as it was loaded.
+
+    ``parameters`` counts the numbers of ``unet``, ``vae`` and ``text_encoder``. ``processor`` names
+    what computes, ``threads`` how many of its threads do; None on a GPU.
+    """
+
+    dtype: str
+    device: str
+    parameters: Mapping[str, int]
+    processor: str = "unknown"
+    threads: int | None = None
 
     @property
     def machine(self) -> dict[str, Any]:

@@ -19,12 +19,11 @@ from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-from limner.domain import licences
-from limner.domain.model import ModelInfo
-from limner.engine.checkpoints import prediction, probe
+from limner.domain.model import Card, ModelInfo
+from limner.engine.checkpoints import cards, probe
 from limner.engine.checkpoints.containers import require_unchanged
 from limner.engine.checkpoints.headers import TensorInfo
-from limner.engine.checkpoints.layouts import EMBEDDED, chosen, vae_sha256
+from limner.engine.checkpoints.layouts import chosen
 from limner.engine.checkpoints.parts import Layout, Part
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.tensors import is_finite, read
@@ -94,7 +93,7 @@ def load(
         **models,
         tokenizer=tokenizer,
         scheduler_betas=layout.schedule(),
-        info=_info(layout, vae_path or layout.vae_beside, models, device, dtype),
+        info=_info(cards.of(layout, parts, vae_path), layout.precision, models, device, dtype),
         latent_channels=config.latent_channels,
         vae_scale=_vae_scale(config),
         latent_scaling=config.scaling_factor,
@@ -216,35 +215,14 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def _info(
-    layout: Layout, vae: Path | None, models: Mapping[str, Any], device: str, dtype: str
+    card: Card, precision: str, models: Mapping[str, Any], device: str, dtype: str
 ) -> ModelInfo:
-    embedded = layout.path.resolve() == EMBEDDED
-    licence = licences.find(layout.licence)
-    name, attribution, source = licences.origin(layout.path, licence, embedded=embedded)
-    conversions = list(layout.changes)
-    if layout.precision != dtype:
-        conversions.append(f"{layout.precision} weights computed as {dtype}")
-    if vae and vae != layout.vae_beside:
-        conversions.append(f"VAE replaced by {vae.name}")
+    read_as = (f"{precision} weights computed as {dtype}",) if precision != dtype else ()
     return ModelInfo(
-        name=name,
-        kind="sd1-inpainting" if inpaints(models["unet"]) else "sd1",
-        path=str(layout.path),
-        sha256=layout.sha256,
-        source_sha256=layout.source_sha256,
-        vae=vae.name if vae else "built in",
-        vae_sha256=vae_sha256(vae),
+        **{**vars(card), "conversions": (*card.conversions, *read_as)},
         dtype=dtype,
         device=device,
         parameters={name: count_parameters(model) for name, model in models.items()},
-        licence=licence.id,
-        licence_needs_acceptance=licence.needs_acceptance,
-        attribution=attribution,
-        source=source,
-        conversions=tuple(conversions),
-        sprite_pixels=_vae_scale(models["vae"].config) if embedded else None,
         processor=probe.processor(device),
         threads=torch.get_num_threads() if device == "cpu" else None,
-        prediction=prediction.predicts(layout.schedule()),
-        zero_snr=prediction.has_zero_snr(layout.schedule()),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from limner import imaging
-from limner.domain.model import Identity, ModelInfo
+from limner.domain.model import Card, ModelInfo
 from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
@@ -132,7 +132,7 @@ def compare(first: Pixels, second: Pixels) -> Comparison:
     return Comparison(different == 0, apart.size, different, int(apart.max()))
 
 
-def check_model(record: Mapping[str, Any], model: Identity) -> None:
+def check_model(record: Mapping[str, Any], model: Card) -> None:
     """Raises ``InvalidInput`` when another checkpoint drew what ``record`` describes, or the same
     taken to predict otherwise."""
     named = _part(record, "model")
