@@ -166,7 +166,7 @@ def make_app(
     generate = Generate(worker)
     queue, retention = Queue(generate), Retention(worker)
     accounts, gallery = Accounts(settings, database), Gallery(worker)
-    replay = Replay(generate, gallery)
+    replay = Replay(generate.worker, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
     administration, budget = Administration(database), worker.budget
     library = Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)

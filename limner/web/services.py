@@ -71,6 +71,9 @@ class Gallery(Protocol):
     async def picture(self, caller: Caller, picture_id: str) -> StoredPicture:
         """A picture with its file; raises ``NotFound``."""
 
+    async def receipt(self, caller: Caller, picture_id: str) -> dict[str, Any]:
+        """A picture's receipt; raises ``NotFound``."""
+
     async def link(self, caller: Caller, picture_id: str) -> str | None:
         """Where its file may be fetched without the server, if anywhere; raises ``NotFound``."""
 
@@ -85,12 +88,15 @@ class Gallery(Protocol):
 
 
 class Replay(Protocol):
-    """``usecases.replay.Replay``."""
+    """``usecases.pictures.replay.Replay``."""
 
-    async def run(
-        self, caller: Caller, record: Mapping[str, Any], idempotency_key: str | None = None
+    async def order(self, caller: Caller, record: Mapping[str, Any]) -> Order:
+        """What draws a receipt again; raises ``InvalidInput`` and ``Gone``."""
+
+    async def compare(
+        self, caller: Caller, record: Mapping[str, Any], outcome: Outcome
     ) -> Replayed:
-        """Draw a receipt again and compare; raises ``InvalidInput`` and ``Gone``."""
+        """What was drawn, held against the receipt."""
 
 
 class Engine(Protocol):

@@ -219,6 +219,9 @@ class FakeGallery:
     async def picture(self, caller, picture_id):
         raise NotFound(f"Picture {picture_id} not found")
 
+    async def receipt(self, caller, picture_id):
+        raise NotFound(f"Picture {picture_id} not found")
+
     async def link(self, caller, picture_id):
         return None
 
@@ -235,7 +238,7 @@ class FakeGallery:
 class FakeReplay:
     """Knows no receipt."""
 
-    async def run(self, caller, record, idempotency_key=None):
+    async def order(self, caller, record):
         raise InvalidInput("receipt", "receipt: unknown")
 
 

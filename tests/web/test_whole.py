@@ -54,7 +54,7 @@ class Whole:
                 self.engine,
                 self.queue,
                 Gallery(self.generate.worker),
-                Replay(self.generate, Gallery(self.generate.worker)),
+                Replay(self.generate.worker, Gallery(self.generate.worker)),
             ),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from limner.engine.batching.ticket import Pixels
@@ -32,6 +34,10 @@ class Gallery:
         except LimnerError:
             await self._worker.read(_owned, caller, picture_id)  # or it was deleted meanwhile
             raise
+
+    async def receipt(self, caller: Key, picture_id: str) -> dict[str, Any]:
+        """A picture's receipt, whatever has become of its file. Raises ``NotFound``."""
+        return (await self._worker.read(_owned, caller, picture_id)).receipt
 
     async def link(self, caller: Key, picture_id: str) -> str | None:
         """A URL that gives the lossless file for ``LINK_S``, if it lies where clients can come.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,16 @@ from limner import imaging
 from limner.domain.model import Card, ModelInfo
 from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of
 from limner.engine.batching.ticket import Pixels
-from limner.errors import InvalidInput
+from limner.errors import InvalidInput, LimnerError
 from limner.store import images
 from limner.store.keys import Key
 from limner.usecases.drawing import sources
-from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.drawing.pictures import versions
+from limner.usecases.drawing.worker import Worker
 from limner.usecases.pictures.gallery import Gallery
+
+log = logging.getLogger(__name__)
 
 SURFACE = "replay"
 
@@ -61,22 +64,18 @@ class Replayed:
 class Replay:
     """Replays receipts for callers of a server; each is a request like any other, and billed."""
 
-    def __init__(self, generate: Generate, gallery: Gallery) -> None:
-        self._generate = generate
+    def __init__(self, worker: Worker, gallery: Gallery) -> None:
+        self._worker = worker
         self._gallery = gallery
-        self._worker = generate.worker
 
-    async def run(
-        self, caller: Key, record: Mapping[str, Any], idempotency_key: str | None = None
-    ) -> Replayed:
-        """Draw ``record`` again and compare with the caller's stored picture, if there is one.
+    async def order(self, caller: Key, record: Mapping[str, Any]) -> Order:
+        """What draws ``record`` again.
 
         Raises ``InvalidInput`` for what is no receipt of the loaded model, and ``Gone`` when the
         pictures it starts from are no longer kept.
         """
         generation = from_receipt(record)
-        model = self._worker.model()
-        check_model(record, model)
+        check_model(record, self._worker.model())
         pixels = await self._worker.in_store(
             sources.of_account,
             self._worker.database,
@@ -85,30 +84,39 @@ class Replay:
             generation,
         )
         self._worker.budget.keep(*pixels.values())
-        first = await self._first(caller, record)
-        outcome = await self._generate.run(
-            caller,
-            Order(
-                lines=(generation,),
-                surface=SURFACE,
-                slug=self._worker.settings.slug,
-                body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
-                pixels=pixels,
-                idempotency_key=idempotency_key,
-            ),
+        return Order(
+            lines=(generation,),
+            surface=SURFACE,
+            slug=self._worker.settings.slug,
+            body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
+            pixels=pixels,
         )
+
+    async def compare(
+        self, caller: Key, record: Mapping[str, Any], outcome: Outcome
+    ) -> Replayed:
+        """What was drawn, held against ``record`` and the caller's picture of it, if one is kept.
+
+        It has been billed by now: a first picture that cannot be read is told, and no error.
+        """
         second = await self._worker.in_encoder(imaging.read_image, outcome.pictures[0].png)
-        compared = judge(record, first, second)
-        return Replayed(outcome, compared, changed(record, model, compared))
+        compared = judge(record, None, second)
+        if not compared.identical:
+            compared = judge(record, await self._first(caller, record), second)
+        return Replayed(outcome, compared, changed(record, self._worker.model(), compared))
 
     async def _first(self, caller: Key, record: Mapping[str, Any]) -> Pixels | None:
         """The stored picture that ``record`` describes, by the digest of its pixels."""
         sha256 = str(record.get("rgb_sha256", ""))
-        found = await self._worker.read(images.find_by_pixels, sha256, caller.account_id)
-        if found is None:
+        try:
+            found = await self._worker.read(images.find_by_pixels, sha256, caller.account_id)
+            if found is None:
+                return None
+            png = (await self._gallery.picture(caller, found)).png
+            return await self._worker.in_encoder(imaging.read_image, png)
+        except LimnerError as error:  # deleted meanwhile, damaged, or the database is away
+            log.info("a replay has no first picture to compare with: %s", error)
             return None
-        png = (await self._gallery.picture(caller, found)).png
-        return await self._worker.in_encoder(imaging.read_image, png)
 
 
 def judge(record: Mapping[str, Any], first: Pixels | None, second: Pixels) -> Comparison:

@@ -32,7 +32,8 @@ def install(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
 
     async def receipt(request: Request) -> Response:
-        return Json((await _find(request, desk)).receipt)
+        gallery, id = desk.services.gallery, request.path_params["id"]
+        return Json(await gallery.receipt(request.state.caller, id))
 
     async def source(request: Request) -> Response:
         sha256 = request.path_params["sha256"]

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.domain.pricing import as_credits
-from limner.errors import InvalidInput
+from limner.errors import Gone, InvalidInput, NotFound
+from limner.usecases.drawing.orders import Order
 from limner.usecases.pictures.replay import Replayed
 from limner.web import openapi
 from limner.web.answers import Json
-from limner.web.drawing import Desk, name_outcome, unless_gone
+from limner.web.drawing import Desk, unless_gone
 from limner.web.reading import body
 from limner.web.reading.fields import shown
 
@@ -30,27 +31,52 @@ def install(app: FastAPI, desk: Desk) -> None:
             fields = await body.read_object(
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
-            record = await _record(request, desk, fields)
-            key = request.headers.get("idempotency-key")
-            run = desk.services.replay.run(request.state.caller, record, key)
-            replayed = await unless_gone(request, run)
-        name_outcome(request, replayed.outcome)
+            _check(fields)
+            digest = await body.digest_of(request, fields)
+            replayed = await _replay(request, desk, fields, digest)
         return Json(_told(replayed))
 
     app.add_api_route("/api/replay", replay, methods=["POST"], **_operation())
 
 
-async def _record(request: Request, desk: Desk, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The receipt that a body holds or names."""
+async def _replay(
+    request: Request, desk: Desk, fields: Mapping[str, Any], digest: str
+) -> Replayed:
+    """Draw, which is billed, and compare, which costs nothing more whatever comes of it."""
+    caller, services = request.state.caller, desk.services
+    found: list[Mapping[str, Any]] = []
+
+    async def make() -> Order:
+        found.append(await _record(request, desk, fields))
+        return await services.replay.order(caller, found[0])
+
+    outcome = await desk.draw(request, digest, make)
+    try:
+        record = found[0] if found else await _record(request, desk, fields)
+    except NotFound as error:
+        raise Gone(
+            f"Picture {fields['picture_id']}, which was drawn again, is no longer kept, so that "
+            f"nothing can be compared; picture {outcome.pictures[0].id} is what was drawn"
+        ) from error
+    return await unless_gone(request, services.replay.compare(caller, record, outcome))
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    """Raises ``InvalidInput`` where a body neither holds nor names a receipt."""
     picture_id, record = fields.get("picture_id"), fields.get("receipt")
     if (picture_id is None) == (record is None):
         raise InvalidInput("receipt", f"receipt: {_WANTED}, and not both")
-    if isinstance(picture_id, str):
-        picture = await desk.services.gallery.picture(request.state.caller, picture_id)
-        return picture.receipt
-    if isinstance(record, Mapping):
+    if not isinstance(picture_id, str) and not isinstance(record, Mapping):
+        raise InvalidInput("receipt", f"receipt is {shown(picture_id or record)}; {_WANTED}")
+
+
+async def _record(request: Request, desk: Desk, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The receipt that a body holds or names. Raises ``NotFound``."""
+    picture_id = fields.get("picture_id")
+    if picture_id is None:
+        record: Mapping[str, Any] = fields["receipt"]
         return record
-    raise InvalidInput("receipt", f"receipt is {shown(picture_id or record)}; {_WANTED}")
+    return await desk.services.gallery.receipt(request.state.caller, picture_id)
 
 
 def _told(replayed: Replayed) -> dict[str, Any]:

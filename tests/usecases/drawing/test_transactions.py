@@ -82,8 +82,9 @@ def test_nothing_is_asked_of_the_engine_inside_a_transaction(database, tmp_path,
             await queue.cancel(key, stopped.job.id)
             await finished(queue, key, stopped.job.id)
             await models.give_up_forsaken(queue.worker)
-            replay = Replay(generate, Gallery(generate.worker))
-            await replay.run(key, outcome.pictures[0].receipt)
+            replay = Replay(generate.worker, Gallery(generate.worker))
+            again = await replay.order(key, outcome.pictures[0].receipt)
+            await replay.compare(key, outcome.pictures[0].receipt, await generate.run(key, again))
         assert engine.inside == []
         assert min(engine.asked.values()) > 0, "a part of the client that no test reaches"
 

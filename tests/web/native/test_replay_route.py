@@ -129,6 +129,57 @@ def test_others_pictures_are_not_found(served, http):
         assert replay(stranger, 404, picture_id=picture_id)
 
 
+def sent_again(http, **body):
+    return http.post("/api/replay", json=body, headers={"idempotency-key": "once"})
+
+
+def credits_of(http):
+    return http.get("/v1/get-user-credits").json()["credits"]
+
+
+def test_a_comparison_that_fails_says_what_the_drawing_took(http, monkeypatch):
+    _, receipt = draw(http)
+    before = credits_of(http)
+    with monkeypatch.context() as broken:
+        broken.setattr("limner.usecases.pictures.replay.judge", None)
+        failed = sent_again(http, receipt=receipt)
+    assert failed.status_code == 500
+    assert float(failed.headers["x-cost"]) == pytest.approx(before - credits_of(http)) == PRICE
+    again = sent_again(http, receipt=receipt)
+    assert (again.status_code, again.headers["x-cost"], again.json()["cost"]) == (200, "0", 0)
+    assert again.headers["x-request-id"] == failed.headers["x-request-id"]
+
+
+def test_a_retry_finds_its_outcome_whatever_became_of_the_first_picture(http):
+    picture_id, _ = draw(http)
+    told = sent_again(http, picture_id=picture_id).json()
+    assert sent_again(http, picture_id=picture_id).json() == {**told, "cost": 0}
+    before = credits_of(http)
+    http.delete(f"/api/pictures/{picture_id}")
+    gone = sent_again(http, picture_id=picture_id)
+    assert (gone.status_code, gone.headers["x-cost"]) == (410, "0")
+    assert picture_id in gone.json()["error"] and told["picture_id"] in gone.json()["error"]
+    http.delete(f"/api/pictures/{told['picture_id']}")
+    assert sent_again(http, picture_id=picture_id).status_code == 410
+    assert sent_again(http, picture_id=told["picture_id"]).status_code == 422  # another body
+    assert credits_of(http) == before
+
+
+def test_a_damaged_picture_is_drawn_again_from_its_receipt(served, http, monkeypatch):
+    picture_id, receipt = draw(http)
+    [file] = served.settings.pictures_dir.rglob(f"{picture_id}.png")
+    file.write_bytes(b"rust")
+    assert http.get(f"/api/pictures/{picture_id}").status_code == 500
+    assert http.get(f"/api/receipts/{picture_id}").json() == receipt
+    assert replay(http, picture_id=picture_id)["identical"]
+
+    def other(prompt, seed, width, height):
+        return np.zeros((height, width, 3), np.uint8)
+
+    monkeypatch.setattr("limner.engine.batching.fake.fake_pixels", other)
+    assert "are not here to compare" in replay(http, picture_id=picture_id)["text"]
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
