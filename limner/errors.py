@@ -12,6 +12,7 @@
     ├── NotFound                no such path, model, request or picture
     ├── NotAllowed              right path, wrong verb
     ├── WrongContentType
+    ├── EncodedBody             a body that is compressed or otherwise encoded
     ├── InsufficientCredits
     ├── Gone                    it was here; its keeping time is over
     ├── BodyTooLarge
@@ -110,6 +111,10 @@ class NotAllowed(LimnerError):
 
 class WrongContentType(LimnerError):
     """A content type other than the surface takes."""
+
+
+class EncodedBody(LimnerError):
+    """A body in an encoding, such as gzip, that the server does not undo."""
 
 
 class InsufficientCredits(LimnerError):

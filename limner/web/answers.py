@@ -49,6 +49,7 @@ STATUS: Mapping[type[LimnerError], int] = {
     errors.NotFound: 404,
     errors.NotAllowed: 405,
     errors.WrongContentType: 406,
+    errors.EncodedBody: 415,
     errors.InsufficientCredits: 406,
     errors.Gone: 410,
     errors.BodyTooLarge: 413,
@@ -101,12 +102,14 @@ def status_of(error: LimnerError) -> int:
 
 
 def error_headers(error: LimnerError) -> dict[str, str]:
-    """``Retry-After``, ``Allow`` and ``WWW-Authenticate`` where the status asks for them."""
+    """``Retry-After``, ``Allow`` and their like where the status asks for them."""
     headers = {}
     if isinstance(error, errors.LimitExceeded | errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, errors.NotAllowed):
         headers["Allow"] = error.allow
+    elif isinstance(error, errors.EncodedBody):
+        headers["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16
     elif isinstance(error, errors.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return headers

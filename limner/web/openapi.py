@@ -60,12 +60,14 @@ ERRORS: Mapping[int, str] = {
     406: "Wrong content type, or too little credit.",
     410: "It has expired.",
     413: "The body is too large.",
+    415: "The body is compressed.",
     422: "The idempotency key was used with another body.",
     429: "A limit of the key is reached; see `Retry-After`.",
     500: "A fault of the server; `x-cost` says what was taken, mostly nothing.",
     503: "The queue is full or the model is loading; see `Retry-After`.",
 }
-DRAW_ERRORS = (400, 401, 403, 406, 413, 422, 429, 500, 503)
+BODY_ERRORS = (400, 401, 403, 406, 413, 415, 500)
+DRAW_ERRORS = (*BODY_ERRORS, 422, 429, 503)
 _DRAW_HEADERS: Mapping[str, str] = {
     "x-remaining-credits": "Balance after the call.",
     "x-request-id": "Id of the call.",
@@ -190,7 +192,7 @@ def quote_operation(form: wire.Form) -> Schema:
         "quote",
         "What a drawing request would cost.",
         answer,
-        errors=(400, 401, 403, 406, 413, 500),
+        errors=BODY_ERRORS,
         **body(generation_schema(form)),
     )
 

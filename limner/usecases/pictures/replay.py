@@ -92,9 +92,7 @@ class Replay:
             pixels=pixels,
         )
 
-    async def compare(
-        self, caller: Key, record: Mapping[str, Any], outcome: Outcome
-    ) -> Replayed:
+    async def compare(self, caller: Key, record: Mapping[str, Any], outcome: Outcome) -> Replayed:
         """What was drawn, held against ``record`` and the caller's picture of it, if one is kept.
 
         It has been billed by now: a first picture that cannot be read is told, and no error.

@@ -98,7 +98,7 @@ class Queue:
             self.worker.running[request_id].stop(settlement.Interrupted(settlement.STOPPING))
 
     async def submit(self, caller: Key, order: Order) -> Status:
-        """Accept an order; with a used idempotency key, the status of its first use."""
+        """Accept an order, which is QUEUED; with a used idempotency key, how its first use is."""
         return (await self.submit_all(caller, [order]))[0]
 
     async def submit_all(self, caller: Key, orders: Sequence[Order]) -> list[Status]:
@@ -108,7 +108,8 @@ class Queue:
         prepared = [await self._generate.prepare(order) for order in orders]
         accepted = await self._generate.accept(caller, prepared, None)
         self._wake.set()
-        return [await self.status(caller, job.id) for job, _ in accepted]
+        # As they were accepted: one that is drawn at once was QUEUED all the same.
+        return [await self.worker.look(self._describe, job) for job, _ in accepted]
 
     async def recall(
         self, caller: Key, idempotency_keys: Sequence[str | None], body_sha256: str

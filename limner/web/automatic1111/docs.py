@@ -19,7 +19,7 @@ _ERROR: Schema = {
     "required": ["error", "detail", "body", "errors"],
 }
 _READ = (401, 403, 500, 503)
-_BODY = (400, 401, 403, 413, 500, 503)
+_BODY = (400, 401, 403, 413, 415, 500, 503)
 
 
 def draw_operation(name: str, readers: Mapping[str, Reader], defaults: Mapping[str, Any]) -> Schema:

@@ -259,7 +259,7 @@ def _add(
         must += ["credits"] if "key_id" in body else []
         schema = {"type": "object", "properties": fields, "required": must}
         extra |= openapi.body(schema, form=False)
-        errors = (400, 401, 403, 404, 406, 413, 422, 500)
+        errors = (*openapi.BODY_ERRORS, 404, 422)
     operation = openapi.operation(
         f"admin-{verb.lower()}-{named}",
         summary,

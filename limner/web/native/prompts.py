@@ -26,7 +26,6 @@ from limner.web.segmind import routes as segmind
 _TEXT: dict[str, Any] = {"type": "string"}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _LIST: dict[str, Any] = {"type": "array"}
-_BODY_ERRORS = (400, 401, 403, 406, 413, 500)
 _READ_ERRORS = (401, 403, 500)
 
 
@@ -64,7 +63,7 @@ def _install_explain(app: FastAPI, desk: Desk) -> None:
             "explain",
             "How a prompt is read: schedule, chunks, weights, and what was dropped.",
             openapi.json_answer("`negative` holds the same for the negative prompt.", fields),
-            errors=_BODY_ERRORS,
+            errors=openapi.BODY_ERRORS,
             **openapi.body(openapi.generation_schema(EXPLAINED)),
         ),
     )
@@ -145,7 +144,7 @@ def _install_preview(app: FastAPI, desk: Desk) -> None:
             "preview-styles",
             "What a style mix makes of a prompt; nothing is drawn.",
             openapi.json_answer("The first line, and all `lines` of a sequence.", fields),
-            errors=_BODY_ERRORS,
+            errors=openapi.BODY_ERRORS,
             **openapi.body(openapi.generation_schema(FORM)),
         ),
     )

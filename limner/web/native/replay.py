@@ -39,9 +39,7 @@ def install(app: FastAPI, desk: Desk) -> None:
     app.add_api_route("/api/replay", replay, methods=["POST"], **_operation())
 
 
-async def _replay(
-    request: Request, desk: Desk, fields: Mapping[str, Any], digest: str
-) -> Replayed:
+async def _replay(request: Request, desk: Desk, fields: Mapping[str, Any], digest: str) -> Replayed:
     """Draw, which is billed, and compare, which costs nothing more whatever comes of it."""
     caller, services = request.state.caller, desk.services
     found: list[Mapping[str, Any]] = []

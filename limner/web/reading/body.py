@@ -10,13 +10,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from limner import pools
-from limner.errors import Aborted, BodyTooLarge, MalformedBody, Unavailable, WrongContentType
+from limner.errors import (
+    Aborted,
+    BodyTooLarge,
+    EncodedBody,
+    MalformedBody,
+    Unavailable,
+    WrongContentType,
+)
 from limner.web.reading.fields import cut
 
 DEPTH_MAX = 32
@@ -48,7 +55,11 @@ def content_type(request: Request) -> str:
 
 
 async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytearray:
-    """The whole body, or an error once it is longer, or slower, than allowed."""
+    """The whole body, or an error once it is longer, or slower, than allowed.
+
+    Raises ``EncodedBody`` before it is read where it would have to be decoded first.
+    """
+    _check_encoding(request.headers)
     too_large = BodyTooLarge(f"The body is longer than the {max_bytes:,} bytes this server reads")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > max_bytes:
@@ -68,6 +79,17 @@ async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytea
         raise Aborted("The client left before its request was complete") from error
     request.state.room.keep(len(body))
     return body
+
+
+def _check_encoding(headers: Headers) -> None:
+    """Raises ``EncodedBody`` where a body is not sent as it is; its chunks are the server's."""
+    for name, plain in (("content-encoding", "identity"), ("transfer-encoding", "chunked")):
+        codings = [each.strip().lower() for each in ",".join(headers.getlist(name)).split(",")]
+        if other := [coding for coding in codings if coding not in ("", plain)]:
+            raise EncodedBody(
+                f"{name.title()} is {cut(ascii(other[0]))}; this server reads bodies only as they "
+                "are: leave the header out and send the body uncompressed"
+            )
 
 
 def parse_json(body: bytes | bytearray) -> dict[str, Any]:

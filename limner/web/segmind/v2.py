@@ -98,11 +98,12 @@ def _unfit(asked: wire.Asked) -> list[str]:
 
 
 def _accepted(settings: Settings, asked: wire.Asked, status: Status) -> Response:
+    """That it was accepted, in the same words for a retry; its URLs tell how it stands."""
     id, base = status.job.id, settings.public_url
     wishes = _wishes(settings, asked)
     body = {
         "request_id": id,
-        "status": status.job.status,
+        "status": "QUEUED",
         "poll_url": f"{base}/v1/requests/{id}{wishes}",
         "status_url": f"{base}/v2/requests/{id}/status",
         "response_url": f"{base}/v2/requests/{id}{wishes}",

@@ -110,6 +110,28 @@ def test_idempotency(database, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_is_drawn_at_once_was_queued_when_it_was_accepted(database, tmp_path, monkeypatch):
+    key = customer(database, 100)
+
+    async def story():
+        async with queue_of(database, tmp_path) as queue:
+            accept = queue._generate.accept
+
+            async def drawn_before_it_is_told(*args):
+                [(job, new)] = await accept(*args)
+                queue._wake.set()
+                await finished(queue, key, job.id)
+                return [(job, new)]
+
+            monkeypatch.setattr(queue._generate, "accept", drawn_before_it_is_told)
+            told = await queue.submit(key, order(key="k"))
+            assert (told.job.status, told.pictures) == ("QUEUED", ())
+            again = await queue.submit(key, order(key="k"))
+            assert (again.job.status, len(again.pictures)) == ("COMPLETED", 1)
+
+    asyncio.run(story())
+
+
 def test_source_pixels_wait_with_their_request(database, tmp_path):
     key = customer(database)
     picture = np.full((64, 64, 3), 9, np.uint8)

@@ -1,6 +1,7 @@
 """Bodies: what is read, what is refused, and that nothing a stranger sends is our fault."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
+from starlette.testclient import TestClient
 
 from limner.errors import LimnerError, MalformedBody
 from limner.web.reading import body, fields
 from limner.web.reading import form as wire
+from tests.web import fakes
 from tests.web.conftest import PATH
 
 
@@ -67,6 +70,43 @@ def test_the_digest_is_of_plain_json():
     sent = {"b": "é\n" * 9000, "a": [1, 2.5, None, {"f": True}]}
     plain = json.dumps(sent, sort_keys=True, separators=(",", ":"))
     assert body.digest("/v1/a", sent) == hashlib.sha256(f"/v1/a\n{plain}".encode()).hexdigest()
+
+
+def test_encoded_bodies_are_refused_on_every_surface(app):
+    client = TestClient(app, headers={"x-api-key": fakes.ADMIN})
+    routes = [
+        (path, verb)
+        for path, calls in app.openapi()["paths"].items()
+        for verb, call in calls.items()
+        if "requestBody" in call
+    ]
+    assert len(routes) > 15
+    zipped = gzip.compress(b'{"prompt": "x"}')
+    for path, verb in routes:
+        headers = {"content-type": "application/json", "content-encoding": "GZip"}
+        answer = client.request(verb, path, content=zipped, headers=headers)
+        assert answer.status_code == 415, (path, answer.text)
+        assert (
+            "Content-Encoding is 'gzip'; this server reads bodies only as they are" in answer.text
+        )
+        assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("content-encoding", "identity", 200),
+        ("content-encoding", "", 200),
+        ("content-encoding", "identity, br", 415),
+        ("content-encoding", "x" * 1000, 415),
+        ("transfer-encoding", "gzip, chunked", 415),
+    ],
+)
+def test_encodings(client, name, value, status):
+    headers = {"content-type": "application/json", name: value}
+    answer = client.post(PATH, content=b'{"prompt": "x"}', headers=headers)
+    assert answer.status_code == status, answer.text
+    assert len(answer.content) > 1000 or len(answer.json()["error"]) < 300
 
 
 def test_ten_megabytes_of_prompt(draw):
