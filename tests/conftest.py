@@ -1,7 +1,28 @@
+import functools
 import gc
+
+import pytest
+import typer.main
+import typer.testing
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One process more than cores: while one waits for a server or a disk, another computes."""
+    return 1 + (yield)
 
 
 def pytest_collection_finish():
     """What was imported stays: the collector need not walk through all of it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_are_built_once():
+    """Typer reads the signatures of all commands anew at each call: a tenth of a second."""
+    built = functools.cache(typer.main.get_command)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", built)
+        patch.setattr(typer.testing, "_get_command", built)
+        yield
