@@ -54,8 +54,11 @@ def submit(engine: EngineClient, request: Request) -> None:
     _given[request.id] = request.pixels
     reference = request.id if request.pixels else None
     own = (request.id, request.generation, request.owner)
+    chosen = (request.model, request.vae)
     try:
-        engine.submit(Ticket(*own, request.first, reference, request.watched), request.sink)
+        engine.submit(
+            Ticket(*own, request.first, reference, request.watched, *chosen), request.sink
+        )
     finally:
         del _given[request.id]
 

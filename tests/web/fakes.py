@@ -152,7 +152,7 @@ def _picture(g: Generation, index: int, side: int | None) -> StoredPicture:
     pixels = fake_pixels(g.prompt, seed, side or g.width, side or g.height)
     record = receipt(
         g,
-        Facts(seed, 20, 40, "float32", "shared"),
+        Facts(seed, 20, 40, "float32", "shared", RAIL_MODEL),
         RAIL_MODEL,
         {"limner": "0"},
         (g.prompt, g.negative_prompt),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from limner.domain.model import ModelInfo
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Facts, Pixels, Sink, Ticket
-from limner.errors import ModelLoading
+from limner.errors import InvalidInput, ModelLoading
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,21 @@ class EngineStats:
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """What the engine is doing; ``message`` says in words what it loads or why it failed."""
+    """What the engine is doing; ``message`` says in words what it loads or why it failed.
+
+    ``model`` is drawn with where a ticket names none; ``resident`` are those in memory.
+    """
 
     ready: bool
     message: str = ""
     model: ModelInfo | None = None
+    resident: tuple[ModelInfo, ...] = ()
     waiting: int = 0
     running: int = 0
     stats: EngineStats = field(default_factory=EngineStats)
 
     def loaded(self) -> ModelInfo:
-        """The checkpoint. Raises ``ModelLoading`` while there is none."""
+        """The first checkpoint. Raises ``ModelLoading`` while there is none."""
         if self.model is None:
             raise ModelLoading(f"The model is not ready: {self.message}.", retry_after_s=5)
         return self.model
@@ -59,12 +63,18 @@ class EngineStatus:
 class EngineClient(Protocol):
     """Draws requests. Implementations: ``loop.ThreadEngine``, ``fake.FakeEngine``."""
 
+    def expect_model(self, model: str = "", vae: str = "") -> None:
+        """Raises ``InvalidInput`` (``model`` or ``vae``) for what no ticket may name here.
+
+        What is not known, or can never be held in memory. It may read the head of a file.
+        """
+
     def submit(self, ticket: Ticket, sink: Sink) -> None:
         """Take one line of a request; its events reach ``sink`` from another thread. May block.
 
         Every image ends in exactly one ``Drawn``, ``Failed`` or ``Lost``. Raises ``InvalidInput``
-        for what this model cannot draw, what reading its sources raises, ``QueueFull``, and
-        ``ModelLoading`` while there is none.
+        for what ``expect_model`` or the model refuses, what reading its sources raises,
+        ``QueueFull``, and ``ModelLoading`` while there is none.
         """
 
     def abort(self, request_id: str) -> None:
@@ -93,6 +103,13 @@ class Runner(Protocol):
     max_rows: int
     native_area: int
     max_bytes: int
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What it draws with; ``model`` is the first."""
+
+    def expect_model(self, model: str, vae: str) -> None:
+        """As ``EngineClient.expect_model``."""
 
     def plan(self, request: Request) -> list[Image]:
         """Cheap: the request's images, all but their state; may refuse.
@@ -130,3 +147,12 @@ class Runner(Protocol):
 
     def facts(self, image: Image) -> Facts:
         """What the receipt says about how the image was computed."""
+
+
+def expect_one_of(models: Collection[ModelInfo], model: str, vae: str) -> None:
+    """Raises ``InvalidInput`` unless one of these is ``model`` with ``vae``; "" is any."""
+    named = [each for each in models if model in ("", each.sha256)]
+    if not named:
+        raise InvalidInput("model", f"This server has no model with the SHA-256 {model}.")
+    if vae and vae not in {each.vae_sha256 for each in named}:
+        raise InvalidInput("vae", f"This server has no VAE with the SHA-256 {vae}.")

@@ -1,7 +1,7 @@
 """An engine without a model: the same protocol, pictures made of arithmetic.
 
 For every test above the engine, for load tests, and for a page under development. A picture's
-pixels depend on its prompt and seed alone, so a mix-up of requests shows.
+pixels depend on its prompt, seed and model alone, so a mix-up of requests shows.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from limner.domain.model import ModelInfo
 from limner.domain.schedulers import evaluations
-from limner.engine.batching.client import CacheStats
+from limner.engine.batching.client import CacheStats, expect_one_of
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Request
@@ -43,22 +43,44 @@ FAKE_MODEL = ModelInfo(
 class FakeRunner:
     """``client.Runner`` without tensors. ``step_s`` is how long each step takes.
 
+    It draws with ``model`` and with each of ``others``, no two in one step.
     A prompt with ``!fault`` fails in the middle; one with ``!black`` decodes to not-a-number.
     """
 
-    def __init__(self, *, step_s: float = 0.0, model: ModelInfo = FAKE_MODEL, max_rows: int = 32):
+    def __init__(
+        self,
+        *,
+        step_s: float = 0.0,
+        model: ModelInfo = FAKE_MODEL,
+        others: Sequence[ModelInfo] = (),
+        max_rows: int = 32,
+    ) -> None:
         self.step_s = step_s
-        self.model = model
+        self.model, self.others = model, tuple(others)
         self.max_rows = max_rows
         self.native_area = 64 * 64
         self.max_bytes = 1 << 30
         self.unet_s = 0.0
         self.batches: list[int] = []
 
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (self.model, *self.others)
+
+    def expect_model(self, model: str, vae: str) -> None:
+        expect_one_of(self.models, model, vae)
+
+    def model_of(self, request: Request) -> ModelInfo:
+        """What a request is drawn with."""
+        asked = request.model or self.model.sha256, request.vae or None
+        found = [each for each in self.models if (each.sha256, each.vae_sha256) == asked]
+        return found[0] if found else next(m for m in self.models if m.sha256 == asked[0])
+
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
         rows = 1 if g.guidance == 1 else 2
-        group = Group(self.model.sha256, g.height // 8, g.width // 8)
+        model = self.model_of(request)
+        group = Group(model.sha256 + (model.vae_sha256 or ""), g.height // 8, g.width // 8)
         strength = None if g.source is None else g.source.strength
         count = max(1, evaluations(g.scheduler, g.steps, strength))
         cost = group.cost(rows)
@@ -91,7 +113,9 @@ class FakeRunner:
         g = image.request.generation
         if "!black" in g.prompt:
             raise NotFinite("A planted picture that is not finite.")
-        return fake_pixels(g.prompt, image.seed, g.width, g.height)
+        model = self.model_of(image.request)
+        tint = "" if model is self.model else image.group.model
+        return fake_pixels(g.prompt, image.seed, g.width, g.height, tint)
 
     def seconds(self) -> tuple[float, float]:
         return self.unet_s, 0.0
@@ -100,32 +124,40 @@ class FakeRunner:
         return {}
 
     def facts(self, image: Image) -> Facts:
-        return Facts(image.seed, image.evaluations, image.rows, "none", "shared")
+        told = (image.seed, image.evaluations, image.rows, "none", "shared")
+        return Facts(*told, self.model_of(image.request))
 
 
-def fake_pixels(prompt: str, seed: int, width: int, height: int) -> Pixels:
-    """RGB uint8 (height, width, 3): a gradient tinted by a hash of prompt and seed."""
-    digest = hashlib.sha256(f"{seed}|{prompt}".encode("utf-8", "replace")).digest()
+def fake_pixels(prompt: str, seed: int, width: int, height: int, model: str = "") -> Pixels:
+    """RGB uint8 (height, width, 3): a gradient tinted by a hash of prompt, seed and model.
+
+    ``model`` is empty for the engine's first; of another it is SHA-256 and VAE's SHA-256 in a row.
+    """
+    digest = hashlib.sha256(f"{seed}|{prompt}{model}".encode("utf-8", "replace")).digest()
     tint = np.frombuffer(digest[:3], np.uint8)
     ramp = np.linspace(0, 96, height, dtype=np.uint8)[:, None, None]
     return np.broadcast_to(ramp + tint // 2, (height, width, 3)).copy()
 
 
 class FakeEngine(ThreadEngine):
-    """The real loop and scheduler over ``FakeRunner``; ``hold`` keeps it loading until set."""
+    """The real loop and scheduler over ``FakeRunner``; ``hold`` keeps it loading until set.
+
+    Tickets may name ``model`` and each of ``others``.
+    """
 
     def __init__(
         self,
         *,
         step_s: float = 0.0,
         model: ModelInfo = FAKE_MODEL,
+        others: Sequence[ModelInfo] = (),
         max_rows: int = 32,
         max_queue: int = 256,
         hold: threading.Event | None = None,
         read: Reader = read_nothing,
         prove: bool = False,
     ) -> None:
-        self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
+        self.fake = FakeRunner(step_s=step_s, model=model, others=others, max_rows=max_rows)
 
         def load(_say: object) -> FakeRunner:
             if hold is not None:

@@ -12,12 +12,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 from limner.engine.batching.admission import expect_fits
 from limner.engine.batching.client import EngineStats, EngineStatus, Runner
 from limner.engine.batching.faults import FIRST, TRIES, Ending, expect_working, fail, lose, run
 from limner.engine.batching.image import Image
+from limner.engine.batching.inbox import Inbox
 from limner.engine.batching.preparing import Preparer
 from limner.engine.batching.request import Request
 from limner.engine.batching.scheduler import Scheduler
@@ -25,7 +25,6 @@ from limner.engine.batching.state import State
 from limner.engine.batching.ticket import (
     Drawn,
     End,
-    Event,
     Failed,
     Progress,
     Reader,
@@ -65,7 +64,7 @@ class ThreadEngine:
         self._load, self._prove = load, prove
         self._at_work: list[Image] = []  # what is drawn at this moment
         self._read, self._max_bytes = read, max_bytes
-        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._inbox = Inbox()
         self._state = State(max_queue)
         self._stopped, self._busy_s = False, 0.0
         self._steps = self._rows = self._images = 0
@@ -84,8 +83,12 @@ class ThreadEngine:
     def failure(self) -> Exception | None:
         return self._state.failure
 
-    def submit(self, ticket: Ticket, sink: Sink) -> None:
+    def expect_model(self, model: str = "", vae: str = "") -> None:
         self.status().loaded()
+        self._runner.expect_model(model, vae)
+
+    def submit(self, ticket: Ticket, sink: Sink) -> None:
+        self.expect_model(ticket.model, ticket.vae)
         images = self._runner.plan(Request.of(ticket, sink, self._read))
         expect_fits(images, self._max_bytes or self._runner.max_bytes)
         self._state.enter(len(images), lambda: self._inbox.put(lambda: self._arrive(images)))
@@ -135,7 +138,7 @@ class ThreadEngine:
             try:
                 worked = self.step()
                 faults = 0 if worked else faults
-                self._read_inbox(wait=not worked)
+                self._inbox.read(wait=not worked)
             except EngineBroken as error:
                 self._give_up(error)
             except Exception:
@@ -153,7 +156,7 @@ class ThreadEngine:
         self._state.fail(error)
         ending = lose(error, suspects=self._at_work if self._prove or self._steps else [])
         self._drop_all(ending)
-        self._read_inbox(wait=False)  # those that came meanwhile
+        self._inbox.read(wait=False)  # those that came meanwhile
         self._drop_all(ending)
         self._stopped = True
 
@@ -167,7 +170,7 @@ class ThreadEngine:
             return False
         for image in batch:
             if image.evaluation == 0:
-                self._tell(image, Started(image.number))
+                image.request.tell(Started(image.number))
         for image in self._run(batch):
             self._move_on(image)
         self._busy_s += time.perf_counter() - began
@@ -215,7 +218,7 @@ class ThreadEngine:
         watched = image.request.watched and not image.finished
         preview = self._runner.preview(image) if watched else None
         told = (self._runner.step_of(image), image.evaluation, image.evaluations, preview)
-        self._tell(image, Progress(image.number, *told))
+        image.request.tell(Progress(image.number, *told))
 
     def _fail(self, image: Image, error: Exception) -> None:
         if not isinstance(error, LimnerError):
@@ -228,25 +231,9 @@ class ThreadEngine:
         image.state = None
         self._state.leave()
         self._publish()  # first: whoever hears of the end finds it in the snapshot
-        self._tell(image, event)
+        image.request.tell(event)
 
-    def _tell(self, image: Image, event: Event) -> None:
-        """A sink that fails is its caller's trouble, not the other callers'."""
-        try:
-            image.request.sink(event)
-        except Exception:
-            log.exception("nobody took %s of %s", type(event).__name__, image.request.id)
-
-    # The inbox: messages are functions run between steps.
-
-    def _read_inbox(self, *, wait: bool) -> None:
-        try:
-            message = self._inbox.get(block=wait)
-            while True:
-                message()
-                message = self._inbox.get_nowait()
-        except Empty:
-            return
+    # What the inbox brings, between steps.
 
     def _arrive(self, images: list[Image]) -> None:
         for image in images:
@@ -288,4 +275,4 @@ class ThreadEngine:
         runner = self._runner
         counts = (self._steps, self._rows, self._images, *runner.seconds())
         stats = EngineStats(*counts, self._busy_s, runner.caches())
-        self._state.publish(runner.model, self._scheduler.in_flight, stats)
+        self._state.publish(runner.models, self._scheduler.in_flight, stats)

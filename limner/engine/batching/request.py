@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from limner.domain.params import Generation
-from limner.engine.batching.ticket import Pixels, Reader, Sink, Ticket
+from limner.engine.batching.ticket import Event, Pixels, Reader, Sink, Ticket
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -14,6 +17,7 @@ class Request:
     """A ticket that an engine has taken, with the pictures it starts from and its sink.
 
     ``pixels`` are by their SHA-256. ``sink`` is called on the engine's thread and must not block.
+    ``model`` and ``vae`` are the ticket's.
     """
 
     id: str
@@ -23,6 +27,8 @@ class Request:
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     first: int = 0
     watched: bool = False
+    model: str = ""
+    vae: str = ""
 
     @classmethod
     def of(cls, ticket: Ticket, sink: Sink, read: Reader) -> Request:
@@ -31,4 +37,11 @@ class Request:
         if source is not None and ticket.sources is not None:
             pixels = dict(read(ticket.sources, source.names))
         own = (ticket.id, ticket.generation, ticket.owner, sink, pixels)
-        return cls(*own, ticket.first, ticket.watched)
+        return cls(*own, ticket.first, ticket.watched, ticket.model, ticket.vae)
+
+    def tell(self, event: Event) -> None:
+        """A sink that fails is its caller's trouble, not the other callers'."""
+        try:
+            self.sink(event)
+        except Exception:
+            log.exception("nobody took %s of %s", type(event).__name__, self.id)

@@ -69,13 +69,14 @@ class State:
         with self._lock:
             self.status = replace(self.status, message=message)
 
-    def publish(self, model: ModelInfo, running: int, stats: EngineStats) -> None:
+    def publish(self, models: tuple[ModelInfo, ...], running: int, stats: EngineStats) -> None:
         """A new snapshot, by the engine's thread."""
         with self._lock:
             self.status = replace(
                 self.status,
                 ready=not self._closing and self.failure is None,
-                model=model,
+                model=models[0],
+                resident=models,
                 waiting=max(0, self.open_images - running),
                 running=running,
                 stats=stats,

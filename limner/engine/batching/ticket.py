@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.errors import LimnerError
 
@@ -18,7 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 class Facts:
     """What the engine knows about how a picture came to be; part of its receipt.
 
-    ``rows``: the most UNet rows of one evaluation.
+    ``rows``: the most UNet rows of one evaluation. ``model``: what it was drawn with, as loaded.
     """
 
     seed: int
@@ -26,6 +27,7 @@ class Facts:
     rows: int
     dtype: str
     batch_mode: str
+    model: ModelInfo
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Ticket:
     at ``first``. ``owner`` is what fairness is measured over (an API key's id). ``sources`` is
     the reference by which the engine reads the pictures that img2img starts from; they must be
     there until the last image has ended. ``watched``: previews are wanted from the beginning.
+    ``model`` and ``vae`` are SHA-256s: empty, they are the engine's first model and the model's
+    own VAE.
     """
 
     id: str
@@ -108,3 +112,5 @@ class Ticket:
     first: int = 0
     sources: str | None = None
     watched: bool = False
+    model: str = ""
+    vae: str = ""

@@ -22,8 +22,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from limner.domain.model import ModelInfo
 from limner.domain.schedulers import check_zero_snr, evaluations
-from limner.engine.batching.client import CacheStats
+from limner.engine.batching.client import CacheStats, expect_one_of
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Facts, Pixels
@@ -65,6 +66,13 @@ class Runner:
             model_sha256=checkpoint.info.sha256,
         )
         self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)
+
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        return (self.model,)
+
+    def expect_model(self, model: str, vae: str) -> None:
+        expect_one_of(self.models, model, vae)
 
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
@@ -135,6 +143,7 @@ class Runner:
             rows=image.state.guidance.rows_max,
             dtype=str(self.dtype).removeprefix("torch."),
             batch_mode="exact" if image.exact else "shared",
+            model=self.model,
         )
 
     def _latent(self, image: Image, flat: Tensor) -> Tensor:

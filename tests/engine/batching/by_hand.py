@@ -28,7 +28,7 @@ class EngineByHand(ThreadEngine):
 
     def read(self) -> None:
         """Take what came."""
-        self._read_inbox(wait=False)
+        self._inbox.read(wait=False)
 
     def prepare(self) -> bool:
         """Prepare the image whose turn it is; False when there is none."""

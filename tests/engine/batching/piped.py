@@ -23,7 +23,7 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.ticket import End, Event, Lost, Pixels, Reader, Sink, Ticket
 from limner.engine.starting import loader
-from limner.errors import EngineBroken, LimnerError, NotFound
+from limner.errors import EngineBroken, InvalidInput, LimnerError, NotFound
 from tests.waiting import wait_until
 
 GONE = "The process of the engine is gone."
@@ -79,6 +79,11 @@ class PipedEngine:
         self._status = EngineStatus(ready=False)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
+
+    def expect_model(self, model: str = "", vae: str = "") -> None:
+        known = {each.sha256 for each in self._status.resident}
+        if model and model not in known:
+            raise InvalidInput("model", f"No engine has {model}.")
 
     def submit(self, ticket: Ticket, sink: Sink) -> None:
         numbers = range(ticket.first, ticket.first + ticket.generation.samples)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from limner.domain.params import Source
-from limner.engine.batching.fake import FakeEngine, FakeRunner, fake_pixels
+from limner.engine.batching.fake import FAKE_MODEL, FakeEngine, FakeRunner, fake_pixels
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.ticket import Drawn, Failed, Progress, Started, Ticket
@@ -283,3 +284,43 @@ def test_rows_that_change_are_counted_as_they_ran() -> None:
     assert isinstance(request.sink.wait()[0], Drawn)
     engine.close()
     assert engine.status().stats.rows == 4
+
+
+OTHER = replace(FAKE_MODEL, name="other", sha256="1" * 64)
+BAKED = replace(OTHER, vae="baked.vae.safetensors", vae_sha256="2" * 64)
+
+
+def test_a_ticket_names_the_model_and_the_vae_it_is_drawn_with() -> None:
+    engine = FakeEngine(others=(OTHER, BAKED)).wait_ready()
+    named = {("", ""): FAKE_MODEL, (OTHER.sha256, ""): OTHER, (OTHER.sha256, "2" * 64): BAKED}
+    for (model, vae), expected in named.items():
+        request = make_request(steps=2)
+        request.model, request.vae = model, vae
+        submit(engine, request)
+        [end] = request.sink.wait()
+        assert isinstance(end, Drawn)
+        assert end.facts.model == expected
+        g = request.generation
+        pixels = fake_pixels(g.prompt, g.seed, g.width, g.height, model + vae)
+        np.testing.assert_array_equal(end.pixels, pixels)
+    status = engine.status()
+    engine.close()
+    assert status.model == FAKE_MODEL
+    assert status.resident == (FAKE_MODEL, OTHER, BAKED)
+
+
+@pytest.mark.parametrize(
+    ("model", "vae", "field"), [("9" * 64, "", "model"), (OTHER.sha256, "9" * 64, "vae")]
+)
+def test_a_model_that_is_not_there_is_refused(model: str, vae: str, field: str) -> None:
+    engine = FakeEngine(others=(OTHER,)).wait_ready()
+    request = make_request()
+    request.model, request.vae = model, vae
+    with pytest.raises(InvalidInput, match="9" * 64) as told:
+        submit(engine, request)
+    assert told.value.field == field
+    with pytest.raises(InvalidInput, match="9" * 64):
+        engine.expect_model(model, vae)
+    engine.expect_model(OTHER.sha256)
+    assert engine.status().waiting == 0
+    engine.close()
