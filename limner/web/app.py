@@ -19,7 +19,7 @@ from limner.web.access.free import FreeCalls
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.automatic1111 import routes as automatic1111
 from limner.web.drawing import Desk
-from limner.web.native import admin, gallery, models, prompts, replay, requests
+from limner.web.native import admin, drawing, gallery, models, prompts, replay, requests
 from limner.web.native import routes as native
 from limner.web.observing import metrics
 from limner.web.observing.calls import Meters, Seeing
@@ -40,6 +40,7 @@ ROOMS = (
     openai,
     segmind,
     native,
+    drawing,
     prompts,
     models,
     automatic1111,

@@ -282,7 +282,7 @@ def scanner(chromium, place):
     page = chromium.new_page()
     page.goto(place.url + "/")
     code = """async ([text, negative]) => {
-      const { scan } = await import("/static/js/scan.js");
+      const { scan } = await import("/static/js/desk/prompt/scan.js");
       const { chars } = scan(text, 20, { negative });
       const seen = [...chars.keys()].filter((i) => chars[i]?.first && !/\\s/.test(text[i]));
       return [seen.map((i) => text[i]).join(""), seen.map((i) => chars[i].weight)];

@@ -88,7 +88,7 @@ def test_a_mask_by_keyboard_inverted_erased_and_left(visit):
     page.keyboard.press("Space")
     assert canvas.evaluate(painted) == 0
     page.keyboard.press("Escape")
-    expect(page.locator("#mask-open")).to_have_text("Paint a mask")
+    expect(page.locator("#mask-open")).to_have_text("Go on with the mask")
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])

@@ -139,6 +139,7 @@ SURFACES = (
     Surface("/v2/sd1.5-img2img", _vendor(**IMAGE)),
     Surface("/v2/sd1.5-inpainting", _vendor(**MASKED)),
     Surface("/v2/sd1.5-outpaint", _vendor(image=text(SOURCE))),
+    Surface("/api/draw", _vendor(base64=True), _json),
     Surface("/api/requests", _native()),
     Surface("/api/requests", _native(**IMAGE)),
 )

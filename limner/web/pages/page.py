@@ -8,7 +8,6 @@ security policy forbids it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -53,11 +52,10 @@ _TYPES = {
 }
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, _: Desk) -> None:
     """Add ``/`` and ``/static/{path}``; they are not part of the API's document."""
     files = read(resources.files("limner.web") / "static")
-    index = files.pop("index.html")
-    page = _file("index.html", index.data.replace(b"{slug}", escape(desk.settings.slug).encode()))
+    page = files.pop("index.html")
 
     async def show_page(request: Request) -> Response:
         return answer(request, page, SECURITY)

@@ -78,18 +78,24 @@ async def read_asked(
 
 def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
-        return await _draw(request, desk, form)
+        return await draw_call(request, desk, form, to_order)
 
     return draw
 
 
-async def _draw(request: Request, desk: Desk, form: wire.Form) -> Response:
+async def draw_call(
+    request: Request, desk: Desk, form: wire.Form, order: Callable[[Request, wire.Call, str], Order]
+) -> Response:
+    """Draw what a body of ``form`` asks for and answer with the pictures, as this surface does.
+
+    ``order`` makes the order of the call and the digest of its body.
+    """
     async with desk.account(request):
         asked, digest = await read_asked(request, desk, form)
         sprite_pixels = size_of_sprite(asked, desk)
 
         async def make() -> Order:
-            return to_order(request, await wire.to_call(asked, desk.intake(request)), digest)
+            return order(request, await wire.to_call(asked, desk.intake(request)), digest)
 
         outcome = await desk.draw(request, digest, make)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)

@@ -59,8 +59,8 @@ def test_a_stored_picture_is_drawn_again_and_billed(http):
 def test_a_receipt_is_compared_with_the_picture_it_names(served, http, monkeypatch):
     _, receipt = draw(http, prompt="one")
 
-    def other(prompt, seed, width, height):
-        pixels = fake_pixels(prompt, seed, width, height)
+    def other(prompt, seed, width, height, *tint):
+        pixels = fake_pixels(prompt, seed, width, height, *tint)
         pixels[10, :7] += 3
         return pixels
 
@@ -174,7 +174,7 @@ def test_a_damaged_picture_is_drawn_again_from_its_receipt(served, http, monkeyp
     assert http.get(f"/api/receipts/{picture_id}").json() == receipt
     assert replay(http, picture_id=picture_id)["identical"]
 
-    def other(prompt, seed, width, height):
+    def other(prompt, seed, width, height, *tint):
         return np.zeros((height, width, 3), np.uint8)
 
     monkeypatch.setattr("limner.engine.batching.fake.fake_pixels", other)

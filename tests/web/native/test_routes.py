@@ -22,6 +22,18 @@ def test_a_quote_is_the_price(client, draw):
     assert draw(body).headers["x-cost"] == str(quote["credits"])
 
 
+def test_a_drawing_within_the_engines_own_limits(client, draw, services):
+    beyond = {"prompt": "x", "num_inference_steps": 150, "img_width": 64, "output_format": "png"}
+    assert draw(beyond).status_code == 400
+    answer = client.post("/api/draw", json={**beyond, "seed": 2**64 - 1})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.headers["x-seed-value"] == str(2**64 - 1)
+    order = services.generate.orders[-1]
+    assert (order.surface, order.lines[0].steps, order.lines[0].width) == ("native", 150, 64)
+    refused = client.post("/api/draw", json={**beyond, "num_inference_steps": 151})
+    assert refused.json()["error"].startswith("num_inference_steps is 151; it must be")
+
+
 def test_a_quote_says_what_would_be_changed(client, services):
     quote = client.post("/api/quote", json={"prompt": "x", "samples": 4, "scheduler": "?"}).json()
     assert quote["samples"] == 1

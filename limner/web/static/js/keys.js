@@ -1,8 +1,8 @@
 // Single keys, where nothing is being typed, and the list of them.
 
-import { ACTIONS, run } from "./actions.js";
-import { $, dialog, h } from "./dom.js";
-import * as gallery from "./gallery.js";
+import { ACTIONS, run } from "./stage/actions.js";
+import { $, dialog, h } from "./page/dom.js";
+import * as gallery from "./library/gallery.js";
 
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
 
@@ -12,7 +12,7 @@ export function setUp() {
 }
 
 function pressed(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]") || $(".mask")) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
   if (event.target.matches?.(TYPING)) return;
   const arrows = event.target.matches?.("input[type=radio], input[type=range]") ? null : { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   const action = ACTIONS.find((a) => a.key && a.key.toLowerCase() === event.key.toLowerCase());

@@ -1,25 +1,25 @@
 // Puts the page together.
 
-import * as account from "./account.js";
-import { Refused, Unreachable } from "./api.js";
-import * as controls from "./controls.js";
-import * as draw from "./draw.js";
-import * as errors from "./errors.js";
-import * as extra from "./extra.js";
-import * as gallery from "./gallery.js";
+import * as account from "./account/account.js";
+import { Refused, Unreachable } from "./page/api.js";
+import * as controls from "./desk/controls.js";
+import * as draw from "./tray/draw.js";
+import * as errors from "./page/errors.js";
+import * as extra from "./desk/extra.js";
+import * as gallery from "./library/gallery.js";
 import * as keys from "./keys.js";
-import { key } from "./local.js";
-import * as price from "./price.js";
-import * as prompt from "./prompt.js";
-import * as seed from "./seed.js";
-import * as sizes from "./sizes.js";
-import * as source from "./source.js";
-import * as stage from "./stage.js";
-import * as styles from "./styles.js";
-import * as stylesheet from "./stylesheet.js";
-import * as under from "./under.js";
-import * as viewer from "./viewer.js";
-import * as welcome from "./welcome.js";
+import { key } from "./page/local.js";
+import * as price from "./desk/price.js";
+import * as prompt from "./desk/prompt/prompt.js";
+import * as seed from "./desk/seed.js";
+import * as sizes from "./desk/sizes.js";
+import * as source from "./desk/source/source.js";
+import * as stage from "./stage/stage.js";
+import * as styles from "./desk/styles.js";
+import * as stylesheet from "./desk/stylesheet.js";
+import * as under from "./stage/under.js";
+import * as viewer from "./stage/viewer.js";
+import * as welcome from "./account/welcome.js";
 
 for (const part of [account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, keys, draw]) part.setUp();
 prompt.setUp(draw);

@@ -1,0 +1,138 @@
+// The key, the balance, the model, the queue: the status line, and the first visit's question.
+
+import { Refused, Unreachable, get, on, post, url } from "../page/api.js";
+import { $, dialog, h } from "../page/dom.js";
+import { key, theme } from "../page/local.js";
+import * as words from "../page/words.js";
+
+let about = null;
+let balance = null;
+const entered = [];
+
+/** The loaded model's facts, once known. */
+export const model = () => about;
+export const credits = () => balance;
+/** `fn()` whenever a key has been accepted, now or at the start. */
+export const onEnter = (fn) => entered.push(fn);
+
+export function setUp() {
+  on("credits", showCredits);
+  on("refused", (error) => key.get() && askForKey(error.message));
+  $("#key-open").addEventListener("click", () => askForKey());
+  setUpTheme();
+  pollQueue();
+}
+
+/** Tries the stored key; true when the server lets it in. */
+export async function enter() {
+  if (!key.get()) return false;
+  showCredits((await get("v1/get-user-credits")).credits);
+  about = await modelWhenReady();
+  $("#model").replaceChildren(h("a", { href: url("license"), title: `${about.licence}. ${about.attribution.join(" ")}` }, about.name));
+  for (const fn of entered) await fn();
+  return true;
+}
+
+async function modelWhenReady() {
+  for (;;) {
+    try {
+      return await get("api/model");
+    } catch (error) {
+      if (!(error instanceof Refused) || error.status !== 503) throw error;
+      $("#queue").textContent = error.message;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
+function showCredits(value) {
+  balance = Number(value);
+  $("#credits").replaceChildren(h("strong", {}, words.credits(value)), " credits left");
+}
+
+/** The form where a key goes in; used by the first visit and by the dialog. */
+export function keyForm(done) {
+  const error = h("p", { class: "error", role: "alert", id: "key-error", hidden: true });
+  const input = h("input", { type: "password", id: "key", name: "key", required: true, autocomplete: "off", spellcheck: "false",
+    placeholder: "SG_…", "aria-describedby": "key-error", value: key.get() });
+  const form = h("form", { class: "key-form" }, h("label", { for: "key" }, "Your key"),
+    h("div", { class: "key-row" }, input, h("button", { class: "primary" }, "Use it")), error,
+    h("p", { class: "note" }, "It stays in this browser and is sent only to this server."));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const before = key.get();
+    key.set(input.value.trim());
+    try {
+      if (await enter()) done();
+    } catch (refused) {
+      if (!(refused instanceof Refused || refused instanceof Unreachable)) throw refused;
+      key.set(before);
+      error.textContent = refused.message;
+      error.hidden = false;
+      input.focus();
+    }
+  });
+  return form;
+}
+
+/** Opens the key's dialog, or points at the first visit's form. */
+export function askForKey(why = "") {
+  if ($("#key")) return $("#key").focus();
+  const box = dialog("Key", why && h("p", { class: "error" }, why), keyForm(() => box.close()),
+    h("p", { class: "note" }, "The server prints a first key when it is started for the first time; its operator makes others with ",
+      h("code", {}, "limner keys create --name NAME --credits 10"), "."));
+  return $("#key").focus();
+}
+
+/** Accepting the model's licence, where a key must before it draws. */
+export function licenceButton(done) {
+  return h("span", {}, h("a", { href: url("license"), target: "_blank", rel: "noopener" }, "Read it"), " ",
+    h("button", { type: "button", onclick: async () => {
+      await post("api/license/accept", {});
+      done();
+    } }, "Accept and draw"));
+}
+
+let own = null;
+
+/** What the status line says of one's own request; null when there is none. */
+export function showTurn(text) {
+  own = text;
+  if (text === null) showQueue();
+  else $("#queue").textContent = text;
+}
+
+async function pollQueue() {
+  for (;;) {
+    if (!document.hidden && own === null) await showQueue();
+    await new Promise((resolve) => setTimeout(resolve, own === null ? 5000 : 1000));
+  }
+}
+
+async function showQueue() {
+  try {
+    const { waiting, running } = await get("health/ready");
+    if (own !== null) return;
+    const told = [waiting && `${words.count(waiting, "request")} waiting`, running && `${running} being drawn`].filter(Boolean);
+    $("#queue").textContent = told.join(", ") || "Nobody is waiting";
+  } catch (error) {
+    if (own === null) $("#queue").textContent = error.message;
+  }
+}
+
+function setUpTheme() {
+  const button = $("#theme");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (theme.get() ? theme.get() === "dark" : dark.matches);
+  const say = () => {
+    button.textContent = isDark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`);
+  };
+  button.addEventListener("click", () => {
+    theme.set(isDark() ? "light" : "dark");
+    document.documentElement.dataset.theme = theme.get();
+    say();
+  });
+  dark.addEventListener("change", say);
+  say();
+}

@@ -1,0 +1,29 @@
+// The first visit: what this is, where the key goes, and a picture one click away.
+
+import { keyForm } from "./account.js";
+import { url } from "../page/api.js";
+import { $, h } from "../page/dom.js";
+import { draw } from "../tray/draw.js";
+import { key } from "../page/local.js";
+import * as stage from "../stage/stage.js";
+
+const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 32, height: 32, alt: "A knight in red armour, drawn by the model that comes with Limner" });
+
+/** Shows what fits: the key's form, or the first drawing; hidden while there are pictures. */
+export function show() {
+  const box = $("#welcome");
+  box.replaceChildren(...(key.get() ? firstDrawing() : firstVisit()));
+  box.hidden = stage.shown().length > 0;
+}
+
+const firstVisit = () => [
+  EXAMPLE(), h("h2", {}, "A limner’s desk"),
+  h("p", {}, "This server draws for whoever has a key. It printed one when it was first started; its operator makes more. Put yours here."),
+  keyForm(show),
+];
+
+const firstDrawing = () => [
+  EXAMPLE(), h("h2", {}, "The first picture"),
+  h("p", {}, "A prompt is on the desk already. Change it, or draw it as it is."),
+  h("button", { type: "button", class: "primary", onclick: draw }, "Draw"),
+];

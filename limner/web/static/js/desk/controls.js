@@ -1,0 +1,88 @@
+// Makes the controls of the rows in `fields.js`, and keeps them and the order the same.
+
+import { Refused, Unreachable } from "../page/api.js";
+import { $, h } from "../page/dom.js";
+import { FIELDS } from "./fields.js";
+import { order } from "./order.js";
+
+const KINDS = { slider, select, segments };
+const asks = [];
+
+export function setUp() {
+  $("#fields").replaceWith(...FIELDS.map((row) => KINDS[row.kind](row)));
+  fold();
+}
+
+/** Fills the lists that come from the server; what cannot be asked now is asked the next time. */
+export async function refresh() {
+  for (const ask of asks) {
+    try {
+      await ask();
+    } catch (error) {
+      if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    }
+  }
+}
+
+const errorLine = (row) => h("p", { class: "error", id: `${row.id}-error`, role: "alert", hidden: true });
+const boxOf = (row, ...inside) => h("div", { class: row.half ? "field half" : "field", data: { field: row.name } }, inside, errorLine(row));
+
+function slider(row) {
+  const output = h("output", { id: `${row.id}-value`, for: row.id });
+  const input = h("input", { type: "range", id: row.id, name: row.name, min: row.low, max: row.high, step: row.step,
+    oninput: () => order.set({ [row.name]: Number(input.value) }) });
+  const ticks = (row.ticks ?? []).map((mark) => tick(row, mark));
+  order.watch((o) => {
+    // A stored picture's value may lie beyond the marks: then the slider is longer.
+    input.max = Math.max(row.high, o[row.name]);
+    input.value = o[row.name];
+    output.textContent = o[row.name];
+    ticks.forEach((node, i) => node.setAttribute("aria-pressed", String(row.ticks[i].value === o[row.name])));
+  });
+  return boxOf(row, h("div", { class: "field-head" }, h("label", { for: row.id }, row.label), output), input,
+    h("div", { class: "ticks", id: `${row.id}-presets` }, ticks));
+}
+
+function tick(row, { name, value, says }) {
+  const at = `${((value - row.low) / (row.high - row.low)) * 100}%`;
+  return h("button", { type: "button", class: value === row.high ? "last" : "", style: { "--at": at }, title: says,
+    "aria-label": `${name}: ${value}`, onclick: () => order.set({ [row.name]: value }) }, name);
+}
+
+function select(row) {
+  const list = h("select", { id: row.id, name: row.name, "aria-describedby": `${row.id}-note`,
+    onchange: () => order.set({ [row.name]: list.value === "" ? null : list.value }) });
+  const note = h("p", { class: "note kept", id: `${row.id}-note` });
+  let known = [];
+  const show = () => {
+    const value = order.get()[row.name];
+    const rows = known.some((one) => one.value === value) ? known : [...known, { value, text: value ?? "" }];
+    list.replaceChildren(...rows.map((one) => h("option", { value: one.value ?? "" }, one.text)));
+    list.value = value ?? "";
+    note.textContent = rows.find((one) => one.value === value)?.note ?? "";
+  };
+  order.watch((_, changed) => changed.includes(row.name) && show());
+  asks.push(async () => {
+    known = await row.options();
+    show();
+  });
+  return boxOf(row, h("label", { for: row.id }, row.label), list, note);
+}
+
+function segments(row) {
+  const choices = row.options.map((value) => h("input", { type: "radio", name: row.name, value, onchange: () => order.set({ [row.name]: value }) }));
+  order.watch((o) => choices.forEach((input, i) => { input.checked = row.options[i] === o[row.name]; }));
+  return h("fieldset", { class: row.half ? "field half" : "field", data: { field: row.name } }, h("legend", {}, row.label),
+    h("div", { class: "segments", id: row.id }, choices.map((input, i) => h("label", {}, input, String(row.options[i])))), errorLine(row));
+}
+
+/** On a narrow screen the controls are folded and their values stand in the fold's line. */
+function fold() {
+  const wide = matchMedia("(min-width: 1000px)");
+  const apply = () => { $("#controls").open = wide.matches; };
+  wide.addEventListener("change", apply);
+  apply();
+  order.watch((o) => {
+    $("#summary-values").textContent = `${o.img_width}×${o.img_height} · ${o.num_inference_steps} steps`;
+  });
+}

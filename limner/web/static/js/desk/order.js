@@ -1,0 +1,105 @@
+// The order on the desk: what would be drawn now. One observable object; its draft survives a reload.
+
+import { loadDraft, saveDraft } from "../page/local.js";
+import { valuesOf } from "./fields.js";
+
+export const LIMITS = { side: [512, 1024], sideStep: 64 };
+
+// A seed is text of decimal digits, since numbers here end at 2^53; null is random.
+const EMPTY = {
+  prompt: "", negative_prompt: "", img_width: 512, img_height: 512, seed: null, locked: false, styles: [], extra: {},
+  ...valuesOf((row) => row.start),
+};
+export const EXAMPLE = {
+  prompt: "a knight in (red armor:1.2) with a sword, desert background",
+  negative_prompt: "blurry, noise",
+};
+
+const draft = loadDraft();
+let state = { ...EMPTY, ...(draft ?? EXAMPLE), image: null };
+if (typeof state.seed === "number") state.seed = String(state.seed); // a draft of an earlier version
+const watchers = [];
+
+export const order = {
+  get: () => state,
+  /** Changes fields and tells every watcher which. */
+  set(patch) {
+    const changed = Object.keys(patch).filter((name) => state[name] !== patch[name]);
+    if (!changed.length) return;
+    state = { ...state, ...patch };
+    const { image, ...kept } = state;
+    saveDraft(kept);
+    watchers.forEach((fn) => fn(state, changed));
+  },
+  /** Calls `fn(order, changed)` now and on every change. */
+  watch(fn) {
+    watchers.push(fn);
+    fn(state, Object.keys(state));
+  },
+};
+
+// A picture of 16 x 16 stands for the source where only its presence counts.
+const STAND_IN = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6mKC9AAAAEUlEQVR42mNsYEAFTAwjWgAAmZAAoFDIQrAAAAAASUVORK5CYII=";
+
+/** The order as the API takes it. `light`: without the pixels, for prices and explanations. */
+export function toBody(o = state, { light = false } = {}) {
+  const body = {
+    prompt: o.prompt, negative_prompt: o.negative_prompt, img_width: o.img_width, img_height: o.img_height,
+    ...valuesOf((row) => o[row.name]), seed: o.locked && o.seed !== null ? o.seed : -1,
+  };
+  const mix = styleMix(o.styles);
+  if (mix) body.style_mix = mix;
+  Object.assign(body, o.extra);
+  if (o.image) Object.assign(body, sourceFields(o.image, light));
+  return body;
+}
+
+function sourceFields(image, light) {
+  const fields = { image: light ? STAND_IN : image.data, strength: image.strength, resize_mode: image.resize };
+  if (image.mask) Object.assign(fields, { mask: light ? STAND_IN : image.mask, mask_blur: image.feather });
+  return fields;
+}
+
+const LISTS = new Set(["artists", "movements"]);
+
+/** `[{kind, name, weight}]` as `style_mix`, or null. */
+export function styleMix(styles) {
+  if (!styles.length) return null;
+  const mix = {};
+  for (const { kind, name, weight } of styles) {
+    const pick = weight === null ? name : { name, weight };
+    if (LISTS.has(kind)) (mix[kind] ??= []).push(pick);
+    else mix[kind] = pick;
+  }
+  return mix;
+}
+
+/** What a generation says beside the desk's own fields; only what is not the default. */
+function extraOf(g) {
+  const extra = {};
+  if (g.clip_skip > 1) extra.clip_skip = g.clip_skip;
+  if (g.exact) extra.exact = true;
+  if (g.noise_source && g.noise_source !== "philox") extra.noise_source = g.noise_source;
+  if (g.subseed_strength) Object.assign(extra, { subseed: g.subseed, subseed_strength: g.subseed_strength });
+  return extra;
+}
+
+/** Fields of the desk from a stored generation (a receipt's `parameters`, a request's). */
+export function fromGeneration(g) {
+  const said = g.origin && !g.origin.template ? g.origin : null;
+  const picks = Object.entries(said?.picks ?? {});
+  return {
+    prompt: (said ?? g).prompt, negative_prompt: (said ?? g).negative_prompt ?? "", img_width: g.width, img_height: g.height,
+    ...valuesOf((row) => row.start), ...valuesOf((row) => row.of(g)), seed: g.seed, locked: true, extra: extraOf(g),
+    styles: picks.flatMap(([kind, chosen]) => chosen.map(({ name, weight }) => ({ kind, name, weight: weight ?? null }))),
+  };
+}
+
+/** A stored generation as the API takes it: for variations and snippets. */
+export function generationBody(g) {
+  const source = g.source ? { image: STAND_IN, strength: g.source.strength } : {};
+  return {
+    prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", img_width: g.width, img_height: g.height,
+    ...valuesOf((row) => row.of(g)), samples: g.samples ?? 1, seed: g.seed, ...extraOf(g), ...source,
+  };
+}

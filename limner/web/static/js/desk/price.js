@@ -1,0 +1,39 @@
+// The price, before anything is drawn.
+
+import { Refused, Unreachable, post } from "../page/api.js";
+import { $, debounce, h } from "../page/dom.js";
+import * as errors from "../page/errors.js";
+import { key } from "../page/local.js";
+import { order, toBody } from "./order.js";
+import * as account from "../account/account.js";
+import * as words from "../page/words.js";
+
+export function setUp() {
+  order.watch(() => refresh());
+}
+
+let asked = 0;
+export const refresh = debounce(async () => {
+  const o = order.get();
+  if (!key.get() || !o.prompt.trim()) return show(null);
+  const mine = ++asked;
+  try {
+    // base64: so that every sample counts.
+    const quote = await post("api/quote", { ...toBody(o, { light: true }), base64: true });
+    if (mine === asked) show(quote);
+  } catch (error) {
+    if (mine !== asked) return;
+    show(null);
+    if (error instanceof Refused && error.status === 400) errors.show(error.message, null, { focus: false });
+    else if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+  }
+}, 250);
+
+function show(quote) {
+  const line = $("#price");
+  if (!quote) return line.replaceChildren();
+  const each = quote.samples > 1 ? ` for ${quote.samples}` : "";
+  const short = account.credits() !== null && account.credits() < quote.credits ? ", not enough left" : "";
+  line.title = `${quote.rows.toLocaleString("en")} UNet rows × ${quote.tiles} tiles of 64 × 64 pixels × ${words.count(quote.samples, "picture")}`;
+  return line.replaceChildren(h("strong", {}, words.credits(quote.credits)), ` credits${each}${short}`);
+}

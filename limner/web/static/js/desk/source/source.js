@@ -1,0 +1,151 @@
+// Starting from a picture: by drop, paste, file, or a picture drawn here.
+
+import { $, h } from "../../page/dom.js";
+import * as errors from "../../page/errors.js";
+import { isLeft, paintMask } from "./mask.js";
+import { readReceipt } from "./metadata.js";
+import { fromGeneration, order } from "../order.js";
+
+const RESIZE = [
+  { name: "crop", says: "fills the size, edges are cut", fit: "cover" },
+  { name: "fill", says: "all of it, the rest is filled up", fit: "contain" },
+  { name: "stretch", says: "pulled to the size", fit: "100% 100%" },
+];
+const BYTES_MAX = 24 * 2 ** 20;
+
+export function setUp() {
+  $("#source-file").addEventListener("change", (event) => {
+    take(event.target.files[0]);
+    event.target.value = "";
+  });
+  document.addEventListener("paste", (event) => {
+    const file = pictureIn(event.clipboardData);
+    if (file) {
+      event.preventDefault();
+      take(file);
+    }
+  });
+  setUpDrop();
+  order.watch((o, changed) => changed.some((name) => ["image", "img_width", "img_height"].includes(name)) && show(o));
+}
+
+function setUpDrop() {
+  let depth = 0;
+  const dropping = (on) => document.body.classList.toggle("dropping", on);
+  document.addEventListener("dragenter", (event) => {
+    if ([...event.dataTransfer.types].includes("Files")) dropping(++depth > 0);
+  });
+  document.addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); dropping(depth > 0); });
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    dropping((depth = 0) > 0);
+    const file = pictureIn(event.dataTransfer);
+    if (file) take(file);
+  });
+}
+
+const pictureIn = (transfer) => [...(transfer?.files ?? [])].find((file) => file.type.startsWith("image/"));
+
+/** Makes a file (or blob) the source. */
+export async function take(file) {
+  if (!file) return;
+  errors.clear("image");
+  if (file.size > BYTES_MAX) return errors.show(`image has ${Math.round(file.size / 2 ** 20)} MB; at most 24 MB are sent`);
+  const bytes = await file.arrayBuffer();
+  const address = await dataUri(file);
+  let size;
+  try {
+    size = await sizeOf(address);
+  } catch {
+    return errors.show("image is not a picture this browser reads; use PNG, JPEG, WebP or GIF");
+  }
+  const receipt = readReceipt(new Uint8Array(bytes));
+  order.set({ image: { data: address, ...size, strength: 0.6, resize: "crop", mask: null, feather: 4, receipt } });
+  $("#controls").open = true;
+  $("#source").scrollIntoView({ block: "nearest" });
+}
+
+/** Puts back the source that a request was sent with. */
+export async function takeAgain({ image: data, mask = null, strength, resize_mode: resize, mask_blur: feather = 4 }) {
+  order.set({ image: { data, ...(await sizeOf(data)), strength, resize, mask, feather, receipt: null } });
+}
+
+/** A file's bytes as a `data:` address. */
+export const dataUri = (file) => new Promise((resolve, reject) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result);
+  reader.onerror = () => reject(reader.error);
+  reader.readAsDataURL(file);
+});
+
+async function sizeOf(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return { width: image.naturalWidth, height: image.naturalHeight };
+}
+
+const change = (patch) => order.set({ image: { ...order.get().image, ...patch } });
+
+let shown = null;
+
+function show({ image, img_width: width, img_height: height }) {
+  const panel = $("#source-panel");
+  panel.hidden = !image;
+  $("#source-hint").hidden = Boolean(image);
+  // A slider under the hand is not replaced while it moves.
+  if (image && shown && shown.data === image.data && shown.mask === image.mask && panel.contains(document.activeElement)
+    && document.activeElement.type === "range") return;
+  shown = image;
+  if (!image) return panel.replaceChildren();
+  return panel.replaceChildren(thumb(image), h("div", {}, strength(image), resize(image, width, height)), buttons(image));
+}
+
+function thumb(image) {
+  return h("div", { class: "thumb" }, h("img", { src: image.data, alt: `The source, ${image.width} by ${image.height} pixels` }),
+    image.mask && h("span", { class: "veil", role: "img", "aria-label": "A mask is painted on it", style: { "--mask": `url("${image.mask}")` } }));
+}
+
+function strength(image) {
+  const output = h("output", {}, image.strength.toFixed(2));
+  const input = h("input", { type: "range", id: "strength", min: 0.05, max: 1, step: 0.05, value: image.strength,
+    "aria-describedby": "strength-note",
+    oninput: (event) => {
+      output.textContent = Number(event.target.value).toFixed(2);
+      change({ strength: Number(event.target.value) });
+    } });
+  return h("div", {}, h("div", { class: "field-head" }, h("label", { for: "strength" }, "Strength"), output), input,
+    h("p", { class: "note", id: "strength-note" }, "low keeps it, high forgets it"));
+}
+
+function resize(image, width, height) {
+  const scale = 44 / Math.max(width, height);
+  return h("div", { class: "thumbs", role: "radiogroup", "aria-label": "How it is brought to size" }, RESIZE.map(({ name, says, fit }) => {
+    const frame = h("span", { class: "frame", style: { "--w": `${width * scale}px`, "--h": `${height * scale}px`, "--fit": fit } });
+    frame.style.backgroundImage = `url("${image.data}")`;
+    return h("label", { title: says }, h("input", { type: "radio", name: "resize", value: name, checked: image.resize === name,
+      "aria-label": `${name}: ${says}`, onchange: () => change({ resize: name }) }), frame, name);
+  }));
+}
+
+function buttons(image) {
+  return h("div", { class: "source-buttons" },
+    h("button", { type: "button", id: "mask-open", onclick: () => mask(image) }, isLeft(image) ? "Go on with the mask" : image.mask ? "Change the mask" : "Paint a mask"),
+    image.mask && h("button", { type: "button", onclick: () => change({ mask: null }) }, "Without mask"),
+    image.receipt && h("button", { type: "button", id: "load-settings", onclick: () => loadSettings(image.receipt) }, "Load its settings"),
+    h("button", { type: "button", id: "source-remove", onclick: () => order.set({ image: null }) }, "Take it away"));
+}
+
+async function mask(image) {
+  const painted = await paintMask(image);
+  if (painted && order.get().image) change(painted);
+  else show(order.get());
+  $("#mask-open")?.focus();
+}
+
+/** The settings of a picture of ours, from the receipt inside it; the picture itself is let go. */
+function loadSettings(receipt) {
+  order.set({ ...fromGeneration(receipt.parameters), image: null });
+  $("#prompt").focus();
+}

@@ -1,0 +1,102 @@
+// Styles from the server's catalogue: chips with weights, and a preview of the whole prompt.
+
+import { Refused, Unreachable, get, post } from "../page/api.js";
+import { $, debounce, dialog, h } from "../page/dom.js";
+import { key } from "../page/local.js";
+import { order, toBody } from "./order.js";
+
+export const KINDS = [
+  { kind: "concept", list: "concepts", title: "World", most: 1 },
+  { kind: "image_type", list: "image_types", title: "Made as", most: 1 },
+  { kind: "direction", list: "directions", title: "View", most: 1 },
+  { kind: "mood", list: "moods", title: "Light and mood", most: 1 },
+  { kind: "colors", list: "colors", title: "Colours", most: 1 },
+  { kind: "movements", list: "movements", title: "Movements", most: 3 },
+  { kind: "artists", list: "artists", title: "Artists", most: 3 },
+  { kind: "preset", list: "presets", title: "Sets of phrases", most: 1 },
+];
+const WEIGHT = 1.3;
+let catalogue = null;
+
+export async function loadCatalogue() {
+  catalogue ??= await get("api/styles");
+  return catalogue;
+}
+
+/** The names of one kind; an entry is a name or `{name, ...}`. */
+export const namesOf = (list) => (catalogue?.[list] ?? []).map((entry) => (typeof entry === "string" ? entry : entry.name));
+
+export function setUp() {
+  $("#styles-open").addEventListener("click", choose);
+  order.watch((o, changed) => {
+    if (changed.includes("styles")) showChips(o.styles);
+    if (changed.some((name) => ["styles", "prompt", "negative_prompt", "seed", "locked"].includes(name))) preview();
+  });
+}
+
+const preview = debounce(async () => {
+  const o = order.get();
+  const line = $("#style-preview");
+  if (!o.styles.length || !o.prompt.trim() || !key.get()) {
+    line.textContent = "";
+    return;
+  }
+  try {
+    const told = await post("api/styles/preview", toBody(o, { light: true }));
+    line.textContent = `Draws: ${told.prompt ?? told.lines?.[0]?.prompt ?? ""}`;
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    line.textContent = error.message.startsWith("style_mix") ? error.message : "";
+  }
+}, 350);
+
+function showChips(styles) {
+  $("#style-chips").replaceChildren(...styles.map((style, index) => h("span", { class: "chip", role: "listitem" },
+    style.name,
+    h("input", { type: "number", min: 0, max: 2, step: 0.1, value: style.weight ?? (style.kind === "preset" ? 1 : WEIGHT),
+      "aria-label": `Weight of ${style.name}`,
+      onchange: (event) => setWeight(index, Number(event.target.value)) }),
+    h("button", { type: "button", "aria-label": `Without ${style.name}`, onclick: () => removeAt(index) }, "×"))));
+}
+
+function setWeight(index, weight) {
+  order.set({ styles: order.get().styles.map((style, i) => (i === index ? { ...style, weight } : style)) });
+}
+
+function removeAt(index) {
+  order.set({ styles: order.get().styles.filter((_, i) => i !== index) });
+}
+
+async function choose() {
+  await loadCatalogue();
+  const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
+  const box = dialog("Styles", groups, h("div", { class: "dialog-foot" },
+    h("button", { type: "button", onclick: () => order.set({ styles: [] }) }, "Without any"),
+    h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Done")));
+  const stop = () => box.isConnected;
+  order.watch((o) => stop() && mark(groups, o.styles));
+}
+
+function group({ kind, list, title, most }) {
+  const names = ["random", ...namesOf(list)];
+  return h("section", {}, h("h3", {}, most > 1 ? `${title} (up to ${most})` : title),
+    h("div", { class: "options" }, names.map((name) => h("button", {
+      type: "button", "aria-pressed": "false", data: { kind, name }, onclick: () => toggle(kind, name, most),
+    }, name))));
+}
+
+function mark(groups, styles) {
+  for (const button of groups.querySelectorAll("button")) {
+    const on = styles.some((style) => style.kind === button.dataset.kind && style.name === button.dataset.name);
+    button.setAttribute("aria-pressed", String(on));
+  }
+}
+
+function toggle(kind, name, most) {
+  const { styles } = order.get();
+  const without = styles.filter((style) => style.kind !== kind || style.name !== name);
+  if (without.length < styles.length) return order.set({ styles: without });
+  const same = styles.filter((style) => style.kind === kind);
+  const kept = same.length < most ? styles : styles.filter((style) => style !== same[0]);
+  return order.set({ styles: [...kept, { kind, name, weight: null }] });
+}

@@ -1,0 +1,74 @@
+// The style sheet: a row of styles, one seed, one sheet.
+
+import { post } from "../page/api.js";
+import { $, $$, dialog, h } from "../page/dom.js";
+import { drawSheet } from "../tray/draw.js";
+import { randomSeed } from "../page/json.js";
+import { key } from "../page/local.js";
+import { order, toBody } from "./order.js";
+import { KINDS, loadCatalogue, namesOf } from "./styles.js";
+import * as words from "../page/words.js";
+
+const MOST = 8;
+
+export function setUp() {
+  $("#sheet-open").addEventListener("click", () => key.get() && open());
+}
+
+async function open() {
+  await loadCatalogue();
+  const names = h("div", { class: "options" });
+  const price = h("p", { class: "price", id: "sheet-price" });
+  const button = h("button", { type: "button", class: "primary", id: "sheet-draw" }, "Draw the sheet");
+  const kinds = h("select", { id: "sheet-kind" }, KINDS.map(({ kind, title }) => h("option", { value: kind }, title)));
+  const box = dialog("Style sheet", h("p", { class: "note" }, `The prompt on the desk, one seed, and a picture for each style; up to ${MOST}.`),
+    h("div", { class: "field" }, h("label", { for: "sheet-kind" }, "Row"), kinds), h("div", { class: "style-groups" }, names),
+    h("div", { class: "dialog-foot" }, price, h("button", { type: "button", onclick: () => box.close() }, "Leave"), button));
+  const tell = await priceTeller(names, price, button);
+  kinds.addEventListener("change", () => {
+    list(names, kinds.value);
+    tell();
+  });
+  names.addEventListener("click", tell);
+  button.addEventListener("click", () => {
+    box.close();
+    draw(kinds.value, chosen(names));
+  });
+  list(names, kinds.value);
+  tell();
+}
+
+const chosen = (names) => $$("[aria-pressed=true]", names).map((node) => node.dataset.name);
+
+/** A function that says what the chosen ones would cost; nothing chosen cannot be drawn. */
+async function priceTeller(names, price, button) {
+  const body = toBody({ ...order.get(), samples: 1 }, { light: true });
+  const quote = await post("api/quote", body).catch(() => null);
+  return () => {
+    const { length } = chosen(names);
+    price.textContent = quote ? `${words.count(length, "picture")}, ${words.credits(quote.credits * length)} credits` : "";
+    button.disabled = !length;
+  };
+}
+
+function list(box, kind) {
+  const { list: name } = KINDS.find((k) => k.kind === kind);
+  box.replaceChildren(...namesOf(name).map((style, i) => h("button", {
+    type: "button", "aria-pressed": String(i < 4), data: { name: style },
+    onclick: (event) => {
+      const on = event.target.getAttribute("aria-pressed") === "true";
+      if (!on && $$("[aria-pressed=true]", box).length >= MOST) return;
+      event.target.setAttribute("aria-pressed", String(!on));
+    },
+  }, style)));
+}
+
+function draw(kind, names) {
+  const o = order.get();
+  const seed = /^\d+$/.test(o.seed ?? "") ? o.seed : randomSeed();
+  const others = o.styles.filter((style) => style.kind !== kind);
+  drawSheet(names.map((name) => ({
+    label: name,
+    body: toBody({ ...o, seed, locked: true, samples: 1, styles: [...others, { kind, name, weight: null }] }),
+  })));
+}

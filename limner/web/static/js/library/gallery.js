@@ -1,0 +1,112 @@
+// Everything drawn with this key, newest first, from the server: it survives a reload.
+
+import { get, picture as fetchPicture } from "../page/api.js";
+import { $, h } from "../page/dom.js";
+import { model } from "../account/account.js";
+import { key } from "../page/local.js";
+import * as stage from "../stage/stage.js";
+import * as words from "../page/words.js";
+
+const PAGE = 24;
+let requests = [];
+let next = null;
+let seen = null;
+
+export function setUp() {
+  $("#more").addEventListener("click", () => load(next));
+  stage.onLook((tile) => mark(tile?.picture?.id ?? null));
+  if (!key.get()) show();
+}
+
+/** The first page; the newest picture goes on the stage when nothing else is there. */
+export async function refresh() {
+  requests = [];
+  $("#strip").replaceChildren();
+  await load(null);
+  if (!stage.shown().length && all().length) open(all()[0].id);
+}
+
+async function load(before) {
+  const page = await get(`api/requests?limit=${PAGE}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+  requests.push(...page.requests.filter((request) => !requests.some((known) => known.request_id === request.request_id)));
+  next = page.next;
+  show();
+}
+
+/** A request that has just been finished. */
+export function add(request) {
+  requests = [request, ...requests.filter((known) => known.request_id !== request.request_id)];
+  show();
+}
+
+/** Takes a picture out, as after it was deleted. */
+export function drop(id) {
+  for (const request of requests) request.pictures = request.pictures.filter((picture) => picture.id !== id);
+  show();
+}
+
+// A replay's picture is looked at beside the first one, not kept beside it.
+const worthKeeping = (request) => request.surface !== "replay";
+
+/** Every picture, newest request first, each with its request. */
+export const all = () => requests.filter(worthKeeping).flatMap((request) => request.pictures.map((picture) => ({ ...picture, request })));
+
+/** Puts a picture and its fellows of the same request on the stage. */
+export function open(id) {
+  const request = requests.find((r) => r.pictures.some((picture) => picture.id === id));
+  if (!request) return;
+  const tiles = request.pictures.map((picture) => stage.makeTile({ width: picture.width, height: picture.height, picture, request }));
+  stage.show(tiles, request.pictures.findIndex((picture) => picture.id === id));
+}
+
+/** The picture `by` places further from the one looked at. */
+export function neighbour(by) {
+  const pictures = all();
+  const at = pictures.findIndex((picture) => picture.id === seen);
+  return pictures[Math.min(pictures.length - 1, Math.max(0, at + by))] ?? null;
+}
+
+function show() {
+  const strip = $("#strip");
+  const known = new Map([...strip.children].map((node) => [node.dataset.id, node]));
+  const pictures = all();
+  strip.replaceChildren(...(pictures.length
+    ? pictures.map((picture) => known.get(picture.id) ?? thumb(picture))
+    : [h("li", { class: "none" }, "Pictures drawn with this key come here, and stay when the tab is closed.")]));
+  $("#more").hidden = !next;
+  mark(seen);
+}
+
+function thumb(picture) {
+  const { generation, created_at: created } = picture.request;
+  const button = h("button", { type: "button", class: "thumb", style: { "--ratio": String(picture.width / picture.height) },
+    title: `${generation.prompt.slice(0, 160)}\nseed ${picture.seed} · ${words.when(created)}`,
+    "aria-label": `${generation.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => open(picture.id) });
+  const item = h("li", { data: { id: picture.id } }, button);
+  watcher.observe(item);
+  return item;
+}
+
+// Thumbnails are fetched when they come near.
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    watcher.unobserve(target);
+    fill(target);
+  }
+}, { rootMargin: "300px" });
+
+async function fill(item) {
+  const button = $("button", item);
+  try {
+    const address = await fetchPicture(item.dataset.id, "webp");
+    button.replaceChildren(h("img", { src: address, alt: "", class: model()?.sprite_pixels ? "crisp" : "" }));
+  } catch (error) {
+    button.replaceChildren(h("span", { class: "word" }, error.message));
+  }
+}
+
+function mark(id) {
+  seen = id;
+  for (const item of $("#strip").children) $("button", item)?.setAttribute("aria-current", String(item.dataset.id === id));
+}

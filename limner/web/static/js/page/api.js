@@ -1,0 +1,93 @@
+// Every call to the server: the key, JSON, errors in the server's own sentence.
+
+import * as json from "./json.js";
+import { key } from "./local.js";
+
+
+const root = new URL(".", document.baseURI);
+
+/** The server answered, and refused. */
+export class Refused extends Error {
+  constructor(status, text, retryAfter) {
+    super(text);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The server did not answer. */
+export class Unreachable extends Error {}
+
+const listeners = { credits: [], refused: [] };
+
+/** `on("credits", fn)`: a balance was told; `on("refused", fn)`: the key was not let in. */
+export const on = (name, fn) => listeners[name].push(fn);
+const tell = (name, value) => listeners[name].forEach((fn) => fn(value));
+
+export const url = (path) => new URL(path.replace(/^\//, ""), root).href;
+
+/** A `Response` that is 2xx; raises `Refused` or `Unreachable`. */
+export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
+  const sent = { ...headers };
+  if (key.get()) sent["x-api-key"] = key.get();
+  if (body !== undefined) sent["content-type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(url(path), {
+      method, signal, headers: sent, body: body === undefined ? undefined : json.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable("The server cannot be reached.");
+  }
+  const remaining = answer.headers.get("x-remaining-credits");
+  if (remaining !== null) tell("credits", remaining);
+  if (answer.ok) return answer;
+  throw await refusal(answer);
+}
+
+async function refusal(answer) {
+  let text = "";
+  try {
+    text = (await answer.json()).error;
+  } catch {
+    // A proxy in between answers in its own way.
+  }
+  if (answer.status === 502 || answer.status === 504) return new Unreachable("The server cannot be reached.");
+  const error = new Refused(
+    answer.status,
+    typeof text === "string" && text ? text : `The server answered ${answer.status}.`,
+    Number(answer.headers.get("retry-after")) || 0,
+  );
+  if (answer.status === 401) tell("refused", error);
+  return error;
+}
+
+/** An answer's JSON; seeds in it are text. */
+const read = async (answer) => json.parse(await answer.text());
+
+export const get = async (path, options) => read(await request(path, options));
+export const post = async (path, body, options) => read(await request(path, { method: "POST", body, ...options }));
+export const remove = (path) => request(path, { method: "DELETE" });
+
+const pictures = new Map();
+const KEPT = 200;
+
+/** An object URL of a stored picture's file, fetched once; `format` is png, webp or jpg. */
+export function picture(id, format = "png") {
+  const path = `api/pictures/${id}.${format}`;
+  if (!pictures.has(path)) {
+    const made = request(path).then((answer) => answer.blob()).then((blob) => URL.createObjectURL(blob));
+    made.catch(() => pictures.delete(path));
+    pictures.set(path, made);
+    forgetOldest();
+  }
+  return pictures.get(path);
+}
+
+function forgetOldest() {
+  if (pictures.size <= KEPT) return;
+  const [path, made] = pictures.entries().next().value;
+  pictures.delete(path);
+  made.then((address) => URL.revokeObjectURL(address), () => {});
+}

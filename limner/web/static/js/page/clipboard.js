@@ -1,0 +1,33 @@
+// Copying, also where the page is not served over https: browsers have no navigator.clipboard there.
+
+import { h } from "./dom.js";
+
+/** Copies `text`; true when it is on the clipboard. `near` is in the dialog that is open, if one is. */
+export async function copy(text, near = document.body) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyBySelection(text, near);
+  }
+}
+
+function copyBySelection(text, near) {
+  const before = document.activeElement;
+  // Only what is inside an open dialog can be selected.
+  const area = h("textarea", { class: "sr", readonly: true, "aria-hidden": "true", tabindex: -1 });
+  area.value = text;
+  (near.closest?.("dialog") ?? document.body).append(area);
+  area.select();
+  try {
+    return document.execCommand("copy");
+  } finally {
+    area.remove();
+    before?.focus();
+  }
+}
+
+/** Copies and says so in `told`; where no browser lets it, says what to do instead. */
+export async function copyAndTell(text, told, done = "Copied.") {
+  told.textContent = (await copy(text, told)) ? done : "This browser lets no page copy here: select the text and press Ctrl C.";
+}

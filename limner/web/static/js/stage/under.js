@@ -1,0 +1,51 @@
+// What stands under a picture: its facts, and what can be done with it.
+
+import { $, h } from "../page/dom.js";
+import { model } from "../account/account.js";
+import { ACTIONS, run } from "./actions.js";
+import * as stage from "./stage.js";
+import * as words from "../page/words.js";
+
+export function setUp() {
+  stage.onLook(show);
+}
+
+let shown = null;
+
+function show(tile) {
+  const id = tile?.picture ? `${tile.picture.id} ${Boolean(tile.request)}` : null;
+  if (id !== null && id === shown) return;
+  shown = id;
+  const box = $("#under");
+  if (!tile?.picture) return box.replaceChildren(...(tile?.state === "drawing" ? [h("p", { class: "turn" }, tile.turn ?? "")] : []));
+  return box.replaceChildren(...[facts(tile), adjustments(tile), actions(tile, false), actions(tile, true), h("div", { id: "finding", role: "status" })].filter(Boolean));
+}
+
+function facts({ picture, request, took }) {
+  const time = took ?? request?.infer_time;
+  const g = request?.generation;
+  const each = request && request.pictures.length ? Number(request.cost) / request.pictures.length : null;
+  const told = [
+    ["seed", String(picture.seed)],
+    time && ["time", `${Number(time).toFixed(1)} s`],
+    each !== null && ["cost", `${words.credits(each)} credits`],
+    ["size", words.size(picture, model()?.sprite_pixels)],
+    g && ["drawn in", `${g.steps} steps, ${g.scheduler}, guidance ${g.guidance}`],
+  ].filter(Boolean);
+  // What it was in one line, how it was drawn in the next.
+  return h("div", { class: "fact-lines" }, [told.slice(0, -2), told.slice(-2)].map((line) => h("p", { class: "facts" },
+    line.map(([name, value]) => h("span", {}, `${name} `, h("b", {}, value))))));
+}
+
+function actions(tile, quiet) {
+  const some = ACTIONS.filter((action) => Boolean(action.quiet) === quiet && (!action.only || action.only(tile)));
+  return h("div", { class: quiet ? "actions more" : "actions", role: "group", "aria-label": quiet ? "Save and look" : "Go on from this picture" },
+    some.map((action) => h("button", {
+      type: "button", id: `act-${action.id}`, title: action.says, "aria-keyshortcuts": action.key, onclick: () => run(action),
+    }, action.name, action.key && h("kbd", { "aria-hidden": "true" }, action.key))));
+}
+
+function adjustments({ request }) {
+  const told = request?.adjustments ?? [];
+  return told.length ? h("p", { class: "adjusted" }, `What the server did differently: ${told.join("; ")}`) : null;
+}

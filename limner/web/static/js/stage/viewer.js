@@ -1,0 +1,45 @@
+// Full size; arrows step through everything drawn.
+
+import { picture as fetchPicture } from "../page/api.js";
+import { model } from "../account/account.js";
+import { h } from "../page/dom.js";
+import * as gallery from "../library/gallery.js";
+import * as words from "../page/words.js";
+
+export function setUp() {
+  document.addEventListener("limner:open", ({ detail }) => open(detail.picture));
+}
+
+function open(first) {
+  let picture = first;
+  const image = h("img", { alt: "", class: model()?.sprite_pixels ? "crisp" : "" });
+  const line = h("span", {});
+  const show = async (next) => {
+    if (!next) return;
+    picture = next;
+    image.src = await fetchPicture(picture.id, "png");
+    const prompt = picture.request?.generation.prompt ?? "";
+    image.alt = prompt;
+    line.textContent = `seed ${picture.seed} · ${words.size(picture, model()?.sprite_pixels)}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
+  };
+  const step = (by) => {
+    gallery.open(picture.id);
+    show(gallery.neighbour(by));
+  };
+  const box = h("dialog", { class: "viewer", "aria-label": "Picture, full size" },
+    h("figure", { onclick: () => box.close() }, image),
+    h("div", { class: "bar" }, h("button", { type: "button", "aria-label": "Newer", onclick: () => step(-1) }, "←"), line,
+      h("button", { type: "button", "aria-label": "Older", onclick: () => step(1) }, "→"),
+      h("button", { type: "button", onclick: () => box.close() }, "Close")));
+  box.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (by) step(by);
+  });
+  box.addEventListener("close", () => {
+    gallery.open(picture.id);
+    box.remove();
+  });
+  document.body.append(box);
+  box.showModal();
+  show(gallery.all().find((p) => p.id === first.id) ?? first);
+}
