@@ -128,7 +128,7 @@ def from_ema(tensors: Tensors) -> dict[str, TensorInfo]:
     """The UNet out of a file's running averages, whose names have lost their dots."""
     if not any(name.startswith(EMA) for name in tensors):
         return {}
-    layers = {f"diffusion_model.{name}".replace(".", ""): name for name in _unet_layers()}
+    layers = {f"diffusion_model.{name}".replace(".", ""): name for name in unet_layers()}
     return {
         UNET + layers[flat]: info
         for name, info in tensors.items()
@@ -136,7 +136,7 @@ def from_ema(tensors: Tensors) -> dict[str, TensorInfo]:
     }
 
 
-def _unet_layers() -> list[str]:
+def unet_layers() -> list[str]:
     """Every name that a UNet of latent diffusion with four levels may have, and some more."""
     resnet = ("in_layers.0", "in_layers.2", "emb_layers.1", "out_layers.0", "out_layers.3",
               "skip_connection", "op", "conv")  # fmt: skip

@@ -1,0 +1,117 @@
+"""From the tensors that a file has for one layer to a form: a table of the kinds of adapter.
+
+Each row names the tensors that it needs and may have, and the function that puts them together in
+float32. A LoHa of small ranks is a LoRA of their product, which is exact: the Hadamard product of
+two matrices of ranks r and s is one of rank r s (its columns are the products of their columns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limner.engine.adapters.forms import Dense, Form, LowRank
+from limner.engine.adapters.targets import Target
+from limner.errors import CheckpointError
+
+RANK_MAX = 1024
+"""Above it an adapter is as large as the layers that it changes, or larger."""
+
+Tensors = Mapping[str, Tensor]
+
+
+class Unfit(CheckpointError):
+    """The tensors of one layer are no adapter of it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of adapter: the roles of its tensors, and how they become a form."""
+
+    needs: frozenset[str]
+    may: frozenset[str]
+    build: Callable[[Target, Tensors], Form]
+
+
+def build(target: Target, tensors: Tensors) -> Form:
+    """The form of the tensors of one layer, by their roles (``reading.ENDINGS``).
+
+    Raises:
+        Unfit: they are of no known kind, lack one, or do not fit the layer.
+    """
+    for kind in KINDS:
+        if kind.needs <= tensors.keys() <= kind.needs | kind.may:
+            return kind.build(target, tensors)
+    raise Unfit(f"has {', '.join(sorted(tensors))}, which is no adapter known here")
+
+
+def _lora(target: Target, tensors: Tensors) -> Form:
+    down, up = tensors["down"], tensors["up"]
+    rank = len(down)
+    _require_rank(rank)
+    scale = _alpha(tensors, rank) / rank
+    if "mid" in tensors:  # Tucker: a kernel between two 1x1 ones (LyCORIS, Yeh et al. 2023)
+        mid = tensors["mid"]
+        _require(mid.ndim == 4 and mid.shape[1] == rank, "lora_mid", mid)
+        down = torch.einsum("ockl,ci->oikl", mid, down.flatten(1))
+    _require(down[0].numel() == target.columns and _kernel(down, target), "down", down)
+    _require(up.numel() == target.out * len(down) and len(up) == target.out, "up", up)
+    return LowRank.of(down.flatten(1) * scale, up.flatten(1))
+
+
+def _loha(target: Target, tensors: Tensors) -> Form:
+    first, second = (_hada(tensors, n, target) for n in "12")
+    scale = _alpha(tensors, first[1].shape[0]) / first[1].shape[0]
+    rank = first[0].shape[1] * second[0].shape[1]
+    if rank * (target.out + target.columns) >= target.out * target.columns or rank > RANK_MAX:
+        return Dense((scale * (first[0] @ first[1]) * (second[0] @ second[1]))[None])
+    outs = (first[0][:, :, None] * second[0][:, None, :]).flatten(1)
+    ins = (first[1][:, None, :] * second[1][None, :, :]).flatten(0, 1)
+    return LowRank.of(ins * scale, outs)
+
+
+def _hada(tensors: Tensors, number: str, target: Target) -> tuple[Tensor, Tensor]:
+    """One of LoHa's two factors as a product: (out, r) and (r, columns)."""
+    a, b = tensors[f"hada_w{number}_a"], tensors[f"hada_w{number}_b"]
+    if f"hada_t{number}" in tensors:
+        core = tensors[f"hada_t{number}"]  # (r, r, height, width): a is (r, out), b (r, in)
+        b = torch.einsum("ijkl,jc->ickl", core, b).flatten(1)
+        a = a.t()
+    _require_rank(a.shape[1])
+    _require(a.shape == (target.out, len(b)), f"hada_w{number}_a", a)
+    _require(b[0].numel() == target.columns, f"hada_w{number}_b", b)
+    return a, b.flatten(1)
+
+
+def _alpha(tensors: Tensors, rank: int) -> float:
+    """What an adapter is multiplied with, over its rank; absent or 0 means the rank itself."""
+    alpha = float(tensors["alpha"].flatten()[0]) if "alpha" in tensors else 0.0
+    return alpha or float(rank)
+
+
+def _kernel(down: Tensor, target: Target) -> bool:
+    """Whether its kernel is the layer's; a 1x1 one may be a matrix."""
+    return (tuple(down.shape[2:]) or (1, 1)) == target.kernel
+
+
+def _require(holds: bool, name: str, tensor: Tensor) -> None:
+    if not holds:
+        raise Unfit(f"has {name} of shape {tuple(tensor.shape)}, which does not fit")
+
+
+def _require_rank(rank: int) -> None:
+    if not 1 <= rank <= RANK_MAX:
+        raise Unfit(f"is of rank {rank:,}; ranks of 1 to {RANK_MAX:,} are taken")
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(frozenset({"down", "up"}), frozenset({"mid", "alpha"}), _lora),
+    Kind(
+        frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}),
+        frozenset({"hada_t1", "hada_t2", "alpha"}),
+        _loha,
+    ),
+)

@@ -1,0 +1,111 @@
+"""What an adapter adds to one layer, in the few shapes that are computed.
+
+A layer of ``n`` rows reads ``X`` (n, L, K): L places, K numbers that each output is a sum of (a
+convolution's are the pixels under its kernel), and a form gives what is to be added to the output,
+(n, L, out). The tensors of a form have a row for each of its rows, or one row for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+RANK_STEP = 16
+"""Ranks are filled up to multiples of this, so that a few sizes of products serve all files."""
+
+AnyForm = TypeVar("AnyForm", bound="Form")
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What is common to all of them. A row's strength multiplies what it adds."""
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+    @property
+    def bytes(self) -> int:
+        """Memory of its tensors."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors())
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Forms of one kind can be stacked."""
+        return type(self), *(tensor.shape[1:] for tensor in self.tensors())
+
+    def to(self: AnyForm, device: torch.device, dtype: torch.dtype) -> AnyForm:
+        """The same in a model's memory and number type."""
+        return self._each(lambda tensor: tensor.to(device, dtype).contiguous())
+
+    def stacked(self: AnyForm, others: list[AnyForm]) -> AnyForm:
+        """This one's rows, then those of ``others``, which are of its kind."""
+        rows = zip(self.tensors(), *(other.tensors() for other in others), strict=True)
+        return self._with([torch.cat(each) for each in rows])
+
+    def scaled(self: AnyForm, strength: float) -> AnyForm:
+        """The same at a strength."""
+        *front, last = self.tensors()
+        return self if strength == 1 else self._with([*front, last * strength])
+
+    def delta(self, x: Tensor) -> Tensor:
+        """What is added for ``x`` (n, L, K): (n, L, out)."""
+        raise NotImplementedError
+
+    def weight(self) -> Tensor:
+        """The same as a change of the layer's weight: (n, out, K)."""
+        raise NotImplementedError
+
+    def _each(self: AnyForm, change: object) -> AnyForm:
+        assert callable(change)
+        return self._with([change(tensor) for tensor in self.tensors()])
+
+    def _with(self: AnyForm, tensors: list[Tensor]) -> AnyForm:
+        changed = zip((f.name for f in fields(self)), tensors, strict=True)
+        return replace(self, **dict(changed))
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank(Form):
+    """LoRA (Hu et al. 2021): ``B A``, with ``A`` (n, rank, K) and ``B`` (n, out, rank)."""
+
+    A: Tensor
+    B: Tensor
+
+    @classmethod
+    def of(cls, A: Tensor, B: Tensor) -> LowRank:
+        """``A`` (rank, K), ``B`` (out, rank); the rank is filled up with zeros, which add none."""
+        more = -len(A) % RANK_STEP
+        return cls(pad(A, (0, 0, 0, more))[None], pad(B, (0, more))[None])
+
+    @property
+    def rank(self) -> int:
+        return self.A.shape[1]
+
+    def joined(self, other: LowRank) -> LowRank:
+        """Both at once: their sum is one product of their ranks together."""
+        return LowRank(torch.cat([self.A, other.A], 1), torch.cat([self.B, other.B], 2))
+
+    def delta(self, x: Tensor) -> Tensor:
+        n = len(x)
+        inner = torch.bmm(x, self.A.expand(n, -1, -1).transpose(1, 2))
+        return torch.bmm(inner, self.B.expand(n, -1, -1).transpose(1, 2))
+
+    def weight(self) -> Tensor:
+        return self.B @ self.A
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Form):
+    """Any change of a weight, ``W`` (n, out, K): where no shorter form is known."""
+
+    W: Tensor
+
+    def delta(self, x: Tensor) -> Tensor:
+        return torch.bmm(x, self.W.expand(len(x), -1, -1).transpose(1, 2))
+
+    def weight(self) -> Tensor:
+        return self.W
