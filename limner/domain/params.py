@@ -7,8 +7,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from limner.domain.loras import LORAS_MAX, Lora
 from limner.domain.schedulers import SchedulerName
 
 STEPS_MAX = 150
@@ -94,6 +102,7 @@ class Generation(BaseModel):
     exact: bool = False
     source: Source | None = None
     origin: Origin | None = None
+    loras: tuple[Lora, ...] = Field((), max_length=LORAS_MAX)
 
     @model_validator(mode="before")
     @classmethod
@@ -102,6 +111,12 @@ class Generation(BaseModel):
         if isinstance(values, dict) and values.get("subseed_strength", 0.0) == 0.0:
             return {name: value for name, value in values.items() if name != "subseed"}
         return values
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A picture without LoRAs is recorded as it was before there were any."""
+        values: dict[str, Any] = handler(self)
+        return values if values["loras"] else {k: v for k, v in values.items() if k != "loras"}
 
     def seed_of(self, index: int) -> int:
         """Seed of image ``index``."""

@@ -6,19 +6,25 @@ left so by a zero initialisation) computes x + 0. Running it costs as much as a 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+Model = TypeVar("Model", bound=nn.Module)
+
 
 class Shortcut(nn.Module):
-    """A residual block without its residual: the input, through the block's own shortcut."""
+    """A residual block without its residual: the input, through the block's own shortcut.
 
-    def __init__(self, shortcut: nn.Module | None, scale: float) -> None:
+    ``idle`` holds the whole block, in a tuple, so that its weights are not the model's any more.
+    """
+
+    def __init__(self, block: nn.Module, shortcut: nn.Module | None, scale: float) -> None:
         super().__init__()
+        self.idle = (block,)
         self.shortcut = shortcut
         self.scale = scale
 
@@ -43,12 +49,26 @@ def prune(model: nn.Module) -> int:
     return len(idle)
 
 
+def idle(model: nn.Module) -> list[nn.Module]:
+    """What ``prune`` took out of it."""
+    return [module.idle[0] for module in model.modules() if isinstance(module, Shortcut)]
+
+
+def restore(model: Model) -> Model:
+    """Put back what ``prune`` took out, for one who gives it something to do; the same model."""
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Shortcut):
+                setattr(parent, name, child.idle[0])
+    return model
+
+
 def _shortcut(block: nn.Module) -> Shortcut | None:
     """What stands for ``block``, or None when it does something."""
     if isinstance(block, ResnetBlock2D) and _is_zero(block.conv2):
-        return Shortcut(block.conv_shortcut, block.output_scale_factor)
+        return Shortcut(block, block.conv_shortcut, block.output_scale_factor)
     if isinstance(block, Attention) and block.residual_connection and _is_zero(block.to_out[0]):
-        return Shortcut(None, block.rescale_output_factor)
+        return Shortcut(block, None, block.rescale_output_factor)
     return None
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from limner.engine.adapters.rows import Uses
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +20,16 @@ class Batch:
 
     ``y`` (rows, C, h, w) and ``context`` (rows, tokens, width) are in the UNet's number type,
     ``t`` (rows,) holds timesteps. ``mask`` (rows, tokens) is True where a token counts, or None
-    where all do, so that fast kernels stay. What a row brings besides becomes a field here, with
-    a row of it for each row: cutting and padding then know it.
+    where all do, so that fast kernels stay. ``adapters`` are what each row uses, or None
+    where none uses any. What a row brings besides becomes a field here, with a row of it for each
+    row: cutting and padding then know it.
     """
 
     y: Tensor
     t: Tensor
     context: Tensor
     mask: Tensor | None = None
+    adapters: tuple[Uses, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -40,13 +45,17 @@ class Batch:
     def padded(self, rows: int) -> Batch:
         """At least so many rows: its own, repeated."""
         times = -(-rows // len(self))
-        return self if times == 1 else self._each(lambda value: torch.cat([value] * times))
+        return self if times == 1 else self._each(lambda value: _repeated(value, times))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def _each(self, change: Callable[[Any], Any]) -> Batch:
         given = {
             f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None
         }
         return replace(self, **{name: change(value) for name, value in given.items()})
+
+
+def _repeated(value: Any, times: int) -> Any:
+    return value * times if isinstance(value, tuple) else torch.cat([value] * times)
 
 
 def context_of(contexts: Sequence[Tensor], tokens: int) -> tuple[Tensor, Tensor | None]:

@@ -8,6 +8,7 @@ mean that it had before. This is AUTOMATIC1111's "original" emphasis, one prompt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -16,7 +17,10 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.domain.attention import Span
 from limner.domain.chunks import Chunk, Remembered, check_chunks, cut
+from limner.engine.adapters.rows import Adapted, Uses
+from limner.engine.adapters.targets import TEXT
 from limner.engine.batching.client import CacheStats
+from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.caches import ByteCache
 from limner.engine.sampling.transfer import to_device
 from limner.errors import InvalidInput
@@ -48,6 +52,12 @@ class Conditioner:
         self._encoded: ByteCache[Tensor] = ByteCache(cache_bytes)
         self._cut: ByteCache[tuple[Chunk, ...]] = ByteCache(cache_bytes // 8)
 
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, cache_bytes: int) -> Conditioner:
+        """With a loaded checkpoint's own."""
+        parts = checkpoint.tokenizer, checkpoint.text_encoder
+        return cls(*parts, cache_bytes=cache_bytes, model_sha256=checkpoint.info.sha256)
+
     def caches(self) -> dict[str, CacheStats]:
         """How its caches do."""
         return {"prompts": self._encoded.stats, "chunks": self._cut.stats}
@@ -66,10 +76,11 @@ class Conditioner:
         """How many chunks of 77 tokens the spans need."""
         return len(self.chunks(spans))
 
-    def encode(self, spans: Sequence[Span], clip_skip: int = 1) -> Tensor:
+    def encode(self, spans: Sequence[Span], clip_skip: int = 1, uses: Uses = ()) -> Tensor:
         """The context of one prompt: float32 (chunks * 77, width) on the encoder's device.
 
-        ``clip_skip`` N reads hidden state -N (1 is the last), then the final layer norm.
+        ``clip_skip`` N reads hidden state -N (1 is the last), then the final layer norm;
+        ``uses`` are the adapters that the encoder has for this prompt.
 
         Raises:
             InvalidInput: more chunks than ``CHUNKS_MAX``, or a ``clip_skip`` below the first layer.
@@ -82,24 +93,35 @@ class Conditioner:
             )
         chunks = self.chunks(spans)
         check_chunks("prompt", [len(chunks)])
-        return torch.cat([self._encode(chunk, clip_skip) for chunk in chunks])
+        return torch.cat([self._encode(chunk, clip_skip, uses) for chunk in chunks])
 
-    def _encode(self, chunk: Chunk, clip_skip: int) -> Tensor:
+    @cached_property
+    def _adapted(self) -> Adapted:
+        return Adapted(TEXT, self.text_encoder)
+
+    def _encode(self, chunk: Chunk, clip_skip: int, uses: Uses) -> Tensor:
+        adapters = tuple((use.adapter.sha256, use.strength) for use in uses)
         return self._encoded.get(
-            (self.model_sha256, clip_skip, chunk),
-            lambda: weighted(self._hidden(chunk, clip_skip), chunk),
+            (self.model_sha256, clip_skip, chunk, adapters),
+            lambda: weighted(self._hidden(chunk, clip_skip, uses), chunk),
             lambda hidden: hidden.numel() * hidden.element_size() + 77 * _TOKEN_BYTES,
         )
 
     @torch.inference_mode()
-    def _hidden(self, chunk: Chunk, clip_skip: int) -> Tensor:
+    def _hidden(self, chunk: Chunk, clip_skip: int, uses: Uses) -> Tensor:
         """The encoder's reading of one chunk, unweighted: float32 (77, width)."""
+        if not uses:
+            return self._read(self.text_encoder, chunk, clip_skip)
+        with self._adapted.using([uses]) as encoder:
+            return self._read(encoder, chunk, clip_skip)
+
+    def _read(self, encoder: CLIPTextModel, chunk: Chunk, clip_skip: int) -> Tensor:
         device = next(self.text_encoder.parameters()).device
         ids = to_device(torch.tensor([chunk.padded().tokens]), device)
         if clip_skip == 1:
-            return self.text_encoder(ids).last_hidden_state[0].float()
-        states = self.text_encoder(ids, output_hidden_states=True).hidden_states
-        return self.text_encoder.final_layer_norm(states[-clip_skip])[0].float()
+            return encoder(ids).last_hidden_state[0].float()
+        states = encoder(ids, output_hidden_states=True).hidden_states
+        return encoder.final_layer_norm(states[-clip_skip])[0].float()
 
 
 @torch.inference_mode()

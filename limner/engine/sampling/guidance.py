@@ -22,6 +22,7 @@ from limner.domain.limits import check_prompts
 from limner.domain.params import Generation
 from limner.domain.prompt import Branch, Prompt, parse
 from limner.domain.schedulers import steps_run
+from limner.engine.adapters.rows import Uses
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.transfer import to_device
 
@@ -93,11 +94,12 @@ def count_tokens(g: Generation, conditioner: Conditioner) -> int:
 
 
 def encode_guidance(
-    g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditioner
+    g: Generation, steps: np.ndarray, bucket: int, conditioner: Conditioner, uses: Uses = ()
 ) -> Guidance:
     """Encode every prompt of an image and lay its rows out for each evaluation.
 
-    ``steps`` (K,) is the user's step, from 1, that each evaluation belongs to.
+    ``steps`` (K,) is the user's step, from 1, that each evaluation belongs to; ``uses`` are
+    the text encoder's adapters.
     """
     positive, negative = _parse(g)
     encoded: dict[tuple[Span, ...], Tensor] = {}
@@ -112,7 +114,7 @@ def encode_guidance(
             prompts = _prompts_at(g, positive, negative, int(step))
             for prompt in prompts:
                 if prompt.spans not in encoded:
-                    encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip)
+                    encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip, uses)
             spans[at] = len(rows)
             contexts = tuple(encoded[prompt.spans] for prompt in prompts)
             rows.append(Rows(contexts, bucket * CHUNK_TOKENS, G))

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from limner.domain import schedulers
 from limner.domain.params import BRANCHES_MAX, Generation
+from limner.engine.adapters.resident import Adapters
+from limner.engine.adapters.rows import Uses
+from limner.engine.adapters.targets import TEXT, UNET
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.checkpoints.weights import Checkpoint
@@ -35,6 +38,7 @@ class History:
     ``C`` (K+1, B) float32: rows of the trace, the last one gives the finished latent.
     ``H`` (B, L) float32: source, noise, then one row per evaluation. ``t`` (K,) float32.
     ``kept`` (K+1, L) float32 or None and ``mask`` (L,) bool: what inpainting puts back.
+    ``adapters`` are what its rows use at each evaluation.
     ``beside`` (C', h, w) float32 or None: what the UNet reads beside the latent, always the same.
     """
 
@@ -46,6 +50,7 @@ class History:
     mask: Tensor | None = None
     kept: Tensor | None = None
     beside: Tensor | None = None
+    adapters: Sequence[Uses] = ()
 
     def at(self, k: int) -> Tensor:
         """The UNet's input at evaluation k, or after the last one the finished latent: (L,)."""
@@ -54,6 +59,10 @@ class History:
         if self.mask is not None and self.kept is not None:
             y = torch.where(self.mask, y, self.kept[k])
         return y
+
+    def uses(self, k: int) -> Uses:
+        """The adapters of its rows at evaluation k."""
+        return self.adapters[k] if self.adapters else ()
 
     def add(self, k: int, eps: Tensor) -> None:
         """Remember the guided model output (L,) of evaluation k."""
@@ -73,17 +82,20 @@ def start_of(g: Generation, checkpoint: Checkpoint) -> tuple[samplers.Mode, floa
     return ("inpaint" if masked else "img2img"), g.source.strength
 
 
-def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> History:
+def begin(
+    image: Image, checkpoint: Checkpoint, conditioner: Conditioner, adapters: Adapters
+) -> History:
     """Everything an image needs before its first evaluation, on the UNet's device.
 
-    Traces the sampler, encodes the prompts, encodes the source and draws all noise, each in the
-    order in which diffusers draws it.
+    Reads its adapters, traces the sampler, encodes the prompts, encodes the source and draws all
+    noise, each in the order in which diffusers draws it.
     """
     g = image.request.generation
     mode, strength = start_of(g, checkpoint)
     betas = checkpoint.scheduler_betas
     trace = samplers.trace(g.scheduler, g.steps, mode=mode, strength=strength, betas=betas)
-    guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner)
+    uses = adapters.uses(g.loras, TEXT)
+    guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner, uses)
     weight = next(checkpoint.unet.parameters())
     shape = (checkpoint.latent_channels, image.group.height, image.group.width)
     stream, source = NoiseStream(g.noise_source, image.seed), None
@@ -97,12 +109,19 @@ def begin(image: Image, checkpoint: Checkpoint, conditioner: Conditioner) -> His
         C=_tensor(np.vstack([trace.inputs, trace.final]), weight.device),
         H=to_device(noise, weight.device),
         t=_tensor(trace.timesteps, weight.device),
+        adapters=_by_evaluation(g, adapters, len(trace.steps)),
     )
     if checkpoint.inpaints and hidden is not None:
         history.beside = inpainting.conditions(image.request, checkpoint, hidden)
     if source is not None:
         _start_from(history, source, shape)
     return history
+
+
+def _by_evaluation(g: Generation, adapters: Adapters, count: int) -> tuple[Uses, ...]:
+    """What the rows use at each of ``count`` evaluations; nothing where they never use any."""
+    on = ([lora for lora in g.loras if lora.on(k, count)] for k in range(count))
+    return tuple(adapters.uses(loras, UNET) for loras in on) if g.loras else ()
 
 
 def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner) -> int:
@@ -148,7 +167,10 @@ def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     y = torch.cat([one.expand(n, *one.shape) for one, n in zip(y, rows, strict=True)])
     t = torch.cat([i.state.t[i.k].expand(n) for i, n in zip(images, rows, strict=True)])
     contexts = [context for c in conditions for context in c.contexts]
-    return Batch(y, t, *context_of(contexts, conditions[0].tokens))
+    used = [image.state.uses(image.k) for image in images]
+    adapters = tuple(uses for uses, n in zip(used, rows, strict=True) for _ in range(n))
+    context = context_of(contexts, conditions[0].tokens)
+    return Batch(y, t, *context, adapters if any(used) else None)
 
 
 def _noise(

@@ -16,11 +16,14 @@ import logging
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from limner.engine.adapters.rows import Adapted
+from limner.engine.adapters.targets import UNET
 from limner.engine.sampling.batch import Batch
 from limner.engine.sampling.rowwise import make_rowwise
 
@@ -47,6 +50,14 @@ class Lanes:
         cores = torch.get_num_threads()
         self._lanes, self._lane_pool = cores, _pool(cores, cores=1)
         self._pair_pool = _pool(1, cores=min(cores, 2))
+
+    @cached_property
+    def adapted(self) -> Adapted:
+        """The UNet for rows of adapters, with the same weights; made when it is first asked for."""
+        made = Adapted(UNET, self._unet, kept=2 + self._lanes if self._in_lanes else 4)
+        if self._in_lanes:
+            make_rowwise(made.model)
+        return made
 
     def __call__(self, batch: Batch) -> Tensor:
         """The UNet's output for the batch: (rows, C, h, w)."""
@@ -84,7 +95,14 @@ class Lanes:
     def _forward(self, batch: Batch) -> Tensor:
         # Quicker for many rows, no slower for few; and rows are computed alike in one layout only.
         y = batch.y.contiguous(memory_format=torch.channels_last)
-        made: Tensor = self._unet(
+        if batch.adapters is None or not any(batch.adapters):
+            return self._made(self._unet, y, batch)
+        with self.adapted.using(batch.adapters) as unet:
+            return self._made(unet, y, batch)
+
+    @staticmethod
+    def _made(unet: Any, y: Tensor, batch: Batch) -> Tensor:
+        made: Tensor = unet(
             y, batch.t, encoder_hidden_states=batch.context, encoder_attention_mask=batch.mask
         ).sample
         return made

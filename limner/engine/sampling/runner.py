@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from limner.domain.model import ModelInfo
-from limner.domain.schedulers import check_zero_snr, evaluations
+from limner.engine.adapters.resident import Find, adapters_of, find_nothing
 from limner.engine.batching.client import CacheStats, expect_one_of
-from limner.engine.batching.image import Group, Image
+from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Facts, Pixels
 from limner.engine.checkpoints.pruning import prune
@@ -33,9 +33,9 @@ from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents, samplers
 from limner.engine.sampling.clock import Clock
 from limner.engine.sampling.conditioning import Conditioner
-from limner.engine.sampling.guidance import count_rows
-from limner.engine.sampling.history import begin, footprint, gather, start_of
+from limner.engine.sampling.history import begin, gather
 from limner.engine.sampling.lanes import Lanes
+from limner.engine.sampling.planning import plan
 from limner.engine.sampling.previews import PreviewMap
 from limner.engine.sampling.throughput import memory_for_images
 
@@ -44,10 +44,17 @@ class Runner:
     """Draws with one checkpoint; implements ``client.Runner``. ``image.state`` is a ``History``.
 
     ``max_rows`` is the knee of throughput (``throughput.knee``) at ``native_area`` latent pixels;
-    ``max_bytes`` is what images in flight may take on its device.
+    ``max_bytes`` is what images in flight may take on its device, ``find`` knows files of adapters.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, max_rows: int, cache_bytes: int = 64 << 20):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        max_rows: int,
+        cache_bytes: int = 64 << 20,
+        find: Find = find_nothing,
+    ) -> None:
         self.checkpoint = checkpoint
         self.model = checkpoint.info
         self.dtype = checkpoint.unet.dtype
@@ -59,12 +66,8 @@ class Runner:
         prune(checkpoint.unet)
         prune(checkpoint.vae)
         self.unet = Lanes(checkpoint.unet)
-        self.conditioner = Conditioner(
-            checkpoint.tokenizer,
-            checkpoint.text_encoder,
-            cache_bytes=cache_bytes,
-            model_sha256=checkpoint.info.sha256,
-        )
+        self.conditioner = Conditioner.of(checkpoint, cache_bytes)
+        self.adapters = adapters_of(checkpoint, lambda: self.unet.adapted.model, find)
         self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)
 
     @property
@@ -75,21 +78,11 @@ class Runner:
         expect_one_of(self.models, model, vae)
 
     def plan(self, request: Request) -> list[Image]:
-        g = request.generation
-        if self.model.zero_snr:
-            check_zero_snr(g.scheduler)
-        rows, bucket = count_rows(g, self.conditioner)
-        _, strength = start_of(g, self.checkpoint)
-        count = evaluations(g.scheduler, g.steps, strength)
-        height, width = latents.latent_size(g, self.checkpoint.vae_scale)
-        group = Group(self.model.sha256, height, width, bucket)
-        size = footprint(request, self.checkpoint, self.conditioner)
-        same = (group, rows, group.cost(rows), size, range(count), count)
-        return [Image(request, i, *same) for i in range(g.samples)]
+        return plan(request, self.checkpoint, self.conditioner, self.adapters)
 
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
-        image.state = begin(image, self.checkpoint, self.conditioner)
+        image.state = begin(image, self.checkpoint, self.conditioner, self.adapters)
 
     @torch.inference_mode()
     def step(self, images: list[Image]) -> None:
@@ -134,7 +127,10 @@ class Runner:
         return self._unet_clock.seconds, self._vae_clock.seconds
 
     def caches(self) -> Mapping[str, CacheStats]:
-        return {**self.conditioner.caches(), "matrices": samplers.cache_stats()}
+        return self.conditioner.caches() | {
+            "matrices": samplers.cache_stats(),
+            "adapters": self.adapters.stats,
+        }
 
     def facts(self, image: Image) -> Facts:
         return Facts(

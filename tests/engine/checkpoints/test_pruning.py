@@ -7,7 +7,8 @@ import copy
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-from limner.engine.checkpoints.pruning import Shortcut, prune
+from limner.engine.checkpoints.pruning import Shortcut, prune, restore
+from limner.engine.checkpoints.pruning import idle as idle_blocks
 from limner.engine.checkpoints.weights import Checkpoint
 
 
@@ -38,6 +39,8 @@ def test_idle_blocks_go_and_the_output_stays_to_the_bit() -> None:
         vae.encode(picture).latent_dist.mean, pruned.encode(picture).latent_dist.mean
     )
     assert torch.equal(vae.decode(latent).sample, pruned.decode(latent).sample)
+    assert len(idle_blocks(pruned)) == 2
+    assert restore(pruned).state_dict().keys() == vae.state_dict().keys()
 
 
 def test_a_bias_is_something() -> None:

@@ -1,0 +1,47 @@
+"""Which LoRAs a picture is drawn with, how strongly and for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LORAS_MAX = 8
+STRENGTH_MAX = 10.0
+
+
+class Lora(BaseModel):
+    """An adapter of a request: its file by SHA-256, and the strengths of its two parts.
+
+    ``name`` is for people; before a request is accepted, ``sha256`` may be empty, and then the
+    name finds the file. The UNet's part is on at evaluation ``i`` of ``K`` unless ``i / K`` is
+    below ``start`` or ``(i + 1) / K`` above ``end``, as diffusers counts for what it guides with.
+    The text encoder's part, ``unet`` where it is not named, knows no time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field("", max_length=500)
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    unet: float = Field(1.0, ge=-STRENGTH_MAX, le=STRENGTH_MAX)
+    text_encoder: float = Field(1.0, ge=-STRENGTH_MAX, le=STRENGTH_MAX)
+    start: float = Field(0.0, ge=0.0, le=1.0)
+    end: float = Field(1.0, ge=0.0, le=1.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_encoder_as_unet(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("text_encoder") is None and "unet" in values:
+            return {**values, "text_encoder": values["unet"]}
+        return values
+
+    def on(self, evaluation: int, evaluations: int) -> bool:
+        """Whether its UNet's part changes ``evaluation`` (from 0) of ``evaluations``."""
+        begun = evaluation / evaluations >= self.start
+        return begun and (evaluation + 1) / evaluations <= self.end
+
+    def count(self, evaluations: int) -> int:
+        """How many of so many evaluations its UNet's part changes."""
+        if self.unet == 0:
+            return 0
+        return sum(self.on(i, evaluations) for i in range(evaluations))

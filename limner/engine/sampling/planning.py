@@ -1,0 +1,31 @@
+"""What is known of an image before anything is computed for it: size, rows, evaluations, memory."""
+
+from __future__ import annotations
+
+from limner.domain.schedulers import check_zero_snr, evaluations
+from limner.engine.adapters.resident import Adapters
+from limner.engine.batching.image import Group, Image
+from limner.engine.batching.request import Request
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling import latents
+from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.guidance import count_rows
+from limner.engine.sampling.history import footprint, start_of
+
+
+def plan(
+    request: Request, checkpoint: Checkpoint, conditioner: Conditioner, adapters: Adapters
+) -> list[Image]:
+    """The images of a request, all but their state. Raises ``InvalidInput`` for what cannot be."""
+    g = request.generation
+    if checkpoint.info.zero_snr:
+        check_zero_snr(g.scheduler)
+    rows, bucket = count_rows(g, conditioner)
+    _, strength = start_of(g, checkpoint)
+    count = evaluations(g.scheduler, g.steps, strength)
+    height, width = latents.latent_size(g, checkpoint.vae_scale)
+    group = Group(checkpoint.info.sha256, height, width, bucket)
+    size = footprint(request, checkpoint, conditioner)
+    size += (1 + rows) * adapters.size(g.loras)  # the files', and a copy for each row
+    same = (group, rows, group.cost(rows), size, range(count), count)
+    return [Image(request, i, *same) for i in range(g.samples)]
