@@ -6,6 +6,7 @@ takes a ``Connection``, so that a use case composes one transaction out of sever
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ class Database:
         """Raise what ``open`` would raise for a database that is there, and change nothing."""
         engine = create_engine(_parse(url), hide_parameters=True)
         with _opening(engine), engine.connect() as connection:
-            _check_revision(_revision(connection), _scripts())
+            _check_revision(_revision(connection))
         engine.dispose()
 
     @contextmanager
@@ -207,16 +208,21 @@ def _engine(url: URL, pool_size: int) -> Engine:
 
 
 def _migrate(database: Database) -> None:
-    from alembic import command
-
-    config = _scripts()
     with database.begin() as connection:
         lock_start(connection)
         found = _revision(connection)
         database.new = found is None
-        _check_revision(found, config)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        _check_revision(found)
+        if found != _revisions()[0]:
+            _upgrade(connection)
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    config = _scripts()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _scripts() -> Config:
@@ -227,11 +233,17 @@ def _scripts() -> Config:
     return config
 
 
-def _check_revision(found: str | None, config: Config) -> None:
+@functools.cache
+def _revisions() -> tuple[str, ...]:
+    """What a database can have come to, the newest first."""
     from alembic.script import ScriptDirectory
 
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    scripts = ScriptDirectory.from_config(_scripts())
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
+def _check_revision(found: str | None) -> None:
+    if found is not None and found not in _revisions():
         raise SettingsError(
             f"The database has revision {found}, which this Limner does not know: "
             "it was written by a newer one. Upgrade Limner, or use another database."
