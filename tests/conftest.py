@@ -1,6 +1,7 @@
 import functools
 import gc
 
+import httpx
 import pytest
 import typer.main
 import typer.testing
@@ -19,10 +20,15 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _commands_are_built_once():
-    """Typer reads the signatures of all commands anew at each call: a tenth of a second."""
-    built = functools.cache(typer.main.get_command)
+def _made_once():
+    """What is the same for all tests, and dear: the commands, and whom to trust on the internet.
+
+    Typer reads the signatures of all commands anew at each call, a tenth of a second; every
+    client of httpx reads the system's certificates, a third of that.
+    """
+    built, trusted = functools.cache(typer.main.get_command), httpx.create_ssl_context
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", built)
         patch.setattr(typer.testing, "_get_command", built)
+        patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(trusted))
         yield

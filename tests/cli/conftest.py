@@ -1,8 +1,12 @@
+import functools
 import logging
 
 import pytest
+import torch
 
 from limner import logs
+from limner.engine.checkpoints import weights
+from tests.engine import checkpoint_files
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +20,23 @@ def logging_as_before():
             root.removeHandler(handler)
     root.setLevel(levels[0])
     ours.setLevel(levels[1])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def embedded_is_loaded_once():
+    """Commands that draw with the embedded model share it; loading it takes half a second."""
+    load = weights.load
+
+    @functools.cache
+    def loaded(threads, **options):  # which a checkpoint tells of itself
+        return load(None, **options)
+
+    def shared(path=None, *, vae=None, **options):
+        if path is None and vae is None:
+            return loaded(torch.get_num_threads(), **options)
+        return load(path, vae=vae, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "load", shared)
+        checkpoint_files.tokenizer_once(patch)
+        yield

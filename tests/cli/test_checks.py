@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,53 +24,58 @@ from limner.store.db import Database
 from tests.engine import checkpoint_files
 
 CODE = """
+import contextlib
+import io
+import json
 import sys
+
 from limner.cli.main import app
-try:
-    app()
-finally:
-    print("torch" in sys.modules)
+
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:], said, status = words, io.StringIO(), 0
+    with contextlib.redirect_stderr(said):
+        try:
+            app()
+        except SystemExit as end:
+            status = end.code
+    print(json.dumps([status, said.getvalue(), "torch" in sys.modules]))
 """
+REFUSED = [
+    (("serve", "--model", "none.safetensors"), "none.safetensors does not exist"),
+    (("draw", "x", "--model", "none.safetensors"), "none.safetensors does not exist"),
+    (("draw", "x", "--vae", "none.safetensors"), "none.safetensors does not exist"),
+    (("grid", "x", "--x", "seed=1,2", "--model", "none"), "none does not exist"),
+    (("flow", "x", "--model", "none"), "none does not exist"),
+    (("styles", "sheet", "mood", "--model", "none"), "none does not exist"),
+    (("replay", "docs/images/knight.png", "--model", "none"), "none does not exist"),
+    (("models", "import", "none.ckpt"), "none.ckpt does not exist"),
+    (("models", "inspect", "none.ckpt"), "none.ckpt does not exist"),
+    (("draw", "x", "--strength", "0.1", "--image", "docs/images/knight.png", "--steps", "1"),
+     "leaves none of 1 steps to run"),
+]  # fmt: skip
 
 
-def alone(tmp_path: Path, *words: str) -> tuple[int, str, str]:
-    """Exit status and output of a command in a process of its own, which ends by itself."""
+def alone(tmp_path: Path, *commands: tuple[str, ...]) -> list[tuple[int, str, bool]]:
+    """Of commands in one process of their own: status, words, whether PyTorch is there then."""
     home = {"HOME": str(tmp_path), "LIMNER_DATA_DIR": str(tmp_path / "data"), "LIMNER_PORT": "0"}
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         home[variable] = str(tmp_path / variable)
-    environ = {**os.environ, **home}
-    command = [sys.executable, "-c", CODE, *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120)
-    return done.returncode, done.stdout, done.stderr
+    words = [sys.executable, "-c", CODE, json.dumps(commands)]
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={**os.environ, **home}, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
-rarely = partial(pytest.param, marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("serve", "--model", "none.safetensors"), "none.safetensors does not exist"),
-        (("draw", "x", "--model", "none.safetensors"), "none.safetensors does not exist"),
-        rarely(("draw", "x", "--vae", "none.safetensors"), "none.safetensors does not exist"),
-        rarely(("grid", "x", "--x", "seed=1,2", "--model", "none"), "none does not exist"),
-        rarely(("flow", "x", "--model", "none"), "none does not exist"),
-        rarely(("styles", "sheet", "mood", "--model", "none"), "none does not exist"),
-        rarely(("replay", "docs/images/knight.png", "--model", "none"), "none does not exist"),
-        rarely(("models", "import", "none.ckpt"), "none.ckpt does not exist"),
-        (("models", "inspect", "none.ckpt"), "none.ckpt does not exist"),
-        (("draw", "x", "--strength", "0.1", "--image", "docs/images/knight.png", "--steps", "1"),
-         "leaves none of 1 steps to run"),
-    ],
-)  # fmt: skip
-def test_a_refusal_does_not_wait_for_pytorch(
-    tmp_path: Path, words: tuple[str, ...], said: str
-) -> None:
-    status, out, err = alone(tmp_path, *words)
-    assert (status, out) == (1, "False\n"), err
-    assert said in err
-    assert err.count("\n") == 1
-    assert "could not be loaded" not in err
+def test_a_refusal_does_not_wait_for_pytorch(tmp_path: Path) -> None:
+    told = alone(tmp_path, *(words for words, _ in REFUSED))
+    for (words, sentence), (status, said, imported) in zip(REFUSED, told, strict=True):
+        assert status == 1, words
+        assert sentence in said, words
+        assert said.count("\n") == 1, words
+        assert "could not be loaded" not in said, words
+        assert not imported, words
 
 
 def test_a_device_that_is_not_there_is_refused_by_the_systems_files(tmp_path: Path) -> None:

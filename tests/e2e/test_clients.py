@@ -89,6 +89,7 @@ def test_the_published_program_runs_with_node_and_axios(
     assert is_desert_with_a_figure(picture)
 
 
+@pytest.mark.slow
 def test_the_vendors_package_draws_after_a_change_of_its_base_url(server: Server) -> None:
     client = segmind.SegmindClient(api_key=server.key, base_url=f"{server.url}/v1", timeout=100)
     body = {**PUBLISHED, "img_height": 512, "num_inference_steps": 20}
@@ -113,6 +114,7 @@ def test_the_vendors_package_runs_asynchronously(server: Server) -> None:
         assert Image.open(io.BytesIO(answer.content)).size == (512, 512)
 
 
+@pytest.mark.slow
 def test_openais_package_draws_and_edits(server: Server) -> None:
     with openai.OpenAI(api_key=server.key, base_url=f"{server.url}/v1", timeout=100) as client:
         drawn = client.images.generate(
@@ -172,6 +174,7 @@ def test_the_python_client_draws_shows_and_replays(server: Server, tmp_path: Pat
     assert receipt == picture.receipt
 
 
+@pytest.mark.slow
 def test_the_printed_curl_draws_when_pasted(server: Server, tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")

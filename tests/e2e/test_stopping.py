@@ -135,7 +135,7 @@ async def stop_under_load(server):
 
 
 def test_a_stop_under_load_is_short_announced_and_polite(tmp_path):
-    with slow_server(tmp_path, drain_s=1, step_s=0.5) as server:
+    with slow_server(tmp_path, drain_s=4, step_s=0.5) as server:
         signalled, *told = asyncio.run(stop_under_load(server))
         assert server.process.wait(SOON_S) == 0
         said = server.log.read_text()

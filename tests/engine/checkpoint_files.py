@@ -6,6 +6,7 @@ converter, which the loader uses in the other direction.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -13,14 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
+from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.layouts import TOKENIZER
+from limner.engine.checkpoints.parts import Layout
 from limner.engine.checkpoints.shapes import SD15
 
 Tensors = dict[str, torch.Tensor]
@@ -108,6 +113,16 @@ def models(shape: Mapping[str, Mapping[str, Any]] = NARROW, seed: int = 0) -> di
         # A fresh text encoder's output has a mean near zero, which no trained one has.
         torch.nn.init.normal_(parts["text_encoder"].final_layer_norm.bias, mean=0.2)
     return {name: part.eval().requires_grad_(False) for name, part in parts.items()}
+
+
+def tokenizer_once(patch: pytest.MonkeyPatch) -> None:
+    """The tokenizer that Limner brings along is read once; each reading takes tens of ms."""
+    read, kept = weights._tokenizer, functools.cache(CLIPTokenizer.from_pretrained)
+
+    def tokenizer(layout: Layout) -> CLIPTokenizer:
+        return kept(TOKENIZER) if layout.tokenizer == TOKENIZER else read(layout)
+
+    patch.setattr(weights, "_tokenizer", tokenizer)
 
 
 def unet_name(name: str) -> str:

@@ -10,8 +10,16 @@ from limner.engine.batching.loop import ThreadEngine
 from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.runner import Runner
+from tests.engine import checkpoint_files
 from tests.engine.factories import read_given
 from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _tokenizer_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        checkpoint_files.tokenizer_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

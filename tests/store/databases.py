@@ -1,5 +1,6 @@
 """Fixtures: an empty migrated database for each test, on SQLite and on PostgreSQL."""
 
+import functools
 import os
 import secrets
 import shutil
@@ -33,10 +34,19 @@ def tmp_path():
         yield Path(folder)
 
 
+@functools.cache
+def empty_bytes() -> bytes:
+    """The file of an empty migrated database, migrated once."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        Database.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 @pytest.fixture(scope="session")
 def empty_sqlite(tmp_path_factory):
     path = tmp_path_factory.mktemp("sqlite") / "empty.db"
-    Database.open(f"sqlite:///{path}").close()
+    path.write_bytes(empty_bytes())
     return path
 
 

@@ -15,7 +15,7 @@ from limner.usecases.queueing.queue import Queue
 from tests.store.databases import customer
 from tests.usecases.house import house, order
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.rarely_postgresql]
 PRICE = 4  # two steps, two rows, one tile
 
 

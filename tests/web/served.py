@@ -19,6 +19,7 @@ from limner.store.db import Database
 from limner.store.files import open_files
 from limner.usecases.drawing.sources import Sources
 from limner.web.access.connections import Connection
+from tests.store.databases import empty_bytes
 from tests.waiting import LONG_S, wait_until
 
 CREDITS = 10
@@ -59,6 +60,9 @@ def serve(folder: Path, *, engine=None, files=None, empty=True, **settings):
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     chosen = Settings(**{"data_dir": folder, "public_url": url, "drain_s": 5, **settings})
     folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "limner.db"
+    if "database_url" not in settings and not file.exists():
+        file.write_bytes(empty_bytes())
     database = Database.open(chosen.database_url)
     files = files or open_files(chosen.pictures_dir, database)
     sources = Sources(files, Budget(chosen.pictures_max_mib << 20))

@@ -23,6 +23,8 @@ from tests.store.databases import customer
 from tests.usecases.house import all_jobs, balance, generation, house, order
 from tests.waiting import LONG_S, HeldEngine, until
 
+pytestmark = pytest.mark.rarely_postgresql
+
 # Euler, 2 steps, guidance 2: two evaluations of two branches over one tile.
 PRICE = 4
 

@@ -28,6 +28,8 @@ from tests.usecases.house import (
 )
 from tests.waiting import LONG_S, HeldEngine, until
 
+pytestmark = pytest.mark.rarely_postgresql
+
 # Their prices differ: the second has two prompts, the third twice the steps.
 MIXED = (
     generation("one", samples=2),

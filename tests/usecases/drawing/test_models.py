@@ -15,6 +15,8 @@ from tests.store.databases import customer
 from tests.usecases.house import balance, finished, order, queue_of
 from tests.waiting import until
 
+pytestmark = pytest.mark.rarely_postgresql
+
 OTHER = replace(FAKE_MODEL, name="other", sha256="1" * 64)
 RAIL = replace(OTHER, name="RPG", licence="creativeml-openrail-m", licence_needs_acceptance=True)
 

@@ -14,6 +14,8 @@ from tests.store.databases import customer
 from tests.usecases.house import balance, house, order, queue_of
 from tests.waiting import until
 
+pytestmark = pytest.mark.rarely_postgresql
+
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
