@@ -5,6 +5,7 @@ The limits here are the engine's; each surface of ``web/`` narrows them to its o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import (
@@ -16,7 +17,10 @@ from pydantic import (
     model_validator,
 )
 
+from limner.domain import samplers
 from limner.domain.loras import LORAS_MAX, Lora
+from limner.domain.methods import Method, Ruled, Vendors
+from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
 from limner.domain.schedulers import SchedulerName
 
 STEPS_MAX = 150
@@ -81,7 +85,8 @@ class Generation(BaseModel):
 
     Image ``i`` of the request is drawn with ``seed + i`` (modulo 2**64); of a variation
     (``subseed_strength`` above 0) with the same ``seed`` and ``subseed + i``, as AUTOMATIC1111
-    does it.
+    does it. ``sampler`` and ``schedule``, with the options of the sampler, stand in place of
+    ``scheduler``; a schedule that is not named becomes the one that is meant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -89,6 +94,13 @@ class Generation(BaseModel):
     prompt: str = Field(max_length=PROMPT_LENGTH_MAX)
     negative_prompt: str = Field("", max_length=PROMPT_LENGTH_MAX)
     scheduler: SchedulerName = "UniPC"
+    sampler: SamplerName | None = None
+    schedule: ScheduleName | None = None
+    eta: float | None = None
+    s_churn: float | None = None
+    s_noise: float | None = None
+    s_tmin: float | None = None
+    s_tmax: float | None = None
     steps: int = Field(20, ge=1, le=STEPS_MAX)
     guidance: float = Field(7.5, ge=0.0, le=100.0)
     samples: int = Field(1, ge=1, le=SAMPLES_MAX)
@@ -112,11 +124,44 @@ class Generation(BaseModel):
             return {name: value for name, value in values.items() if name != "subseed"}
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_one_method(cls, values: Any) -> Any:
+        return samplers.completed(values) if isinstance(values, Mapping) else values
+
     @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A picture without LoRAs is recorded as it was before there were any."""
-        values: dict[str, Any] = handler(self)
-        return values if values["loras"] else {k: v for k, v in values.items() if k != "loras"}
+    def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what says nothing, so that equal pictures have equal receipts, old ones too."""
+        unsaid = {name for name in samplers.FIELDS if getattr(self, name) is None}
+        if self.sampler is not None:
+            unsaid.add("scheduler")
+        if not self.loras:
+            unsaid.add("loras")
+        return {name: value for name, value in serialize(self).items() if name not in unsaid}
+
+    @property
+    def method(self) -> Method:
+        """How it is sampled."""
+        if self.sampler is None or self.schedule is None:
+            return Vendors(self.scheduler)
+        options = {name: getattr(self, name) for name in samplers.OPTIONS}
+        given = {name: value for name, value in options.items() if value is not None}
+        return Ruled(self.sampler, self.schedule, **{"eta": SAMPLERS[self.sampler].eta} | given)
+
+    @property
+    def strength(self) -> float | None:
+        """How much of the schedule runs from a source; None from pure noise."""
+        return None if self.source is None else self.source.strength
+
+    @property
+    def steps_run(self) -> int:
+        """User's steps that really run; may be 0."""
+        return self.method.steps_run(self.steps, self.strength)
+
+    @property
+    def evaluations(self) -> int:
+        """UNet evaluations of one picture, for each branch of its guidance."""
+        return self.method.evaluations(self.steps, self.strength)
 
     def seed_of(self, index: int) -> int:
         """Seed of image ``index``."""

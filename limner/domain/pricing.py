@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 
-from limner.domain import schedulers
 from limner.domain.params import Generation
 
 TILE = 64
@@ -49,10 +48,8 @@ def branch_count(weights: Sequence[float], guidance: float) -> int:
 
 def quote(generation: Generation, branches: int) -> Quote:
     """Price of ``generation`` with ``branches`` UNet rows in each evaluation."""
-    strength = generation.source.strength if generation.source else None
-    evaluations = schedulers.evaluations(generation.scheduler, generation.steps, strength)
     tiles = -(-generation.width // TILE) * -(-generation.height // TILE)
-    return Quote(rows=evaluations * branches, tiles=tiles, samples=generation.samples)
+    return Quote(rows=generation.evaluations * branches, tiles=tiles, samples=generation.samples)
 
 
 def as_credits(micro: int) -> Decimal:

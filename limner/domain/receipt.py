@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
-from limner.domain.schedulers import AUTOMATIC1111_NAMES, METHOD, schedule_type
+from limner.domain.schedulers import METHOD
 from limner.errors import InvalidInput
 
 SCHEMA = 1
@@ -155,7 +155,8 @@ def method_change(record: Mapping[str, Any]) -> str | None:
     then = drawing.get("method", 1) if isinstance(drawing, Mapping) else 1
     generation = from_receipt(record)
     source = generation.source
-    if then == METHOD or source is None or generation.scheduler not in ("LMS", "PNDM"):
+    changed = generation.sampler is None and generation.scheduler in ("LMS", "PNDM")
+    if then == METHOD or source is None or not changed:
         return None
     return (
         f"sampling method was {then}, is {METHOD}: since 2, {generation.scheduler} starts from a "
@@ -164,10 +165,11 @@ def method_change(record: Mapping[str, Any]) -> str | None:
 
 
 def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
+    sampler, schedule = generation.method.names
     pairs: dict[str, Any] = {
         "Steps": generation.steps,
-        "Sampler": AUTOMATIC1111_NAMES[generation.scheduler],
-        "Schedule type": schedule_type(generation.scheduler),
+        "Sampler": sampler,
+        "Schedule type": schedule,
         "CFG scale": f"{generation.guidance:g}",
         "Seed": generation.seed,
         "Size": f"{generation.width}x{generation.height}",

@@ -216,9 +216,3 @@ def evaluations(scheduler: SchedulerName, steps: int, strength: float | None = N
     if scheduler == "PNDM":
         return ran + (ran > 1)
     return ran * SPECS[scheduler].order - (SPECS[scheduler].order - 1)
-
-
-def history(scheduler: SchedulerName, steps: int, strength: float | None = None) -> int:
-    """Latents one picture keeps at most: source, start noise, outputs and fresh noise."""
-    count = evaluations(scheduler, steps, strength)
-    return 2 + count * (2 if SPECS[scheduler].draws_noise else 1)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from limner.domain.model import ModelInfo
-from limner.domain.schedulers import evaluations
 from limner.engine.batching.client import CacheStats, expect_one_of
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
@@ -81,8 +80,7 @@ class FakeRunner:
         rows = 1 if g.guidance == 1 else 2
         model = self.model_of(request)
         group = Group(model.sha256 + (model.vae_sha256 or ""), g.height // 8, g.width // 8)
-        strength = None if g.source is None else g.source.strength
-        count = max(1, evaluations(g.scheduler, g.steps, strength))
+        count = max(1, g.evaluations)
         cost = group.cost(rows)
         same = (group, rows, cost, 1024, range(count), count)
         return [Image(request, i, *same) for i in range(g.samples)]

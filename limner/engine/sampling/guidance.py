@@ -21,7 +21,6 @@ from limner.domain.attention import Span
 from limner.domain.limits import check_prompts
 from limner.domain.params import Generation
 from limner.domain.prompt import Branch, Prompt, parse
-from limner.domain.schedulers import steps_run
 from limner.engine.adapters.rows import Uses
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.transfer import to_device
@@ -129,7 +128,7 @@ def _prompts_at(g: Generation, positive: Prompt, negative: Prompt, step: int) ->
 
 
 def _steps_run(g: Generation) -> int:
-    return max(1, steps_run(g.steps, None if g.source is None else g.source.strength))
+    return max(1, g.steps_run)
 
 
 def _parse(g: Generation) -> tuple[Prompt, Prompt]:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.domain import schedulers
 from limner.domain.params import BRANCHES_MAX, Generation
 from limner.engine.adapters.resident import Adapters
 from limner.engine.adapters.rows import Uses
@@ -26,8 +25,8 @@ from limner.engine.sampling import inpainting, latents, samplers
 from limner.engine.sampling.batch import Batch, context_of
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import Guidance, count_tokens, encode_guidance
+from limner.engine.sampling.matrices import SOURCES, Trace
 from limner.engine.sampling.noise import Floats, NoiseStream, initial_noise
-from limner.engine.sampling.samplers import SOURCES, Trace
 from limner.engine.sampling.transfer import to_device
 
 
@@ -93,7 +92,7 @@ def begin(
     g = image.request.generation
     mode, strength = start_of(g, checkpoint)
     betas = checkpoint.scheduler_betas
-    trace = samplers.trace(g.scheduler, g.steps, mode=mode, strength=strength, betas=betas)
+    trace = samplers.trace(g.method, g.steps, mode=mode, strength=strength, betas=betas)
     uses = adapters.uses(g.loras, TEXT)
     guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner, uses)
     weight = next(checkpoint.unet.parameters())
@@ -131,9 +130,9 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
     """
     g = request.generation
     mode, strength = start_of(g, checkpoint)
-    count, columns = (
-        f(g.scheduler, g.steps, strength) for f in (schedulers.evaluations, schedulers.history)
-    )
+    count, draws = (f(g.steps, strength) for f in (g.method.evaluations, g.method.draws))
+    kept = draws * g.method.keeps_noise
+    columns = SOURCES + draws + count
     latent = checkpoint.latent_channels * math.prod(latents.latent_size(g, checkpoint.vae_scale))
     floats = columns * latent + (count + 1) * columns + count
     masks = 0
@@ -141,7 +140,7 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
         floats += latent + latent // checkpoint.latent_channels
     elif mode == "inpaint":
         floats, masks = floats + (count + 1) * latent, latent
-    trace = 8 * ((2 * count + 1) * columns + 4 * count + 2)  # float64
+    trace = 8 * ((2 * count + 1) * columns + 4 * count + 2 + (count + 1) * kept)  # float64
     weights = 4 * (BRANCHES_MAX + 1)
     weight = next(checkpoint.unet.parameters())
     width = checkpoint.text_encoder.config.hidden_size
@@ -196,7 +195,8 @@ def _start_from(history: History, source: latents.Source, shape: tuple[int, int,
     history.H[0] = source.latent.flatten()
     if source.mask is not None and history.beside is None:
         history.mask = source.mask.expand(shape).flatten()
-        history.kept = _tensor(history.trace.keep, history.H.device) @ history.H[:SOURCES]
+        keep = _tensor(history.trace.keep, history.H.device)
+        history.kept = keep @ history.H[: keep.shape[1]]
 
 
 def _tensor(values: object, device: torch.device) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from limner.domain.schedulers import check_zero_snr, evaluations
 from limner.engine.adapters.resident import Adapters
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.request import Request
@@ -19,10 +18,10 @@ def plan(
     """The images of a request, all but their state. Raises ``InvalidInput`` for what cannot be."""
     g = request.generation
     if checkpoint.info.zero_snr:
-        check_zero_snr(g.scheduler)
+        g.method.check_zero_snr()
     rows, bucket = count_rows(g, conditioner)
     _, strength = start_of(g, checkpoint)
-    count = evaluations(g.scheduler, g.steps, strength)
+    count = g.method.evaluations(g.steps, strength)
     height, width = latents.latent_size(g, checkpoint.vae_scale)
     group = Group(checkpoint.info.sha256, height, width, bucket)
     size = footprint(request, checkpoint, conditioner)

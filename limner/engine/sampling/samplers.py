@@ -1,9 +1,9 @@
-"""Samplers as matrices, read off diffusers' schedulers (docs/engine-mathematics.md).
+"""Samplers as matrices (docs/engine-mathematics.md).
 
-Every scheduler here is linear in the latent, the model's outputs and the noise. So one dry run
-of diffusers' own loop on one-hot vectors gives each UNet input, and the final latent, as a row of
-coefficients; no sampler's mathematics is written by hand. Coefficients are float64 wherever
-diffusers does not round to float32 itself.
+Every sampler here is linear in the latent, the model's outputs and the noise. So one dry run on
+one-hot vectors gives each UNet input, and the final latent, as a row of coefficients: of
+diffusers' own loop for the vendor's schedulers, of ``rules`` over ``schedules`` for AUTOMATIC1111's
+(ADR 0017). Coefficients are float64 wherever diffusers does not round to float32 itself.
 """
 
 from __future__ import annotations
@@ -12,108 +12,75 @@ import importlib
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from limner.domain.schedulers import BETAS, SPECS, SchedulerName, steps_run
+from limner.domain.methods import Method, Ruled, Vendors
+from limner.domain.schedulers import BETAS, SPECS, SchedulerName
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
+from limner.engine.sampling.matrices import SOURCES, Matrix, Trace, draws_used
 from limner.engine.sampling.timesteps import scheduled, told
+from limner.engine.sampling.walking import walk
 from limner.errors import InvalidInput
 
 Mode = Literal["txt2img", "img2img", "inpaint"]
-Matrix = npt.NDArray[np.float64]
 
-SOURCES = 2
 LEAST_SIGNAL = 1e-12  # of the variance: where a schedule ends in pure noise, sigma stays finite
 _CACHE_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """One sampler at one step count from one start, as coefficients. Shared: never to be
-    written to.
-
-    Columns of every row: [z0, n0, noise draws 1..M, eps 1..K], where z0 is the source's latent
-    (scaled), n0 the start noise, and eps k the model's guided output of evaluation k (M = draws,
-    K = evaluations, B = 2 + M + K). What the output predicts, noise or v, is in the weights.
-
-    ``inputs`` (K, B): the UNet's input at each evaluation, scaling included; row k has no
-    weight on eps k or later. ``final`` (B,): the finished latent. ``denoised`` (K, B): the
-    estimate of the finished latent after evaluation k, for previews. ``timesteps`` (K,): what
-    the UNet is told, 0..999, fractional for some; to be passed as float32. ``steps`` (K,): the
-    user's step, from 1, to which an evaluation belongs. ``keep`` (K + 1, 2): what the region a
-    mask keeps holds at each UNet input and at the end, as coefficients of (z0, n0).
-    """
-
-    inputs: Matrix
-    final: Matrix
-    denoised: Matrix
-    timesteps: Matrix
-    steps: npt.NDArray[np.int64]
-    keep: Matrix
-    draws: int
-
-    @property
-    def evaluations(self) -> int:
-        """K: how often the UNet is evaluated, for each branch of the guidance."""
-        return len(self.timesteps)
-
-    @property
-    def columns(self) -> int:
-        """B: how many tensors of a latent's size the image's history holds at most."""
-        return len(self.final)
-
-    def noise_column(self, draw: int) -> int:
-        """Column of step-noise draw 0..M-1."""
-        return SOURCES + draw
-
-    def eps_column(self, evaluation: int) -> int:
-        """Column of the model's output at evaluation 0..K-1."""
-        return SOURCES + self.draws + evaluation
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays."""
-        arrays = (getattr(self, field.name) for field in fields(self))
-        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
-
-
 def trace(
-    scheduler: SchedulerName,
+    method: SchedulerName | Method,
     steps: int,
     *,
     strength: float | None = None,
     mode: Mode = "txt2img",
     betas: Mapping[str, Any] = BETAS,
 ) -> Trace:
-    """The matrix of ``scheduler`` at ``steps`` steps, from the cache where it is known.
+    """The matrix of ``method`` at ``steps`` steps, from the cache where it is known.
 
-    ``strength`` (0..1) says how much of the schedule img2img and inpainting run; txt2img takes
-    none. ``betas`` are the constructor arguments that the checkpoint decides: its schedule of
-    noise and what its UNet predicts. The first call for a combination takes milliseconds to tenths
-    of a second (never call it on the engine thread); safe from any thread. Raises InvalidInput
-    when no step would run.
+    A name is one of the vendor's schedulers. ``strength`` (0..1) says how much of the schedule
+    img2img and inpainting run; txt2img takes none. ``betas`` are the constructor arguments that
+    the checkpoint decides: its schedule of noise and what its UNet predicts. The first call for a
+    combination takes milliseconds to tenths of a second (never call it on the engine thread); safe
+    from any thread. Raises InvalidInput when no step would run.
     """
-    start = _start(steps, strength, mode)
-    pure_noise = mode == "txt2img" or (mode == "inpaint" and strength == 1.0)
-    spec = SPECS[scheduler]
-    arguments = json.dumps({**betas, **spec.arguments}, sort_keys=True)
-    key = (spec.class_name, arguments, steps, start, pure_noise)
+    method = Vendors(method) if isinstance(method, str) else method
+    start = _start(method, steps, strength, mode)
+    arguments = json.dumps(dict(betas), sort_keys=True)
+    if isinstance(method, Ruled):
+        key: tuple[Any, ...] = (method, steps, start, arguments)
+        make: Callable[..., Trace] = _by_rule
+    else:
+        spec = SPECS[method.scheduler]
+        arguments = json.dumps({**betas, **spec.arguments}, sort_keys=True)
+        from_noise = mode == "txt2img" or (mode == "inpaint" and strength == 1.0)
+        key, make = (spec.class_name, arguments, steps, start, from_noise), _run
+    return _cache.get(key, lambda: make(*key), lambda made: made.nbytes)
 
-    def run() -> Trace:
-        with _tracing:
-            return _run(*key)
 
-    return _cache.get(key, run, lambda made: made.nbytes)
+def _by_rule(method: Ruled, steps: int, start: int | None, arguments: str) -> Trace:
+    prediction = json.loads(arguments).get("prediction_type", "epsilon")
+    levels = _trained(arguments)
+    return walk(method, steps, start or 0, levels, from_noise=start is None, prediction=prediction)
+
+
+@lru_cache(maxsize=32)
+def _trained(arguments: str) -> Matrix:
+    """The levels of noise, sigma, of the training timesteps by a checkpoint's ``betas``: (N,).
+
+    Worked out in float64; at zero terminal SNR the last is 4096, as diffusers' Euler has it.
+    """
+    _, made = _pristine("DDIMScheduler", arguments)
+    alphas = np.cumprod(1 - made.betas.double().numpy()).clip(min=2.0**-24)
+    return np.sqrt((1 - alphas) / alphas)
 
 
 def cache_stats() -> CacheStats:
@@ -134,7 +101,7 @@ def warm(
             trace(name, count, betas=betas)
 
 
-def _start(steps: int, strength: float | None, mode: Mode) -> int | None:
+def _start(method: Method, steps: int, strength: float | None, mode: Mode) -> int | None:
     """The user's step (from 0) at which the loop enters the schedule; None for txt2img."""
     if (mode == "txt2img") != (strength is None):
         raise ValueError("txt2img takes no strength; img2img and inpaint need one.")
@@ -142,7 +109,7 @@ def _start(steps: int, strength: float | None, mode: Mode) -> int | None:
         return None
     if not 0.0 <= strength <= 1.0:
         raise InvalidInput("strength", f"strength is {strength}; it must be from 0 to 1.")
-    ran = steps_run(steps, strength)
+    ran = method.steps_run(steps, strength)
     if ran == 0:
         raise InvalidInput(
             "strength",
@@ -203,7 +170,7 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
     else:
         x = scheduler.add_noise(z0, n0, timesteps[:1])
     kept, inputs, keep = x, [], []
-    with _noise_caught(module, iter(noise)):
+    with _tracing, _noise_caught(module, iter(noise)):
         for k, t in enumerate(timesteps):
             inputs.append(scheduler.scale_model_input(x, t))
             keep.append(scheduler.scale_model_input(kept, t))
@@ -252,8 +219,7 @@ def _trimmed(
 ) -> Trace:
     """A Trace without the columns of noise that no row uses."""
     count = len(timesteps)
-    noise = np.abs(rows[:, SOURCES : SOURCES + count]).max(axis=0)
-    draws = int(np.flatnonzero(noise).max(initial=-1)) + 1
+    draws = draws_used(rows, count)
     columns = np.r_[: SOURCES + draws, SOURCES + count : rows.shape[1]]
     twice = np.arange(ran) < count - ran  # the steps that take a second evaluation
     return Trace(

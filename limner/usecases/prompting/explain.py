@@ -17,7 +17,6 @@ from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, cut
 from limner.domain.limits import check_prompts
 from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
 from limner.domain.prompt import Branch, Entry, Prompt, parse, unparse
-from limner.domain.schedulers import steps_run
 from limner.usecases.prompting.vocabulary import unlearned
 
 DIALECT = "automatic1111"
@@ -125,8 +124,7 @@ def check(generation: Generation) -> tuple[Prompt, Prompt]:
 
 
 def _steps(generation: Generation) -> int:
-    strength = None if generation.source is None else generation.source.strength
-    return max(1, steps_run(generation.steps, strength))
+    return max(1, generation.steps_run)
 
 
 def _said(spans: Sequence[Span]) -> str:

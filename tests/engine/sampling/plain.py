@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from limner.domain.schedulers import BETAS, SPECS, SchedulerName
+from limner.engine.sampling.matrices import Trace
 from limner.engine.sampling.noise import NoiseStream
-from limner.engine.sampling.samplers import Trace
 
 SHAPE = (1, 4, 8, 8)
 SEED = 2601738487
@@ -195,7 +195,7 @@ def drawn_by(matrix: Trace, mask: torch.Tensor | None = None) -> torch.Tensor:
         y = torch.tensordot(C[k, : len(seen)], H, 1)
         if mask is None:
             return y
-        return mask * y + (1 - mask) * torch.tensordot(keep[k], H[:2], 1)
+        return mask * y + (1 - mask) * torch.tensordot(keep[k], H[: keep.shape[1]], 1)
 
     for k in range(matrix.evaluations):
         seen.append(model(at(k), matrix.timesteps[k]))

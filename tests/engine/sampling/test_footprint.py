@@ -33,6 +33,8 @@ CASES = {
     "img2img": {"strength": 0.6},
     "inpainting": {"strength": 1.0, "mask": True},
     "inpainting, PNDM": {"strength": 0.5, "mask": True, "scheduler": "PNDM"},
+    "a sampler by name": {"sampler": "DPM++ SDE", "steps": 9, "strength": 0.5, "mask": True},
+    "churn": {"sampler": "Heun", "s_churn": 10.0, "steps": 30},
     "a larger source": {"strength": 0.5, "mask": True, "side": 512},
 }
 

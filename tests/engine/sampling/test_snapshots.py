@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from limner.domain.schedulers import SCHEDULER_NAMES, SchedulerName
-from limner.engine.sampling.samplers import Trace, trace
+from limner.engine.sampling.matrices import Trace
+from limner.engine.sampling.samplers import trace
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "samplers.json"
 

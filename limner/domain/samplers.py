@@ -1,0 +1,205 @@
+"""AUTOMATIC1111's samplers and schedules by name: what each is, and which options it takes.
+
+A sampler says how to go from one level of noise to the next (``engine/sampling/rules.py``), a
+schedule which levels there are (``engine/sampling/schedules.py``); any goes with any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from limner.domain.schedulers import fold
+from limner.errors import InvalidInput
+
+SamplerName = Literal[
+    "Euler a",
+    "Euler",
+    "LMS",
+    "Heun",
+    "DPM2",
+    "DPM2 a",
+    "DPM++ 2S a",
+    "DPM++ 2M",
+    "DPM++ SDE",
+    "DPM++ 2M SDE",
+    "DPM++ 2M SDE Heun",
+    "DPM++ 3M SDE",
+    "DDIM",
+]
+SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
+ScheduleName = Literal[
+    "Uniform",
+    "Karras",
+    "Exponential",
+    "Polyexponential",
+    "SGM Uniform",
+    "Align Your Steps",
+    "Simple",
+    "Normal",
+    "DDIM",
+    "Beta",
+]
+SCHEDULE_NAMES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+AUTOMATIC = "Automatic"
+TRAIN_STEPS = 1000
+STRENGTH_MOST = 0.999
+
+OPTIONS: Mapping[str, tuple[float, float]] = {
+    "eta": (0.0, 1.0),
+    "s_churn": (0.0, 100.0),
+    "s_noise": (0.0, 2.0),
+    "s_tmin": (0.0, 1e9),
+    "s_tmax": (0.0, 1e9),
+}
+"""The options' ranges, both ends included."""
+
+FIELDS = ("sampler", "schedule", *OPTIONS)
+"""The fields of a request that name a sampler and set it up."""
+
+_CHURN = ("s_churn", "s_noise", "s_tmin", "s_tmax")
+_NOISY = ("eta", "s_noise")
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """What a sampler is known to do before it is traced.
+
+    ``automatic``: the schedule that AUTOMATIC1111 takes where none is named. ``order``: UNet
+    evaluations in a step (the last takes one). ``draws``: how often a step draws noise.
+    ``skips``: the level of noise before the last is left out, of a schedule of one step more.
+    ``options`` that it takes, and its ``eta`` where none is given.
+    """
+
+    automatic: ScheduleName
+    good_for: str
+    order: int = 1
+    draws: int = 0
+    skips: bool = False
+    options: tuple[str, ...] = ()
+    eta: float = 1.0
+
+
+SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
+    "Euler a": SamplerSpec(
+        "Uniform", "variety; every step count gives another picture", draws=1, options=_NOISY
+    ),
+    "Euler": SamplerSpec("Uniform", "soft and predictable", options=_CHURN),
+    "LMS": SamplerSpec("Uniform", "smooth; wants 30 steps or more"),
+    "Heun": SamplerSpec("Uniform", "careful detail at twice the cost", 2, options=_CHURN),
+    "DPM2": SamplerSpec("Karras", "fine detail at twice the cost", 2, skips=True, options=_CHURN),
+    "DPM2 a": SamplerSpec(
+        "Karras", "rich texture at twice the cost", 2, draws=1, skips=True, options=_NOISY
+    ),
+    "DPM++ 2S a": SamplerSpec(
+        "Karras", "texture and variety at twice the cost", 2, draws=1, options=_NOISY
+    ),
+    "DPM++ 2M": SamplerSpec("Karras", "the usual choice: sharp pictures in 20 to 30 steps"),
+    "DPM++ SDE": SamplerSpec(
+        "Karras", "detail in 8 to 15 steps at twice the cost", 2, draws=2, options=_NOISY
+    ),
+    "DPM++ 2M SDE": SamplerSpec(
+        "Exponential", "fine texture; wants 25 steps or more", draws=1, options=_NOISY
+    ),
+    "DPM++ 2M SDE Heun": SamplerSpec(
+        "Exponential", "like DPM++ 2M SDE, a little smoother", draws=1, options=_NOISY
+    ),
+    "DPM++ 3M SDE": SamplerSpec(
+        "Exponential",
+        "fine texture; wants 30 steps or more",
+        draws=1,
+        skips=True,
+        options=_NOISY,
+    ),
+    "DDIM": SamplerSpec("DDIM", "the classic; exact repeats", draws=1, options=_NOISY, eta=0.0),
+}
+
+_ALIASES: Mapping[str, SamplerName] = {"eulerancestral": "Euler a", "dpm2ancestral": "DPM2 a"}
+_SCHEDULE_ALIASES: Mapping[str, ScheduleName] = {"ays": "Align Your Steps"}
+_BY_FOLDED: Mapping[str, SamplerName] = {**{fold(n): n for n in SAMPLER_NAMES}, **_ALIASES}
+_SCHEDULES_BY_FOLDED: Mapping[str, ScheduleName] = {
+    **{fold(name): name for name in SCHEDULE_NAMES},
+    "ddimuniform": "DDIM",
+    **_SCHEDULE_ALIASES,
+}
+
+
+def find_sampler(name: str) -> SamplerName | None:
+    """The sampler that AUTOMATIC1111 calls so, whatever the case; also ``k_dpmpp_2m``."""
+    folded = fold(name).replace("dpmpp", "dpm++")
+    return _BY_FOLDED.get(folded) or _BY_FOLDED.get(folded.removeprefix("k"))
+
+
+def find_schedule(name: str) -> ScheduleName | None:
+    """The schedule that AUTOMATIC1111 calls so, whatever the case; none for ``Automatic``."""
+    return _SCHEDULES_BY_FOLDED.get(fold(name))
+
+
+def split(name: str) -> tuple[str, ScheduleName | None]:
+    """A joined name such as ``DPM++ 2M Karras`` in two; the longest schedule at its end counts.
+
+    A name that is a sampler's as it stands stays whole.
+    """
+    words = name.split()
+    for count in range(1, len(words)):
+        end = find_schedule(" ".join(words[count:]))
+        if end and not find_sampler(name):
+            return " ".join(words[:count]), end
+    return name, None
+
+
+def choose(sampler: str, schedule: str | None = None) -> tuple[SamplerName, ScheduleName]:
+    """What is meant by a sampler's name, and a schedule's beside it or at its end.
+
+    A schedule by itself counts before one at the sampler's end; none, or ``Automatic``, is the one
+    that AUTOMATIC1111 takes for the sampler. Raises ``InvalidInput`` for a name nobody knows.
+    """
+    method, joined = split(sampler)
+    found = find_sampler(method)
+    if found is None:
+        known = ", ".join(SAMPLER_NAMES)
+        raise InvalidInput("sampler", f"sampler is {sampler[:100]!r}; it must be one of {known}")
+    if schedule is None or fold(schedule) in ("", fold(AUTOMATIC)):
+        return found, joined or SAMPLERS[found].automatic
+    named = find_schedule(schedule)
+    if named is None:
+        known = ", ".join((AUTOMATIC, *SCHEDULE_NAMES))
+        raise InvalidInput("schedule", f"schedule is {schedule[:100]!r}; it must be one of {known}")
+    return found, named
+
+
+def check_options(sampler: SamplerName, given: Mapping[str, Any]) -> None:
+    """Raises ``InvalidInput`` for an option that the sampler has not, or outside its range."""
+    for name, value in given.items():
+        if name not in SAMPLERS[sampler].options:
+            having = ", ".join(each for each in SAMPLERS if name in SAMPLERS[each].options)
+            raise InvalidInput(
+                name, f"{name} is {value:g}, but {sampler} has none; those that do are {having}"
+            )
+        least, most = OPTIONS[name]
+        if not least <= value <= most:
+            raise InvalidInput(name, f"{name} is {value:g}; it must be from {least:g} to {most:g}")
+
+
+def completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``values`` of a request with the sampler and schedule that they name, if they name any.
+
+    Raises ``InvalidInput`` where they name a ``scheduler`` as well, a schedule or an option
+    without a sampler, or what the sampler has not.
+    """
+    given = {name: values[name] for name in FIELDS if values.get(name) is not None}
+    if not given:
+        return values
+    if "sampler" not in given:
+        name = next(iter(given))
+        raise InvalidInput(name, f"{name} acts only beside sampler, which is missing")
+    if values.get("scheduler") is not None:
+        raise InvalidInput(
+            "sampler",
+            f"sampler is {given['sampler']!r} and scheduler is {values['scheduler']!r}; "
+            "one picture is drawn by one of them: leave the other out",
+        )
+    sampler, schedule = choose(given["sampler"], given.get("schedule"))
+    check_options(sampler, {name: given[name] for name in OPTIONS if name in given})
+    return {**values, "sampler": sampler, "schedule": schedule}
