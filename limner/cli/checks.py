@@ -25,10 +25,12 @@ def model(settings: Settings) -> None:
 
 
 def wish(settings: Settings) -> Wish:
-    """How the settings say that the model predicts."""
+    """What the settings say over the model's files."""
     from limner.engine.checkpoints.prediction import Wish
 
-    return Wish(settings.prediction, settings.zero_snr)
+    return Wish(
+        settings.prediction, settings.zero_snr, settings.text_encoder, settings.clip_positions
+    )
 
 
 def folders(settings: Settings) -> None:

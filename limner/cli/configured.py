@@ -15,7 +15,9 @@ from limner.settings import Settings, flag, load
 
 Command = Callable[..., None]
 PLACE = ("data_dir", "database_url")
-MODEL = ("model", "vae", "prediction", "zero_snr", "device", "dtype")
+MODEL = (
+    "model", "vae", "text_encoder", "clip_positions", "prediction", "zero_snr", "device", "dtype",
+)  # fmt: skip
 
 
 def configured(*told: str) -> Callable[[Command], Command]:

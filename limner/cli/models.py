@@ -31,7 +31,7 @@ def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
 
 
 @app.command("inspect")
-@configured("prediction", "zero_snr")
+@configured("vae", "text_encoder", "clip_positions", "prediction", "zero_snr")
 def inspect_model(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A checkpoint's file or a diffusers folder.")
@@ -41,7 +41,7 @@ def inspect_model(
     settings: Settings,
 ) -> None:
     """Say what a file is: kind, precision, SHA-256, parameters, licence, and whether it loads."""
-    facts = inspect(file, checks.wish(settings))
+    facts = inspect(file, checks.wish(settings), settings.vae)
     if as_json:
         terminal.data(facts, indent=2)
     else:
@@ -98,10 +98,10 @@ def models_dir(settings: Settings) -> Path:
     return settings.data_dir / "models"
 
 
-def inspect(path: Path, wish: Wish | None = None) -> dict[str, Any]:
+def inspect(path: Path, wish: Wish | None = None, vae: Path | None = None) -> dict[str, Any]:
     """The facts of a file or folder as plain JSON types.
 
-    ``loadable`` is what ``weights.load`` would find, and ``refusal`` what it would say.
+    ``loadable`` is what ``weights.load`` would find with ``vae``, ``refusal`` what it would say.
 
     Raises:
         CheckpointError: it cannot be read at all; a LoRA or an SDXL file is described, not raised.
@@ -109,17 +109,17 @@ def inspect(path: Path, wish: Wish | None = None) -> dict[str, Any]:
     from limner.engine.checkpoints.prediction import AS_TOLD
 
     wish = wish or AS_TOLD
-    facts = _folder_facts(path, wish) if path.is_dir() else _file_facts(path, wish)
-    refusal = _refusal(path, wish)
+    facts = _folder_facts(path, wish, vae) if path.is_dir() else _file_facts(path, wish, vae)
+    refusal = _refusal(path, wish, vae)
     return facts | {"loadable": refusal is None, "refusal": refusal}
 
 
-def _refusal(path: Path, wish: Wish) -> str | None:
+def _refusal(path: Path, wish: Wish, vae: Path | None) -> str | None:
     """Why the engine would not load it; PyTorch is asked only where the headers tell nothing."""
     from limner.engine.checkpoints import layouts
 
     try:
-        layout, parts = layouts.chosen(path, None, wish)
+        layout, parts = layouts.chosen(path, vae, wish)
         if path.resolve() == layouts.EMBEDDED:
             return None  # the package's own, which its tests load
         from limner.engine.checkpoints import weights
@@ -130,7 +130,7 @@ def _refusal(path: Path, wish: Wish) -> str | None:
     return None
 
 
-def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
+def _file_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
     from limner.engine.checkpoints import adapters
     from limner.engine.checkpoints.digests import sha256
     from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
@@ -150,30 +150,34 @@ def _file_facts(path: Path, wish: Wish) -> dict[str, Any]:
     }
     if kind in adapters.KINDS:
         return facts | adapters.facts(header, kind)
-    return facts | _whole_facts(path, wish) if kind in LOADED else facts
+    return facts | _whole_facts(path, wish, vae) if kind in (*LOADED, "unet") else facts
 
 
-def _whole_facts(path: Path, wish: Wish) -> dict[str, Any]:
-    """What is known of a checkpoint whose parts are there, in a file or a folder."""
+def _whole_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
+    """What is known of a checkpoint in a file or a folder, and of the parts named with it."""
     from limner.engine.checkpoints import folders
-    from limner.engine.checkpoints.layouts import read_layout
-    from limner.engine.checkpoints.parts import PREFIXES
+    from limner.engine.checkpoints.layouts import chosen, read_layout
+    from limner.engine.checkpoints.parts import PREFIXES, told
 
     try:
         layout = read_layout(path)
     except CheckpointError:  # which ``refusal`` tells
         return {}
+    try:
+        notes = told(*chosen(path, vae, wish))
+    except CheckpointError:  # the same
+        notes = layout.notes
     counts = {
         name: sum(h.parameters("" if part.alone else PREFIXES[name]) for h in part.headers)
         for name, part in layout.parts.items()
     }
-    facts = {"source_sha256": layout.source_sha256, "notes": list(layout.changes)}
+    facts = {"source_sha256": layout.source_sha256, "notes": list(notes)}
     facts |= _prediction_facts(replace(layout, scheduler=wish.over(layout.scheduler)))
     kind = folders.kind(layout.parts)
     return facts | _size_facts(counts, kind) | _licence_facts(path, layout.licence)
 
 
-def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
+def _folder_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
     from limner.engine.checkpoints import folders
     from limner.engine.checkpoints.inspection import DESCRIPTIONS
     from limner.engine.checkpoints.layouts import read_layout
@@ -191,7 +195,7 @@ def _folder_facts(path: Path, wish: Wish) -> dict[str, Any]:
         "sha256": layout.sha256,
         "tensors": sum(len(header.tensors) for header in headers.values()),
     }
-    return facts | _whole_facts(path, wish)
+    return facts | _whole_facts(path, wish, vae)
 
 
 def _prediction_facts(layout: Layout) -> dict[str, Any]:

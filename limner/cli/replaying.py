@@ -14,7 +14,7 @@ from PIL import Image
 from limner import imaging
 from limner.cli import checks, easel, files, terminal
 from limner.domain.params import Generation
-from limner.domain.receipt import from_receipt, prediction_of
+from limner.domain.receipt import from_receipt, prediction_of, reading_of
 from limner.engine.batching.ticket import Pixels
 from limner.errors import Gone, InvalidInput, MalformedBody
 from limner.imaging.fitting import fit, fit_mask
@@ -54,15 +54,16 @@ def run(
 
 
 def _predicting_alike(settings: Settings, record: Mapping[str, Any]) -> Settings:
-    """The settings that take the model to predict as it did when ``record`` was made.
+    """The settings that take the model to predict, and to read, as when ``record`` was made.
 
     What was said otherwise in the command stays, and is then refused.
     """
     prediction, zero_snr = prediction_of(record)
+    _, positions = reading_of(record)
     then = {"prediction": prediction.removesuffix("-prediction")}
     then["zero_snr"] = "yes" if zero_snr else "no"
     unsaid = {name: value for name, value in then.items() if getattr(settings, name) == "auto"}
-    return settings.changed(**unsaid)
+    return settings.changed(**unsaid, clip_positions=positions)
 
 
 def read(file: Path) -> tuple[Mapping[str, Any], Pixels | None]:

@@ -19,7 +19,8 @@ class Card:
     changes be told. ``sprite_pixels`` is set for a model that paints sprites: picture pixels,
     across, of one sprite pixel. ``prediction`` is ``"epsilon"`` or ``"v-prediction"``; ``zero_snr``
     says that the schedule of noise ends in nothing but noise, which not every scheduler can draw
-    with.
+    with. ``text_encoder_sha256`` is set only for one that was named; ``clip_positions`` is
+    ``"stored"`` where the checkpoint's own position ids, other than 0, 1, 2, ..., are used.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Card:
     prediction: str = "epsilon"
     zero_snr: bool = False
     source_sha256: str | None = None
+    text_encoder_sha256: str | None = None
+    clip_positions: str = "counted"
 
     @property
     def short_hash(self) -> str:

@@ -61,6 +61,7 @@ def receipt(
             "sha256": model.sha256,
             "vae_sha256": model.vae_sha256,
             **({"source_sha256": model.source_sha256} if model.source_sha256 else {}),
+            **_reading(model),
             "licence": model.licence,
             "attribution": list(model.attribution),
             **_predicting(model),
@@ -76,6 +77,25 @@ def receipt(
         "versions": dict(versions),
         "rgb_sha256": rgb_sha256,
     }
+
+
+def _reading(model: ModelInfo) -> dict[str, Any]:
+    """By what it reads prompts, where that is not its own text encoder as it was meant.
+
+    ``reading_of`` reads it.
+    """
+    named = {"text_encoder_sha256": model.text_encoder_sha256} if model.text_encoder_sha256 else {}
+    odd = {"clip_positions": "stored"} if model.clip_positions == "stored" else {}
+    return named | odd
+
+
+def reading_of(record: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The SHA-256 of the text encoder that was named for ``record``, and its ``clip_positions``."""
+    model = record.get("model")
+    said = model if isinstance(model, Mapping) else {}
+    named = said.get("text_encoder_sha256")
+    positions = "stored" if said.get("clip_positions") == "stored" else "counted"
+    return None if named is None else str(named), positions
 
 
 def _predicting(model: ModelInfo) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.domain import licences
-from limner.engine.checkpoints import adapters, folders, layouts, prediction
+from limner.engine.checkpoints import adapters, folders, layouts, parts, prediction
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 from limner.engine.checkpoints.layouts import SOURCE_SHA256
@@ -118,14 +118,13 @@ def _short(words: Sequence[str]) -> Iterator[str]:
 
 
 def _of_folder(path: Path) -> Facts:
-    parts = folders.read_parts(path)
-    return _of_whole(path, Facts(folders.kind(parts), "sd1"))
+    return _of_whole(path, Facts(folders.kind(folders.read_parts(path)), "sd1"))
 
 
 def _of_whole(path: Path, facts: Facts) -> Facts:
     """A checkpoint that Limner may load, by what its headers tell."""
     try:
-        layout, _ = layouts.chosen(path, None)
+        layout, chosen = layouts.chosen(path, None)
     except CheckpointError as error:
         return replace(facts, reason=str(error))
     schedule = layout.schedule()
@@ -133,7 +132,7 @@ def _of_whole(path: Path, facts: Facts) -> Facts:
         facts,
         prediction=prediction.predicts(schedule),
         licence=licences.find(layout.licence).id,
-        notes=layout.changes,
+        notes=parts.told(layout, chosen),
         source_sha256=_sum(layout.source_sha256),
     )
 

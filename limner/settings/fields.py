@@ -82,6 +82,15 @@ class Settings(BaseModel):
         "Default: the embedded model.",
     )
     vae: Path | None = Field(None, description="VAE to use in place of the checkpoint's own.")
+    text_encoder: Path | None = Field(
+        None,
+        description="Text encoder to use in place of the checkpoint's own, or for one without.",
+    )
+    clip_positions: Literal["counted", "stored"] = Field(
+        "counted",
+        description="CLIP's position ids: `counted` are 0, 1, 2, ...; `stored` takes the "
+        "checkpoint's, as AUTOMATIC1111 did, whose pictures differ where merging spoilt them.",
+    )
     models_dirs: tuple[Path, ...] = Field(
         (),
         description="Folders of models to list, or files of ComfyUI's `extra_model_paths.yaml`; "
@@ -228,7 +237,7 @@ class Settings(BaseModel):
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
-    @field_validator("data_dir", "model", "vae")
+    @field_validator("data_dir", "model", "vae", "text_encoder")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None

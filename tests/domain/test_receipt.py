@@ -59,6 +59,17 @@ def test_how_the_model_predicted_is_told_where_it_is_not_epsilon():
     assert "Noise Schedule: Zero Terminal SNR" in receipts.parameters_text(told)
 
 
+def test_how_prompts_were_read_is_told_where_it_is_not_as_usual():
+    plain = record(Generation(prompt="x", seed=7))
+    assert not {"text_encoder_sha256", "clip_positions"} & set(plain["model"])
+    assert receipts.reading_of(plain) == (None, "counted")
+    model = replace(MODEL, text_encoder_sha256="ab", clip_positions="stored")
+    told = receipts.receipt(
+        Generation(prompt="x", seed=7), Facts(), model, VERSIONS, ("x", ""), "cd" * 32
+    )
+    assert receipts.reading_of(told) == ("ab", "stored")
+
+
 @given(generations)
 def test_round_trip_through_json(generation):
     facts = Facts(seed=generation.seed)

@@ -11,8 +11,8 @@ from pathlib import Path
 from limner.domain import licences
 from limner.domain.model import Card
 from limner.engine.checkpoints import prediction
-from limner.engine.checkpoints.layouts import EMBEDDED, chosen, vae_sha256
-from limner.engine.checkpoints.parts import Layout, Part
+from limner.engine.checkpoints.layouts import EMBEDDED, chosen, text_encoder_sha256, vae_sha256
+from limner.engine.checkpoints.parts import Layout, Part, told
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.errors import CheckpointError
 
@@ -25,16 +25,15 @@ def read(model: Path | None, vae: Path | None, wish: Wish = AS_TOLD) -> Card:
     """
     layout, parts = chosen(model, vae, wish)
     _check_fit(layout, parts)
-    return of(layout, parts, vae)
+    return of(layout, parts, vae, wish)
 
 
-def of(layout: Layout, parts: Mapping[str, Part], vae: Path | None) -> Card:
-    """The same of what ``layouts.chosen`` returned for a VAE's path."""
+def of(layout: Layout, parts: Mapping[str, Part], vae: Path | None, wish: Wish = AS_TOLD) -> Card:
+    """The same of what ``layouts.chosen`` returned for a VAE's path and a wish."""
     embedded = layout.path.resolve() == EMBEDDED
     licence = licences.find(layout.licence)
     name, attribution, source = licences.origin(layout.path, licence, embedded=embedded)
     used, schedule = vae or layout.vae_beside, layout.schedule()
-    replaced = (f"VAE replaced by {vae.name}",) if vae and vae != layout.vae_beside else ()
     return Card(
         name=name,
         kind=_kind(parts["unet"]),
@@ -47,10 +46,12 @@ def of(layout: Layout, parts: Mapping[str, Part], vae: Path | None) -> Card:
         licence_needs_acceptance=licence.needs_acceptance,
         attribution=attribution,
         source=source,
-        conversions=(*layout.changes, *replaced),
+        conversions=told(layout, parts),
         sprite_pixels=_vae_scale(parts["vae"]) if embedded else None,
         prediction=prediction.predicts(schedule),
         zero_snr=prediction.has_zero_snr(schedule),
+        text_encoder_sha256=text_encoder_sha256(wish.text_encoder),
+        clip_positions="counted" if parts["text_encoder"].positions is None else "stored",
     )
 
 

@@ -32,6 +32,7 @@ from limner.engine.checkpoints.layouts import (
     provenance,
     read_layout,
     read_vae,
+    require,
 )
 from limner.engine.checkpoints.names import TEXT, UNET, VAE
 from limner.engine.checkpoints.parts import PREFIXES
@@ -99,6 +100,7 @@ def _check(path: Path, kind: str, wish: Wish = AS_TOLD) -> None:
         weights.verify_part("vae", read_vae(path))
     else:
         layout = read_layout(path)
+        require(layout, layout.parts, ("text_encoder",))
         layout = replace(layout, scheduler=wish.over(layout.scheduler))
         weights.verify(layout, layout.parts)
 

@@ -40,7 +40,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "sdxl": "an SDXL checkpoint",
     "sd3": "a Stable Diffusion 3 checkpoint",
     "flux": "a Flux checkpoint",
-    "unet": "a UNet alone; give the whole checkpoint, or the folder that holds unet/ and the rest",
+    "unet": "a UNet alone, which draws with the parts that --text-encoder and --vae name",
     "unet-broken": "a checkpoint whose UNet lacks its first layer",
     "lora": "a LoRA adapter, which changes a checkpoint and is none itself",
     "textual-inversion": "a textual inversion embedding, not a checkpoint",
@@ -52,7 +52,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "vae": "a VAE alone, which belongs after --vae",
     "vae-decoder": "the decoder of a VAE alone; a whole VAE is needed, with its encoder",
     "taesd": "a TAESD, a small approximate VAE; a whole VAE is needed",
-    "text-encoder": "a text encoder alone; give the whole checkpoint",
+    "text-encoder": "a text encoder alone, which belongs after --text-encoder",
     "upscaler": "an upscaler, not a checkpoint",
     "unknown": "no kind of checkpoint known here",
 }
@@ -137,20 +137,25 @@ def _unet_kind(header: Header) -> str:
         return "sd2"
     if header.any(f"{UNET}time_embed.cond_proj.", f"{UNET}time_embedding.cond_proj."):
         return "lcm"
+    if channels == 8:
+        return "instruct-pix2pix"
+    if channels not in (4, 9) or context is None:
+        return "unknown"
     if not header.any(TEXT, VAE):
         return "unet"
-    if channels in (8, 9):
-        return "sd1-inpainting" if channels == 9 else "instruct-pix2pix"
-    return "unknown" if channels != 4 or context is None else "sd1"
+    return "sd1-inpainting" if channels == 9 else "sd1"
 
 
 def require_sd1(header: Header) -> None:
-    """Raise CheckpointError, naming the file and what it seems to be, unless it is SD 1.x."""
+    """Raise CheckpointError, naming the file and what it seems to be, unless it is SD 1.x.
+
+    Its UNet alone is.
+    """
     if quantised := next((name for name in header.tensors if name.endswith(_QUANTISED)), None):
         raise CheckpointError(
             f"{header.path.name} holds quantised weights, as {quantised!r} tells; take the file in "
             "float16, bfloat16 or float32."
         )
     kind = kind_of(header)
-    if kind not in LOADED:
+    if kind not in (*LOADED, "unet"):
         raise CheckpointError(f"{header.path.name} seems to be {DESCRIPTIONS[kind]}; {SUPPORTED}.")

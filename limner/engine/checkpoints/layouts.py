@@ -5,22 +5,21 @@ A single file carries no configs: SD 1.5's are taken, with the widths its tensor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import digests, folders, prediction, raw, unets
+from limner.engine.checkpoints import digests, folders, prediction, text_encoders, unets
 from limner.engine.checkpoints.containers import read_header
-from limner.engine.checkpoints.headers import Header, TensorInfo
+from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, kind_of, require_sd1
-from limner.engine.checkpoints.names import TEXT, VAE
-from limner.engine.checkpoints.parts import Layout, Part
+from limner.engine.checkpoints.names import VAE
+from limner.engine.checkpoints.parts import PARTS, Layout, Part
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import (
     read_json,
-    text_config,
     unet_config,
     vae_config,
 )
@@ -35,7 +34,7 @@ VAE_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
 
 
 def read_layout(path: Path) -> Layout:
-    """What lies at a path given as a model.
+    """What lies at a path given as a model; of a file, VAE and text encoder may lack.
 
     Raises:
         CheckpointError: it is not an SD 1.x checkpoint; the sentence says what it seems to be.
@@ -62,10 +61,11 @@ def chosen(
 ) -> tuple[Layout, Mapping[str, Part]]:
     """What is to be loaded: a layout that predicts as wished, and its parts.
 
-    The VAE is the one that was named, or lies beside a file without one.
+    The VAE is the one that was named, or lies beside a file without one; the text encoder the one
+    that was wished, or the checkpoint's own.
 
     Raises:
-        CheckpointError: a file is missing, damaged, or something else.
+        CheckpointError: a file is missing, damaged, or something else, or a part is missing.
     """
     layout = read_layout(model or EMBEDDED)
     layout = replace(layout, scheduler=wish.over(layout.scheduler))
@@ -73,9 +73,26 @@ def chosen(
     parts = dict(layout.parts)
     if replaced := vae or layout.vae_beside:
         parts["vae"] = read_vae(replaced)
-    elif "vae" not in layout.parts:
-        raise CheckpointError(f"{layout.path.name} holds no VAE; name one with --vae.")
-    return layout, parts
+    if wish.text_encoder:
+        parts["text_encoder"] = text_encoders.read(wish.text_encoder)
+    require(layout, parts)
+    stored = wish.clip_positions == "stored"
+    parts["text_encoder"] = text_encoders.told(parts["text_encoder"], stored=stored)
+    others = {"VAE": vae, "text encoder": wish.text_encoder}
+    named = (f"{part} replaced by {path.name}" for part, path in others.items() if path)
+    return replace(layout, changes=(*layout.changes, *named)), parts
+
+
+def require(layout: Layout, parts: Mapping[str, Part], names: Collection[str] = PARTS) -> None:
+    """Raise CheckpointError, which says how to name them, where some of ``names`` lack."""
+    flags = {"text_encoder": ("text encoder", "--text-encoder"), "vae": ("VAE", "--vae")}
+    missing = [flags[name] for name in flags if name in names and name not in parts]
+    if missing:
+        what = " and no ".join(part for part, _ in missing)
+        how = " and ".join(flag for _, flag in missing)
+        alone = " is a UNet alone: it" if set(layout.parts) == {"unet"} else ""
+        them = "one" if len(missing) == 1 else "them"
+        raise CheckpointError(f"{layout.path.name}{alone} holds no {what}; name {them} with {how}.")
 
 
 def read_vae(path: Path) -> Part:
@@ -99,9 +116,18 @@ def vae_sha256(path: Path | None) -> str | None:
     """Of a VAE's file or folder that was named; None where none was."""
     if path is None:
         return None
+    return _part_sha256(path, read_vae)
+
+
+def text_encoder_sha256(path: Path | None) -> str | None:
+    """Of a text encoder's file or folder that was named; None where none was."""
+    return None if path is None else _part_sha256(path, text_encoders.read)
+
+
+def _part_sha256(path: Path, read: Callable[[Path], Part]) -> str:
     if path.is_file():
         return digests.sha256(path)
-    return digests.folder_sha256(path, list(read_vae(path).files))
+    return digests.folder_sha256(path, list(read(path).files))
 
 
 def _single_file(path: Path) -> Layout:
@@ -110,9 +136,8 @@ def _single_file(path: Path) -> Layout:
     parts = {"unet": Part(unet_config(header), (header,))}
     if header.any(VAE):
         parts["vae"] = Part(vae_config(header), (header,))
-    if not header.any(TEXT):
-        raise CheckpointError(f"{path.name} holds no text encoder; a whole checkpoint is needed.")
-    parts["text_encoder"] = Part(text_config(header), (header,))
+    if text := text_encoders.of_header(header):
+        parts["text_encoder"] = text_encoders.told(text, stored=False)
     known = provenance(path)
     hints = prediction.of_file(header)
     beside = None if "vae" in parts else _vae_beside(path)
@@ -128,7 +153,6 @@ def _single_file(path: Path) -> Layout:
             *_changes(known),
             *_oddities(header),
             *unets.oddities(parts["unet"].config),
-            *_about_text(parts),
             *told,
         ),
         told=hints.told,
@@ -154,34 +178,6 @@ def _oddities(header: Header) -> Iterator[str]:
         yield "the ControlNet in the same file left aside"
     if header.any("lora_unet_", "lora_te"):
         yield "keys of a LoRA in the same file left aside, not applied"
-    if any(map(_is_out_of_order, _positions(header))):
-        yield "the text encoder's position ids are not 0, 1, 2, ...; these are used"
-
-
-def _positions(header: Header) -> list[TensorInfo]:
-    """Position ids, which some merges and roundings spoil."""
-    return [
-        info
-        for name, info in header.tensors.items()
-        if name.startswith(TEXT) and name.endswith(".position_ids") and info.count < 1000
-    ]
-
-
-def _is_out_of_order(info: TensorInfo) -> bool:
-    found = raw.floats(info)
-    return found is None or found.ravel().tolist() != list(range(info.count))
-
-
-def _about_text(parts: Mapping[str, Part]) -> Iterator[str]:
-    """How a text encoder as wide as SD 1.5's differs from it."""
-    config = parts["text_encoder"].config
-    layers, positions = config.get("num_hidden_layers"), config.get("max_position_embeddings")
-    if config.get("hidden_size") != 768:
-        return
-    if layers != 12:
-        yield f"the text encoder has {layers} layers, Stable Diffusion 1.5's has 12"
-    if positions != 77:
-        yield f"the text encoder has {positions} positions; prompts are read in 77 at a time"
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -193,6 +189,7 @@ def provenance(path: Path) -> dict[str, Any]:
 
 def _folder(path: Path) -> Layout:
     parts = folders.read_parts(path)
+    parts["text_encoder"] = text_encoders.told(parts["text_encoder"], stored=False)
     scheduler_file = path / "scheduler" / "scheduler_config.json"
     scheduler = read_json(scheduler_file) if scheduler_file.is_file() else {}
     own = path / "tokenizer"
@@ -206,7 +203,7 @@ def _folder(path: Path) -> Layout:
         tokenizer,
         known.get("licence") or _card_licence(path),
         precision,
-        changes=(*_changes(known), *_about_text(parts)),
+        changes=_changes(known),
         source_sha256=known.get(SOURCE_SHA256),
     )
 

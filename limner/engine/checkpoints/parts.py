@@ -19,12 +19,15 @@ PREFIXES: Mapping[str, str] = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
 class Part:
     """The UNet, the VAE or the text encoder: its config and the files with its tensors.
 
-    ``alone`` when these files hold nothing else, as in a folder.
+    ``alone`` when these files hold nothing else, as in a folder; ``notes`` say what is odd about
+    it; ``positions`` are a text encoder's position ids where these are not 0, 1, 2, ...
     """
 
     config: Mapping[str, Any]
     headers: tuple[Header, ...]
     alone: bool = False
+    notes: tuple[str, ...] = ()
+    positions: tuple[int, ...] | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -63,6 +66,11 @@ class Layout:
     vae_beside: Path | None = None
     source_sha256: str | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """``changes`` and what is odd about its own parts."""
+        return told(self, self.parts)
+
     def schedule(self) -> dict[str, Any]:
         """The constructor arguments that it decides for schedulers.
 
@@ -84,3 +92,8 @@ class Layout:
         if self.path.is_dir():
             return digests.folder_sha256(self.path, self.files)
         return digests.sha256(self.path)
+
+
+def told(layout: Layout, parts: Mapping[str, Part]) -> tuple[str, ...]:
+    """What is to be told of a checkpoint that is loaded from these parts."""
+    return (*layout.changes, *(note for part in parts.values() for note in part.notes))

@@ -28,6 +28,7 @@ from limner.errors import CheckpointError
 Floats = npt.NDArray[np.float64]
 Prediction = Literal["auto", "epsilon", "v"]
 ZeroSnr = Literal["auto", "yes", "no"]
+ClipPositions = Literal["counted", "stored"]
 
 _BUFFER = "alphas_cumprod"
 _METADATA = "modelspec.prediction_type"
@@ -41,10 +42,16 @@ _DIFFERS = 1e-3  # more than float16 rounds away
 
 @dataclass(frozen=True)
 class Wish:
-    """What an operator says of both; ``auto`` takes what the files say."""
+    """What an operator says over the files; ``auto`` takes what they say.
+
+    ``text_encoder`` is the file or folder of another one; ``clip_positions`` says whether CLIP's
+    position ids are 0, 1, 2, ... or those stored (``text_encoders``).
+    """
 
     prediction: Prediction = "auto"
     zero_snr: ZeroSnr = "auto"
+    text_encoder: Path | None = None
+    clip_positions: ClipPositions = "counted"
 
     def over(self, scheduler: Mapping[str, Any]) -> dict[str, Any]:
         """``scheduler``, a scheduler's config, with what was wished."""

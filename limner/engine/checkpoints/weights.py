@@ -72,7 +72,8 @@ def load(
         device: ``auto``, ``cpu`` or ``cuda``.
         dtype: the UNet's and the text encoder's: ``auto`` (``probe.choose_dtype``), ``float32``,
             ``float16`` or ``bfloat16``. The VAE computes in float32.
-        wish: what it predicts and how its schedule ends, where the files are not to be believed.
+        wish: what is said over the files: what it predicts, how its schedule ends, another text
+            encoder, which positions are CLIP's.
 
     Raises:
         CheckpointError: the file cannot be loaded; the sentence says what it seems to be.
@@ -93,7 +94,9 @@ def load(
         **models,
         tokenizer=tokenizer,
         scheduler_betas=layout.schedule(),
-        info=_info(cards.of(layout, parts, vae_path), layout.precision, models, device, dtype),
+        info=_info(
+            cards.of(layout, parts, vae_path, wish), layout.precision, models, device, dtype
+        ),
         latent_channels=config.latent_channels,
         vae_scale=_vae_scale(config),
         latent_scaling=config.scaling_factor,
@@ -128,7 +131,8 @@ def _require_finite(name: str, tensors: Infos) -> None:
 
 def not_finite(name: str, info: TensorInfo, dtype: str | None = None) -> CheckpointError:
     """For a part with numbers that are infinite, or none; ``dtype`` where it made them so."""
-    way_out = "; name another with --vae" if name == "vae" else ""
+    flag = {"vae": "--vae", "text_encoder": "--text-encoder"}.get(name)
+    way_out = f"; name another with {flag}" if flag else ""
     became = f" as {dtype}" if dtype else ""
     return CheckpointError(
         f"{info.file.name}: {info.name!r} of the {name} holds values that are not finite{became}"
@@ -155,8 +159,8 @@ def _build(name: str, part: Part, device: str, dtype: str) -> Any:
         require_unchanged(header)
     model.load_state_dict(tensors, assign=True)
     if name == "text_encoder":  # the one buffer that no file holds
-        count = model.config.max_position_embeddings
-        model.embeddings.position_ids = torch.arange(count, device=device).expand(1, -1)
+        ids = part.positions or range(model.config.max_position_embeddings)
+        model.embeddings.position_ids = torch.tensor([*ids], device=device)[None]
     return model.eval().requires_grad_(False)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from limner import imaging
 from limner.domain.model import Card, ModelInfo
-from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of
+from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of, reading_of
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput, LimnerError
 from limner.store import images
@@ -157,10 +157,22 @@ def check_model(record: Mapping[str, Any], model: Card) -> None:
             f"receipt: drawn with {model.name} taken to be {_predicting(*then)}; it is loaded as "
             f"{_predicting(*now)} (settings prediction and zero_snr)",
         )
+    read, reads = reading_of(record), (model.text_encoder_sha256, model.clip_positions)
+    if read != reads:
+        raise InvalidInput(
+            "receipt",
+            f"receipt: prompts were read with {_reading(*read)}; {model.name} is loaded with "
+            f"{_reading(*reads)} (settings text_encoder and clip_positions)",
+        )
 
 
 def _predicting(prediction: str, zero_snr: bool) -> str:
     return f"{prediction} with{'' if zero_snr else 'out'} zero terminal SNR"
+
+
+def _reading(text_encoder: str | None, positions: str) -> str:
+    whose = f"text encoder {text_encoder[:12]}" if text_encoder else "its own text encoder"
+    return f"{whose}, positions {positions}"
 
 
 def changed(record: Mapping[str, Any], model: ModelInfo, compared: Comparison) -> tuple[str, ...]:

@@ -155,10 +155,10 @@ def test_what_is_done_to_an_odd_file_is_told(tensors: Tensors, tmp_path: Path) -
         folder.mkdir()
         odd = LOADED[what](folder, tensors)
         path = odd[0] if isinstance(odd, tuple) else odd
-        assert words in "; ".join(layouts.read_layout(path).changes)
+        assert words in "; ".join(layouts.read_layout(path).notes)
     for what in ("plain", "positions as int32", "no positions"):
         path, _ = made(what, tmp_path, tensors)
-        assert layouts.read_layout(path).changes == ()
+        assert layouts.read_layout(path).notes == ()
 
 
 def inspected(path: Path) -> str | None:

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from limner.engine.checkpoints import layouts
-from limner.engine.checkpoints.parts import Part
 from limner.errors import CheckpointError
 from tests.engine.checkpoints.loading import load
 from tests.engine.checkpoints.writing import TEXT, Tensors, written
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({}, []),
-        ({"hidden_size": 768, "num_hidden_layers": 12, "max_position_embeddings": 77}, []),
-        ({"hidden_size": 768, "num_hidden_layers": 11}, ["the text encoder has 11 layers"]),
-        ({"hidden_size": 768, "max_position_embeddings": 248}, ["has 248 positions"]),
-    ],
-)
-def test_a_text_encoder_unlike_sd15s_is_told(changes: dict[str, Any], told: list[str]) -> None:
-    standard = {"num_hidden_layers": 12, "max_position_embeddings": 77}
-    sentences = list(layouts._about_text({"text_encoder": Part({**standard, **changes}, ())}))
-    assert len(sentences) == len(told)
-    assert all(words in sentence for words, sentence in zip(told, sentences, strict=True))
-
 
 REFUSED: dict[str, tuple[Callable[[Tensors], Tensors], str]] = {
     "a missing tensor": (

@@ -105,7 +105,7 @@ def test_papers_of_another_file_are_not_believed(single_file: Path, tmp_path: Pa
     (tmp_path / PROVENANCE).write_text(json.dumps(papers))
     assert read_layout(path).licence is None
     (tmp_path / PROVENANCE).write_text(json.dumps(papers | {"file": "mine.safetensors"}))
-    assert (read_layout(path).licence, read_layout(path).changes) == ("mit", ("x",))
+    assert (read_layout(path).licence, read_layout(path).notes) == ("mit", ("x",))
 
 
 def test_unknown_devices_and_types_are_refused(single_file: Path) -> None:

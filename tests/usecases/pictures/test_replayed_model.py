@@ -31,3 +31,16 @@ def test_one_that_predicts_otherwise_may_not() -> None:
         check_model(drawn_by(prediction="v-prediction", zero_snr=True), V)
     with pytest.raises(InvalidInput, match="drawn by another"):
         check_model({"model": {"name": "another", "sha256": "0"}}, FAKE_MODEL)
+
+
+def test_one_that_reads_prompts_otherwise_may_not() -> None:
+    other = replace(FAKE_MODEL, text_encoder_sha256="ab" * 32)
+    check_model(drawn_by(text_encoder_sha256="ab" * 32), other)
+    check_model(drawn_by(clip_positions="stored"), replace(FAKE_MODEL, clip_positions="stored"))
+    with pytest.raises(InvalidInput, match=r"with its own text encoder, positions counted; .* is "
+                       r"loaded with text encoder abababababab, positions counted"):  # fmt: skip
+        check_model(drawn_by(), other)
+    with pytest.raises(InvalidInput, match=r"positions stored; .*text_encoder and clip_positions"):
+        check_model(drawn_by(clip_positions="stored"), FAKE_MODEL)
+    with pytest.raises(InvalidInput, match="read with text encoder 5, positions counted"):
+        check_model(drawn_by(text_encoder_sha256=5, clip_positions=[]), FAKE_MODEL)
