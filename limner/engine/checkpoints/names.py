@@ -81,8 +81,9 @@ def canonical(tensors: Tensors) -> tuple[dict[str, TensorInfo], tuple[str, ...]]
 
 
 def _unwrapped(tensors: Tensors) -> Tensors:
+    """Without the wrappers that most names have; some tool may have added others later."""
     for wrapper in _WRAPPERS * 2:
-        if tensors and all(name.startswith(wrapper) for name in tensors):
+        if 2 * sum(name.startswith(wrapper) for name in tensors) > len(tensors):
             tensors = {name.removeprefix(wrapper): info for name, info in tensors.items()}
     return tensors
 
