@@ -78,7 +78,7 @@ def test_every_command_is_tried() -> None:
     assert {path for path in known if path and path not in groups} <= tried
 
 
-@pytest.mark.parametrize("name", [WEIRD[0], " ".join(WEIRD)])
+@pytest.mark.parametrize("name", [" ".join(WEIRD), pytest.param(WEIRD[0], marks=pytest.mark.slow)])
 def test_no_command_reads_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

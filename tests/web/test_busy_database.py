@@ -13,9 +13,9 @@ from tests.web.conftest import PATH
 from tests.web.served import serve
 
 
-@pytest.mark.timeout(20)  # one after the other they would take 30 s
+@pytest.mark.timeout(70)  # one after the other they would take 90 s
 def test_callers_of_a_locked_database_are_answered_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1.5)
 
     async def all_at_once(served):
         options = {"base_url": served.url, "headers": served.headers, "timeout": LONG_S}

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
+from tests.waiting import LONG_S
 
 
 def test_the_cache_keeps_within_its_bytes() -> None:
@@ -33,7 +34,7 @@ def test_a_cache_counts_what_it_had():
 
 def test_threads_that_make_a_value_at_once_get_the_same() -> None:
     cache: ByteCache[object] = ByteCache(100)
-    all_here = threading.Barrier(2, timeout=10)
+    all_here = threading.Barrier(2, timeout=LONG_S)
 
     def make() -> object:
         all_here.wait()

@@ -15,6 +15,7 @@ from PIL import Image
 from limner import imaging
 from limner.engine.batching.fake import fake_pixels
 from limner.web.openai import routes as surface
+from tests.waiting import LONG_S
 from tests.web import fakes
 from tests.web.served import serve
 
@@ -31,7 +32,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def ai(server):
     client = openai.OpenAI(
-        api_key=server.new_key(), base_url=f"{server.url}/v1", max_retries=0, timeout=20
+        api_key=server.new_key(), base_url=f"{server.url}/v1", max_retries=0, timeout=LONG_S
     )
     with client:
         yield client
