@@ -5,6 +5,11 @@ import httpx
 import pytest
 import typer.main
 import typer.testing
+from hypothesis import HealthCheck, settings
+
+# Of any machine, however busy: what is tried takes as long as it takes.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
