@@ -158,6 +158,10 @@ class DatabaseUnavailable(Unavailable):
     """The database does not answer; whether the transaction was committed is not known."""
 
 
+class StorageUnavailable(Unavailable):
+    """The place of the pictures' files takes or gives none now: no request is to blame."""
+
+
 class QueueFull(Unavailable):
     """The bounded queue has no place."""
 

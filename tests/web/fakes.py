@@ -92,6 +92,10 @@ class FakeGenerate:
     wait: asyncio.Event | None = None
     cancelled: int = 0
     side: int | None = None
+    troubled: str | None = None
+
+    def trouble(self):
+        return self.troubled
 
     async def quote(self, generation):
         return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))

@@ -27,7 +27,7 @@ from limner.imaging.pool import Pool
 from limner.store import keys
 from limner.store.files.local import LocalFiles
 from limner.store.schema import pictures, requests
-from limner.usecases.drawing import lease
+from limner.usecases.drawing import lease, storage
 from limner.usecases.drawing.threads import Threads
 from tests.web.served import serve
 from tests.web.surfaces import SURFACES, Surface, as_form
@@ -60,6 +60,7 @@ class Faults:
         """In every server of this process."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lease, "UNSEEN_S", 2.0)
+            patch.setattr(storage, "AGAIN_S", 0.05)
             patch.setattr(Threads, "write", self._database(Threads.write))
             for owner, name, kind, error in PLANTED:
                 patch.setattr(owner, name, self._before(getattr(owner, name), kind, error))
@@ -229,7 +230,7 @@ def _get(http, run, path):
     """What is there, though a planted fault may keep it back at first."""
     for _ in range(6):
         answer = http.get(path, headers=run.headers())
-        if answer.status_code != 500:
+        if answer.status_code not in (500, 503):
             break
     return answer.raise_for_status()
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from limner.store.db import Database
+from limner.store.files.guarded import GuardedFiles
 from limner.store.files.local import LocalFiles
 from limner.store.files.protocol import Files, key_of
 
-__all__ = ["Files", "key_of", "open_files"]
+__all__ = ["Files", "GuardedFiles", "key_of", "open_files"]
 
 
 def open_files(folder: Path, database: Database) -> Files:

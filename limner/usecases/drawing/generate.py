@@ -175,11 +175,17 @@ class Generate:
         await self.worker.in_store(self.worker.delete_files, unused)
         return accepted
 
+    def trouble(self) -> str | None:
+        """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
+        failure = self.worker.files.failure
+        return None if failure is None else str(failure)
+
     def _expect_open(self, status: EngineStatus) -> None:
-        """Raises what a new request is refused with while the server comes up or goes down."""
+        """Raises what a new request is refused with while nothing can be drawn and kept."""
         if self.worker.stopping:
             raise settlement.Interrupted(settlement.STOPPING)
         status.loaded()
+        self.worker.files.expect_working()
 
     async def _pack(self, order: Order) -> tuple[str, int]:
         """Write the order's source pixels; the file's name and size, or ``("", 0)``."""

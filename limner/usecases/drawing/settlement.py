@@ -20,6 +20,7 @@ from limner.errors import (
     NotFinite,
     NotFound,
     QueueFull,
+    StorageUnavailable,
     Unavailable,
 )
 from limner.store import images, jobs, keys, leases, ledger
@@ -36,7 +37,7 @@ class Interrupted(Unavailable):
     """The server stops, or has lost its lease, before a request is finished."""
 
 
-BLAMELESS = (Interrupted, QueueFull, ModelLoading, EngineBroken)
+BLAMELESS = (Interrupted, QueueFull, ModelLoading, EngineBroken, StorageUnavailable)
 
 
 def complete(

@@ -23,7 +23,7 @@ from limner.imaging.budget import Budget
 from limner.settings import Settings
 from limner.store import ids, images
 from limner.store.db import Database
-from limner.store.files import Files, key_of, open_files
+from limner.store.files import Files, GuardedFiles, key_of, open_files
 
 
 def pack(pixels: Mapping[str, Pixels]) -> bytes:
@@ -63,7 +63,7 @@ class Sources:
     """Writes and reads those files; what somebody here still holds is not read a second time."""
 
     def __init__(self, files: Files, budget: Budget) -> None:
-        self.files = files
+        self.files = GuardedFiles(files)
         self.budget = budget
         self._held: WeakValueDictionary[tuple[str, str], Pixels] = WeakValueDictionary()
 

@@ -23,7 +23,7 @@ from limner.errors import Aborted, LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases.drawing import acceptance, models, settlement
+from limner.usecases.drawing import acceptance, models, settlement, storage
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.drawing.running import Running
@@ -67,6 +67,7 @@ class Queue:
             asyncio.create_task(self._work(), name="limner-queue"),
             asyncio.create_task(self._watch_cancellations(), name="limner-cancellations"),
             asyncio.create_task(models.watch(self.worker), name="limner-models"),
+            asyncio.create_task(storage.watch(self.worker), name="limner-storage"),
         ]
 
     async def close(self, drain_s: float = 0.0) -> None:
@@ -205,7 +206,7 @@ class Queue:
             return False
         room = len(self._waiting) < WAITING_MAX and len(self._tasks) < RUNNING_MAX
         paused = time.monotonic() < self._resume_at
-        room = room and not self.worker.budget.full
+        room = room and not self.worker.budget.full and self.worker.files.failure is None
         return room and not paused and self.worker.engine.status().ready
 
     async def _claim(self) -> tuple[Job, str] | None:

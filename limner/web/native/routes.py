@@ -100,20 +100,25 @@ def _install_licence(app: FastAPI, desk: Desk) -> None:
     )
 
 
+def _readiness(desk: Desk) -> tuple[str, str]:
+    """One word for a machine and a sentence for a person."""
+    status, trouble = desk.services.engine.status(), desk.services.generate.trouble()
+    if desk.streams.stopping:
+        return "stopping", "the server is stopping"
+    if not status.ready:
+        return "loading", status.message
+    return ("ready", status.message) if trouble is None else ("failing", trouble)
+
+
 def _install_health(app: FastAPI, desk: Desk) -> None:
     async def live(_: Request) -> Response:
         return Json({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        status, stopping = desk.services.engine.status(), desk.streams.stopping
-        draws = status.ready and not stopping
-        body = {
-            "status": "stopping" if stopping else "ready" if draws else "loading",
-            "message": "the server is stopping" if stopping else status.message,
-            "waiting": status.waiting,
-            "running": status.running,
-        }
-        if draws:
+        status, (word, message) = desk.services.engine.status(), _readiness(desk)
+        counts = {"waiting": status.waiting, "running": status.running}
+        body = {"status": word, "message": message, **counts}
+        if word == "ready":
             return Json(body)
         return Json(body, 503, {"Retry-After": "2"})
 
@@ -121,7 +126,7 @@ def _install_health(app: FastAPI, desk: Desk) -> None:
     seen = {"status": _TEXT, "message": _TEXT, "waiting": number, "running": number}
     for path, handler, summary, fields in (
         ("live", live, "Whether the process answers.", {"status": _TEXT}),
-        ("ready", ready, "Whether it draws; 503 while it loads or stops.", seen),
+        ("ready", ready, "Whether it draws; 503 while it loads, stops or cannot store.", seen),
     ):
         operation = openapi.operation(
             path, summary, openapi.json_answer("Yes.", fields), security=[]

@@ -44,6 +44,10 @@ def test_a_quote_says_what_would_be_changed(client, services):
 def test_health(stranger, services):
     assert stranger.get("/health/live").json() == {"status": "live"}
     assert stranger.get("/health/ready").json()["status"] == "ready"
+    services.generate.troubled = "Pictures cannot be stored now: No space left on device"
+    answer = stranger.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (503, "failing")
+    assert answer.json()["message"] == services.generate.troubled
     services.engine.current = fakes.EngineStatus(False, "reading the UNet, 40 %", None)
     answer = stranger.get("/health/ready")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
