@@ -35,7 +35,7 @@ def wish(settings: Settings) -> Wish:
 
 def folders(settings: Settings) -> None:
     """Make the folders that the server writes to. Raises ``SettingsError`` where it cannot."""
-    for name, path in (("data_dir", settings.data_dir), ("its pictures", settings.pictures_dir)):
+    for name, path in _folders(settings):
         with _writing(name, path):
             path.mkdir(parents=True, exist_ok=True)
             _try(path)
@@ -43,10 +43,15 @@ def folders(settings: Settings) -> None:
 
 def folders_to_be(settings: Settings) -> Path:
     """The same, but nothing is made: the folder that is there, to hold the others."""
-    for name, path in (("data_dir", settings.data_dir), ("its pictures", settings.pictures_dir)):
+    for name, path in _folders(settings):
         with _writing(name, path):
             _try(nearest(path))
     return nearest(settings.data_dir)
+
+
+def _folders(settings: Settings) -> list[tuple[str, Path]]:
+    place, own = settings.pictures_place, [("data_dir", settings.data_dir)]
+    return [*own, ("its pictures", place)] if isinstance(place, Path) else own
 
 
 def nearest(path: Path) -> Path:

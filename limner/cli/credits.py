@@ -106,5 +106,5 @@ def _damaged_files(database: Database, settings: Settings) -> list[Fault]:
     from limner.store.files import open_files
     from limner.usecases.drawing.pictures import damaged
 
-    files = open_files(settings.pictures_dir, database)
+    files = open_files(settings.pictures_place, database)
     return [Fault("damaged file", picture, why) for picture, why in damaged(database, files)]

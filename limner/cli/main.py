@@ -18,6 +18,7 @@ from limner.cli.draw import draw
 from limner.cli.explain import explain
 from limner.cli.keys import keys_app
 from limner.cli.models import app as models_app
+from limner.cli.pictures import app as pictures_app
 from limner.cli.replay import replay
 from limner.cli.serve import serve
 from limner.cli.sheets import flow, grid, styles_app
@@ -44,6 +45,7 @@ typer_app.add_typer(keys_app, name="keys")
 typer_app.add_typer(credits_app, name="credits")
 typer_app.command()(usage)
 typer_app.add_typer(models_app, name="models")
+typer_app.add_typer(pictures_app, name="pictures")
 typer_app.command()(doctor)
 
 

@@ -128,7 +128,7 @@ def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database.open(settings.database_url, pool_size=1)
     try:
-        return sources.of_anyone(database, open_files(settings.pictures_dir, database), missing)
+        return sources.of_anyone(database, open_files(settings.pictures_place, database), missing)
     except Gone as error:
         raise Gone(f"{error} here; give it with --image and, for a mask, --mask") from error
     finally:

@@ -65,6 +65,12 @@ class Settings(BaseModel):
         description="Folder of the database and the pictures. "
         "Default: `$XDG_DATA_HOME/limner`, usually `~/.local/share/limner`.",
     )
+    pictures: str | None = Field(
+        None,
+        pattern=r"^(s3|gs|az)://[^/\s]+(/\S*)?$",
+        description="Bucket for the pictures, and a prefix in it: `s3://BUCKET/PREFIX`, `gs://...` "
+        "or `az://...`; needs the extra `objects`. Default: `pictures` in `data_dir`.",
+    )
     database_url: str = Field(
         default_factory=_database_url,
         repr=False,
@@ -263,8 +269,13 @@ class Settings(BaseModel):
 
     @property
     def pictures_dir(self) -> Path:
-        """Folder of the stored pictures."""
+        """Folder of the pictures that are stored on this machine."""
         return self.data_dir / "pictures"
+
+    @property
+    def pictures_place(self) -> Path | str:
+        """Where pictures are stored: the folder, or the URL of a bucket."""
+        return self.pictures or self.pictures_dir
 
     def shown(self) -> dict[str, Any]:
         """All values as plain JSON, without the database's password."""

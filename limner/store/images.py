@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, union_all
+from sqlalchemy import Connection, Row, delete, func, insert, select, union, union_all
 
 from limner.store.schema import pictures, requests, sources
 from limner.store.sql import clock
@@ -158,6 +158,12 @@ def all_pictures(conn: Connection) -> Iterator[Picture]:
     """Every picture, by id."""
     for row in conn.execute(select(pictures).order_by(pictures.c.id)):
         yield _picture(row)
+
+
+def all_files(conn: Connection) -> list[str]:
+    """The file of every picture and of every request's sources, in order."""
+    both = (select(table.c.file) for table in (pictures, sources))
+    return sorted(conn.execute(union(*both)).scalars())
 
 
 def _files() -> Any:

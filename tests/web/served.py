@@ -64,7 +64,7 @@ def serve(folder: Path, *, engine=None, files=None, empty=True, **settings):
     if "database_url" not in settings and not file.exists():
         file.write_bytes(empty_bytes())
     database = Database.open(chosen.database_url)
-    files = files or open_files(chosen.pictures_dir, database)
+    files = files or open_files(chosen.pictures_place, database)
     sources = Sources(files, Budget(chosen.pictures_max_mib << 20))
     engine = (engine or FakeEngine(read=sources.read)).wait_ready()
     app = make_app(chosen, database, engine, sources)

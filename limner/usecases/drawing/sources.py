@@ -93,7 +93,7 @@ class Sources:
 
 def open_sources(settings: Settings, database: Database) -> Sources:
     """Those of a server, among the files of all its pictures."""
-    files = open_files(settings.pictures_dir, database)
+    files = open_files(settings.pictures_place, database)
     return Sources(files, Budget(settings.pictures_max_mib << 20))
 
 

@@ -3,13 +3,17 @@
 import os
 import threading
 import time
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
 from limner.errors import NotFound
 from limner.store.files import key_of
 from limner.store.files.local import LocalFiles
+from limner.store.files.objects import ObjectFiles, reach
 from tests.store.databases import tmp_path
+from tests.store.files.bucket import Bucket, s3_server
 from tests.store.files.memory import MemoryFiles
 
 __all__ = ["tmp_path"]
@@ -20,7 +24,7 @@ KEY = "ab/pic_abcdef.png"
 class OnDisk:
     """Local files, and how to let time pass for one of them."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, _):
         self.files = LocalFiles(folder)
         self._folder = folder
 
@@ -30,19 +34,33 @@ class OnDisk:
 
 
 class InMemory:
-    def __init__(self, _):
+    def __init__(self, *_):
         self.files = MemoryFiles()
 
     def age(self, key, seconds):
         self.files.written_at[key] -= seconds
 
 
-PLACES = [OnDisk, InMemory]
+class InBucket:
+    def __init__(self, _, endpoint):
+        bucket = Bucket(endpoint()[0])
+        self.files = ObjectFiles(reach(bucket.url))
+        self.age = bucket.age
+
+
+PLACES = [OnDisk, InMemory, pytest.param(InBucket, marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """Starts the S3 server where it is asked for, once."""
+    with ExitStack() as servers:
+        yield cache(lambda: servers.enter_context(s3_server()))
 
 
 @pytest.fixture(params=PLACES)
-def place(request, tmp_path):
-    return request.param(tmp_path / "deep" / "pictures")
+def place(request, tmp_path, endpoint):
+    return request.param(tmp_path / "deep" / "pictures", endpoint)
 
 
 @pytest.fixture
@@ -116,7 +134,7 @@ def test_a_link_names_one_file_or_there_is_none(files):
     links = {key: files.link(key, 60.0) for key in (KEY, "ab/pic_abcdee.png")}
     assert set(links.values()) == {None} or (
         len(set(links.values())) == 2
-        and all(link.startswith("https://") for link in links.values())
+        and all(link.startswith(("https://", "http://127.0.0.1:")) for link in links.values())
     )
 
 

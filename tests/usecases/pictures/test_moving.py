@@ -1,0 +1,50 @@
+"""Files of pictures move to another place, whole, once, and as far as they are there."""
+
+import asyncio
+
+import pytest
+
+from limner.errors import NotFound
+from limner.store.files.local import LocalFiles
+from limner.usecases.pictures import moving
+from tests.store.databases import customer
+from tests.store.files.memory import MemoryFiles
+from tests.usecases.house import house, order
+
+
+@pytest.fixture
+def drawn(database, tmp_path):
+    """Three stored pictures, by their keys."""
+    key = customer(database)
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            return [await generate.run(key, order(seed=seed)) for seed in range(3)]
+
+    asyncio.run(story())
+    disk = LocalFiles(tmp_path / "pictures")
+    return disk, {name: disk.read(name) for name in sorted(disk.older_than(-10))}
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_all_come_over_and_leave_the_disk(database, drawn):
+    (disk, files), bucket, told = drawn, MemoryFiles(), []
+    bucket.write(next(iter(files)), next(iter(files.values())))  # a move that was broken off
+    moved = moving.move(database, disk, bucket, keep=False, tell=told.append)
+    assert (moved.files, moved.already, moved.missing) == (2, 1, ())
+    assert moved.bytes == sum(len(data) for data in list(files.values())[1:])
+    assert {name: bucket.read(name) for name in files} == files
+    assert list(disk.older_than(-10)) == []
+    assert told == [1, 2, 3]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_kept_files_stay_and_missing_ones_are_named(database, drawn):
+    (disk, files), bucket = drawn, MemoryFiles()
+    gone, *rest = files
+    disk.delete(gone)
+    moved = moving.move(database, disk, bucket, keep=True, tell=lambda _: None)
+    assert (moved.files, moved.missing) == (2, (gone,))
+    assert [disk.exists(name) for name in rest] == [True, True]
+    with pytest.raises(NotFound):
+        bucket.read(gone)
