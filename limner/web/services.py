@@ -45,6 +45,9 @@ class Accounts(Protocol):
 class Generate(Protocol):
     """``usecases.drawing.generate.Generate``."""
 
+    def trouble(self) -> str | None:
+        """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
+
     async def quote(self, generation: Generation) -> Quote:
         """The price, before anything is charged."""
 
