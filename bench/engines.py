@@ -21,7 +21,7 @@ from limner.errors import EngineBroken
 @contextmanager
 def engine(checkpoint: Checkpoint, max_rows: int) -> Iterator[ThreadEngine]:
     """An engine that draws with the checkpoint, up to ``max_rows`` UNet rows a step."""
-    made = ThreadEngine(lambda _say: Runner(checkpoint, max_rows=max_rows), max_queue=1024)
+    made = ThreadEngine(lambda _say, _choice: Runner(checkpoint, max_rows=max_rows), max_queue=1024)
     while not made.status().ready:
         if made.failure is not None:
             raise made.failure

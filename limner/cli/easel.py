@@ -13,10 +13,10 @@ from queue import SimpleQueue
 
 from limner.cli import checks, terminal
 from limner.domain.params import SAMPLES_MAX, Generation
-from limner.engine.batching.client import Runner
 from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.models import Load
 from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Progress, Sink, Ticket
-from limner.engine.starting import loader
+from limner.engine.starting import Loader
 from limner.errors import EngineBroken, EngineFault
 from limner.settings import Settings
 from limner.usecases.drawing.pictures import Picture, picture_of
@@ -38,7 +38,7 @@ class Work:
 class Engine(ThreadEngine):
     """An engine of this process alone, whose tickets start from pictures in its memory."""
 
-    def __init__(self, load: Callable[[Callable[[str], None]], Runner], max_queue: int) -> None:
+    def __init__(self, load: Load, max_queue: int) -> None:
         self._given: Mapping[str, Pixels] = {}
         super().__init__(load, read=lambda _reference, _names: self._given, max_queue=max_queue)
 
@@ -58,7 +58,7 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
     Raises before PyTorch is imported what can be known without it.
     """
     checks.model(settings)
-    load = loader(
+    load = Loader(
         settings.model,
         vae=settings.vae,
         wish=checks.wish(settings),
@@ -67,7 +67,7 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
         knee_file=settings.data_dir / "throughput.json",
         max_rows=None if pictures > FEW else 2 * FEW,
         prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
-    )
+    ).load
     engine = Engine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
     try:
         with terminal.waiting("starting") as status:

@@ -23,8 +23,9 @@ from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
 from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.models import only_one
 from limner.engine.batching.ticket import Reader, read_nothing
-from limner.engine.starting import loader
+from limner.engine.starting import Find, Loader, find_nothing
 from limner.errors import EngineBroken, SettingsError
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
@@ -135,24 +136,36 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.changed(port=port)
 
 
-def make_engine(settings: Settings, read: Reader = read_nothing) -> ThreadEngine:
-    """The engine of this process; it loads on its own thread. ``read`` finds source pictures."""
-    memory = {} if settings.memory_max_mib is None else {"max_bytes": settings.memory_max_mib << 20}
+def make_engine(
+    settings: Settings, read: Reader = read_nothing, find: Find = find_nothing
+) -> ThreadEngine:
+    """The engine of this process; it loads on its own thread.
+
+    ``read`` finds source pictures, ``find`` the files of models by their SHA-256s.
+    """
+    loader = Loader(
+        settings.model,
+        vae=settings.vae,
+        wish=checks.wish(settings),
+        device=settings.device,
+        dtype=settings.dtype,
+        knee_file=settings.data_dir / "throughput.json",
+        prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
+        find=find,
+    )
     return ThreadEngine(
-        loader(
-            settings.model,
-            vae=settings.vae,
-            wish=checks.wish(settings),
-            device=settings.device,
-            dtype=settings.dtype,
-            knee_file=settings.data_dir / "throughput.json",
-            prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
-        ),
+        loader.load,
+        size=only_one if find is find_nothing else loader.size,
         read=read,
         max_queue=settings.queue_max_requests,
+        max_bytes=_bytes(settings.memory_max_mib),
+        models_bytes=_bytes(settings.models_memory_max_mib),
         prove=True,
-        **memory,
     )
+
+
+def _bytes(mib: int | None) -> int | None:
+    return None if mib is None else mib << 20
 
 
 def make_app(

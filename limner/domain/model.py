@@ -66,6 +66,11 @@ class ModelInfo(Card):
     threads: int | None = None
 
     @property
+    def drawn_with(self) -> str:
+        """The SHA-256s of the model and of a VAE in place of its own, in a row."""
+        return self.sha256 + (self.vae_sha256 or "")
+
+    @property
     def machine(self) -> dict[str, Any]:
         """What a picture's last bits may depend on beside the checkpoint, for its receipt."""
         return {"device": self.device, "processor": self.processor, "threads": self.threads}

@@ -1,58 +1,139 @@
-"""How an engine comes up: what is loaded, in which order, and what it says meanwhile.
+"""How models come up: what is loaded, in which order, and what it says meanwhile.
 
-No torch is imported until the engine's own thread runs this, so that a server's port answers at
+No torch is imported until an engine's own thread runs this, so that a server's port answers at
 once and the terminal can say what takes the time.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from limner import machine
+from limner.engine.batching.models import Say, unknown
+from limner.engine.batching.request import FIRST, Choice
+from limner.errors import CheckpointError, InvalidInput
 
 if TYPE_CHECKING:
     from limner.engine.checkpoints.prediction import Wish
+    from limner.engine.checkpoints.weights import Checkpoint
+    from limner.engine.sampling.conditioning import Caches
     from limner.engine.sampling.runner import Runner
 
-Say = Callable[[str], None]
+Find = Callable[[str], Path | None]
 
 
-def loader(
-    model: Path | None = None,
-    *,
-    vae: Path | None = None,
-    wish: Wish | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
-    knee_file: Path | None = None,
-    max_rows: int | None = None,
-    prompt_cache_bytes: int = 128 << 20,
-) -> Callable[[Say], Runner]:
-    """The ``load`` argument of ``ThreadEngine`` for a checkpoint.
+def find_nothing(_sha256: str) -> None:
+    """For an engine that has no other files than those it was given."""
 
-    ``max_rows`` skips the measurement of how many rows run well together; ``knee_file``
-    remembers it between starts.
+
+class Loader:
+    """Gives ``ThreadEngine`` its ``load`` and ``size``.
+
+    ``model``, with ``vae`` and ``wish``, is the first; None is the embedded one. Others are found
+    by their SHA-256: ``find`` gives the path of a checkpoint, a VAE or an adapter, or None.
+    ``max_rows`` skips the measurement of how many rows run well together; ``knee_file`` remembers
+    it between starts. Encoded prompts of all models share ``prompt_cache_bytes``.
     """
 
-    def load(say: Say) -> Runner:
+    def __init__(
+        self,
+        model: Path | None = None,
+        *,
+        vae: Path | None = None,
+        wish: Wish | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        knee_file: Path | None = None,
+        max_rows: int | None = None,
+        prompt_cache_bytes: int = 128 << 20,
+        find: Find = find_nothing,
+    ) -> None:
+        self._first = (model, vae, wish)
+        self._device, self._dtype = device, dtype  # once the first is loaded, what was chosen
+        self._knee_file, self._max_rows = knee_file, max_rows
+        self._prompt_cache_bytes, self._find = prompt_cache_bytes, find
+        self._caches: Caches | None = None
+        self._sizes: dict[Choice, int] = {}
+
+    def load(self, say: Say, choice: Choice = FIRST) -> Runner:
+        """The runner of a model. Raises ``CheckpointError`` for what cannot be loaded."""
+        model, vae, wish = self._files(choice)
+        self._prepare(say)
+        from limner.engine.checkpoints import weights
+        from limner.engine.checkpoints.prediction import AS_TOLD
+
+        say(f"loading {model.name if model else 'the embedded model'}")
+        checkpoint = weights.load(
+            model, vae=vae, wish=wish or AS_TOLD, device=self._device, dtype=self._dtype
+        )
+        info = checkpoint.info
+        if choice.model not in ("", info.sha256):
+            raise CheckpointError(f"{info.path} has changed since it was listed.")
+        self._device, self._dtype = info.device, info.dtype
+        return self._runner(checkpoint, say)
+
+    def size(self, choice: Choice) -> int:
+        """Bytes that a model takes in memory, by its headers.
+
+        Raises ``InvalidInput`` for what is not there or cannot be drawn with.
+        """
+        if choice not in self._sizes:
+            model, vae, _ = self._files(choice)
+            from limner.engine.checkpoints import layouts
+
+            try:
+                self._sizes[choice] = layouts.bytes_in_memory(model, vae, self._dtype)
+            except CheckpointError as error:
+                raise InvalidInput("model", str(error)) from error
+        return self._sizes[choice]
+
+    def _files(self, choice: Choice) -> tuple[Path | None, Path | None, Wish | None]:
+        """Where a model and its VAE lie, and what is to be believed of it instead of the file."""
+        model, vae, wish = self._first
+        if choice.model:
+            model, vae, wish = self._find(choice.model), None, None
+            if model is None:
+                raise unknown(choice, ())
+        if choice.vae:
+            vae = self._find(choice.vae)
+            if vae is None:
+                raise unknown(choice, {choice.model})
+        return model, vae, wish
+
+    def _prepare(self, say: Say) -> None:
+        """Before the first PyTorch is imported; before others what has gone gives memory back."""
+        if self._caches is not None:
+            gc.collect()  # models hold themselves in circles
+            _empty_cache()
+            return
         say("importing PyTorch")
         import torch
 
-        from limner.engine.checkpoints import weights
-        from limner.engine.checkpoints.prediction import AS_TOLD
-        from limner.engine.sampling import throughput
-        from limner.engine.sampling.runner import Runner
+        from limner.engine.sampling.conditioning import Caches
 
         # It knows the cores it may run on, not the share of their time.
         torch.set_num_threads(min(torch.get_num_threads(), machine.cores()))
-        say(f"loading {model.name if model else 'the embedded model'}")
-        checkpoint = weights.load(model, vae=vae, wish=wish or AS_TOLD, device=device, dtype=dtype)
-        rows = max_rows
-        if rows is None:
-            say("finding how many rows run well together (measured once per model and machine)")
-            rows = throughput.remembered(checkpoint, knee_file)
-        return Runner(checkpoint, max_rows=rows, cache_bytes=prompt_cache_bytes)
+        self._caches = Caches(self._prompt_cache_bytes)
 
-    return load
+    def _runner(self, checkpoint: Checkpoint, say: Say) -> Runner:
+        from limner.engine.adapters import resident
+        from limner.engine.sampling.measured import MeasuredRunner
+        from limner.engine.sampling.runner import Runner
+
+        def find(sha256: str) -> Path:
+            return self._find(sha256) or resident.find_nothing(sha256)
+
+        assert self._caches is not None
+        own: dict[str, Any] = {"caches": self._caches, "find": find}
+        if self._max_rows is not None:
+            return Runner(checkpoint, max_rows=self._max_rows, **own)
+        return MeasuredRunner(checkpoint, knee_file=self._knee_file, say=say, **own)
+
+
+def _empty_cache() -> None:
+    import torch
+
+    torch.cuda.empty_cache()  # does nothing where there is no GPU

@@ -180,6 +180,12 @@ class Settings(BaseModel):
         description="Memory for pictures in flight. Default: chosen from what is free, on a CPU a "
         "quarter of what the machine and a container's limits leave.",
     )
+    models_memory_max_mib: int | None = Field(
+        None,
+        ge=64,
+        description="Memory for models; the least recently used goes when another is asked for. "
+        "Default: the first model, and half of what is free once it is loaded.",
+    )
     prompt_cache_max_mib: int = Field(
         128, ge=0, le=65536, description="Memory for encoded prompts."
     )

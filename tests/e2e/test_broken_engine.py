@@ -23,7 +23,7 @@ from limner.cli import main, serving
 from limner.engine.batching.loop import ThreadEngine
 from limner.errors import CheckpointError
 
-def load(say):
+def load(say, choice):
     raise CheckpointError("unet.safetensors is damaged")
 
 serving.make_engine = lambda settings, read: ThreadEngine(load)

@@ -35,7 +35,7 @@ def untouched() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def engine(squire: Checkpoint) -> Iterator[ThreadEngine]:
-    made = ThreadEngine(lambda say: Runner(squire, max_rows=64), read=read_given)
+    made = ThreadEngine(lambda say, _: Runner(squire, max_rows=64), read=read_given)
     wait_until(lambda: made.status().ready)
     yield made
     made.close()

@@ -10,7 +10,7 @@ from typing import Any
 from limner.domain.params import Generation
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.image import Group, Image
-from limner.engine.batching.request import Request
+from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.ticket import End, Event, Pixels, Ticket
 
 _ids = itertools.count()
@@ -54,10 +54,9 @@ def submit(engine: EngineClient, request: Request) -> None:
     _given[request.id] = request.pixels
     reference = request.id if request.pixels else None
     own = (request.id, request.generation, request.owner)
-    chosen = (request.model, request.vae)
     try:
         engine.submit(
-            Ticket(*own, request.first, reference, request.watched, *chosen), request.sink
+            Ticket(*own, request.first, reference, request.watched, *request.choice), request.sink
         )
     finally:
         del _given[request.id]
@@ -79,8 +78,11 @@ def make_image(
     rows: int = 2,
     evaluations: int = 20,
     memory: int = 1,
+    model: str = "",
 ) -> Image:
-    group = Group("model", *size, bucket)
+    group = Group(f"model {model}", *size, bucket)
     cost = group.cost(rows)
     phase = range(evaluations)
-    return Image(make_request(owner=owner), 0, group, rows, cost, memory, phase, evaluations)
+    request = make_request(owner=owner)
+    request.choice = Choice(model)
+    return Image(request, 0, group, rows, cost, memory, phase, evaluations)

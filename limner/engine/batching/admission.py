@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from limner.engine.batching.image import Image
 from limner.errors import InvalidInput
@@ -13,12 +13,13 @@ class Admission:
     """A line of images for each owner.
 
     ``max_bytes`` bounds what is in flight, except that one image always enters. An owner who has
-    ``max_rows`` in flight lets none in; what has entered stays, though its rows may grow.
+    ``max_rows`` of the image in flight does not let it in; what has entered stays, though its rows
+    may grow.
     """
 
-    def __init__(self, *, max_bytes: int, max_rows: int) -> None:
+    def __init__(self, *, max_bytes: int, max_rows: Callable[[Image], int]) -> None:
         self.max_bytes = max_bytes
-        self.max_rows = max_rows
+        self._max_rows = max_rows
         self.bytes = 0
         self._lines: dict[str, deque[Image]] = {}
 
@@ -40,7 +41,11 @@ class Admission:
         not fit: were others let past it, a large picture would never enter beside a flood of
         small ones.
         """
-        wanting = [owner for owner in self._lines if rows.get(owner, 0) < self.max_rows]
+        wanting = [
+            owner
+            for owner, line in self._lines.items()
+            if rows.get(owner, 0) < self._max_rows(line[0])
+        ]
         if not wanting:
             return None
         owner = min(wanting, key=lambda name: (rows.get(name, 0), served[name]))
@@ -57,9 +62,9 @@ class Admission:
         """An image that had entered is gone, and its memory free."""
         self.bytes -= image.bytes
 
-    def drop(self, request_id: str) -> list[Image]:
-        """Take a request's images out of the line."""
-        dropped = [image for image in self.images() if image.request.id == request_id]
+    def take(self, wanted: Callable[[Image], bool]) -> list[Image]:
+        """Take those that are wanted out of their lines."""
+        dropped = [image for image in self.images() if wanted(image)]
         for image in dropped:
             owner = image.request.owner
             self._lines[owner].remove(image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from limner.domain.model import ModelInfo
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Facts, Pixels, Sink, Ticket
-from limner.errors import InvalidInput, ModelLoading
+from limner.errors import ModelLoading
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,21 @@ class EngineClient(Protocol):
 
 
 class Runner(Protocol):
-    """The model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn."""
+    """One model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn.
+
+    ``bytes`` is what it takes in memory, ``free_bytes`` what its device had left after loading.
+    """
 
     model: ModelInfo
     max_rows: int
     native_area: int
     max_bytes: int
 
-    @property
-    def models(self) -> tuple[ModelInfo, ...]:
-        """What it draws with; ``model`` is the first."""
+    bytes: int
+    free_bytes: int
 
-    def expect_model(self, model: str, vae: str) -> None:
-        """As ``EngineClient.expect_model``."""
+    def begin(self) -> None:
+        """Measure what can only be measured while nothing else is drawn, ``max_rows`` above all."""
 
     def plan(self, request: Request) -> list[Image]:
         """Cheap: the request's images, all but their state; may refuse.
@@ -143,16 +145,7 @@ class Runner(Protocol):
         """Running totals of the UNet and of the VAE."""
 
     def caches(self) -> Mapping[str, CacheStats]:
-        """How the caches do; from any thread."""
+        """How the caches do, which all models share; from any thread."""
 
     def facts(self, image: Image) -> Facts:
         """What the receipt says about how the image was computed."""
-
-
-def expect_one_of(models: Collection[ModelInfo], model: str, vae: str) -> None:
-    """Raises ``InvalidInput`` unless one of these is ``model`` with ``vae``; "" is any."""
-    named = [each for each in models if model in ("", each.sha256)]
-    if not named:
-        raise InvalidInput("model", f"This server has no model with the SHA-256 {model}.")
-    if vae and vae not in {each.vae_sha256 for each in named}:
-        raise InvalidInput("vae", f"This server has no VAE with the SHA-256 {vae}.")

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from limner.domain.model import ModelInfo
-from limner.engine.batching.client import CacheStats, expect_one_of
+from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.request import Request
+from limner.engine.batching.models import unknown
+from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.ticket import Facts, Pixels, Reader, read_nothing
 from limner.errors import NotFinite
 
@@ -42,7 +43,7 @@ FAKE_MODEL = ModelInfo(
 class FakeRunner:
     """``client.Runner`` without tensors. ``step_s`` is how long each step takes.
 
-    It draws with ``model`` and with each of ``others``, no two in one step.
+    ``name`` is mixed into its pictures; it is empty for the first model of an engine.
     A prompt with ``!fault`` fails in the middle; one with ``!black`` decodes to not-a-number.
     """
 
@@ -51,35 +52,24 @@ class FakeRunner:
         *,
         step_s: float = 0.0,
         model: ModelInfo = FAKE_MODEL,
-        others: Sequence[ModelInfo] = (),
         max_rows: int = 32,
     ) -> None:
         self.step_s = step_s
-        self.model, self.others = model, tuple(others)
+        self.model, self.name = model, ""
         self.max_rows = max_rows
         self.native_area = 64 * 64
         self.max_bytes = 1 << 30
+        self.bytes, self.free_bytes = 1 << 20, 4 << 30
         self.unet_s = 0.0
         self.batches: list[int] = []
 
-    @property
-    def models(self) -> tuple[ModelInfo, ...]:
-        return (self.model, *self.others)
-
-    def expect_model(self, model: str, vae: str) -> None:
-        expect_one_of(self.models, model, vae)
-
-    def model_of(self, request: Request) -> ModelInfo:
-        """What a request is drawn with."""
-        asked = request.model or self.model.sha256, request.vae or None
-        found = [each for each in self.models if (each.sha256, each.vae_sha256) == asked]
-        return found[0] if found else next(m for m in self.models if m.sha256 == asked[0])
+    def begin(self) -> None:
+        """It has nothing to measure."""
 
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
         rows = 1 if g.guidance == 1 else 2
-        model = self.model_of(request)
-        group = Group(model.sha256 + (model.vae_sha256 or ""), g.height // 8, g.width // 8)
+        group = Group(self.model.drawn_with, g.height // 8, g.width // 8)
         count = max(1, g.evaluations)
         cost = group.cost(rows)
         same = (group, rows, cost, 1024, range(count), count)
@@ -111,9 +101,7 @@ class FakeRunner:
         g = image.request.generation
         if "!black" in g.prompt:
             raise NotFinite("A planted picture that is not finite.")
-        model = self.model_of(image.request)
-        tint = "" if model is self.model else image.group.model
-        return fake_pixels(g.prompt, image.seed, g.width, g.height, tint)
+        return fake_pixels(g.prompt, image.seed, g.width, g.height, self.name)
 
     def seconds(self) -> tuple[float, float]:
         return self.unet_s, 0.0
@@ -123,7 +111,7 @@ class FakeRunner:
 
     def facts(self, image: Image) -> Facts:
         told = (image.seed, image.evaluations, image.rows, "none", "shared")
-        return Facts(*told, self.model_of(image.request))
+        return Facts(*told, self.model)
 
 
 def fake_pixels(prompt: str, seed: int, width: int, height: int, model: str = "") -> Pixels:
@@ -140,7 +128,10 @@ def fake_pixels(prompt: str, seed: int, width: int, height: int, model: str = ""
 class FakeEngine(ThreadEngine):
     """The real loop and scheduler over ``FakeRunner``; ``hold`` keeps it loading until set.
 
-    Tickets may name ``model`` and each of ``others``.
+    Tickets may name ``model`` and each of ``others``, which take ``load_s`` to load and as many
+    bytes as ``sizes`` says by their SHA-256s (1 MiB). All are stepped by ``fake``, the runner of
+    the first. ``loads`` are the models loaded beside the steps, in their order; before each one
+    ``before_load`` is called, and what that raises is how it fails.
     """
 
     def __init__(
@@ -149,20 +140,50 @@ class FakeEngine(ThreadEngine):
         step_s: float = 0.0,
         model: ModelInfo = FAKE_MODEL,
         others: Sequence[ModelInfo] = (),
+        load_s: float = 0.0,
+        sizes: Mapping[str, int] | None = None,
         max_rows: int = 32,
         max_queue: int = 256,
+        max_bytes: int | None = None,
+        models_bytes: int | None = None,
         hold: threading.Event | None = None,
         read: Reader = read_nothing,
         prove: bool = False,
     ) -> None:
-        self.fake = FakeRunner(step_s=step_s, model=model, others=others, max_rows=max_rows)
+        self.loads: list[Choice] = []
+        self.before_load: Callable[[Choice], object] = lambda _: None
+        self._hold, self._load_s, self._sizes = hold, load_s, dict(sizes or {})
+        self._known = {Choice(): model}
+        self._known |= {Choice(one.sha256, one.vae_sha256 or ""): one for one in others}
+        self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
+        self.fake.bytes = self._size_of(Choice())
+        super().__init__(
+            self._load_fake,
+            size=self._size_of,
+            read=read,
+            max_queue=max_queue,
+            max_bytes=max_bytes,
+            models_bytes=models_bytes,
+            prove=prove,
+        )
 
-        def load(_say: object) -> FakeRunner:
-            if hold is not None:
-                hold.wait()
+    def _load_fake(self, _say: object, choice: Choice) -> FakeRunner:
+        if choice == Choice() and not self.loads:
+            if self._hold is not None:
+                self._hold.wait()
             return self.fake
+        self.before_load(choice)
+        time.sleep(self._load_s)
+        self.loads.append(choice)
+        made = FakeRunner(model=self._known[choice], max_rows=self.fake.max_rows)
+        made.name, made.bytes = "".join(choice), self._size_of(choice)
+        made.step = lambda images: self.fake.step(images)  # type: ignore[method-assign]
+        return made
 
-        super().__init__(load, read=read, max_queue=max_queue, prove=prove)
+    def _size_of(self, choice: Choice) -> int:
+        if choice not in self._known:
+            raise unknown(choice, {known.model for known in self._known})
+        return self._sizes.get(self._known[choice].sha256, 1 << 20)
 
     def wait_ready(self, timeout_s: float = 60.0) -> FakeEngine:
         """Block until the engine takes requests; returns itself."""

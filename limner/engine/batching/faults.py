@@ -16,10 +16,11 @@ from limner.engine.batching.client import Runner
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import End, Event, Failed, Lost
-from limner.errors import EngineBroken, LimnerError
+from limner.errors import EngineBroken, EngineFault, LimnerError
 
 log = logging.getLogger(__name__)
 
+FAULT = "Drawing failed inside the engine."
 TRIES = 3
 PAUSE_S = 0.5
 PLAIN = Generation(prompt="", seed=0, steps=1)  # of the usual size, with both rows
@@ -38,6 +39,14 @@ def fail(error: LimnerError) -> Ending:
 def lose(error: EngineBroken, suspects: Collection[Image]) -> Ending:
     """How they end when the engine breaks, ``suspects`` being drawn at that moment."""
     return lambda image: Lost(image.number, str(error), suspect=image in suspects)
+
+
+def told(error: Exception, image: Image) -> LimnerError:
+    """What the caller of an image hears of an error, of which the log has the whole."""
+    if isinstance(error, LimnerError):
+        return error
+    log.error("image %d of %s failed", image.number, image.request.id, exc_info=error)
+    return EngineFault(FAULT)
 
 
 def run(runner: Runner, batch: list[Image]) -> tuple[list[Image], Failures]:
@@ -63,6 +72,16 @@ def _try(runner: Runner, batch: list[Image]) -> tuple[list[Image], Failures]:
     except Exception as error:
         return [], [(image, error) for image in batch]
     return batch, []
+
+
+def prove(runner: Runner, *, draw: bool) -> None:
+    """Have a runner that was loaded measured, and with ``draw`` a plain picture drawn by it.
+
+    Raises ``EngineBroken`` where it cannot draw.
+    """
+    runner.begin()
+    if draw:
+        expect_working(runner, plain=FIRST)
 
 
 def expect_working(

@@ -16,9 +16,9 @@ from limner.engine.batching.request import Request
 class Group:
     """What must be equal in one forward pass: images of one group may run together.
 
-    ``model`` is the checkpoint's SHA-256, ``height`` and ``width`` are in latent pixels,
-    ``bucket`` counts the chunks of 77 tokens that a row's context is padded to, and ``features``
-    names whatever else changes the shape of the pass or what it runs; none does yet.
+    ``model`` names what draws: its SHA-256, and that of a VAE in place of its own. ``height`` and
+    ``width`` are in latent pixels, ``bucket`` counts the chunks of 77 tokens that a row's context
+    is padded to, and ``features`` names whatever else changes the shape of the pass; none does yet.
     """
 
     model: str

@@ -11,15 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
 
-from limner.engine.batching.admission import expect_fits
-from limner.engine.batching.client import EngineStats, EngineStatus, Runner
-from limner.engine.batching.faults import FIRST, TRIES, Ending, expect_working, fail, lose, run
+from limner.engine.batching.client import EngineStatus
+from limner.engine.batching.faults import (
+    FAULT,
+    TRIES,
+    Ending,
+    expect_working,
+    fail,
+    lose,
+    run,
+    told,
+)
 from limner.engine.batching.image import Image
 from limner.engine.batching.inbox import Inbox
+from limner.engine.batching.models import Hooks, Load, Models, Size, only_one, set_up
 from limner.engine.batching.preparing import Preparer
-from limner.engine.batching.request import Request
+from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.scheduler import Scheduler
 from limner.engine.batching.state import State
 from limner.engine.batching.ticket import (
@@ -37,41 +46,44 @@ from limner.errors import Aborted, EngineBroken, EngineFault, LimnerError
 
 log = logging.getLogger(__name__)
 
-FAULT = "Drawing failed inside the engine."
 CANCELLED = "The request was cancelled."
 
 
 class ThreadEngine:
     """``EngineClient`` over a runner in this process.
 
-    ``load(say)`` makes the runner on the engine's thread and tells through ``say`` what it is
-    doing; until it returns every submit is answered with ``ModelLoading``. ``read`` finds what
-    tickets start from, on the thread that submits. ``failure`` holds what ended the engine: an
-    error of loading, or ``EngineBroken``. At most ``max_queue`` images are known at once; those
-    in flight stay under ``max_bytes`` (None: what the runner finds free). ``prove``: the runner
-    draws a picture of its own before it takes any; so what breaks it later is suspected at once.
+    ``load(say, choice)`` makes the runner of a model and tells through ``say`` what it is doing:
+    the first on the engine's thread, and until it returns every submit is answered with
+    ``ModelLoading``; others beside the steps. ``size(choice)`` says what one takes in memory, or
+    raises ``InvalidInput``; models stay under ``models_bytes``. ``read`` finds what tickets start
+    from, on the thread that submits. ``failure`` holds what ended the engine: an error of loading
+    the first, or ``EngineBroken``. At most ``max_queue`` images are known at once; those in flight
+    stay under ``max_bytes`` (None for either: by what is free). ``prove``: a runner draws a picture
+    of its own before it takes any; so what breaks it later is suspected at once.
     """
 
     def __init__(
         self,
-        load: Callable[[Callable[[str], None]], Runner],
+        load: Load,
         *,
+        size: Size = only_one,
         read: Reader = read_nothing,
         max_queue: int = 256,
         max_bytes: int | None = None,
+        models_bytes: int | None = None,
         prove: bool = False,
     ) -> None:
-        self._load, self._prove = load, prove
+        self._set_up = partial(set_up, load, size, prove, max_bytes, models_bytes)
+        self._read, self._prove = read, prove
         self._at_work: list[Image] = []  # what is drawn at this moment
-        self._read, self._max_bytes = read, max_bytes
         self._inbox = Inbox()
         self._state = State(max_queue)
         self._stopped, self._busy_s = False, 0.0
         self._steps = self._rows = self._images = 0
-        self._runner: Runner  # both are set before a model is published
+        self._models: Models  # both are set before a model is published
         self._scheduler: Scheduler
         self._preparer = Preparer(
-            prepare=lambda image: self._runner.prepare(image),
+            prepare=lambda image: self._models.of(image).prepare(image),
             done=lambda *outcome: self._inbox.put(lambda: self._prepared(*outcome)),
         )
         self._thread = threading.Thread(target=self._main, name="limner-engine", daemon=True)
@@ -85,12 +97,11 @@ class ThreadEngine:
 
     def expect_model(self, model: str = "", vae: str = "") -> None:
         self.status().loaded()
-        self._runner.expect_model(model, vae)
+        self._models.expect(Choice(model, vae))
 
     def submit(self, ticket: Ticket, sink: Sink) -> None:
         self.expect_model(ticket.model, ticket.vae)
-        images = self._runner.plan(Request.of(ticket, sink, self._read))
-        expect_fits(images, self._max_bytes or self._runner.max_bytes)
+        images = self._models.plan(Request.of(ticket, sink, self._read))
         self._state.enter(len(images), lambda: self._inbox.put(lambda: self._arrive(images)))
 
     def abort(self, request_id: str) -> None:
@@ -115,21 +126,13 @@ class ThreadEngine:
 
     def _main(self) -> None:
         try:
-            runner = self._load(self._say)
-            if self._prove:
-                self._say("drawing a first picture")
-                expect_working(runner, plain=FIRST)
+            hooks = Hooks(self._inbox.put, self._say, self._refuse)
+            self._models, self._scheduler = self._set_up(hooks)
         except Exception as error:
             self._state.fail(error)
             # An error of ours is its sentence; only a fault needs to show where it came from.
             log.error("the model could not be loaded", exc_info=not isinstance(error, LimnerError))
             return
-        self._scheduler = Scheduler(
-            max_rows=runner.max_rows,
-            native_area=runner.native_area,
-            max_bytes=self._max_bytes or runner.max_bytes,
-        )
-        self._runner = runner
         self._preparer.start()
         self._say("ready")
         self._publish()
@@ -163,6 +166,7 @@ class ThreadEngine:
     def step(self) -> bool:
         """Admit, schedule and run once; False when there was nothing to run."""
         began = time.perf_counter()
+        self._models.turn(self._scheduler)
         self._preparer.add(self._scheduler.admit())
         batch = self._scheduler.schedule()
         self._publish()
@@ -180,7 +184,8 @@ class ThreadEngine:
         """Run a step: the images that came through; the others are failed."""
         self._at_work = batch
         rows = {image: image.rows for image in batch}  # a step sets those of the next one
-        came, at_fault = run(self._runner, batch)
+        came, at_fault = run(self._models.of(batch[0]), batch)
+        self._models.drew(batch[0])
         for image, error in at_fault:
             self._fail(image, error)
         self._steps += bool(came)
@@ -197,12 +202,12 @@ class ThreadEngine:
 
     def _advance(self, image: Image) -> None:
         """Hand out a picture, or have its image prepared for the next phase."""
-        pixels = self._runner.advance(image)
+        pixels = self._models.of(image).advance(image)
         if pixels is None:
             self._scheduler.rest(image)
             self._preparer.add([image])
             return
-        event = Drawn(image.number, pixels, self._runner.facts(image))
+        event = Drawn(image.number, pixels, self._models.of(image).facts(image))
         self._scheduler.remove(image)
         self._images += 1
         self._end(image, event)
@@ -211,21 +216,22 @@ class ThreadEngine:
         """Fail an image, unless it is the engine that failed: that raises ``EngineBroken``."""
         if not isinstance(error, LimnerError):
             self._at_work = [image]
-            expect_working(self._runner, error)
+            expect_working(self._models.of(image), error)
         self._fail(image, error)
 
     def _report(self, image: Image) -> None:
         watched = image.request.watched and not image.finished
-        preview = self._runner.preview(image) if watched else None
-        told = (self._runner.step_of(image), image.evaluation, image.evaluations, preview)
+        runner = self._models.of(image)
+        preview = runner.preview(image) if watched else None
+        told = (runner.step_of(image), image.evaluation, image.evaluations, preview)
         image.request.tell(Progress(image.number, *told))
 
     def _fail(self, image: Image, error: Exception) -> None:
-        if not isinstance(error, LimnerError):
-            log.error("image %d of %s failed", image.number, image.request.id, exc_info=error)
-            error = EngineFault(FAULT)
         self._scheduler.remove(image)
-        self._end(image, Failed(image.number, error))
+        self._refuse(image, error)
+
+    def _refuse(self, image: Image, error: Exception) -> None:
+        self._end(image, Failed(image.number, told(error, image)))
 
     def _end(self, image: Image, event: End) -> None:
         image.state = None
@@ -236,8 +242,7 @@ class ThreadEngine:
     # What the inbox brings, between steps.
 
     def _arrive(self, images: list[Image]) -> None:
-        for image in images:
-            self._scheduler.add(image)
+        self._models.absent.add(images)  # for a moment, where the model is there
 
     def _prepared(self, image: Image, error: Exception | None) -> None:
         if image not in self._scheduler.all():
@@ -248,18 +253,22 @@ class ThreadEngine:
             self._scheduler.start(image)
 
     def _watch(self, request_id: str) -> None:
-        for image in self._scheduler.all():
+        for image in self._all():
             if image.request.id == request_id:
                 image.request.watched = True
+
+    def _all(self) -> list[Image]:
+        return [*self._scheduler.all(), *self._models.absent.images]
 
     def _drop(self, request_id: str, end: Ending) -> None:
         dropped = self._scheduler.drop(request_id)
         self._preparer.drop(dropped)
+        dropped += self._models.absent.take(lambda image: image.request.id == request_id)
         for image in dropped:
             self._end(image, end(image))
 
     def _drop_all(self, end: Ending) -> None:
-        for request_id in {image.request.id for image in self._scheduler.all()}:
+        for request_id in {image.request.id for image in self._all()}:
             self._drop(request_id, end)
 
     def _stop(self) -> None:
@@ -272,7 +281,6 @@ class ThreadEngine:
 
     def _publish(self) -> None:
         """A snapshot for callers, who never look at what this thread works on."""
-        runner = self._runner
-        counts = (self._steps, self._rows, self._images, *runner.seconds())
-        stats = EngineStats(*counts, self._busy_s, runner.caches())
-        self._state.publish(runner.models, self._scheduler.in_flight, stats)
+        models = self._models
+        stats = models.stats(self._steps, self._rows, self._images, self._busy_s)
+        self._state.publish(models.first, models.resident, self._scheduler.in_flight, stats)

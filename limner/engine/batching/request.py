@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from limner.domain.params import Generation
 from limner.engine.batching.ticket import Event, Pixels, Reader, Sink, Ticket
@@ -12,12 +13,25 @@ from limner.engine.batching.ticket import Event, Pixels, Reader, Sink, Ticket
 log = logging.getLogger(__name__)
 
 
+class Choice(NamedTuple):
+    """A checkpoint and a VAE by their SHA-256s.
+
+    Empty are the engine's first model, and the VAE that it was loaded with or that a model has.
+    """
+
+    model: str = ""
+    vae: str = ""
+
+
+FIRST = Choice()
+
+
 @dataclass(eq=False)
 class Request:
     """A ticket that an engine has taken, with the pictures it starts from and its sink.
 
     ``pixels`` are by their SHA-256. ``sink`` is called on the engine's thread and must not block.
-    ``model`` and ``vae`` are the ticket's.
+    ``choice`` says with which model it is drawn.
     """
 
     id: str
@@ -27,8 +41,7 @@ class Request:
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     first: int = 0
     watched: bool = False
-    model: str = ""
-    vae: str = ""
+    choice: Choice = FIRST
 
     @classmethod
     def of(cls, ticket: Ticket, sink: Sink, read: Reader) -> Request:
@@ -37,7 +50,7 @@ class Request:
         if source is not None and ticket.sources is not None:
             pixels = dict(read(ticket.sources, source.names))
         own = (ticket.id, ticket.generation, ticket.owner, sink, pixels)
-        return cls(*own, ticket.first, ticket.watched, ticket.model, ticket.vae)
+        return cls(*own, ticket.first, ticket.watched, Choice(ticket.model, ticket.vae))
 
     def tell(self, event: Event) -> None:
         """A sink that fails is its caller's trouble, not the other callers'."""

@@ -26,7 +26,9 @@ from collections.abc import Iterator
 from itertools import count
 
 from limner.engine.batching.admission import Admission
-from limner.engine.batching.image import Group, Image
+from limner.engine.batching.image import Image
+from limner.engine.batching.knees import Knees
+from limner.engine.batching.request import Choice
 from limner.engine.batching.seniority import Seniority
 
 TURN = 64
@@ -37,14 +39,14 @@ class Scheduler:
     """Images waiting, in preparation (before their first phase or between two) and running.
 
     ``max_rows`` UNet rows run together at ``native_area`` latent pixels, proportionally fewer
-    at larger sizes and always at least one image; ``max_bytes`` bounds what is in flight.
+    at larger sizes and always at least one image, where ``knees`` says nothing else of a model;
+    ``max_bytes`` bounds what is in flight.
     """
 
     def __init__(self, *, max_rows: int, native_area: int, max_bytes: int) -> None:
-        self.max_rows = max_rows
-        self.native_area = native_area
-        self.turn = TURN * max_rows * native_area
-        self._admission = Admission(max_bytes=max_bytes, max_rows=2 * max_rows)
+        self.knees = Knees((max_rows, native_area))
+        self.turn = TURN
+        self._admission = Admission(max_bytes=max_bytes, max_rows=self.knees.owner_max)
         self._preparing: list[Image] = []
         self._running: list[Image] = []  # in the order in which they first began to take part
         self._places = count(1)  # of images, as they first take part
@@ -106,7 +108,7 @@ class Scheduler:
         batch: list[Image] = []
         rows = 0
         for image in self._mates(lead):
-            if batch and rows + image.rows > self._rows_at(lead.group):
+            if batch and rows + image.rows > self.knees.rows(lead):
                 break
             batch.append(image)
             rows += image.rows
@@ -126,9 +128,13 @@ class Scheduler:
         dropped = [i for i in (*self._preparing, *self._running) if i.request.id == request_id]
         for image in dropped:
             self.remove(image)
-        dropped += self._admission.drop(request_id)
+        dropped += self._admission.take(lambda image: image.request.id == request_id)
         self._forget_owners()
         return dropped
+
+    def withdraw(self, choice: Choice) -> list[Image]:
+        """Take out what has not entered and is drawn with this model."""
+        return self._admission.take(lambda image: image.request.choice == choice)
 
     def all(self) -> list[Image]:
         """Every image known, in no particular order."""
@@ -136,11 +142,11 @@ class Scheduler:
 
     def _lead(self) -> Image:
         lead = min(self._running, key=lambda image: self._service[image.request.owner])
-        if not self._fills(lead):
+        if not self.knees.fills(lead):
             return lead
-        equal = self._service[lead.request.owner] + self.turn
+        equal = self._service[lead.request.owner] + self.turn * self.knees.work(lead)
         for image in self._running:
-            begun = image.evaluation and self._fills(image)
+            begun = image.evaluation and self.knees.fills(image)
             if begun and self._service[image.request.owner] <= equal:
                 return image
         return lead
@@ -165,12 +171,6 @@ class Scheduler:
                 del lines[owner]
             service[owner] += image.cost
             yield image
-
-    def _rows_at(self, group: Group) -> int:
-        return max(1, self.max_rows * self.native_area // group.area)
-
-    def _fills(self, image: Image) -> bool:
-        return image.rows >= self._rows_at(image.group)
 
     def _forget_owners(self) -> None:
         """Keep the counters of those who are here, and of those who left ahead of the others."""

@@ -69,14 +69,16 @@ class State:
         with self._lock:
             self.status = replace(self.status, message=message)
 
-    def publish(self, models: tuple[ModelInfo, ...], running: int, stats: EngineStats) -> None:
+    def publish(
+        self, model: ModelInfo, resident: tuple[ModelInfo, ...], running: int, stats: EngineStats
+    ) -> None:
         """A new snapshot, by the engine's thread."""
         with self._lock:
             self.status = replace(
                 self.status,
                 ready=not self._closing and self.failure is None,
-                model=models[0],
-                resident=models,
+                model=model,
+                resident=resident,
                 waiting=max(0, self.open_images - running),
                 running=running,
                 stats=stats,

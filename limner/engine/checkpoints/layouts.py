@@ -30,6 +30,7 @@ EMBEDDED = ASSETS / "squire"
 TOKENIZER = ASSETS / "clip"
 PROVENANCE = "provenance.json"
 SOURCE_SHA256 = "source_sha256"  # in an imported file's metadata: the sum of the author's file
+FLOAT32_BYTES = 4
 VAE_BESIDE = (".vae.safetensors", ".vae.pt", ".vae.ckpt")
 
 
@@ -93,6 +94,21 @@ def require(layout: Layout, parts: Mapping[str, Part], names: Collection[str] = 
         alone = " is a UNet alone: it" if set(layout.parts) == {"unet"} else ""
         them = "one" if len(missing) == 1 else "them"
         raise CheckpointError(f"{layout.path.name}{alone} holds no {what}; name {them} with {how}.")
+
+
+def bytes_in_memory(model: Path | None, vae: Path | None, dtype: str) -> int:
+    """What a checkpoint's weights will take, with the VAE in float32 and the rest in ``dtype``.
+
+    Raises:
+        CheckpointError: as ``chosen``.
+    """
+    _, parts = chosen(model, vae)
+    numbers = {
+        name: sum(info.count for info in part.tensors(name).values())
+        for name, part in parts.items()
+    }
+    vae_bytes = numbers.pop("vae") * FLOAT32_BYTES
+    return vae_bytes + sum(numbers.values()) * (FLOAT32_BYTES if dtype == "float32" else 2)
 
 
 def read_vae(path: Path) -> Part:

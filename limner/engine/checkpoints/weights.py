@@ -55,6 +55,16 @@ class Checkpoint:
     latent_scaling: float
     inpaints: bool = False
 
+    @property
+    def bytes(self) -> int:
+        """What its weights take in memory."""
+        tensors = [
+            tensor
+            for part in (self.unet, self.vae, self.text_encoder)
+            for tensor in (*part.parameters(), *part.buffers())
+        ]
+        return sum(tensor.nbytes for tensor in tensors)
+
 
 def load(
     path: Path | str | None = None,

@@ -31,32 +31,39 @@ MEAN_MIN = 1e-4
 _TOKEN_BYTES = 100
 
 
-class Conditioner:
-    """Encodes spans with one checkpoint's tokenizer and text encoder.
+class Caches:
+    """What conditioners of any models keep together: at most so many bytes of encoded chunks.
 
-    ``cache_bytes`` bounds the encoded chunks that are kept; an eighth of it more, their tokens.
+    And an eighth of that more of their tokens.
     """
+
+    def __init__(self, capacity: int) -> None:
+        self.encoded: ByteCache[Tensor] = ByteCache(capacity)
+        self.cut: ByteCache[tuple[Chunk, ...]] = ByteCache(capacity // 8)
+
+
+class Conditioner:
+    """Encodes spans with one checkpoint's tokenizer and text encoder."""
 
     def __init__(
         self,
         tokenizer: CLIPTokenizer,
         text_encoder: CLIPTextModel,
         *,
-        cache_bytes: int,
+        caches: Caches,
         model_sha256: str,
     ) -> None:
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         self.model_sha256 = model_sha256
         self.layers: int = text_encoder.config.num_hidden_layers
-        self._encoded: ByteCache[Tensor] = ByteCache(cache_bytes)
-        self._cut: ByteCache[tuple[Chunk, ...]] = ByteCache(cache_bytes // 8)
+        self._encoded, self._cut = caches.encoded, caches.cut
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, cache_bytes: int) -> Conditioner:
+    def of(cls, checkpoint: Checkpoint, caches: Caches) -> Conditioner:
         """With a loaded checkpoint's own."""
         parts = checkpoint.tokenizer, checkpoint.text_encoder
-        return cls(*parts, cache_bytes=cache_bytes, model_sha256=checkpoint.info.sha256)
+        return cls(*parts, caches=caches, model_sha256=checkpoint.info.sha256)
 
     def caches(self) -> dict[str, CacheStats]:
         """How its caches do."""
@@ -70,7 +77,8 @@ class Conditioner:
         """The spans cut into chunks of at most 75 tokens."""
         key = tuple(spans)
         tokenize = Remembered(self.tokenize)
-        return self._cut.get(key, lambda: cut(key, tokenize), lambda made: _weight(key, made))
+        own = (self.model_sha256, key)
+        return self._cut.get(own, lambda: cut(key, tokenize), lambda made: _weight(key, made))
 
     def count_chunks(self, spans: Sequence[Span]) -> int:
         """How many chunks of 77 tokens the spans need."""

@@ -23,7 +23,7 @@ def plan(
     _, strength = start_of(g, checkpoint)
     count = g.method.evaluations(g.steps, strength)
     height, width = latents.latent_size(g, checkpoint.vae_scale)
-    group = Group(checkpoint.info.sha256, height, width, bucket)
+    group = Group(checkpoint.info.drawn_with, height, width, bucket)
     size = footprint(request, checkpoint, conditioner)
     size += (1 + rows) * adapters.size(g.loras)  # the files', and a copy for each row
     same = (group, rows, group.cost(rows), size, range(count), count)

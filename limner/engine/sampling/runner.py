@@ -22,9 +22,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from limner.domain.model import ModelInfo
 from limner.engine.adapters.resident import Find, adapters_of, find_nothing
-from limner.engine.batching.client import CacheStats, expect_one_of
+from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Facts, Pixels
@@ -32,12 +31,12 @@ from limner.engine.checkpoints.pruning import prune
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import latents, samplers
 from limner.engine.sampling.clock import Clock
-from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.conditioning import Caches, Conditioner
 from limner.engine.sampling.history import begin, gather
 from limner.engine.sampling.lanes import Lanes
 from limner.engine.sampling.planning import plan
 from limner.engine.sampling.previews import PreviewMap
-from limner.engine.sampling.throughput import memory_for_images
+from limner.engine.sampling.throughput import memory_left
 
 
 class Runner:
@@ -52,30 +51,27 @@ class Runner:
         checkpoint: Checkpoint,
         *,
         max_rows: int,
-        cache_bytes: int = 64 << 20,
+        caches: Caches | None = None,
         find: Find = find_nothing,
     ) -> None:
         self.checkpoint = checkpoint
         self.model = checkpoint.info
         self.dtype = checkpoint.unet.dtype
         self.max_rows = max_rows
-        self.max_bytes = memory_for_images(checkpoint.unet.device)
+        self.bytes = checkpoint.bytes
+        self.free_bytes, self.max_bytes = memory_left(checkpoint.unet.device)
         self.native_area = (512 // checkpoint.vae_scale) ** 2
         self._unet_clock = Clock(checkpoint.unet.device)
         self._vae_clock = Clock(checkpoint.unet.device)
         prune(checkpoint.unet)
         prune(checkpoint.vae)
         self.unet = Lanes(checkpoint.unet)
-        self.conditioner = Conditioner.of(checkpoint, cache_bytes)
+        self.conditioner = Conditioner.of(checkpoint, caches or Caches(64 << 20))
         self.adapters = adapters_of(checkpoint, lambda: self.unet.adapted.model, find)
         self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)
 
-    @property
-    def models(self) -> tuple[ModelInfo, ...]:
-        return (self.model,)
-
-    def expect_model(self, model: str, vae: str) -> None:
-        expect_one_of(self.models, model, vae)
+    def begin(self) -> None:
+        """Nothing is left to measure."""
 
     def plan(self, request: Request) -> list[Image]:
         return plan(request, self.checkpoint, self.conditioner, self.adapters)

@@ -62,15 +62,16 @@ def measure(checkpoint: Checkpoint) -> int:
     return knee(rows_per_second)
 
 
-def memory_for_images(device: torch.device) -> int:
-    """Bytes that pictures in flight may take: half of what the device has free after loading.
+def memory_left(device: torch.device) -> tuple[int, int]:
+    """Bytes that the device has free after loading, and how many of them pictures may take.
 
-    On a CPU a quarter of the memory that this process may have, since others live there too.
+    Half; on a CPU a quarter of the memory that this process may have, since others live there too.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return free // 2
-    return machine.available_memory() // 4
+        return free, free // 2
+    free = machine.available_memory()
+    return free, free // 4
 
 
 def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:

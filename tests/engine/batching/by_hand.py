@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from limner.engine.batching.client import Runner
 from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.scheduler import Scheduler
+from limner.engine.batching.models import Hooks, only_one, set_up
 
 
 class EngineByHand(ThreadEngine):
@@ -16,13 +16,12 @@ class EngineByHand(ThreadEngine):
     def __init__(self, runner: Runner, *, max_queue: int = 256, max_bytes: int) -> None:
         self._never = threading.Event()
         super().__init__(self._hold, max_queue=max_queue, max_bytes=max_bytes)
-        self._runner = runner
-        self._scheduler = Scheduler(
-            max_rows=runner.max_rows, native_area=runner.native_area, max_bytes=max_bytes
-        )
+        hooks = Hooks(self._inbox.put, self._say, self._refuse)
+        set_up_of = (lambda *_: runner, only_one, False, max_bytes, None)
+        self._models, self._scheduler = set_up(*set_up_of, hooks)
         self._publish()
 
-    def _hold(self, _say: object) -> NoReturn:
+    def _hold(self, *_: object) -> NoReturn:
         self._never.wait()
         raise RuntimeError("the thread has no work")
 

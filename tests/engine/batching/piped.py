@@ -22,7 +22,7 @@ from limner.engine.batching.fake import FakeEngine, FakeRunner
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.ticket import End, Event, Lost, Pixels, Reader, Sink, Ticket
-from limner.engine.starting import loader
+from limner.engine.starting import Loader
 from limner.errors import EngineBroken, InvalidInput, LimnerError, NotFound
 from tests.waiting import wait_until
 
@@ -59,7 +59,7 @@ def echo_engine(read: Reader, step_s: float = 0.004) -> ThreadEngine:
 
 def squire_engine(read: Reader) -> ThreadEngine:
     """The embedded model's."""
-    engine = ThreadEngine(loader(device="cpu", dtype="float32", max_rows=8), read=read)
+    engine = ThreadEngine(Loader(device="cpu", dtype="float32", max_rows=8).load, read=read)
     wait_until(lambda: engine.status().ready)
     return engine
 

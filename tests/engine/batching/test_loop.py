@@ -13,6 +13,7 @@ from limner.domain.params import Source
 from limner.engine.batching.fake import FAKE_MODEL, FakeEngine, FakeRunner, fake_pixels
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Choice
 from limner.engine.batching.ticket import Drawn, Failed, Progress, Started, Ticket
 from limner.errors import (
     Aborted,
@@ -178,8 +179,8 @@ def test_the_queue_is_bounded_and_frees_its_places() -> None:
     engine.close()
 
 
-def test_a_picture_larger_than_the_memory_bound_is_refused(engine: FakeEngine) -> None:
-    engine.fake.max_bytes = 1000
+def test_a_picture_larger_than_the_memory_bound_is_refused() -> None:
+    engine = FakeEngine(max_bytes=1000).wait_ready()
     with pytest.raises(InvalidInput, match="limit is 0 MiB"):
         submit(engine, make_request())
 
@@ -277,7 +278,7 @@ def test_rows_that_change_are_counted_as_they_ran() -> None:
             for image in images:
                 image.rows = 1
 
-    engine = ThreadEngine(lambda say: Changing())
+    engine = ThreadEngine(lambda say, _: Changing())
     wait_until(lambda: engine.status().ready)
     request = make_request(steps=3, scheduler="Euler")
     submit(engine, request)
@@ -295,7 +296,7 @@ def test_a_ticket_names_the_model_and_the_vae_it_is_drawn_with() -> None:
     named = {("", ""): FAKE_MODEL, (OTHER.sha256, ""): OTHER, (OTHER.sha256, "2" * 64): BAKED}
     for (model, vae), expected in named.items():
         request = make_request(steps=2)
-        request.model, request.vae = model, vae
+        request.choice = Choice(model, vae)
         submit(engine, request)
         [end] = request.sink.wait()
         assert isinstance(end, Drawn)
@@ -307,6 +308,7 @@ def test_a_ticket_names_the_model_and_the_vae_it_is_drawn_with() -> None:
     engine.close()
     assert status.model == FAKE_MODEL
     assert status.resident == (FAKE_MODEL, OTHER, BAKED)
+    assert engine.loads == [Choice(OTHER.sha256), Choice(OTHER.sha256, "2" * 64)]
 
 
 @pytest.mark.parametrize(
@@ -315,7 +317,7 @@ def test_a_ticket_names_the_model_and_the_vae_it_is_drawn_with() -> None:
 def test_a_model_that_is_not_there_is_refused(model: str, vae: str, field: str) -> None:
     engine = FakeEngine(others=(OTHER,)).wait_ready()
     request = make_request()
-    request.model, request.vae = model, vae
+    request.choice = Choice(model, vae)
     with pytest.raises(InvalidInput, match="9" * 64) as told:
         submit(engine, request)
     assert told.value.field == field

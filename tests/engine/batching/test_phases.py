@@ -51,7 +51,7 @@ def runner() -> Watched:
 
 @pytest.fixture
 def engine(runner: Watched) -> Iterator[ThreadEngine]:
-    made = ThreadEngine(lambda say: runner)
+    made = ThreadEngine(lambda say, _: runner)
     wait_until(lambda: made.status().ready)
     yield made
     runner.go.set()

@@ -112,7 +112,7 @@ def test_a_flood_of_cancelled_requests_delays_nobody_else() -> None:
             assert go.wait(60)
             super().prepare(image)
 
-    engine = ThreadEngine(lambda say: Slow())
+    engine = ThreadEngine(lambda say, _: Slow())
     while not engine.status().ready:
         pass
     flood = [make_request(owner="flood", steps=2) for _ in range(50)]

@@ -19,7 +19,7 @@ from limner.domain.chunks import Chunk
 from limner.domain.prompt import parse
 from limner.engine.checkpoints.layouts import TOKENIZER
 from limner.engine.checkpoints.weights import Checkpoint
-from limner.engine.sampling.conditioning import Conditioner, weighted
+from limner.engine.sampling.conditioning import Caches, Conditioner, weighted
 from limner.errors import InvalidInput
 
 LAYERS = 3
@@ -58,7 +58,7 @@ def encoder() -> CLIPTextModel:
 
 @pytest.fixture
 def conditioner(tokenizer: CLIPTokenizer, encoder: CLIPTextModel) -> Conditioner:
-    return Conditioner(tokenizer, encoder, cache_bytes=1 << 20, model_sha256="a" * 64)
+    return Conditioner(tokenizer, encoder, caches=Caches(1 << 20), model_sha256="a" * 64)
 
 
 def read(text: str) -> tuple[Span, ...]:
@@ -89,7 +89,7 @@ def test_a_plain_prompt_is_what_transformers_gives(
 
 def test_the_embedded_model_too(squire: Checkpoint) -> None:
     conditioner = Conditioner(
-        squire.tokenizer, squire.text_encoder, cache_bytes=0, model_sha256="b"
+        squire.tokenizer, squire.text_encoder, caches=Caches(0), model_sha256="b"
     )
     expected = direct(squire.tokenizer, squire.text_encoder, "a mage, night")
     assert torch.equal(conditioner.encode(read("a mage, night")), expected)

@@ -11,7 +11,7 @@ from limner.domain.prompt import parse
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import guidance
 from limner.engine.sampling.batch import context_of
-from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.conditioning import Caches, Conditioner
 from limner.errors import InvalidInput
 from tests.engine.factories import make_generation
 
@@ -21,7 +21,7 @@ def conditioner(squire: Checkpoint) -> Conditioner:
     return Conditioner(
         squire.tokenizer,
         squire.text_encoder,
-        cache_bytes=1 << 20,
+        caches=Caches(1 << 20),
         model_sha256=squire.info.sha256,
     )
 

@@ -164,7 +164,7 @@ def test_previews_resemble_the_picture(squire: Checkpoint) -> None:
     request = make_request(PROMPTS[0], steps=12, width=256, height=256)
     request.watched = True
     # An engine of its own: previews learn from every picture that was drawn before.
-    engine = ThreadEngine(lambda say: Runner(squire, max_rows=64))
+    engine = ThreadEngine(lambda say, _: Runner(squire, max_rows=64))
     wait_until(lambda: engine.status().ready)
     (picture,) = draw(engine, request)
     engine.close()
