@@ -243,14 +243,25 @@ def spans(conn: Connection, since: float) -> list[tuple[int, float, float]]:
 
 
 def listing(
-    conn: Connection, account_id: str, *, before: float, number: int, kept: bool = False
+    conn: Connection,
+    account_id: str,
+    *,
+    before: float,
+    number: int,
+    kept: bool = False,
+    unfinished: bool = False,
 ) -> list[Job]:
-    """An account's requests stored before a moment, newest first; ``kept``: not the expired."""
+    """An account's requests stored before a moment, newest first.
+
+    ``kept``: not the expired; ``unfinished``: only those still to be drawn.
+    """
     query = select(requests).where(
         requests.c.account_id == account_id, requests.c.created_at < before
     )
     if kept:
         query = query.where(requests.c.expired_at.is_(None))
+    if unfinished:
+        query = query.where(requests.c.status.in_(OPEN))
     query = query.order_by(requests.c.created_at.desc()).limit(number)
     return [_job(row) for row in conn.execute(query)]
 

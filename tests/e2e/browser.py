@@ -120,13 +120,19 @@ class Visitor:
         self.page.click("#draw")
         self.wait_until_drawn()
 
+    def begin(self) -> None:
+        """Draw, and wait until the tray has it and it is begun."""
+        self.page.click("#draw")
+        self.page.wait_for_selector("#tray .job")
+        self.page.wait_for_selector(".tile img")
+
     def set_steps(self, steps: int) -> None:
         self.page.locator("#steps").evaluate(
             "(node, n) => { node.value = n; node.dispatchEvent(new Event('input')) }", steps
         )
 
     def wait_until_drawn(self) -> None:
-        self.page.wait_for_selector("#draw:not(.cancel)")
+        expect(self.page.locator("#tray .job")).to_have_count(0)
         self.page.wait_for_selector("#act-replay")
         self.page.wait_for_selector(".tile img")
 

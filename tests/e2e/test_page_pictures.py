@@ -153,7 +153,7 @@ def test_after_a_reload_a_picture_made_from_another_is_varied_from_it(visit):
     page.reload()
     page.wait_for_selector("#act-vary")
     page.locator("#act-vary").click()
-    page.wait_for_selector("#draw.cancel")
+    page.wait_for_selector("#tray .job")
     visitor.wait_until_drawn()
     varied, first = visitor.stored()[:2]
     assert first["generation"]["source"]["sha256"]

@@ -192,8 +192,9 @@ class FakeQueue:
     async def remove(self, caller, request_id):
         return await self.status(caller, request_id)
 
-    async def recent(self, caller, *, before=None, number=50):
-        return list(self.kept.values())[:number]
+    async def recent(self, caller, *, before=None, number=50, unfinished=False):
+        kept = [s for s in self.kept.values() if s.job.open or not unfinished]
+        return kept[:number]
 
     def running(self, caller, surface):
         return []

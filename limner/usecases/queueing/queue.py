@@ -145,11 +145,19 @@ class Queue:
         return await self.status(caller, request_id)
 
     async def recent(
-        self, caller: Key, *, before: float | None = None, number: int = 50
+        self,
+        caller: Key,
+        *,
+        before: float | None = None,
+        number: int = 50,
+        unfinished: bool = False,
     ) -> list[Status]:
-        """The account's requests stored before a moment that are still kept, newest first."""
-        moment = float("inf") if before is None else before
-        return await self.worker.look(self._recent, caller, moment, min(max(1, number), PAGE_MAX))
+        """The account's requests stored before a moment that are still kept, newest first.
+
+        ``unfinished``: only those that wait or are drawn.
+        """
+        moment, most = float("inf") if before is None else before, min(max(1, number), PAGE_MAX)
+        return await self.worker.look(self._recent, caller, moment, most, unfinished)
 
     async def remove(self, caller: Key, request_id: str) -> Status:
         """Cancel a request that is not finished; forget a finished one with its pictures."""
@@ -176,8 +184,17 @@ class Queue:
         ]
         return [None if job is None else self._describe(conn, job) for job in found]
 
-    def _recent(self, conn: Connection, caller: Key, before: float, number: int) -> list[Status]:
-        found = jobs.listing(conn, caller.account_id, before=before, number=number, kept=True)
+    def _recent(
+        self, conn: Connection, caller: Key, before: float, number: int, unfinished: bool
+    ) -> list[Status]:
+        found = jobs.listing(
+            conn,
+            caller.account_id,
+            before=before,
+            number=number,
+            kept=True,
+            unfinished=unfinished,
+        )
         return [self._describe(conn, job) for job in found]
 
     def _describe(self, conn: Connection, job: Job) -> Status:

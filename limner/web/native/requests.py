@@ -21,13 +21,17 @@ from limner.web.drawing import Desk, Make
 from limner.web.native import events
 from limner.web.native.form import FORM
 from limner.web.reading import body, form
-from limner.web.reading.fields import Number, Reader, Whole, bounded, cut, read
+from limner.web.reading.fields import Flag, Number, Reader, Whole, bounded, cut, read
 from limner.web.reading.intake import Intake
 from limner.web.segmind.v2 import REQUEST_ID
 from limner.web.stored import request_json
 
 SUBMISSION_MAX = 64
-_PAGE: Mapping[str, Reader] = {"limit": Whole(1, PAGE_MAX), "before": Number(0, 1e12)}
+_PAGE: Mapping[str, Reader] = {
+    "limit": Whole(1, PAGE_MAX),
+    "before": Number(0, 1e12),
+    "unfinished": Flag(),
+}
 _READ_ERRORS = (400, 401, 403, 404, 500)
 
 
@@ -49,7 +53,10 @@ def install(app: FastAPI, desk: Desk) -> None:
         wishes, _ = read(_PAGE, {}, request.query_params)
         limit = wishes.get("limit", 50)
         found = await desk.services.queue.recent(
-            request.state.caller, before=wishes.get("before"), number=limit
+            request.state.caller,
+            before=wishes.get("before"),
+            number=limit,
+            unfinished=wishes.get("unfinished", False),
         )
         # A cursor, to be sent back as it is: 17 digits hold every float.
         after = f"{found[-1].job.created_at:.17g}" if len(found) == limit else None
@@ -194,6 +201,9 @@ def _page_operation() -> dict[str, Any]:
         parameters=[
             openapi.in_query("limit", "How many.", _PAGE["limit"].schema() | {"default": 50}),
             openapi.in_query("before", "`next` of the page before.", _PAGE["before"].schema()),
+            openapi.in_query(
+                "unfinished", "Only those that wait or are drawn.", _PAGE["unfinished"].schema()
+            ),
         ],
     )
 

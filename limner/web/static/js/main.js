@@ -3,7 +3,10 @@
 import * as account from "./account/account.js";
 import { Refused, Unreachable } from "./page/api.js";
 import * as controls from "./desk/controls.js";
+import * as cards from "./tray/cards.js";
 import * as draw from "./tray/draw.js";
+import * as queue from "./tray/queue.js";
+import * as tray from "./tray/tray.js";
 import * as errors from "./page/errors.js";
 import * as extra from "./desk/extra.js";
 import * as gallery from "./library/gallery.js";
@@ -21,18 +24,21 @@ import * as under from "./stage/under.js";
 import * as viewer from "./stage/viewer.js";
 import * as welcome from "./account/welcome.js";
 
-for (const part of [account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, keys, draw]) part.setUp();
-prompt.setUp(draw);
+for (const part of [account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, keys, draw, tray, cards, queue]) part.setUp();
+prompt.setUp({ draw: draw.draw, cancel: tray.cancelLooked });
 
 let present = key.get();
 
 account.onEnter(async () => {
-  if (present && present !== key.get()) stage.show([]); // what another key drew is not this one's
+  if (present && present !== key.get()) {
+    tray.leave(); // what another key draws or drew is not this one's
+    stage.show([]);
+  }
   present = key.get();
   prompt.refresh();
   price.refresh();
   await controls.refresh();
-  draw.resume();
+  await tray.resume();
   await gallery.refresh();
   welcome.show();
 });

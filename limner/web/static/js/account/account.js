@@ -1,4 +1,4 @@
-// The key, the balance, the model, the queue: the status line, and the first visit's question.
+// The key, the balance, the model: the status line, and the first visit's question.
 
 import { Refused, Unreachable, get, on, post, url } from "../page/api.js";
 import { $, dialog, h } from "../page/dom.js";
@@ -20,7 +20,6 @@ export function setUp() {
   on("refused", (error) => key.get() && askForKey(error.message));
   $("#key-open").addEventListener("click", () => askForKey());
   setUpTheme();
-  pollQueue();
 }
 
 /** Tries the stored key; true when the server lets it in. */
@@ -44,6 +43,9 @@ async function modelWhenReady() {
     }
   }
 }
+
+/** Asks for the balance anew, as after something was held or given back. */
+export const refreshCredits = () => get("v1/get-user-credits").catch(() => {});
 
 function showCredits(value) {
   balance = Number(value);
@@ -91,33 +93,6 @@ export function licenceButton(done) {
       await post("api/license/accept", {});
       done();
     } }, "Accept and draw"));
-}
-
-let own = null;
-
-/** What the status line says of one's own request; null when there is none. */
-export function showTurn(text) {
-  own = text;
-  if (text === null) showQueue();
-  else $("#queue").textContent = text;
-}
-
-async function pollQueue() {
-  for (;;) {
-    if (!document.hidden && own === null) await showQueue();
-    await new Promise((resolve) => setTimeout(resolve, own === null ? 5000 : 1000));
-  }
-}
-
-async function showQueue() {
-  try {
-    const { waiting, running } = await get("health/ready");
-    if (own !== null) return;
-    const told = [waiting && `${words.count(waiting, "request")} waiting`, running && `${running} being drawn`].filter(Boolean);
-    $("#queue").textContent = told.join(", ") || "Nobody is waiting";
-  } catch (error) {
-    if (own === null) $("#queue").textContent = error.message;
-  }
 }
 
 function setUpTheme() {

@@ -2,7 +2,7 @@
 
 import { post } from "../page/api.js";
 import { $, $$, dialog, h } from "../page/dom.js";
-import { drawSheet } from "../tray/draw.js";
+import { submit } from "../tray/tray.js";
 import { randomSeed } from "../page/json.js";
 import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
@@ -67,7 +67,7 @@ function draw(kind, names) {
   const o = order.get();
   const seed = /^\d+$/.test(o.seed ?? "") ? o.seed : randomSeed();
   const others = o.styles.filter((style) => style.kind !== kind);
-  drawSheet(names.map((name) => ({
+  submit(names.map((name) => ({
     label: name,
     body: toBody({ ...o, seed, locked: true, samples: 1, styles: [...others, { kind, name, weight: null }] }),
   })));

@@ -4,6 +4,7 @@ import { get, picture as fetchPicture } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { model } from "../account/account.js";
 import { key } from "../page/local.js";
+import { sheetOf } from "./sheets.js";
 import * as stage from "../stage/stage.js";
 import * as words from "../page/words.js";
 
@@ -51,12 +52,14 @@ const worthKeeping = (request) => request.surface !== "replay";
 /** Every picture, newest request first, each with its request. */
 export const all = () => requests.filter(worthKeeping).flatMap((request) => request.pictures.map((picture) => ({ ...picture, request })));
 
-/** Puts a picture and its fellows of the same request on the stage. */
+/** Puts a picture on the stage, with its fellows of the same request or sheet. */
 export function open(id) {
-  const request = requests.find((r) => r.pictures.some((picture) => picture.id === id));
-  if (!request) return;
-  const tiles = request.pictures.map((picture) => stage.makeTile({ width: picture.width, height: picture.height, picture, request }));
-  stage.show(tiles, request.pictures.findIndex((picture) => picture.id === id));
+  const mine = requests.find((r) => r.pictures.some((picture) => picture.id === id));
+  if (!mine) return;
+  const parts = sheetOf(mine.request_id).map((part) => ({ ...part, request: requests.find((r) => r.request_id === part.id) }));
+  const tiles = parts.filter(({ request }) => request).flatMap(({ request, label }) => request.pictures.map((picture) =>
+    stage.makeTile({ width: picture.width, height: picture.height, label, picture, request })));
+  stage.show(tiles, tiles.findIndex((tile) => tile.picture.id === id));
 }
 
 /** The picture `by` places further from the one looked at. */

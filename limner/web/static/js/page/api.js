@@ -26,22 +26,30 @@ const tell = (name, value) => listeners[name].forEach((fn) => fn(value));
 
 export const url = (path) => new URL(path.replace(/^\//, ""), root).href;
 
+// Answers overtake each other; the balance is what the request that was sent last was told.
+let sent = 0;
+let told = 0;
+
 /** A `Response` that is 2xx; raises `Refused` or `Unreachable`. */
 export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
-  const sent = { ...headers };
-  if (key.get()) sent["x-api-key"] = key.get();
-  if (body !== undefined) sent["content-type"] = "application/json";
+  const mine = ++sent;
+  const head = { ...headers };
+  if (key.get()) head["x-api-key"] = key.get();
+  if (body !== undefined) head["content-type"] = "application/json";
   let answer;
   try {
     answer = await fetch(url(path), {
-      method, signal, headers: sent, body: body === undefined ? undefined : json.stringify(body),
+      method, signal, headers: head, body: body === undefined ? undefined : json.stringify(body),
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unreachable("The server cannot be reached.");
   }
   const remaining = answer.headers.get("x-remaining-credits");
-  if (remaining !== null) tell("credits", remaining);
+  if (remaining !== null && mine > told) {
+    told = mine;
+    tell("credits", remaining);
+  }
   if (answer.ok) return answer;
   throw await refusal(answer);
 }

@@ -22,6 +22,10 @@ export function save(name, value) {
   }
 }
 
+/** Names of all that is kept whose name begins with `start`. */
+export const names = (start) => Object.keys(localStorage)
+  .filter((name) => name.startsWith(PREFIX + start)).map((name) => name.slice(PREFIX.length));
+
 /** What is on the desk: this tab's own after a reload, the last one of any tab in a new one. */
 export function loadDraft() {
   try {

@@ -4,7 +4,8 @@ import { model } from "../account/account.js";
 import { Refused, Unreachable, get, picture as fetchPicture, post, remove, request as call } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { randomSeed } from "../page/json.js";
-import { drawSheet, sourceOf } from "../tray/draw.js";
+import { sourceOf } from "../library/sources.js";
+import { submit } from "../tray/tray.js";
 import * as errors from "../page/errors.js";
 import * as gallery from "../library/gallery.js";
 import { fromGeneration, generationBody, order } from "../desk/order.js";
@@ -73,7 +74,7 @@ const keptSource = async (sha256) => dataUri(await (await call(`api/sources/${sh
 async function vary(tile) {
   const g = await generationOf(tile);
   const variation = { samples: NEIGHBOURS, subseed: randomSeed(), subseed_strength: HOW_FAR };
-  drawSheet([{ body: { ...generationBody(g), ...await sourceFields(tile, g), ...variation } }]);
+  submit([{ body: { ...generationBody(g), ...await sourceFields(tile, g), ...variation } }]);
 }
 
 async function useAsInput({ picture }) {

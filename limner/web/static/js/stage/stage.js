@@ -14,8 +14,8 @@ export const looked = () => tiles[current] ?? null;
 export const shown = () => tiles;
 
 /** A place on the stage. `state` is waiting, drawing, done or failed. */
-export function makeTile({ width, height, label = "", word = "", picture = null, request = null }) {
-  return { width, height, label, picture, request, state: picture ? "done" : "waiting", word, preview: null, done: 0, node: null };
+export function makeTile({ width, height, label = "", prompt = "", word = "", picture = null, request = null }) {
+  return { width, height, label, prompt: prompt || request?.generation?.prompt || "", picture, request, state: picture ? "done" : "waiting", word, preview: null, done: 0, node: null };
 }
 
 /** Puts `made` on the stage in place of what is there. */
@@ -83,7 +83,7 @@ function paint(tile) {
 }
 
 function labelOf(tile) {
-  if (tile.state === "done") return `Picture, seed ${tile.picture.seed}${tile.label ? `, ${tile.label}` : ""}; opens full size`;
+  if (tile.state === "done") return `${[tile.label, tile.prompt.slice(0, 120)].filter(Boolean).join(": ") || "Picture"}, seed ${tile.picture.seed}; opens full size`;
   if (tile.state === "drawing") return `Being drawn, ${Math.round(tile.done * 100)} percent`;
   return tile.word || "Waiting";
 }

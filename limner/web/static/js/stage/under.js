@@ -3,6 +3,7 @@
 import { $, h } from "../page/dom.js";
 import { model } from "../account/account.js";
 import { ACTIONS, run } from "./actions.js";
+import { cancelLooked } from "../tray/tray.js";
 import * as stage from "./stage.js";
 import * as words from "../page/words.js";
 
@@ -17,8 +18,19 @@ function show(tile) {
   if (id !== null && id === shown) return;
   shown = id;
   const box = $("#under");
-  if (!tile?.picture) return box.replaceChildren(...(tile?.state === "drawing" ? [h("p", { class: "turn" }, tile.turn ?? "")] : []));
+  if (!tile?.picture) return showTurn(box, tile);
   return box.replaceChildren(...[facts(tile), adjustments(tile), actions(tile, false), actions(tile, true), h("div", { id: "finding", role: "status" })].filter(Boolean));
+}
+
+/** While it waits or is drawn: how far it is, and the way out. What has the focus stays. */
+function showTurn(box, tile) {
+  if (!["waiting", "drawing"].includes(tile?.state)) return box.replaceChildren();
+  if (!$("#act-cancel", box)) {
+    box.replaceChildren(h("p", { class: "turn" }), h("div", { class: "actions" },
+      h("button", { type: "button", id: "act-cancel", "aria-keyshortcuts": "Escape", onclick: cancelLooked }, "Cancel", h("kbd", { "aria-hidden": "true" }, "Esc"))));
+  }
+  $(".turn", box).textContent = tile.turn ?? "";
+  return undefined;
 }
 
 function facts({ picture, request, took }) {

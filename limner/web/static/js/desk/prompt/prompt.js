@@ -20,7 +20,7 @@ export function setUp({ draw, cancel }) {
     if ($("dialog[open]")) return; // what is open owns the keyboard
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      draw();
+      if (!event.repeat) draw();
     } else if (event.key === "Escape") cancel();
   });
   order.watch((o, changed) => {

@@ -1,0 +1,13 @@
+// Tells the other tabs of this browser what happened in this one.
+
+const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("limner");
+const listeners = new Map();
+
+channel?.addEventListener("message", ({ data }) => listeners.get(data.name)?.forEach((fn) => fn(data.value)));
+
+/** `fn(value)` when another tab tells `name`. */
+export function on(name, fn) {
+  listeners.set(name, [...(listeners.get(name) ?? []), fn]);
+}
+
+export const tell = (name, value = null) => channel?.postMessage({ name, value });

@@ -1,0 +1,60 @@
+// The tray as it is seen: a card for each request that waits or is drawn, on every place of the page.
+
+import { $, h } from "../page/dom.js";
+import * as words from "../page/words.js";
+import * as stage from "../stage/stage.js";
+import * as entries from "./entries.js";
+import { cancel } from "./tray.js";
+
+const SHOWN = 12;
+const cards = new Map();
+
+export function setUp() {
+  entries.watch(show);
+  stage.onLook(show);
+}
+
+function show() {
+  const some = entries.all().slice(0, SHOWN);
+  for (const [entry, card] of cards) {
+    if (some.includes(entry)) continue;
+    const next = card.contains(document.activeElement) && (card.nextElementSibling ?? card.previousElementSibling);
+    card.remove();
+    cards.delete(entry);
+    if (next) $("button", next)?.focus();
+  }
+  for (const entry of some) {
+    if (!cards.has(entry)) {
+      cards.set(entry, makeCard(entry));
+      $("#tray-list").append(cards.get(entry));
+    }
+    update(entry, cards.get(entry));
+  }
+  const more = entries.all().length - some.length;
+  $("#tray-more").textContent = more ? `and ${more} more` : "";
+  $("#tray").classList.toggle("empty", !some.length);
+}
+
+function makeCard(entry) {
+  const name = entry.label || entry.prompt.slice(0, 80);
+  return h("li", { class: "job" },
+    h("button", { type: "button", class: "job-open", title: entry.prompt.slice(0, 300), onclick: () => stage.show(entry.tiles) },
+      h("span", { class: "face" }), h("span", { class: "job-words" }, h("b", {}, name), h("span", { class: "job-turn" }))),
+    h("button", { type: "button", class: "icon job-cancel", title: "Cancel it; what is not drawn is not billed", "aria-label": `Cancel: ${name}`,
+      onclick: () => cancel(entry) }, "×"));
+}
+
+function update(entry, card) {
+  const price = entry.price === null || entry.state === "failed" ? "" : ` · ${words.credits(entry.price)}`;
+  const turn = `${entry.word}${price}`;
+  const line = $(".job-turn", card);
+  if (line.textContent !== turn) line.textContent = turn;
+  const [tile] = [entry.tiles.find((t) => t.preview && t.state === "drawing") ?? entry.tiles[0]];
+  card.style.setProperty("--done", entry.tiles.reduce((sum, t) => sum + (t.state === "done" ? 1 : t.done), 0) / entry.tiles.length);
+  card.classList.toggle("failed", entry.state === "failed");
+  $(".job-open", card).setAttribute("aria-current", String(entry.tiles.includes(stage.looked())));
+  if (tile.preview && card.preview !== tile.preview) {
+    card.preview = tile.preview;
+    $(".face", card).replaceChildren(h("img", { src: tile.preview, alt: "" }));
+  }
+}

@@ -1,0 +1,108 @@
+// The requests that wait or are drawn, oldest first: one entry each, from the press of Draw to its end.
+//
+// `{id, job, label, tiles, state, word, price, prompt}`: `id` is the server's once it has accepted,
+// `state` is sending, waiting, drawing or failed, `tiles` are its places on the stage.
+
+import { makeTile, update } from "../stage/stage.js";
+import * as words from "../page/words.js";
+
+let entries = [];
+const watchers = [];
+
+export const all = () => entries;
+export const open = () => entries.filter((entry) => entry.state !== "failed");
+export const find = (id) => entries.find((entry) => entry.id === id) ?? null;
+export const ofTile = (tile) => entries.find((entry) => entry.tiles.includes(tile)) ?? null;
+
+/** `fn()` whenever an entry came, went or changed. */
+export const watch = (fn) => watchers.push(fn);
+export const changed = () => watchers.forEach((fn) => fn());
+
+const tilesOf = (width, height, count, label, prompt) =>
+  Array.from({ length: count }, () => makeTile({ width, height, label, prompt, word: "On its way" }));
+
+/** The entry of a part of a submission that this page makes. */
+export function fromPart(job, { body, label = "" }) {
+  return add({ id: null, job, body, label, prompt: body.prompt, state: "sending", word: "On its way", price: null,
+    tiles: tilesOf(body.img_width, body.img_height, body.samples ?? 1, label, body.prompt) });
+}
+
+/** The entry of a stored request, as of another tab or after a reload. */
+export function fromRequest(request) {
+  const { width, height, prompt } = request.generation ?? { width: 512, height: 512, prompt: "" };
+  const samples = request.lines.reduce((sum, line) => sum + (line.samples ?? 1), 0) || 1;
+  return add({ id: request.request_id, job: null, body: null, label: "", prompt, state: "waiting", word: "", price: request.price,
+    tiles: tilesOf(width, height, samples, "", prompt) });
+}
+
+function add(entry) {
+  entries = [...entries, entry];
+  changed();
+  return entry;
+}
+
+export function drop(entry) {
+  entries = entries.filter((other) => other !== entry);
+  changed();
+}
+
+export function clear() {
+  entries = [];
+  changed();
+}
+
+/** What the server says of a request that is not finished. */
+export function stands(entry, request) {
+  entry.price = request.price;
+  if (request.status === "QUEUED") say(entry, words.queue(request.position, request.estimate_s));
+  else if (entry.state !== "drawing") say(entry, "About to begin");
+}
+
+/** A sentence for an entry that waits, and for its places on the stage. */
+export function say(entry, text) {
+  if (entry.word === text && entry.state === "waiting") return;
+  entry.word = text;
+  if (entry.state === "sending" && entry.id) entry.state = "waiting";
+  for (const tile of entry.tiles.filter((t) => t.state === "waiting")) update(Object.assign(tile, { word: text }));
+  changed();
+}
+
+/** An event of the request's stream: what it says of one picture. */
+export function took(entry, { type, data }) {
+  const tile = entry.tiles[data.index];
+  if (type === "queued") say(entry, words.queue(data.position, data.estimate_s));
+  else if (type === "offline") say(entry, "The server is gone for a moment. What it has begun goes on when it is back.");
+  else if (tile && tile.state !== "done") ({ started, progress, drawn }[type])?.(entry, tile, data);
+  changed();
+}
+
+function started(entry, tile) {
+  entry.state = "drawing";
+  entry.word = "The first lines";
+  update(Object.assign(tile, { state: "drawing", word: "The first lines", begun: performance.now() }));
+}
+
+function progress(entry, tile, { evaluation, evaluations, preview, step, steps }) {
+  entry.state = "drawing";
+  entry.word = `Step ${step} of ${steps}`;
+  tile.begun ??= performance.now();
+  update(Object.assign(tile, { state: "drawing", done: evaluation / evaluations, preview: preview ?? tile.preview, turn: entry.word }));
+}
+
+function drawn(entry, tile, { picture }) {
+  update(Object.assign(tile, { state: "done", picture, took: tile.begun ? (performance.now() - tile.begun) / 1000 : null }));
+}
+
+/** Its pictures are stored. */
+export function finished(entry, request) {
+  for (const picture of request.pictures) {
+    const tile = entry.tiles[picture.index];
+    if (tile) drawn(entry, Object.assign(tile, { request }), { picture });
+  }
+  ended(entry, "This one was not drawn, and not billed.", false);
+}
+
+/** What was not drawn says why. */
+export function ended(entry, word, calm) {
+  for (const tile of entry.tiles.filter((t) => t.state !== "done")) update(Object.assign(tile, { state: "failed", calm, word, preview: null }));
+}

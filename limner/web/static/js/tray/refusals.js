@@ -1,0 +1,27 @@
+// What stands beside Draw when a request is not taken: why, and what helps.
+
+import { licenceButton } from "../account/account.js";
+import { Refused } from "../page/api.js";
+import { h } from "../page/dom.js";
+import * as errors from "../page/errors.js";
+import * as words from "../page/words.js";
+import * as entries from "./entries.js";
+
+/** The server is gone or full: what is kept, and when it is tried again. */
+export function explainWait(made, error, seconds, tryNow) {
+  const gone = !(error instanceof Refused);
+  const text = gone
+    ? `${error.message} Your request is kept and goes out again with the same idempotency key: it is drawn once and billed once.`
+    : error.message;
+  for (const entry of made) entries.say(entry, gone ? "Waiting for the server" : "Waiting for a place");
+  errors.show(`${text} Next try in ${words.seconds(Math.max(1, seconds))}.`, h("button", { type: "button", class: "quiet", onclick: tryNow }, "Try now"));
+}
+
+/** A refusal in the server's own sentence; `again()` sends the same requests once more. */
+export function explainRefusal(error, again) {
+  if (error.status === 403 && /licen[cs]e/i.test(error.message)) errors.show(error.message, licenceButton(again));
+  else if (error.message.startsWith("Insufficient credits")) errors.show(error.message, topUp());
+  else errors.show(error.message);
+}
+
+const topUp = () => h("span", { class: "note" }, "The operator adds more with ", h("code", {}, "limner credits grant KEY 10"), ".");

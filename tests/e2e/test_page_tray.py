@@ -1,0 +1,112 @@
+"""Draw puts in line: several at once, each one click away, and nothing takes the desk."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser import Playground, Visitor
+from tests.waiting import wait_until
+
+JOBS = "#tray .job"
+
+
+@pytest.fixture(scope="module")
+def visitor(chromium, place: Playground):
+    context = chromium.new_context(viewport={"width": 1300, "height": 850})
+    opened = Visitor(context.new_page(), place, place.make_key())
+    yield opened
+    context.close()
+    assert opened.complaints == []
+
+
+@pytest.fixture
+def held(place: Playground):
+    """Pictures take their time until the test is over."""
+    place.slow_down(0.2)
+    yield
+    place.slow_down(0.001)
+
+
+def line_up(visitor: Visitor, *prompts: str) -> None:
+    for prompt in prompts:
+        visitor.page.fill("#prompt", prompt)
+        visitor.page.keyboard.press("Control+Enter")
+    for prompt in prompts:
+        expect(visitor.page.locator(JOBS, has_text=prompt)).to_have_count(1)
+
+
+def test_several_wait_at_once_and_each_is_one_click_away(visitor: Visitor, place, held):
+    page = visitor.page
+    line_up(visitor, "the first", "the second", "the third")
+    expect(page.locator(JOBS)).to_have_count(3)
+    expect(page.locator(JOBS).first).to_contain_text("0.00")
+    # The first stays on the stage; the focus stays in the prompt.
+    expect(page.locator("#prompt")).to_be_focused()
+    expect(page.locator(f"{JOBS} [aria-current=true]")).to_contain_text("the first")
+    page.click(f"{JOBS}:has-text('the third') .job-open")
+    expect(page.locator(f"{JOBS} [aria-current=true]")).to_contain_text("the third")
+    page.click("[aria-label='Cancel: the second']")
+    expect(page.locator(JOBS)).to_have_count(2)
+    place.slow_down(0.001)
+    expect(page.locator(JOBS)).to_have_count(0)
+    expect(page.locator("#strip .thumb[aria-label^='the first']")).to_have_count(1)
+    expect(page.locator("#strip .thumb[aria-label^='the third']")).to_have_count(1)
+    told = {r["generation"]["prompt"]: r["status"] for r in visitor.stored()}
+    assert told["the second"] == "CANCELLED"
+
+
+def test_a_double_click_orders_once(visitor: Visitor, held):
+    page = visitor.page
+    page.fill("#prompt", "twice")
+    before = len(visitor.stored())
+    page.dblclick("#draw")
+    expect(page.locator(JOBS, has_text="twice")).to_have_count(1)
+    wait_until(lambda: len(visitor.stored()) > before)
+    assert len(visitor.stored()) == before + 1
+    page.click("[aria-label='Cancel: twice']")
+    expect(page.locator(JOBS)).to_have_count(0)
+
+
+def test_draw_stays_where_it_is(visitor: Visitor, held):
+    page = visitor.page
+    button = page.locator("#draw").bounding_box()
+    page.fill("#prompt", "unmoved")
+    page.click("#draw")
+    page.wait_for_selector(JOBS)
+    assert page.locator("#draw").bounding_box() == pytest.approx(button, abs=1)
+    page.click("#act-cancel")
+    expect(page.locator(JOBS)).to_have_count(0)
+
+
+def test_another_tab_sees_what_this_one_draws(visitor: Visitor, place: Playground, held):
+    other = visitor.page.context.new_page()
+    other.goto(place.url + "/")
+    other.wait_for_selector("#price strong")
+    line_up(visitor, "seen from both")
+    expect(other.locator(JOBS, has_text="seen from both")).to_have_count(1)
+    # What stands on one desk is not put on the other.
+    assert other.input_value("#prompt") != "seen from both"
+    place.slow_down(0.001)
+    expect(other.locator("#strip .thumb[aria-label^='seen from both']")).to_have_count(1)
+    expect(other.locator(JOBS)).to_have_count(0)
+    other.close()
+    expect(visitor.page.locator(JOBS)).to_have_count(0)
+
+
+def test_an_older_picture_is_looked_at_while_another_is_drawn(visitor: Visitor, place, held):
+    page = visitor.page
+    place.slow_down(0.001)
+    page.fill("#prompt", "an older one")
+    visitor.draw(steps=3)
+    place.slow_down(0.2)
+    line_up(visitor, "a younger one")
+    page.click("#strip .thumb[aria-label^='an older one']")
+    seen = page.locator(".tile").get_attribute("aria-label")
+    assert seen
+    assert seen.startswith("an older one")
+    place.slow_down(0.001)
+    expect(page.locator(JOBS)).to_have_count(0)
+    # What is done says so, and takes nobody's place.
+    expect(page.locator("#announce")).to_contain_text("a younger one")
+    assert page.locator(".tile").get_attribute("aria-label") == seen
