@@ -27,6 +27,12 @@ from limner.store.schema import holds, keys, requests
 from limner.store.sql import clock, insert_once, now
 
 OPEN = ("QUEUED", "PROCESSING")
+# Which requests are listed: all, those not expired, those that wait or are drawn.
+ONLY: dict[str, tuple[ColumnElement[bool], ...]] = {
+    "all": (),
+    "kept": (requests.c.expired_at.is_(None),),
+    "unfinished": (requests.c.status.in_(OPEN),),
+}
 MEASURED = 256  # requests that tell how fast drawing is
 
 
@@ -243,25 +249,11 @@ def spans(conn: Connection, since: float) -> list[tuple[int, float, float]]:
 
 
 def listing(
-    conn: Connection,
-    account_id: str,
-    *,
-    before: float,
-    number: int,
-    kept: bool = False,
-    unfinished: bool = False,
+    conn: Connection, account_id: str, *, before: float, number: int, only: str = "all"
 ) -> list[Job]:
-    """An account's requests stored before a moment, newest first.
-
-    ``kept``: not the expired; ``unfinished``: only those still to be drawn.
-    """
-    query = select(requests).where(
-        requests.c.account_id == account_id, requests.c.created_at < before
-    )
-    if kept:
-        query = query.where(requests.c.expired_at.is_(None))
-    if unfinished:
-        query = query.where(requests.c.status.in_(OPEN))
+    """An account's requests stored before a moment, newest first; ``only`` is one of ``ONLY``."""
+    mine = requests.c.account_id == account_id, requests.c.created_at < before
+    query = select(requests).where(*mine, *ONLY[only])
     query = query.order_by(requests.c.created_at.desc()).limit(number)
     return [_job(row) for row in conn.execute(query)]
 

@@ -20,12 +20,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from limner import imaging
 from limner.cli import serving
 from limner.domain.model import ModelInfo
-from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
+from limner.engine.batching.fake import FAKE_MODEL
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
 from tests.e2e.servers import free_port
-from tests.waiting import LONG_S, wait_until
+from tests.waiting import LONG_S, HeldEngine, wait_until
 
 expect.set_options(timeout=LONG_S * 1000)
 
@@ -60,7 +60,7 @@ class Playground:
 
     url: str
     database: Database
-    engine: FakeEngine
+    engine: HeldEngine
 
     def make_key(self, credits_micro: int = 10_000_000) -> str:
         with self.database.begin() as conn:
@@ -80,7 +80,8 @@ def playground(folder: Path, model: ModelInfo = SPRITE_MODEL) -> Iterator[Playgr
     url = f"http://127.0.0.1:{(port := free_port())}"
     settings = Settings(data_dir=folder, port=port, public_url=url)
     database = Database.open(settings.database_url)
-    engine = FakeEngine(step_s=0.01, model=model).wait_ready()
+    engine = HeldEngine(held=False, step_s=0.01, model=model)
+    engine.wait_ready()
     app = serving.make_app(settings, database, engine)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -121,10 +122,13 @@ class Visitor:
         self.wait_until_drawn()
 
     def begin(self) -> None:
-        """Draw, and wait until the tray has it and it is begun."""
+        """Draw until a preview is there, and hold the engine then."""
+        self.place.engine.hold()
+        self.set_steps(150)
         self.page.click("#draw")
         self.page.wait_for_selector("#tray .job")
-        self.page.wait_for_selector(".tile img")
+        preview = self.page.locator(".tile img[src^='data:']")
+        wait_until(lambda: self.place.engine.release(1) or preview.count())
 
     def set_steps(self, steps: int) -> None:
         self.page.locator("#steps").evaluate(

@@ -20,6 +20,17 @@ def place(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(scope="module")
+def visitor(chromium, place):
+    """One page for all tests of a module, for those that need no fresh key: opening costs most."""
+    place.slow_down(0.001)
+    context = chromium.new_context(viewport={"width": 1300, "height": 850})
+    opened = Visitor(context.new_page(), place, place.make_key())
+    yield opened
+    context.close()
+    assert opened.complaints == []
+
+
 @pytest.fixture
 def visit(chromium, place):
     """Opens the page, with a fresh key by default; complaints of the console fail the test."""
@@ -34,6 +45,7 @@ def visit(chromium, place):
         return visitor
 
     yield open_page
+    place.engine.release()
     for context, visitor in opened:
         context.close()
         assert visitor.complaints == []

@@ -87,6 +87,7 @@ def test_by_keyboard_alone_from_the_key_to_an_identical_replay(page: Page, serve
     expect(page.locator("#strip img")).to_have_count(2)
     page.wait_for_selector("#act-replay")
     page.keyboard.press("r")
+    page.keyboard.press("Enter")  # it spends, so it asks
     expect(page.locator("#finding .same")).to_have_text("Identical, 0 of 262,144 pixels differ. ")
 
 

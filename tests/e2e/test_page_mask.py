@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import Playground, Visitor, a_picture, drop
+from tests.e2e.browser import Visitor, a_picture, drop
 
 SIDES = count(64)
 PAINTED = "node => node.getContext('2d').getImageData(32, 32, 1, 1).data[3]"
@@ -20,15 +20,6 @@ def centre(page: Page) -> tuple[float, float]:
     box = page.locator("canvas.paint").bounding_box()
     assert box
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-@pytest.fixture(scope="module")
-def visitor(chromium, place: Playground):
-    context = chromium.new_context(viewport={"width": 1300, "height": 850})
-    opened = Visitor(context.new_page(), place, place.make_key())
-    yield opened
-    context.close()
-    assert opened.complaints == []
 
 
 @pytest.fixture

@@ -276,11 +276,13 @@ def test_a_replay_is_judged_in_a_sentence_and_shows_where_it_differs(visit, plac
     visitor.draw()
     page.locator("#stage").click(position={"x": 5, "y": 5})
     page.keyboard.press("r")
+    page.keyboard.press("Enter")  # it spends, so it asks
     expect(page.locator("#finding .same")).to_contain_text("Identical, 0 of 262,144 pixels differ.")
     honest = place.engine.fake.decode
     try:
         place.engine.fake.decode = lambda image: honest(image) ^ np.uint8(1)
         page.keyboard.press("r")
+        page.keyboard.press("Enter")  # it spends, so it asks
         expect(page.locator("#finding")).to_contain_text(
             "262,144 of 262,144 pixels differ, by 1 of 255"
         )

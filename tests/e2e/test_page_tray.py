@@ -11,21 +11,12 @@ from tests.waiting import wait_until
 JOBS = "#tray .job"
 
 
-@pytest.fixture(scope="module")
-def visitor(chromium, place: Playground):
-    context = chromium.new_context(viewport={"width": 1300, "height": 850})
-    opened = Visitor(context.new_page(), place, place.make_key())
-    yield opened
-    context.close()
-    assert opened.complaints == []
-
-
 @pytest.fixture
 def held(place: Playground):
-    """Pictures take their time until the test is over."""
-    place.slow_down(0.2)
+    """No picture is done before ``place.engine.release()`` or the end of the test."""
+    place.engine.hold()
     yield
-    place.slow_down(0.001)
+    place.engine.release()
 
 
 def line_up(visitor: Visitor, *prompts: str) -> None:
@@ -48,7 +39,7 @@ def test_several_wait_at_once_and_each_is_one_click_away(visitor: Visitor, place
     expect(page.locator(f"{JOBS} [aria-current=true]")).to_contain_text("the third")
     page.click("[aria-label='Cancel: the second']")
     expect(page.locator(JOBS)).to_have_count(2)
-    place.slow_down(0.001)
+    place.engine.release()
     expect(page.locator(JOBS)).to_have_count(0)
     expect(page.locator("#strip .thumb[aria-label^='the first']")).to_have_count(1)
     expect(page.locator("#strip .thumb[aria-label^='the third']")).to_have_count(1)
@@ -87,7 +78,7 @@ def test_another_tab_sees_what_this_one_draws(visitor: Visitor, place: Playgroun
     expect(other.locator(JOBS, has_text="seen from both")).to_have_count(1)
     # What stands on one desk is not put on the other.
     assert other.input_value("#prompt") != "seen from both"
-    place.slow_down(0.001)
+    place.engine.release()
     expect(other.locator("#strip .thumb[aria-label^='seen from both']")).to_have_count(1)
     expect(other.locator(JOBS)).to_have_count(0)
     other.close()
@@ -96,16 +87,16 @@ def test_another_tab_sees_what_this_one_draws(visitor: Visitor, place: Playgroun
 
 def test_an_older_picture_is_looked_at_while_another_is_drawn(visitor: Visitor, place, held):
     page = visitor.page
-    place.slow_down(0.001)
+    place.engine.release()
     page.fill("#prompt", "an older one")
     visitor.draw(steps=3)
-    place.slow_down(0.2)
+    place.engine.hold()
     line_up(visitor, "a younger one")
     page.click("#strip .thumb[aria-label^='an older one']")
     seen = page.locator(".tile").get_attribute("aria-label")
     assert seen
     assert seen.startswith("an older one")
-    place.slow_down(0.001)
+    place.engine.release()
     expect(page.locator(JOBS)).to_have_count(0)
     # What is done says so, and takes nobody's place.
     expect(page.locator("#announce")).to_contain_text("a younger one")

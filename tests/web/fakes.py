@@ -192,8 +192,8 @@ class FakeQueue:
     async def remove(self, caller, request_id):
         return await self.status(caller, request_id)
 
-    async def recent(self, caller, *, before=None, number=50, unfinished=False):
-        kept = [s for s in self.kept.values() if s.job.open or not unfinished]
+    async def recent(self, caller, *, before=None, number=50, only="kept"):
+        kept = [s for s in self.kept.values() if s.job.open or only != "unfinished"]
         return kept[:number]
 
     def running(self, caller, surface):

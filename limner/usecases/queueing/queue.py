@@ -145,19 +145,11 @@ class Queue:
         return await self.status(caller, request_id)
 
     async def recent(
-        self,
-        caller: Key,
-        *,
-        before: float | None = None,
-        number: int = 50,
-        unfinished: bool = False,
+        self, caller: Key, *, before: float | None = None, number: int = 50, only: str = "kept"
     ) -> list[Status]:
-        """The account's requests stored before a moment that are still kept, newest first.
-
-        ``unfinished``: only those that wait or are drawn.
-        """
+        """The account's requests stored before a moment, newest first; ``only``: see ``jobs``."""
         moment, most = float("inf") if before is None else before, min(max(1, number), PAGE_MAX)
-        return await self.worker.look(self._recent, caller, moment, most, unfinished)
+        return await self.worker.look(self._recent, caller, moment, most, only)
 
     async def remove(self, caller: Key, request_id: str) -> Status:
         """Cancel a request that is not finished; forget a finished one with its pictures."""
@@ -185,16 +177,9 @@ class Queue:
         return [None if job is None else self._describe(conn, job) for job in found]
 
     def _recent(
-        self, conn: Connection, caller: Key, before: float, number: int, unfinished: bool
+        self, conn: Connection, caller: Key, before: float, number: int, only: str
     ) -> list[Status]:
-        found = jobs.listing(
-            conn,
-            caller.account_id,
-            before=before,
-            number=number,
-            kept=True,
-            unfinished=unfinished,
-        )
+        found = jobs.listing(conn, caller.account_id, before=before, number=number, only=only)
         return [self._describe(conn, job) for job in found]
 
     def _describe(self, conn: Connection, job: Job) -> Status:

@@ -56,7 +56,7 @@ def install(app: FastAPI, desk: Desk) -> None:
             request.state.caller,
             before=wishes.get("before"),
             number=limit,
-            unfinished=wishes.get("unfinished", False),
+            only="unfinished" if wishes.get("unfinished") else "kept",
         )
         # A cursor, to be sent back as it is: 17 digits hold every float.
         after = f"{found[-1].job.created_at:.17g}" if len(found) == limit else None

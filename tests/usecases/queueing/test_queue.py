@@ -422,7 +422,7 @@ def test_recent_requests_are_ones_own_and_still_kept(database, tmp_path):
             assert len(await queue.recent(key, number=1)) == 1
             await queue.remove(key, first.job.id)
             assert len(await queue.recent(key)) == 2
-            open_ones = await queue.recent(key, unfinished=True)
+            open_ones = await queue.recent(key, only="unfinished")
             assert [status.job.id for status in open_ones] == [second.job.id]
             await queue.remove(key, first.job.id)
             assert [status.job.id for status in await queue.recent(key)] == [second.job.id]

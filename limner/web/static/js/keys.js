@@ -1,7 +1,8 @@
-// Single keys, where nothing is being typed, and the list of them.
+// Single keys, where nothing is being typed, and the list of them, in which they can be switched off.
 
-import { ACTIONS, run } from "./stage/actions.js";
+import { ACTIONS, askToSpend, run } from "./stage/actions.js";
 import { $, dialog, h } from "./page/dom.js";
+import { set, setting } from "./page/settings.js";
 import * as gallery from "./library/gallery.js";
 
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
@@ -12,29 +13,36 @@ export function setUp() {
 }
 
 function pressed(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat || $("dialog[open]")) return;
   if (event.target.matches?.(TYPING)) return;
   const arrows = event.target.matches?.("input[type=radio], input[type=range]") ? null : { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  const action = ACTIONS.find((a) => a.key && a.key.toLowerCase() === event.key.toLowerCase());
-  if (event.key === "?") show();
-  else if (event.key === "/") $("#prompt").focus();
+  const single = setting("singleKeys");
+  const action = single && ACTIONS.find((a) => a.key && a.key.toLowerCase() === event.key.toLowerCase());
+  if (event.key === "?" && single) show();
+  else if (event.key === "/" && single) $("#prompt").focus();
   else if (arrows) {
     const next = gallery.neighbour(arrows);
     if (next) gallery.open(next.id);
-  } else if (action) run(action);
+  } else if (action) (action.spends && setting("askToSpend") ? askToSpend : run)(action);
   else return;
   event.preventDefault();
 }
 
 const OTHERS = [
-  ["Ctrl Enter", "Draw"], ["Escape", "Cancel the drawing"],
+  ["Ctrl Enter", "Draw"], ["Escape", "Cancel what is looked at"],
   ["Ctrl ↑  Ctrl ↓", "Weight of the selection or the word, by 0.1"],
   ["←  →", "Newer and older pictures"], ["/", "To the prompt"], ["?", "This list"],
 ];
 
+const option = (name, says) => h("label", {}, h("input", { type: "checkbox", checked: setting(name), onchange: (event) => set(name, event.target.checked) }), ` ${says}`);
+
 function show() {
   const rows = [...OTHERS, ...ACTIONS.filter((a) => a.key).map((a) => [a.key, a.says])];
-  const box = dialog("Shortcuts",
-    h("dl", { class: "keys" }, rows.flatMap(([keys, says]) => [h("dt", {}, keys.split("  ").map((one) => h("kbd", {}, one))), h("dd", {}, says)])),
+  const list = h("dl", { class: "keys" });
+  const fill = (wanted) => list.replaceChildren(...rows.filter(([keys, says]) => `${keys} ${says}`.toLowerCase().includes(wanted.toLowerCase()))
+    .flatMap(([keys, says]) => [h("dt", {}, keys.split("  ").map((one) => h("kbd", {}, one))), h("dd", {}, says)]));
+  fill("");
+  const box = dialog("Shortcuts", h("input", { type: "text", placeholder: "Search", "aria-label": "Search the shortcuts", oninput: (event) => fill(event.target.value) }), list,
+    h("div", { class: "key-options" }, option("singleKeys", "Single keys, without Ctrl"), option("askToSpend", "Ask before a single key spends credits")),
     h("div", { class: "dialog-foot" }, h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Close")));
 }

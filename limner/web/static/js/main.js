@@ -1,7 +1,7 @@
 // Puts the page together.
 
 import * as account from "./account/account.js";
-import { Refused, Unreachable } from "./page/api.js";
+import { Refused, Unreachable, on } from "./page/api.js";
 import * as controls from "./desk/controls.js";
 import * as cards from "./tray/cards.js";
 import * as draw from "./tray/draw.js";
@@ -46,6 +46,14 @@ account.onEnter(async () => {
 // With a key there may be pictures: what fits is known once it is let in.
 if (!present) welcome.show();
 
+// What failed while the server was away is asked again.
+on("back", () => {
+  prompt.refresh();
+  price.refresh();
+  controls.refresh();
+  gallery.refill();
+});
+
 const AGAIN_MS = 3000;
 
 /** Comes in with the stored key; waits for a server that is not there. */
@@ -58,7 +66,8 @@ async function enter() {
       errors.show(`${error.message} What is on the desk is kept; trying again.`);
       setTimeout(enter, AGAIN_MS);
     } else if (!(error instanceof Refused)) throw error;
-    else if (error.status !== 401) errors.show(error.message);
+    else if (error.status === 401) welcome.showRefused(error.message);
+    else errors.show(error.message);
   }
 }
 

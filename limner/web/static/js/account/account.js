@@ -7,6 +7,8 @@ import * as words from "../page/words.js";
 
 let about = null;
 let balance = null;
+let entering = false;
+let asked = 0;
 const entered = [];
 
 /** The loaded model's facts, once known. */
@@ -17,7 +19,7 @@ export const onEnter = (fn) => entered.push(fn);
 
 export function setUp() {
   on("credits", showCredits);
-  on("refused", (error) => key.get() && askForKey(error.message));
+  on("refused", (error) => key.get() && !entering && askForKey(error.message));
   $("#key-open").addEventListener("click", () => askForKey());
   setUpTheme();
 }
@@ -25,7 +27,12 @@ export function setUp() {
 /** Tries the stored key; true when the server lets it in. */
 export async function enter() {
   if (!key.get()) return false;
-  showCredits((await get("v1/get-user-credits")).credits);
+  entering = true; // who comes in with a key says himself that it is refused
+  try {
+    showCredits((await get("v1/get-user-credits")).credits);
+  } finally {
+    entering = false;
+  }
   about = await modelWhenReady();
   $("#model").replaceChildren(h("a", { href: url("license"), title: `${about.licence}. ${about.attribution.join(" ")}` }, about.name));
   for (const fn of entered) await fn();
@@ -45,7 +52,11 @@ async function modelWhenReady() {
 }
 
 /** Asks for the balance anew, as after something was held or given back. */
-export const refreshCredits = () => get("v1/get-user-credits").catch(() => {});
+export async function refreshCredits() {
+  const mine = ++asked;
+  const told = await get("v1/get-user-credits").catch(() => null);
+  if (told && mine === asked) showCredits(told.credits);
+}
 
 function showCredits(value) {
   balance = Number(value);
@@ -60,19 +71,24 @@ export function keyForm(done) {
   const form = h("form", { class: "key-form" }, h("label", { for: "key" }, "Your key"),
     h("div", { class: "key-row" }, input, h("button", { class: "primary" }, "Use it")), error,
     h("p", { class: "note" }, "It stays in this browser and is sent only to this server."));
+  const tell = (text) => {
+    error.textContent = text;
+    error.hidden = false;
+    input.focus();
+  };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const before = key.get();
+    if (!/^[\x21-\x7e]+$/.test(input.value.trim())) return tell("A key is made of plain letters, digits and _ alone; this one holds something else.");
     key.set(input.value.trim());
     try {
-      if (await enter()) done();
+      if (await enter()) return done();
     } catch (refused) {
       if (!(refused instanceof Refused || refused instanceof Unreachable)) throw refused;
       key.set(before);
-      error.textContent = refused.message;
-      error.hidden = false;
-      input.focus();
+      return tell(refused.message);
     }
+    return undefined;
   });
   return form;
 }
@@ -83,7 +99,14 @@ export function askForKey(why = "") {
   const box = dialog("Key", why && h("p", { class: "error" }, why), keyForm(() => box.close()),
     h("p", { class: "note" }, "The server prints a first key when it is started for the first time; its operator makes others with ",
       h("code", {}, "limner keys create --name NAME --credits 10"), "."));
+  if (key.get()) box.append(h("div", { class: "dialog-foot" }, h("button", { type: "button", id: "key-forget", onclick: forgetKey }, "Forget this key")));
   return $("#key").focus();
+}
+
+/** The key leaves this browser; the page begins anew. */
+function forgetKey() {
+  key.set("");
+  location.reload();
 }
 
 /** Accepting the model's licence, where a key must before it draws. */

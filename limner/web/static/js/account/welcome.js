@@ -16,6 +16,13 @@ export function show() {
   box.hidden = stage.shown().length > 0;
 }
 
+/** A stored key that is let in no more: what the server says, and the form for another. */
+export function showRefused(text) {
+  $("#welcome").replaceChildren(EXAMPLE(), h("h2", {}, "This key is not let in"), h("p", { class: "error" }, text), keyForm(show));
+  $("#welcome").hidden = false;
+  $("dialog[open]")?.close();
+}
+
 const firstVisit = () => [
   EXAMPLE(), h("h2", {}, "A limner’s desk"),
   h("p", {}, "This server draws for whoever has a key. It printed one when it was first started; its operator makes more. Put yours here."),

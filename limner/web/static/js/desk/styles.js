@@ -1,7 +1,8 @@
 // Styles from the server's catalogue: chips with weights, and a preview of the whole prompt.
 
 import { Refused, Unreachable, get, post } from "../page/api.js";
-import { $, debounce, dialog, h } from "../page/dom.js";
+import { $, announce, debounce, dialog, h } from "../page/dom.js";
+import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
 
@@ -43,19 +44,28 @@ const preview = debounce(async () => {
   }
   try {
     const told = await post("api/styles/preview", toBody(o, { light: true }));
-    line.textContent = `Draws: ${told.prompt ?? told.lines?.[0]?.prompt ?? ""}`;
+    const whole = told.prompt ?? told.lines?.[0]?.prompt ?? "";
+    const { chunks } = await post("api/explain", { prompt: whole });
+    const tokens = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    line.textContent = `Draws (${tokens} / ${75 * Math.max(1, chunks.length)} tokens): ${whole}`;
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
     line.textContent = error.message.startsWith("style_mix") ? error.message : "";
   }
 }, 350);
 
+let chips = null;
+
 function showChips(styles) {
+  // A weight that is being typed stays under the hand.
+  const names = JSON.stringify(styles.map(({ kind, name }) => [kind, name]));
+  if (names === chips) return;
+  chips = names;
   $("#style-chips").replaceChildren(...styles.map((style, index) => h("span", { class: "chip", role: "listitem" },
     style.name,
     h("input", { type: "number", min: 0, max: 2, step: 0.1, value: style.weight ?? (style.kind === "preset" ? 1 : WEIGHT),
       "aria-label": `Weight of ${style.name}`,
-      onchange: (event) => setWeight(index, Number(event.target.value)) }),
+      onchange: (event) => setWeight(index, event.target.value === "" ? null : Number(event.target.value)) }),
     h("button", { type: "button", "aria-label": `Without ${style.name}`, onclick: () => removeAt(index) }, "×"))));
 }
 
@@ -65,16 +75,30 @@ function setWeight(index, weight) {
 
 function removeAt(index) {
   order.set({ styles: order.get().styles.filter((_, i) => i !== index) });
+  const left = [...$("#style-chips").querySelectorAll("button")];
+  (left[Math.min(index, left.length - 1)] ?? $("#styles-open")).focus();
 }
 
 async function choose() {
-  await loadCatalogue();
+  try {
+    await loadCatalogue();
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    return errors.show(`style_mix: ${error.message}`);
+  }
   const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
   const box = dialog("Styles", groups, h("div", { class: "dialog-foot" },
     h("button", { type: "button", onclick: () => order.set({ styles: [] }) }, "Without any"),
     h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Done")));
   const stop = () => box.isConnected;
   order.watch((o) => stop() && mark(groups, o.styles));
+  return undefined;
+}
+
+/** With as many chosen as may be, the others of a kind cannot be pressed. */
+function full(styles, kind) {
+  const { most } = KINDS.find((one) => one.kind === kind);
+  return most > 1 && styles.filter((style) => style.kind === kind).length >= most;
 }
 
 function group({ kind, list, title, most }) {
@@ -89,6 +113,7 @@ function mark(groups, styles) {
   for (const button of groups.querySelectorAll("button")) {
     const on = styles.some((style) => style.kind === button.dataset.kind && style.name === button.dataset.name);
     button.setAttribute("aria-pressed", String(on));
+    button.setAttribute("aria-disabled", String(!on && full(styles, button.dataset.kind)));
   }
 }
 
@@ -97,6 +122,8 @@ function toggle(kind, name, most) {
   const without = styles.filter((style) => style.kind !== kind || style.name !== name);
   if (without.length < styles.length) return order.set({ styles: without });
   const same = styles.filter((style) => style.kind === kind);
+  // One choice takes the place of another; of several, none goes unseen.
+  if (most > 1 && same.length >= most) return announce(`Up to ${most}: take one out first.`);
   const kept = same.length < most ? styles : styles.filter((style) => style !== same[0]);
   return order.set({ styles: [...kept, { kind, name, weight: null }] });
 }

@@ -1,8 +1,9 @@
 // The style sheet: a row of styles, one seed, one sheet.
 
-import { post } from "../page/api.js";
+import { Refused, Unreachable, post } from "../page/api.js";
 import { $, $$, dialog, h } from "../page/dom.js";
 import { submit } from "../tray/tray.js";
+import * as errors from "../page/errors.js";
 import { randomSeed } from "../page/json.js";
 import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
@@ -16,7 +17,12 @@ export function setUp() {
 }
 
 async function open() {
-  await loadCatalogue();
+  try {
+    await loadCatalogue();
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    return errors.show(error.message);
+  }
   const names = h("div", { class: "options" });
   const price = h("p", { class: "price", id: "sheet-price" });
   const button = h("button", { type: "button", class: "primary", id: "sheet-draw" }, "Draw the sheet");
@@ -35,7 +41,7 @@ async function open() {
     draw(kinds.value, chosen(names));
   });
   list(names, kinds.value);
-  tell();
+  return tell();
 }
 
 const chosen = (names) => $$("[aria-pressed=true]", names).map((node) => node.dataset.name);

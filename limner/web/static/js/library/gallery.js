@@ -14,7 +14,12 @@ let next = null;
 let seen = null;
 
 export function setUp() {
-  $("#more").addEventListener("click", () => load(next));
+  $("#more").addEventListener("click", async () => {
+    const [last] = all().slice(-1);
+    await load(next);
+    $(`[data-id="${last?.id}"]`)?.nextElementSibling?.querySelector("button")?.focus();
+  });
+  $("#strip").addEventListener("keydown", walk);
   stage.onLook((tile) => mark(tile?.picture?.id ?? null));
   if (!key.get()) show();
 }
@@ -99,6 +104,11 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "300px" });
 
+/** Asks again for the thumbnails that could not be fetched. */
+export function refill() {
+  for (const item of $("#strip").children) if ($(".word", item)) fill(item);
+}
+
 async function fill(item) {
   const button = $("button", item);
   try {
@@ -109,7 +119,26 @@ async function fill(item) {
   }
 }
 
+/** Arrows go along the strip, which is one stop of the Tab key. */
+function walk(event) {
+  const by = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[event.key];
+  const item = event.target.closest("li");
+  const next = by && item && (by < 0 ? item.previousElementSibling : item.nextElementSibling);
+  if (!next) return;
+  event.preventDefault();
+  event.stopPropagation();
+  $("button", item).tabIndex = -1;
+  $("button", next).tabIndex = 0;
+  $("button", next).focus();
+}
+
 function mark(id) {
   seen = id;
-  for (const item of $("#strip").children) $("button", item)?.setAttribute("aria-current", String(item.dataset.id === id));
+  const items = [...$("#strip").children].filter((item) => item.dataset.id);
+  const at = items.find((item) => item.dataset.id === id);
+  for (const item of items) {
+    $("button", item).setAttribute("aria-current", String(item === at));
+    $("button", item).tabIndex = item === (at ?? items[0]) ? 0 : -1;
+  }
+  at?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }

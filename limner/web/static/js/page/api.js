@@ -18,9 +18,12 @@ export class Refused extends Error {
 /** The server did not answer. */
 export class Unreachable extends Error {}
 
-const listeners = { credits: [], refused: [] };
+const listeners = { credits: [], refused: [], back: [] };
+let away = false; // the last call found no server
 
-/** `on("credits", fn)`: a balance was told; `on("refused", fn)`: the key was not let in. */
+/**
+ * `on("credits", fn)`: a balance was told; `on("refused", fn)`: the key was not let in;
+ * `on("back", fn)`: the server answers again. */
 export const on = (name, fn) => listeners[name].push(fn);
 const tell = (name, value) => listeners[name].forEach((fn) => fn(value));
 
@@ -43,7 +46,12 @@ export async function request(path, { method = "GET", body, headers = {}, signal
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    away = true;
     throw new Unreachable("The server cannot be reached.");
+  }
+  if (away) {
+    away = false;
+    setTimeout(tell, 0, "back");
   }
   const remaining = answer.headers.get("x-remaining-credits");
   if (remaining !== null && mine > told) {

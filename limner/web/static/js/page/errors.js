@@ -14,7 +14,10 @@ export function show(text, extra = null, { focus = true } = {}) {
   line.hidden = false;
   field.classList.add("invalid");
   field.closest("details")?.setAttribute("open", "");
-  control(field)?.setAttribute("aria-invalid", "true");
+  line.id ||= `${field.dataset.field}-error`;
+  const told = control(field);
+  told?.setAttribute("aria-invalid", "true");
+  told?.setAttribute("aria-errormessage", line.id);
   announce(text);
   // The bar of Draw is always in sight.
   if (!focus || field.matches(".draw-bar")) return;
@@ -29,6 +32,7 @@ export function clear(name = null) {
     if (line) line.hidden = true;
     field.classList.remove("invalid");
     control(field)?.removeAttribute("aria-invalid");
+    control(field)?.removeAttribute("aria-errormessage");
   }
 }
 

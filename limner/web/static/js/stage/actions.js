@@ -12,7 +12,7 @@ import { fromGeneration, generationBody, order } from "../desk/order.js";
 import { difference } from "./difference.js";
 import { showCost, showReceipt } from "./papers.js";
 import { showSnippets } from "./snippets.js";
-import { dataUri, take, takeAgain } from "../desk/source/source.js";
+import { keptSource, take, takeAgain } from "../desk/source/source.js";
 import * as stage from "./stage.js";
 import { finding } from "./finding.js";
 
@@ -20,11 +20,11 @@ const NEIGHBOURS = 4;
 const HOW_FAR = 0.15;
 
 export const ACTIONS = [
-  { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel; billed like the first time", act: replay },
-  { id: "vary", name: "Vary", key: "V", says: "Four neighbours: the same seed, a little of other noise; four pictures are billed", act: vary },
+  { id: "vary", name: "Vary", key: "V", says: "Four neighbours: the same seed, a little of other noise; four pictures are billed", act: vary, spends: true },
   { id: "input", name: "Use as input", key: "I", says: "Start the next drawing from it", act: useAsInput },
   { id: "lock", name: "Keep seed", key: "S", says: "Use its seed for every drawing", act: keepSeed },
   { id: "settings", name: "Its settings", says: "Put its prompt and settings on the desk", act: settings },
+  { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel; billed like the first time", act: replay, spends: true },
   { id: "copy", name: "Copy request", key: "C", says: "The request as curl, Python or JavaScript", act: copy },
   { id: "png", quiet: true, name: "PNG", says: "Save it, lossless", act: (tile) => download(tile, "png") },
   { id: "jpg", quiet: true, name: "JPEG", says: "Save it as JPEG", act: (tile) => download(tile, "jpg") },
@@ -47,6 +47,17 @@ export async function run(action) {
   }
 }
 
+/** Asks before an action that costs; Enter says yes. */
+export function askToSpend(action) {
+  if (!stage.looked()?.picture) return;
+  const yes = h("button", { type: "button", onclick: () => {
+    finding();
+    run(action);
+  } }, action.name);
+  finding(h("p", { class: "finding" }, `${action.says}. `, yes));
+  yes.focus();
+}
+
 async function generationOf({ picture, request }) {
   const g = (await get(`api/receipts/${picture.id}`)).parameters ?? request.generation;
   return { ...g, samples: 1, seed: picture.seed };
@@ -63,13 +74,8 @@ async function replay({ picture }) {
 /** What the request started from, this page's own or the server's; an empty object where nothing. */
 async function sourceFields({ request }, g) {
   if (!g.source) return {};
-  const { sha256, mask_sha256: mask, strength, resize_mode, mask_blur } = g.source;
-  return sourceOf(request?.request_id) ?? {
-    image: await keptSource(sha256), ...(mask && { mask: await keptSource(mask), mask_blur }), strength, resize_mode,
-  };
+  return sourceOf(request?.request_id) ?? keptSource(g.source);
 }
-
-const keptSource = async (sha256) => dataUri(await (await call(`api/sources/${sha256}`)).blob());
 
 async function vary(tile) {
   const g = await generationOf(tile);
@@ -113,6 +119,7 @@ async function forget({ picture }) {
     gallery.drop(picture.id);
     if (next && next.id !== picture.id) gallery.open(next.id);
     else stage.show([]);
+    ($(".tile[aria-current=true]") ?? $("#prompt")).focus();
   } }, "Delete it for good");
   finding(h("p", { class: "finding" }, "The picture and its receipt leave the server. ", sure));
   sure.focus();

@@ -2,12 +2,23 @@
 
 import { picture as fetchPicture } from "../page/api.js";
 import { model } from "../account/account.js";
-import { h } from "../page/dom.js";
+import { $, h } from "../page/dom.js";
 import * as gallery from "../library/gallery.js";
 import * as words from "../page/words.js";
 
 export function setUp() {
   document.addEventListener("limner:open", ({ detail }) => open(detail.picture));
+}
+
+/** Back closes the picture, not the page. */
+function closeOnBack(box) {
+  history.pushState({ viewer: true }, "");
+  const back = () => box.close();
+  addEventListener("popstate", back);
+  box.addEventListener("close", () => {
+    removeEventListener("popstate", back);
+    if (history.state?.viewer) history.back();
+  });
 }
 
 function open(first) {
@@ -38,8 +49,10 @@ function open(first) {
   box.addEventListener("close", () => {
     gallery.open(picture.id);
     box.remove();
+    $(".tile[aria-current=true]")?.focus();
   });
   document.body.append(box);
   box.showModal();
+  closeOnBack(box);
   show(gallery.all().find((p) => p.id === first.id) ?? first);
 }

@@ -72,7 +72,7 @@ export function took(entry, { type, data }) {
   const tile = entry.tiles[data.index];
   if (type === "queued") say(entry, words.queue(data.position, data.estimate_s));
   else if (type === "offline") say(entry, "The server is gone for a moment. What it has begun goes on when it is back.");
-  else if (tile && tile.state !== "done") ({ started, progress, drawn }[type])?.(entry, tile, data);
+  else if (tile && !["done", "failed"].includes(tile.state)) ({ started, progress, drawn }[type])?.(entry, tile, data);
   changed();
 }
 

@@ -107,6 +107,7 @@ async function stream(entry) {
   try {
     for await (const event of watch(entry.id, stop.signal)) {
       if (event.type === "finished" || event.type === "failed") break;
+      if (stop.signal.aborted) return;
       entries.took(entry, event);
     }
     await settle(entry);
@@ -162,6 +163,7 @@ function complete(entry, request) {
 }
 
 function cancelled(entry) {
+  streams.get(entry)?.abort();
   entries.ended(entry, "Cancelled. What was not drawn is not billed.", true);
   // One place says it as well as four.
   if (entry.tiles.includes(stage.looked()) && entry.tiles.every((tile) => tile.state === "failed")) stage.show(entry.tiles.slice(0, 1));

@@ -4,6 +4,7 @@ import { Refused, Unreachable, post } from "../../page/api.js";
 import { $, debounce, h } from "../../page/dom.js";
 import { key } from "../../page/local.js";
 import { order, toBody } from "../order.js";
+import { hints } from "./hints.js";
 import { scan } from "./scan.js";
 import { place, words } from "./tokens.js";
 import { reweigh } from "./weights.js";
@@ -51,7 +52,7 @@ const explain = debounce(async () => {
 
 function makeField(area, name) {
   const box = area.closest(".field");
-  const field = { area, name, layer: $(".layer", box), note: $(".note", box), count: $(".count", box), told: null, text: null, steps: 0 };
+  const field = { area, name, layer: $(".layer", box), note: $(".note", box), count: $(".count", box), told: null, hints: [], text: null, steps: 0 };
   // Two lines are kept for it; a longer one shows all of itself to a click.
   field.note.addEventListener("click", () => field.note.classList.toggle("whole"));
   area.addEventListener("input", () => order.set({ [name]: area.value }));
@@ -79,6 +80,7 @@ function show(field, o) {
   Object.assign(field, { text, steps: o.num_inference_steps });
   if (!text.trim()) field.count.textContent = "";
   paint(field);
+  if (field.hints.length) showNote(field);
 }
 
 function explained(field, text, told) {
@@ -96,6 +98,7 @@ function explained(field, text, told) {
 function paint(field) {
   const { text } = field;
   const read = scan(text, field.steps, { negative: field.name !== "prompt" });
+  field.hints = hints(text, read);
   const first = [];
   read.chars.forEach((char, i) => char?.first && first.push(i));
   const placed = field.told?.text === text ? place(text, first, field.told.chunks) : [];
@@ -149,7 +152,7 @@ function lookAt(read, i, starts, strange) {
 /** What stands under the field: the word pointed at, else what the server does differently. */
 function showNote(field) {
   const notes = field.told?.text === field.text ? field.told.adjustments : [];
-  field.note.textContent = notes.join(" ");
+  field.note.textContent = [...field.hints, ...notes].join(" ");
 }
 
 function pointAt(field, index) {

@@ -17,7 +17,7 @@ export function reweigh(area, step) {
 
 /** What to put in place of `value[start:end]`; `text` is null where there is no word. */
 export function reweighed(value, from, to, step) {
-  let [start, end] = from === to ? wordAt(value, from) : trimmed(value, from, to);
+  let [start, end] = from === to ? bracketAt(value, from) ?? wordAt(value, from) : trimmed(value, from, to);
   if (start === end) return { text: null, start, end };
   let words = value.slice(start, end);
   let weight = 1;
@@ -31,6 +31,15 @@ export function reweighed(value, from, to, step) {
   }
   weight = Math.round((weight + step) * 100) / 100;
   return { text: weight === 1 ? words : `(${words}:${weight})`, start, end };
+}
+
+/** The innermost `(words:weight)` round a place: its weight is the one to change. */
+function bracketAt(value, at) {
+  let found = null;
+  for (const { index, 0: { length } } of value.matchAll(/(?<!\\)\([^()]*:\s*[-+]?\d*\.?\d+\s*\)/g)) {
+    if (index < at && at < index + length) found = [index, index + length];
+  }
+  return found;
 }
 
 function wordAt(value, at) {

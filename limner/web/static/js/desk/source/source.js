@@ -1,7 +1,10 @@
 // Starting from a picture: by drop, paste, file, or a picture drawn here.
 
+import { Refused, Unreachable, request as call } from "../../page/api.js";
 import { $, h } from "../../page/dom.js";
+import * as drawer from "../../page/drawer.js";
 import * as errors from "../../page/errors.js";
+import { keepFocus } from "../../page/focus.js";
 import { isLeft, paintMask } from "./mask.js";
 import { readReceipt } from "./metadata.js";
 import { fromGeneration, order } from "../order.js";
@@ -11,6 +14,7 @@ const RESIZE = [
   { name: "fill", says: "all of it, the rest is filled up", fit: "contain" },
   { name: "stretch", says: "pulled to the size", fit: "100% 100%" },
 ];
+const KINDS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"]);
 const BYTES_MAX = 24 * 2 ** 20;
 
 export function setUp() {
@@ -26,7 +30,15 @@ export function setUp() {
     }
   });
   setUpDrop();
+  restore();
   order.watch((o, changed) => changed.some((name) => ["image", "img_width", "img_height"].includes(name)) && show(o));
+}
+
+/** After a reload the source is there again, with its mask. */
+async function restore() {
+  const image = await drawer.take();
+  if (image && !order.get().image) order.set({ image });
+  order.watch((o, changed) => changed.includes("image") && drawer.put(o.image));
 }
 
 function setUpDrop() {
@@ -41,7 +53,8 @@ function setUpDrop() {
     event.preventDefault();
     dropping((depth = 0) > 0);
     const file = pictureIn(event.dataTransfer);
-    if (file) take(file);
+    const [other] = event.dataTransfer.files;
+    if (file ?? other) take(file ?? other);
   });
 }
 
@@ -51,6 +64,7 @@ const pictureIn = (transfer) => [...(transfer?.files ?? [])].find((file) => file
 export async function take(file) {
   if (!file) return;
   errors.clear("image");
+  if (!KINDS.has(file.type)) return errors.show(`image is ${file.name ? `“${file.name}”` : "a file"}, which the server does not read; use PNG, JPEG, WebP or GIF`);
   if (file.size > BYTES_MAX) return errors.show(`image has ${Math.round(file.size / 2 ** 20)} MB; at most 24 MB are sent`);
   const bytes = await file.arrayBuffer();
   const address = await dataUri(file);
@@ -99,7 +113,7 @@ function show({ image, img_width: width, img_height: height }) {
     && document.activeElement.type === "range") return;
   shown = image;
   if (!image) return panel.replaceChildren();
-  return panel.replaceChildren(thumb(image), h("div", {}, strength(image), resize(image, width, height)), buttons(image));
+  return keepFocus(panel, () => panel.replaceChildren(thumb(image), h("div", {}, strength(image), resize(image, width, height)), buttons(image)));
 }
 
 function thumb(image) {
@@ -144,8 +158,26 @@ async function mask(image) {
   $("#mask-open")?.focus();
 }
 
-/** The settings of a picture of ours, from the receipt inside it; the picture itself is let go. */
-function loadSettings(receipt) {
+/**
+ * The settings of a picture of ours, from the receipt inside it; the picture itself is let go. What
+ * it started from is fetched where this server still has it, and told where not.
+ */
+async function loadSettings(receipt) {
+  const { source } = receipt.parameters;
   order.set({ ...fromGeneration(receipt.parameters), image: null });
   $("#prompt").focus();
+  if (!source) return;
+  try {
+    await takeAgain(await keptSource(source));
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    errors.show(`image: it was drawn from another picture (strength ${source.strength}), which cannot be fetched here: ${error.message}`, null, { focus: false });
+  }
+}
+
+const kept = async (sha256) => dataUri(await (await call(`api/sources/${sha256}`)).blob());
+
+/** The fields of a stored generation's `source`, with its pictures from the server. */
+export async function keptSource({ sha256, mask_sha256: mask, strength, resize_mode, mask_blur }) {
+  return { image: await kept(sha256), ...(mask && { mask: await kept(mask), mask_blur }), strength, resize_mode };
 }

@@ -1,0 +1,8 @@
+// How this browser likes the page: single keys, and whether keys may spend.
+
+import { load, save } from "./local.js";
+
+const DEFAULTS = { singleKeys: true, askToSpend: true };
+
+export const setting = (name) => load("settings", {})[name] ?? DEFAULTS[name];
+export const set = (name, value) => save("settings", { ...load("settings", {}), [name]: value });
