@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from limner.domain.params import Generation
 from limner.engine.batching.ticket import Pixels
 from limner.errors import Damaged, Gone
-from limner.imaging.budget import Budget
+from limner.imaging.budget import NOBODY, Budget
 from limner.settings import Settings
 from limner.store import ids, images
 from limner.store.db import Database
@@ -85,7 +85,7 @@ class Sources:
         if missing:
             data = self.files.read(file)
             read = {name: unpack(data, name) for name in missing}
-            self.budget.keep(*read.values())
+            self.budget.keep(NOBODY, *read.values())
             self._held.update({(file, name): array for name, array in read.items()})
             found |= read
         return found

@@ -83,7 +83,7 @@ class Replay:
             caller.account_id,
             generation,
         )
-        self._worker.budget.keep(*pixels.values())
+        self._worker.budget.keep(caller.id, *pixels.values())
         return Order(
             lines=(generation,),
             surface=SURFACE,

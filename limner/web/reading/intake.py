@@ -40,7 +40,8 @@ class Intake:
         """The file that a field holds or names, or its base64.
 
         A key's files are fetched a few at a time; each counts as the longest there may be until
-        it has come. Raises ``InvalidInput``, and ``Unavailable`` where the budget is spent.
+        it has come. Raises ``InvalidInput``, and ``LimitExceeded`` or ``Unavailable`` where the
+        owner's share of the budget, or all of it, is spent.
         """
         if not isinstance(value, str) or not fetching.is_url(value):
             return value
@@ -48,7 +49,7 @@ class Intake:
             self.settings.fetch_max_bytes, self.settings.fetch_max_s, self.settings.fetch_private
         )
         async with FETCHES.mine():
-            with self.budget.holding(min(limits.max_bytes, self.budget.limit)):
+            with self.budget.holding(self.owner, min(limits.max_bytes, self.budget.limit)):
                 return await fetching.fetch(value, name, limits)
 
     async def run(
@@ -57,10 +58,10 @@ class Intake:
         """What a task of ``imaging.tasks`` finds in the picture of field ``name``.
 
         File and arrays, of ``size`` bytes at most, count against the budget, the arrays until
-        they are let go. Raises ``InvalidInput``, and ``Unavailable`` where the budget is spent.
+        they are let go. Raises as ``fetch``.
         """
         data = await self.fetch(name, value)
-        with self.budget.holding(len(data) + size):
+        with self.budget.holding(self.owner, len(data) + size):
             result = await self.decoder.run(self.owner, task, data, name, **options)
-        self.budget.keep(*result.arrays)
+        self.budget.keep(self.owner, *result.arrays)
         return result
