@@ -7,7 +7,6 @@ takes a ``Connection``, so that a use case composes one transaction out of sever
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,28 +15,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    NoSuchModuleError,
-    OperationalError,
-    SQLAlchemyError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from limner.errors import DatabaseUnavailable, SettingsError
-from limner.store import sqlite
+from limner.store import sqlite, troubles
 from limner.store.schema import is_sqlite
 from limner.store.sql import lock_start
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-log = logging.getLogger(__name__)
-
 MIGRATIONS = Path(__file__).parent / "migrations"
 POOL_SIZE = 10
-POOL_WAIT_S = 30
 
 
 class Database:
@@ -83,7 +72,7 @@ class Database:
         deadline = _deadline(asked_at)
         turn = nullcontext() if self._turn is None else self._turn.before(deadline)
         connected = self._connected(deadline, writes=True)
-        with _troubles(), turn, connected as connection, connection.begin():
+        with troubles.told(), turn, connected as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -92,7 +81,7 @@ class Database:
 
         Raises ``DatabaseUnavailable``, as ``begin`` does.
         """
-        with _troubles(), self._connected(_deadline(asked_at)) as connection:
+        with troubles.told(), self._connected(_deadline(asked_at)) as connection:
             yield connection
 
     @contextmanager
@@ -111,29 +100,6 @@ def _deadline(asked_at: float | None) -> float:
 
 
 @contextmanager
-def _troubles() -> Iterator[None]:
-    """What is wrong with the database, and not with us, as one kind of error."""
-    try:
-        yield
-    except PoolTimeout as error:
-        raise DatabaseUnavailable(
-            f"All connections to the database were in use for {POOL_WAIT_S} s; try again"
-        ) from error
-    except OperationalError as error:
-        if _is_ours(error):
-            raise
-        log.warning("the database could not be used: %s", type(error.orig).__name__)
-        raise DatabaseUnavailable(_trouble(error)) from error
-
-
-def _trouble(error: OperationalError) -> str:
-    """What is wrong, for the caller."""
-    if getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return sqlite.busy()
-    return "The database does not answer at the moment; try again"
-
-
-@contextmanager
 def _opening(engine: Engine) -> Iterator[None]:
     """Whatever keeps a database from being used, as a sentence for who started the program."""
     try:
@@ -145,12 +111,6 @@ def _opening(engine: Engine) -> Iterator[None]:
     except BaseException:
         engine.dispose()
         raise
-
-
-def _is_ours(error: OperationalError) -> bool:
-    """SQLite reports mistakes in SQL, too, as operational errors; PostgreSQL does not."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    return name == "SQLITE_ERROR"
 
 
 def _reason(error: BaseException) -> str:
@@ -182,14 +142,16 @@ def _parse(url: str) -> URL:
 
 def _engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(
+        engine = create_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=POOL_WAIT_S,
+            pool_timeout=troubles.POOL_WAIT_S,
             pool_pre_ping=True,
             hide_parameters=True,
         )
+        troubles.watch(engine)
+        return engine
     assert url.database is not None
     try:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +161,7 @@ def _engine(url: URL, pool_size: int) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=POOL_WAIT_S,
+        pool_timeout=troubles.POOL_WAIT_S,
         hide_parameters=True,
         connect_args={"timeout": sqlite.BUSY_TIMEOUT_S, "isolation_level": None},
     )

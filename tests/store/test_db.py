@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from limner.errors import DatabaseUnavailable, SettingsError
-from limner.store import audit, db, images, jobs, schema, sqlite
+from limner.store import audit, db, images, jobs, schema, sqlite, troubles
 from limner.store.db import Database
 from limner.store.schema import accounts
 
@@ -311,7 +311,7 @@ def sqlite_error(name):
 
 
 def test_a_full_pool_is_said_to_be_unavailable(url, monkeypatch):
-    monkeypatch.setattr(db, "POOL_WAIT_S", 0.05)
+    monkeypatch.setattr(troubles, "POOL_WAIT_S", 0.05)
     database = Database.open(url, pool_size=1)
     with database.read(), pytest.raises(DatabaseUnavailable, match=r"for 0\.05 s"):
         database.read().__enter__()
