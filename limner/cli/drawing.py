@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import easel, files, terminal
+from limner.cli import easel, files, options, terminal
 from limner.engine.batching.ticket import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
@@ -95,16 +95,18 @@ class Target:
 
 def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any]) -> list[wire.Call]:
     """The calls of a batch file, ``given`` their defaults; or the one call of ``given``."""
-    lines = [(1, dict(given))]
+    lines: list[tuple[int, dict[str, Any]]] = [(1, {})]
     if batch is not None:
         data = sys.stdin.buffer.read() if str(batch) == "-" else batch.read_bytes()
-        lines = [(number, _with_defaults(line, given)) for number, line in _lines(data)]
+        lines = _lines(data)
 
     async def all_calls() -> list[wire.Call]:
         calls = []
-        for number, fields in lines:
+        for number, line in lines:
+            defaults = _defaults(line, given)
             try:
-                call = await to_call(fields, settings)
+                with options.in_flags(defaults):
+                    call = await to_call({**defaults, **line}, settings)
             except InvalidInput as error:
                 where = f"line {number}: " if batch is not None else ""
                 raise InvalidInput(error.field, f"{where}{error}") from error
@@ -148,10 +150,10 @@ def _from_file(name: str, value: Any) -> Any:
     return value
 
 
-def _with_defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A line, and what it does not say itself under a field's name or its alias."""
+def _defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line does not say itself under a field's name or its alias."""
     said = {wire.ALIASES.get(name, name) for name in line}
-    return {**{name: value for name, value in given.items() if name not in said}, **line}
+    return {name: value for name, value in given.items() if name not in said}
 
 
 def _lines(data: bytes) -> list[tuple[int, dict[str, Any]]]:

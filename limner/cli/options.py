@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, get_args
 
 import typer
@@ -51,6 +52,7 @@ def style_mix(picks: Sequence[str]) -> dict[str, Any] | None:
     return mix or None
 
 
+# Options whose fields have other names on the wire.
 _FIELDS = {
     "negative": "negative_prompt",
     "steps": "num_inference_steps",
@@ -64,3 +66,23 @@ def body(*, style: Sequence[str] | None = None, **given: Any) -> dict[str, Any]:
     """The options that were given, under the wire's names."""
     fields = {**given, "style_mix": style_mix(style or ())}
     return {_FIELDS.get(name, name): value for name, value in fields.items() if value is not None}
+
+
+@contextmanager
+def in_flags(given: Collection[str]) -> Iterator[None]:
+    """What is wrong with a field that an option gave is said in the option's name."""
+    try:
+        yield
+    except InvalidInput as error:
+        field, dot, part = error.field.partition(".")
+        if field not in given or field == "prompt" or not str(error).startswith(error.field):
+            raise
+        named = f"{_flag(field)}{' ' if dot else ''}{part}"
+        rest = str(error).removeprefix(error.field)
+        raise InvalidInput(error.field, f"{named}{rest}") from error
+
+
+def _flag(field: str) -> str:
+    """The option that gives a field."""
+    options = {field: option for option, field in _FIELDS.items()} | {"style_mix": "style"}
+    return f"--{options.get(field, field).replace('_', '-')}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from limner.cli import drawing, easel, files
+from limner.cli import drawing, easel, files, options
 from limner.domain.params import Generation, Source
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput, SettingsError
@@ -156,7 +156,8 @@ def write(made: Sheet, file: Path) -> list[Path]:
 
 def _one_seed(settings: Settings, body: Mapping[str, Any]) -> dict[str, Any]:
     """``body`` with its seed chosen, so that every cell has the same, and one sample."""
-    [call] = asyncio.run(_calls(settings, [body]))
+    with options.in_flags(body):
+        [call] = asyncio.run(_calls(settings, [body]))
     return {**body, "seed": call.generation.seed, "samples": 1}
 
 

@@ -94,9 +94,12 @@ def test_a_sprite_has_the_small_models_true_pixels(tmp_path: Path) -> None:
     ("words", "error", "sentence"),
     [
         ([], InvalidInput, "prompt is missing"),
-        (["x", "--steps", "151"], InvalidInput, "num_inference_steps is 151; .* 1 to 150"),
-        (["x", "--width", "100"], InvalidInput, "img_width is 100; .* multiple of 8"),
-        (["x", "--image", "a.png"], InvalidInput, "image is a.png; there is no such file"),
+        (["x", "--steps", "151"], InvalidInput, "^--steps is 151; .* 1 to 150"),
+        (["x", "--width", "100"], InvalidInput, "^--width is 100; .* multiple of 8"),
+        (["x", "--image", "a.png"], InvalidInput, "^--image is a.png; there is no such file"),
+        (["x", "--noise-source", "y"], InvalidInput, '^--noise-source is "y"; it must be one of'),
+        (["x", "--style", "artists=Y"], InvalidInput, "^--style artists is 'Y', which is not in"),
+        ([10_001 * "x"], InvalidInput, "^prompt has 10,001 characters"),
         (["x", "--image", "ftp://a/a.png"], InvalidInput, "^(?!.*no such file)"),
         (["x", "--image", "data:a.png"], InvalidInput, "of the form data:image/png;base64"),
         (["x", "--format", "gif"], SettingsError, "--format is 'gif'"),
@@ -131,6 +134,20 @@ def test_a_bad_line_is_named(tmp_path: Path, line: bytes, sentence: str) -> None
     batch.write_bytes(b'{"prompt": "a"}\n\n' + line + b"\n")
     found = failure("--batch", str(batch), "--out", "o")
     assert re.search(f"^line 3: .*{sentence}", str(found))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('{"prompt": "a"}', "line 1: --steps is 151; it must"),
+        ('{"prompt": "a", "steps": 152}', "line 1: steps is 152; it must"),
+    ],
+)
+def test_a_mistake_is_the_options_or_the_lines(tmp_path: Path, line: str, sentence: str) -> None:
+    batch = tmp_path / "requests.jsonl"
+    batch.write_text(line)
+    found = failure("--batch", str(batch), "--out", "o", "--steps", "151")
+    assert str(found).startswith(sentence)
 
 
 def test_a_line_may_hold_what_unicode_calls_an_end_of_line(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ A single file carries no configs: SD 1.5's are taken, with the widths its tensor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -184,7 +185,7 @@ def _vae_beside(path: Path) -> Path | None:
 
 
 def _changes(known: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(change) for change in known.get("changes", ()))
+    return tuple(known.get("changes", ()))
 
 
 def _oddities(header: Header) -> Iterator[str]:
@@ -197,10 +198,26 @@ def _oddities(header: Header) -> Iterator[str]:
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """What ``limner models import`` wrote beside a file, or into a folder; empty without."""
-    papers, name = (path, ".") if path.is_dir() else (path.parent, path.name)
-    known = read_json(papers / PROVENANCE) if (papers / PROVENANCE).is_file() else {}
-    return known if known.get("file") == name else {}
+    """What ``limner models import`` wrote beside a file, or into a folder; empty without.
+
+    Raises ``CheckpointError`` where it cannot be read, or somebody has written something else.
+    """
+    folder, name = (path, ".") if path.is_dir() else (path.parent, path.name)
+    papers = folder / PROVENANCE
+    known = read_json(papers) if papers.is_file() else {}
+    if known.get("file") != name:
+        return {}
+    for field in ("licence", SOURCE_SHA256):
+        if not isinstance(known.get(field), str | None):
+            raise CheckpointError(f"{papers}: {field} is {_shown(known[field])}; it must be text.")
+    changes = known.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(each, str) for each in changes):
+        raise CheckpointError(f"{papers}: changes is {_shown(changes)}; it must be a list of text.")
+    return known
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)[:80]
 
 
 def _folder(path: Path) -> Layout:

@@ -101,6 +101,30 @@ def test_an_imported_file_names_the_authors(tensors: Tensors, tmp_path: Path, mo
     assert again.provenance["changes"] == made.provenance["changes"] != []
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("licence", ["mit"], "must be text"),
+        ("licence", {"id": "mit"}, "must be text"),
+        ("source_sha256", 5, "must be text"),
+        ("changes", "shortened", "must be a list of text"),
+        ("changes", [1], "must be a list of text"),
+    ],
+)
+def test_papers_that_somebody_changed_are_refused_by_name(
+    tensors: Tensors, models: Path, tmp_path: Path, field: str, value: Any, rule: str
+) -> None:
+    file, papers = tmp_path / "fox.safetensors", tmp_path / "provenance.json"
+    save_file(tensors, file)
+    papers.write_text(json.dumps({"file": file.name, field: value}))
+    for read in (read_layout, lambda path: import_checkpoint(path, models, licence="mit")):
+        with pytest.raises(CheckpointError, match=f"provenance.json: {field} is .*; it {rule}"):
+            read(file)
+    papers.write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match=r"provenance\.json is not valid JSON"):
+        read_layout(file)
+
+
 def test_a_folder_is_imported_as_one(tmp_path: Path, models: Path) -> None:
     parts = checkpoint_files.models()
     source = checkpoint_files.write_folder(tmp_path / "fox", parts)
