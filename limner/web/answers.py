@@ -18,10 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from limner import errors
 from limner.errors import LimnerError
 from limner.web import envelopes
+from limner.web.streams import STOPPING
 
 log = logging.getLogger("limner.web")
-
-STOPPING = "The server is stopping; send it again in a moment"
 
 ADJUSTMENTS_BYTES_MAX = 2048
 EXPOSED_HEADERS = (

@@ -1,4 +1,4 @@
-"""The answers that do not end by themselves, so that a server that stops can end them."""
+"""What does not end by itself, so that a server that stops can end it: answers and bodies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from contextlib import contextmanager
 
 from limner.errors import LimitExceeded
 
+STOPPING = "The server is stopping; send it again in a moment"
+
 
 class Streams:
     """Every open stream has an event that says: the server stops."""
 
     def __init__(self) -> None:
         self._stops: set[asyncio.Event] = set()
+        self._limits: set[asyncio.Timeout] = set()
         self._open: Counter[str] = Counter()
         self._closed = False
         self.stopping = False  # the server has begun to stop; streams go on until ``close``
@@ -40,8 +43,26 @@ class Streams:
             if not self._open[key_id]:
                 del self._open[key_id]
 
+    @contextmanager
+    def body(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """While this is open a body is read within ``limit``, which the end brings forward."""
+        self._limits.add(limit)
+        if self._closed:
+            _expire(limit)
+        try:
+            yield
+        finally:
+            self._limits.discard(limit)
+
     def close(self) -> None:
         """End all, and those still to come. On the streams' event loop only."""
         self._closed = self.stopping = True
         for stop in self._stops:
             stop.set()
+        for limit in self._limits:
+            _expire(limit)
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    if not limit.expired():
+        limit.reschedule(0)  # long ago, by the loop's clock

@@ -25,6 +25,7 @@ from limner.errors import (
     WrongContentType,
 )
 from limner.web.reading.fields import cut
+from limner.web.streams import STOPPING, Streams
 
 DEPTH_MAX = 32
 PARTS_MAX = 200
@@ -55,30 +56,38 @@ def content_type(request: Request) -> str:
 
 
 async def read_bytes(request: Request, *, max_bytes: int, max_s: float) -> bytearray:
-    """The whole body, or an error once it is longer, or slower, than allowed.
+    """The whole body, or an error once it is longer, or slower, than allowed, or the server ends.
 
     Raises ``EncodedBody`` before it is read where it would have to be decoded first.
     """
     _check_encoding(request.headers)
-    too_large = BodyTooLarge(f"The body is longer than the {max_bytes:,} bytes this server reads")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > max_bytes:
-        raise too_large
-    body = bytearray()
+    _check_length(int(declared[:20]) if declared.isdigit() else 0, max_bytes)
+    streams: Streams = request.app.state.streams
     try:
-        async with asyncio.timeout(max_s):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise too_large
+        async with asyncio.timeout(max_s) as limit:
+            with streams.body(limit):
+                body = await _arrived(request, max_bytes)
     except TimeoutError as error:
-        raise Unavailable(
-            f"The body did not arrive within {max_s:g} seconds, the limit; send it again", 2
-        ) from error
+        late = f"The body did not arrive within {max_s:g} seconds, the limit; send it again"
+        raise Unavailable(STOPPING if streams.stopping else late, 2) from error
     except ClientDisconnect as error:
         raise Aborted("The client left before its request was complete") from error
     request.state.room.keep(len(body))
     return body
+
+
+async def _arrived(request: Request, max_bytes: int) -> bytearray:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        _check_length(len(body), max_bytes)
+    return body
+
+
+def _check_length(length: int, max_bytes: int) -> None:
+    if length > max_bytes:
+        raise BodyTooLarge(f"The body is longer than the {max_bytes:,} bytes this server reads")
 
 
 def _check_encoding(headers: Headers) -> None:

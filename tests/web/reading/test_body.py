@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from limner.errors import LimnerError, MalformedBody
+from limner.errors import LimnerError, MalformedBody, Unavailable
 from limner.web.reading import body, fields
 from limner.web.reading import form as wire
+from tests.waiting import LONG_S
 from tests.web import fakes
 from tests.web.conftest import PATH
 
@@ -165,6 +166,31 @@ def test_a_long_form_lets_others_have_a_turn(content):
     turns, values = asyncio.run(main())
     assert turns > 2**20 / body.FORM_PIECE
     assert values["image"] == content * (2**20 // len(content))
+
+
+@pytest.mark.parametrize("closed_first", [False, True])
+def test_a_body_that_stalls_ends_with_the_server(app, closed_first):
+    streams = app.state.streams
+
+    async def main():
+        stalled = asyncio.Event()
+
+        async def receive():
+            stalled.set()
+            await asyncio.Event().wait()
+
+        request = Request({"type": "http", "headers": [], "app": app}, receive)
+        if closed_first:
+            streams.close()
+        reading = asyncio.create_task(body.read_bytes(request, max_bytes=9, max_s=3600))
+        if not closed_first:
+            await stalled.wait()
+            streams.close()
+        with pytest.raises(Unavailable, match="The server is stopping; send it again"):
+            async with asyncio.timeout(LONG_S):
+                await reading
+
+    asyncio.run(main())
 
 
 def test_a_form_without_a_boundary(client):
