@@ -92,7 +92,7 @@ def _native(**fixed):
 def _receipt(dice):
     prompt = dice.choice(("a knight", "orc AND axe", "!black", "!fault"))
     drawn = Generation(prompt=prompt, steps=3, width=SIDE, height=SIDE, seed=dice.randrange(99))
-    facts = Facts(drawn.seed, 3, 2, "none", "shared")
+    facts = Facts(drawn.seed, 3, 2, "none", "shared", FAKE_MODEL)
     record = receipt(drawn, facts, FAKE_MODEL, {"limner": "0"}, (prompt, ""), "0" * 64)
     return {"receipt": record}
 
