@@ -23,14 +23,17 @@ log = logging.getLogger(__name__)
 POOL_WAIT_S = 30
 AWAY = "The database does not answer at the moment; try again"
 READ_ONLY = "The database takes no changes at the moment; try again"
+FULL = "The database has no room left on its disk; try again later"
 DAMAGED = "The database is damaged; its operator has to put it back"
 # SQLSTATEs (PostgreSQL's appendix A) whose class of errors names no cause: psycopg raises
 # InternalError for them, as for our own mistakes.
 _TAKES_NO_CHANGES = "25006"
 _TRANSACTION_ENDED = ("25P03", "25P04")  # it was open for longer than the server allows
 _SERVER_BROKEN = "XX"
+_SERVER_FULL = "53100"
 _FILE_BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _FILE_READ_ONLY = "SQLITE_READONLY"
+_FILE_FULL = "SQLITE_FULL"
 
 
 @contextmanager
@@ -70,6 +73,8 @@ def _trouble(error: DBAPIError) -> str | None:
         return sqlite.busy()
     if name.startswith(_FILE_READ_ONLY) or state == _TAKES_NO_CHANGES:
         return READ_ONLY
+    if name == _FILE_FULL or state == _SERVER_FULL:
+        return FULL
     if name.startswith(_FILE_BROKEN) or state.startswith(_SERVER_BROKEN):
         return DAMAGED
     if state in _TRANSACTION_ENDED:

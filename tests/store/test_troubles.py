@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from limner.errors import DatabaseUnavailable
 from limner.store.db import Database
 from limner.store.schema import accounts
-from limner.store.troubles import AWAY, DAMAGED, READ_ONLY
+from limner.store.troubles import AWAY, DAMAGED, FULL, READ_ONLY
 
 ROW = {"name": "n", "kind": "customer", "available_micro": 1, "held_micro": 0, "created_at": 0}
 
@@ -45,7 +45,7 @@ def test_one_that_takes_no_changes(database):
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
-    ("code", "sentence"), [("XX001", DAMAGED), ("25P03", AWAY), ("53100", AWAY), ("57P01", AWAY)]
+    ("code", "sentence"), [("XX001", DAMAGED), ("25P03", AWAY), ("53100", FULL), ("57P01", AWAY)]
 )
 def test_states_of_a_server(database, code, sentence):
     raised = f"DO $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{code}'; END $$"

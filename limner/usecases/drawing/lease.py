@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
+from limner.errors import DatabaseUnavailable
 from limner.store import jobs, leases
 from limner.store.db import Database
 from limner.store.sql import now
@@ -40,7 +41,14 @@ class Lease:
         self._unseen: dict[str, float] = {}  # carried, and not worked on since
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._main, name="limner-lease", daemon=True)
-        self.id = ""
+        self._id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The lease. Raises ``DatabaseUnavailable`` between the loss of one and the next."""
+        if self._id is None:
+            raise DatabaseUnavailable("The database did not answer for long; try again")
+        return self._id
 
     def start(self) -> None:
         """Open the lease, and recover what earlier processes left."""
@@ -52,8 +60,9 @@ class Lease:
         """End the lease; whatever it still carries is given back."""
         self._stop.set()
         self._thread.join()
-        with self._database.begin() as conn:
-            leases.close(conn, self.id)
+        if self._id is not None:
+            with self._database.begin() as conn:
+                leases.close(conn, self._id)
         self.recover()
 
     def recover(self) -> None:
@@ -72,7 +81,8 @@ class Lease:
 
     def _open(self) -> None:
         with self._database.begin() as conn:
-            self.id = leases.open(conn, ttl_s=self._ttl_s)
+            opened = leases.open(conn, ttl_s=self._ttl_s)
+        self._id = opened  # only now is it there for others to see
 
     def _main(self) -> None:
         while not self._stop.wait(self._ttl_s / RENEWALS):
@@ -82,12 +92,15 @@ class Lease:
                 log.exception("the lease could not be renewed")
 
     def _tick(self) -> None:
-        with self._database.begin() as conn:
-            alive = leases.renew(conn, self.id, ttl_s=self._ttl_s)
-        if not alive:
-            log.error("this process lost its lease; what it was drawing is not billed")
+        if self._id is not None:
+            with self._database.begin() as conn:
+                alive = leases.renew(conn, self._id, ttl_s=self._ttl_s)
+            if not alive:
+                log.error("this process lost its lease; what it was drawing is not billed")
+                self._id = None
+                self._on_lost()
+        if self._id is None:
             self._open()
-            self._on_lost()
         self.recover()
         self._forsake()
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from sqlalchemy import select, text
 
+from limner.errors import DatabaseUnavailable
 from limner.store import jobs, keys, leases, ledger
 from limner.usecases.drawing import settlement
 from tests.store.databases import customer
@@ -68,6 +69,33 @@ def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path, often
             await until(lambda: not engine.status().running)
             assert generate.worker.lease.id != lost
             assert balance(database, key).available_micro == 100_000
+            assert (await generate.run(key, order())).cost_micro == 4
+
+    asyncio.run(story())
+
+
+def test_between_two_leases_nothing_is_accepted(database, tmp_path, often, monkeypatch):
+    """As on a full disk: the next lease cannot be had at once, and must not be named before."""
+    key = customer(database, 100_000)
+    opened, fails = leases.open, [True]
+
+    def open_once_there_is_room(conn, **options):
+        lease_id = opened(conn, **options)
+        if fails:
+            raise DatabaseUnavailable("planted: its commit is refused")
+        return lease_id
+
+    async def story():
+        async with house(database, tmp_path) as generate:
+            lost = generate.worker.lease.id
+            monkeypatch.setattr(leases, "open", open_once_there_is_room)
+            with database.begin() as conn:
+                leases.close(conn, lost)
+            await until(lambda: generate.worker.lease._id is None)
+            with pytest.raises(DatabaseUnavailable, match="did not answer for long"):
+                await generate.run(key, order())
+            fails.clear()
+            await until(lambda: generate.worker.lease._id)
             assert (await generate.run(key, order())).cost_micro == 4
 
     asyncio.run(story())
