@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePosixPath
 
-from limner.errors import StorageUnavailable
+from limner.errors import Damaged, StorageUnavailable
 from limner.store.files.protocol import Files
 
 log = logging.getLogger(__name__)
@@ -17,7 +19,8 @@ class GuardedFiles:
     """``Files`` that raise ``StorageUnavailable`` where their place raises ``OSError``.
 
     ``failure`` is set by a write that fails and cleared by one that does not: while it is set,
-    drawing is in vain, since nothing drawn could be kept.
+    drawing is in vain, since nothing drawn could be kept. A single file that its disk cannot read
+    any more is ``Damaged``: what needs it would wait for ever, and its key's other work behind it.
     """
 
     def __init__(self, files: Files) -> None:
@@ -51,7 +54,15 @@ class GuardedFiles:
 
     def read(self, key: str) -> bytes:
         with _told("read"):
-            return self._files.read(key)
+            try:
+                return self._files.read(key)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                raise Damaged(
+                    f"The file of picture {PurePosixPath(key).stem} cannot be read from the "
+                    "server's disk any more"
+                ) from error
 
     def delete(self, key: str) -> None:
         with _told("deleted"):

@@ -1,8 +1,10 @@
 """A place that fails is a sentence, and remembered until it takes a file again."""
 
+import errno
+
 import pytest
 
-from limner.errors import NotFound, StorageUnavailable
+from limner.errors import Damaged, NotFound, StorageUnavailable
 from limner.store.files import GuardedFiles
 from tests.store.files.broken import BrokenFiles
 from tests.store.files.memory import MemoryFiles
@@ -39,8 +41,12 @@ def test_every_fault_of_the_place_is_a_sentence(place, files, work, done):
 
 
 def test_only_a_failed_write_keeps_from_drawing(place, files):
-    place.error = OSError(5, "Input/output error")
+    place.error = OSError(errno.ESTALE, "Stale file handle")
     with pytest.raises(StorageUnavailable):
+        files.read(KEY)
+    files.expect_working()
+    place.error = OSError(errno.EIO, "Input/output error")
+    with pytest.raises(Damaged, match="picture pic_abcdef cannot be read from the server's disk"):
         files.read(KEY)
     files.expect_working()
     with pytest.raises(StorageUnavailable):
