@@ -7,10 +7,10 @@ from limner.settings.fields import (
     PREFIX,
     Settings,
     flag,
-    table,
     without_password,
 )
 from limner.settings.sources import load
+from limner.settings.tables import table
 
 __all__ = [
     "CLIENT_VARIABLES",

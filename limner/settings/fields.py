@@ -1,7 +1,7 @@
 """One frozen ``Settings`` from flags, ``LIMNER_*`` variables and a TOML file, in this order.
 
 A name nobody knows stops the start, with the nearest known one in the sentence. Every limit
-has a setting, its unit last in the name. ``docs/settings.md`` is made by ``table``.
+has a setting, its unit last in the name.
 """
 
 from __future__ import annotations
@@ -286,23 +286,3 @@ class Settings(BaseModel):
     def shown(self) -> dict[str, Any]:
         """All values as plain JSON, without the database's password."""
         return self.model_dump(mode="json") | {"database_url": without_password(self.database_url)}
-
-
-def table() -> str:
-    """The settings as a Markdown table, from the fields above."""
-    lines = ["| setting | flag | variable | default | meaning |", "|---|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default_factory else f"`{_default(field.default)}`"
-        variable = f"`{PREFIX}{name.upper()}`"
-        lines.append(
-            f"| `{name}` | `{flag(name)}` | {variable} | {default} | {field.description} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _default(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None or value == ():
-        return "none"
-    return str(value)
