@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/")
-LEAST_PRIORITY = 10  # of 19; at least a tenth of what others get
+GIVES_WAY = 10  # of 19 priorities: a tenth of what an equal would get, where there is no more
 
 
 def cores(root: Path = ROOT) -> int:
@@ -37,7 +37,9 @@ def give_way() -> None:
     And for those that it starts. Only Linux has priorities of threads; elsewhere nothing happens.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST_PRIORITY)
+        thread = threading.get_native_id()
+        usual = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, usual + GIVES_WAY))
 
 
 def _of_machine(root: Path) -> int:

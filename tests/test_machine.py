@@ -1,6 +1,8 @@
 """What a process may use: of control groups of both versions, as the kernel writes them."""
 
 import os
+import sys
+import threading
 
 import pytest
 
@@ -113,3 +115,17 @@ def test_this_machine():
 def test_without_proc(tmp_path):
     assert machine.available_memory(tmp_path) > 0
     assert machine.cores(tmp_path) >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_a_thread_gives_way_and_the_others_do_not():
+    def look():
+        machine.give_way()
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    seen, usual = [], os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [min(19, usual + machine.GIVES_WAY)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual

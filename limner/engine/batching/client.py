@@ -48,10 +48,10 @@ class EngineStatus:
     ready: bool
     message: str = ""
     model: ModelInfo | None = None
-    resident: tuple[ModelInfo, ...] = ()
     waiting: int = 0
     running: int = 0
     stats: EngineStats = field(default_factory=EngineStats)
+    resident: tuple[ModelInfo, ...] = ()
 
     def loaded(self) -> ModelInfo:
         """The first checkpoint. Raises ``ModelLoading`` while there is none."""

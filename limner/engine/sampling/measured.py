@@ -28,5 +28,7 @@ class MeasuredRunner(Runner):
         self._knee_file, self._say = knee_file, say
 
     def begin(self) -> None:
-        self._say("finding how many rows run well together (measured once per model and machine)")
+        self._say(
+            "finding how many rows run well together (measured once per kind of UNet and machine)"
+        )
         self.max_rows = throughput.remembered(self.checkpoint, self._knee_file)

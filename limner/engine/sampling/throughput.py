@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -75,13 +76,11 @@ def memory_left(device: torch.device) -> tuple[int, int]:
 
 
 def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:
-    """``measure``, or what it said before for the same model, processor, threads and torch."""
+    """``measure``, or what it said before for a like UNet, number type, processor and torch."""
     if cache is None:
         return measure(checkpoint)
-    info = checkpoint.info
-    key = "|".join(
-        (info.sha256, info.dtype, info.processor, str(torch.get_num_threads()), torch.__version__)
-    )
+    info, threads = checkpoint.info, str(torch.get_num_threads())
+    key = "|".join((_shape(checkpoint), info.dtype, info.processor, threads, torch.__version__))
     try:
         known = json.loads(cache.read_text())
     except (OSError, ValueError):
@@ -91,3 +90,9 @@ def remembered(checkpoint: Checkpoint, cache: Path | None) -> int:
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(known, indent=1))
     return int(known[key])
+
+
+def _shape(checkpoint: Checkpoint) -> str:
+    """A sum of the UNet's config: checkpoints of one shape take as long, whatever their weights."""
+    config = {k: v for k, v in checkpoint.unet.config.items() if not k.startswith("_")}
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()

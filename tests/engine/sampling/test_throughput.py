@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,15 @@ def test_the_knee_is_measured_once_per_model_and_machine(
     calls: list[int] = []
     monkeypatch.setattr(throughput, "measure", lambda _: calls.append(1) or 12)
     cache = tmp_path / "throughput.json"
-    assert [throughput.remembered(squire, cache) for _ in range(2)] == [12, 12]
-    assert len(calls) == 1
+    like = replace(squire, info=replace(squire.info, sha256="a" * 64))
+    assert [throughput.remembered(each, cache) for each in (squire, squire, like)] == [12] * 3
+    assert len(calls) == 1, "of one shape of UNet once"
+    other = replace(squire, info=replace(squire.info, processor="another"))
+    assert throughput.remembered(other, cache) == 12
+    assert len(calls) == 2
     cache.write_text("broken")
     assert throughput.remembered(squire, cache) == 12
-    assert len(calls) == 2
+    assert len(calls) == 3
 
 
 def test_free_memory_is_a_share_of_the_machine() -> None:
