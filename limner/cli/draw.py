@@ -17,6 +17,8 @@ def draw(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
     negative: options.Negative = None,
     scheduler: options.Scheduler = None,
+    sampler: options.Sampler = None,
+    schedule: options.Schedule = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
     samples: Annotated[int | None, typer.Option(help="Pictures to draw, 1 to 16.")] = None,
@@ -69,7 +71,8 @@ def draw(
     from limner.cli import drawing
 
     given = options.body(
-        prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
+        prompt=prompt, negative=negative, scheduler=scheduler,
+        sampler=sampler, schedule=schedule, steps=steps, guidance=guidance,
         samples=samples, seed=seed, width=width, height=height, clip_skip=clip_skip,
         noise_source=noise_source, exact=exact, subseed=subseed, subseed_strength=subseed_strength,
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,

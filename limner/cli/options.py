@@ -13,6 +13,11 @@ from limner.errors import InvalidInput
 
 Negative = Annotated[str | None, typer.Option(help="What to keep out.")]
 Scheduler = Annotated[str | None, typer.Option(help="One of the twelve. Default: UniPC.")]
+Sampler = Annotated[
+    str | None,
+    typer.Option(help="In place of --scheduler: AUTOMATIC1111's name, e.g. 'DPM++ 2M Karras'."),
+]
+Schedule = Annotated[str | None, typer.Option(help="Of --sampler. Default: the sampler's own.")]
 Steps = Annotated[int | None, typer.Option(help="1 to 150. Default: 20.")]
 Guidance = Annotated[float | None, typer.Option(help="0 to 100. Default: 7.5.")]
 Seed = Annotated[int | None, typer.Option(help="Default: random.")]

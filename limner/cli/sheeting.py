@@ -184,7 +184,7 @@ def _notes(picture: Picture, hide: Sequence[str] = ()) -> tuple[str, ...]:
     parameters = picture.receipt["parameters"]
     shared = {
         "seed": parameters["seed"],
-        "scheduler": parameters["scheduler"],
+        **_method(parameters),
         "num_inference_steps": parameters["steps"],
         "guidance_scale": f"{parameters['guidance']:g}",
         "size": f"{parameters['width']}x{parameters['height']}",
@@ -194,6 +194,11 @@ def _notes(picture: Picture, hide: Sequence[str] = ()) -> tuple[str, ...]:
     if parameters["negative_prompt"] and "negative_prompt" not in hide:
         lines.append(f"without: {parameters['negative_prompt']}")
     return tuple(lines)
+
+
+def _method(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("sampler", "schedule") if "sampler" in parameters else ("scheduler",)
+    return {name: parameters[name] for name in names}
 
 
 def _check(pictures: int) -> None:

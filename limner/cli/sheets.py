@@ -14,6 +14,8 @@ from limner.cli.options import (
     Image,
     Negative,
     Preset,
+    Sampler,
+    Schedule,
     Scheduler,
     Seed,
     Side,
@@ -43,6 +45,8 @@ def grid(
     y: Annotated[str | None, typer.Option("--y", help="Rows: FIELD=ONE,TWO,...")] = None,
     negative: Negative = None,
     scheduler: Scheduler = None,
+    sampler: Sampler = None,
+    schedule: Schedule = None,
     steps: Steps = None,
     guidance: Guidance = None,
     seed: Seed = None,
@@ -68,7 +72,8 @@ def grid(
     place = sheeting.place(output, "grid.png", overwrite=overwrite)
     columns, rows = sheeting.Axis.parse(x), sheeting.Axis.parse(y) if y else None
     body = options.body(
-        prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
+        prompt=prompt, negative=negative, scheduler=scheduler,
+        sampler=sampler, schedule=schedule, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height, image=image, strength=strength, style=style,
         preset=preset,
     )  # fmt: skip
@@ -86,6 +91,8 @@ def flow(
     polish: Annotated[float, typer.Option(help="Strength of the last move, 0 to 1.")] = 0.45,
     negative: Negative = None,
     scheduler: Scheduler = None,
+    sampler: Sampler = None,
+    schedule: Schedule = None,
     steps: Steps = None,
     guidance: Guidance = None,
     seed: Seed = None,
@@ -102,7 +109,8 @@ def flow(
     from limner.cli import sheeting
 
     body = options.body(
-        prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
+        prompt=prompt, negative=negative, scheduler=scheduler,
+        sampler=sampler, schedule=schedule, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height, style=style, preset=preset,
     )  # fmt: skip
     place = sheeting.place(output, "flow.png", overwrite=overwrite)
@@ -141,6 +149,8 @@ def styles_sheet(
     prompt: Annotated[str, typer.Argument(help="What to draw with each.")] = "a knight",
     negative: Negative = None,
     scheduler: Scheduler = None,
+    sampler: Sampler = None,
+    schedule: Schedule = None,
     steps: Steps = None,
     guidance: Guidance = None,
     seed: Seed = None,
@@ -155,7 +165,8 @@ def styles_sheet(
     from limner.cli import sheeting
 
     body = options.body(
-        prompt=prompt, negative=negative, scheduler=scheduler, steps=steps, guidance=guidance,
+        prompt=prompt, negative=negative, scheduler=scheduler,
+        sampler=sampler, schedule=schedule, steps=steps, guidance=guidance,
         seed=seed, width=width, height=height,
     )  # fmt: skip
     place = sheeting.place(output, "styles.png", overwrite=overwrite)

@@ -29,6 +29,13 @@ class Options(TypedDict, total=False):
 
     negative_prompt: str
     scheduler: str
+    sampler: str
+    schedule: str
+    eta: float
+    s_churn: float
+    s_noise: float
+    s_tmin: float
+    s_tmax: float
     steps: int
     guidance: float
     samples: int

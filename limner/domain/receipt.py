@@ -196,6 +196,7 @@ def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
         "Model hash": _model_hash(record["model"]),
         "Model": _quoted(record["model"]["name"]),
     }
+    pairs |= _options(generation)
     if generation.clip_skip > 1:
         pairs["Clip skip"] = generation.clip_skip
     if generation.subseed_strength:
@@ -207,6 +208,15 @@ def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
         pairs["Noise Schedule"] = "Zero Terminal SNR"
     pairs["Version"] = f"limner {record['versions'].get('limner', '')}".strip()
     return pairs
+
+
+def _options(generation: Generation) -> dict[str, str]:
+    """What is set of a sampler's options, under AUTOMATIC1111's names."""
+    eta = "Eta DDIM" if generation.sampler == "DDIM" else "Eta"
+    names = {"eta": eta, "s_churn": "Sigma churn", "s_tmin": "Sigma tmin"}
+    names |= {"s_tmax": "Sigma tmax", "s_noise": "Sigma noise"}
+    said = {names[name]: getattr(generation, name) for name in names}
+    return {name: f"{value:g}" for name, value in said.items() if value is not None}
 
 
 def _model_hash(model: Mapping[str, Any]) -> str:

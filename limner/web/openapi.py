@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from limner.domain.samplers import SAMPLER_NAMES, SCHEDULE_NAMES
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.web.reading import form as wire
 
@@ -15,6 +16,17 @@ _ABOUT: Mapping[str, str] = {
     "negative_prompt": "What to keep out of the picture.",
     "scheduler": "Sampling method: " + ", ".join(SCHEDULER_NAMES) + ". Case, spaces, `_` and `-` "
     "do not matter. An unknown name is replaced by UniPC and reported.",
+    "sampler": "In place of `scheduler`: AUTOMATIC1111's name, as k-diffusion computes it: "
+    + ", ".join(SAMPLER_NAMES)
+    + ". Also joined with a schedule: `DPM++ 2M Karras`.",
+    "schedule": "Levels of noise for `sampler`: Automatic, "
+    + ", ".join(SCHEDULE_NAMES)
+    + ". Automatic, or none, is AUTOMATIC1111's choice for the sampler.",
+    "eta": "How much noise `sampler` draws anew at each step, where it does: 1, of DDIM 0.",
+    "s_churn": "Noise added before each step of Euler, Heun and DPM2.",
+    "s_noise": "Factor of the noise that `sampler` adds; 1.",
+    "s_tmin": "Least level of noise at which `s_churn` acts.",
+    "s_tmax": "Most level of noise at which `s_churn` acts.",
     "num_inference_steps": "Steps of the sampler. Alias: `steps`.",
     "guidance_scale": "How closely the picture follows the prompt.",
     "samples": "Number of pictures; all come with `base64`, `output` grid or "

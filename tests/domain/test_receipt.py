@@ -150,6 +150,19 @@ def test_samplers_have_the_names_that_others_know(name, said):
     assert made["parameters"]["scheduler"] == name
 
 
+def test_a_sampler_by_name_is_written_as_its_program_does():
+    made = record(Generation(prompt="x", seed=7, sampler="DPM++ 2M SDE Karras", eta=0.5))
+    text = receipts.parameters_text(made)
+    assert "Sampler: DPM++ 2M SDE, Schedule type: Karras, CFG scale: 7.5" in text
+    assert "Eta: 0.5" in text
+    churned = Generation(prompt="x", seed=7, sampler="Euler", s_churn=2, s_tmax=9)
+    assert "Sigma churn: 2, Sigma tmax: 9, " in receipts.parameters_text(record(churned))
+    assert (
+        receipts.from_receipt(made).method
+        == Generation(prompt="x", seed=7, sampler="DPM++ 2M SDE", schedule="Karras", eta=0.5).method
+    )
+
+
 def test_a_subseed_that_draws_nothing_is_not_kept():
     receipt = record(Generation(prompt="x", seed=7, subseed=5))
     assert receipt == record(Generation(prompt="x", seed=7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from limner.domain import samplers
 from limner.web.reading import ranges
 from limner.web.reading.fields import (
     Bit,
@@ -36,6 +37,11 @@ TXT2IMG: Mapping[str, Reader] = {
     "sampler_name": _NAME,
     "sampler_index": _NAME,
     "scheduler": _NAME,
+    "eta": Number(*samplers.OPTIONS["eta"]),
+    "s_churn": Number(*samplers.OPTIONS["s_churn"]),
+    "s_noise": Number(*samplers.OPTIONS["s_noise"]),
+    "s_tmin": Number(*samplers.OPTIONS["s_tmin"]),
+    "s_tmax": Number(*samplers.OPTIONS["s_tmax"]),
     "override_settings": Object(),
     "send_images": Flag(),
     # Limner's own, as on every surface.

@@ -16,10 +16,11 @@ from limner.domain.params import (
     ResizeMode,
     Source,
 )
+from limner.domain.samplers import OPTIONS
 from limner.domain.styles import Catalogue
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
-from limner.web.automatic1111 import lists
+from limner.web.automatic1111 import lists, methods
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
 from limner.web.reading import inputs, mixing
@@ -60,9 +61,6 @@ _QUIET = frozenset(
      "override_settings_restore_afterwards", "inpaint_full_res_padding", "disable_extra_networks"}
 )  # fmt: skip
 _NOTHING: Mapping[str, tuple[Any, ...]] = {
-    "eta": (1,),
-    "s_noise": (1,),
-    "s_tmax": (1e9,),
     "initial_noise_multiplier": (1,),
     "image_cfg_scale": (1.5,),
     "seed_resize_from_h": (-1,),
@@ -111,16 +109,19 @@ async def to_drawing(
 ) -> Drawing:
     """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
     values, notes = asked.values, list(asked.notes)
-    sampler = lists.find_sampler(
-        values.get("sampler_name") or values["sampler_index"], values["scheduler"]
+    method = methods.find(
+        values.get("sampler_name") or values["sampler_index"],
+        values["scheduler"],
+        {name: values[name] for name in OPTIONS if name in values},
     )
-    notes += sampler.notes
-    wanted = _wanted(values, notes) if asked.starts_from_picture else None
+    notes += method.notes
+    vendors = "scheduler" in method.fields
+    wanted = _wanted(values, notes, vendors=vendors) if asked.starts_from_picture else None
     prompts = _styled(values, catalogue, notes)
     generation = Generation(
         prompt=prompts[0],
         negative_prompt=prompts[1],
-        scheduler=sampler.scheduler,
+        **method.fields,
         steps=values["steps"],
         guidance=values["cfg_scale"],
         samples=asked.samples,
@@ -220,15 +221,16 @@ def read_clip_skip(value: Any) -> int:
     return int(Whole(1, 12).read(CLIP_SKIP, value or 1))
 
 
-def _wanted(values: Mapping[str, Any], notes: list[str]) -> inputs.Wanted:
-    """What img2img starts from, unread."""
+def _wanted(values: Mapping[str, Any], notes: list[str], *, vendors: bool) -> inputs.Wanted:
+    """What img2img starts from, unread. ``vendors``: drawn by one of the vendor's schedulers."""
     if not values.get("init_images"):
         raise InvalidInput("init_images", "init_images is missing; send a list of one picture")
     if len(values["init_images"]) > 1:
         notes.append(f"one of {len(values['init_images'])} init_images was used")
     strength, mask = values["denoising_strength"], values.get("mask")
     try:
-        inputs.check_strength(values["steps"], strength)
+        if vendors:
+            inputs.check_strength(values["steps"], strength)
     except InvalidInput as error:
         raise InvalidInput("denoising_strength", f"denoising_{error}") from error
     notes += _undone(values, inpainting=mask is not None)

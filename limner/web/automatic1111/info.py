@@ -14,7 +14,6 @@ from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import Outcome
 from limner.web.answers import dumps
 from limner.web.automatic1111.form import PICTURES, Asked, Drawing
-from limner.web.automatic1111.lists import NAMES
 
 _NEGATIVE = "Negative prompt:"
 # Names begin where a run of their letters begins: nothing is read twice, however long the text.
@@ -43,7 +42,7 @@ def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str
         "subseed_strength": g.subseed_strength,
         "width": g.width,
         "height": g.height,
-        "sampler_name": NAMES[g.scheduler],
+        "sampler_name": g.method.names[0],
         "cfg_scale": g.guidance,
         "steps": g.steps,
         "batch_size": values["batch_size"],

@@ -14,7 +14,7 @@ from limner import pools
 from limner.domain.model import ModelInfo
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web.answers import Json, adjustments
-from limner.web.automatic1111 import docs, lists
+from limner.web.automatic1111 import docs, lists, methods
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.form import CLIP_SKIP, read_clip_skip
 from limner.web.drawing import Desk, unless_gone
@@ -91,8 +91,8 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
     flags = {"api": True, "nowebui": True, "listen": desk.settings.host}
     makers: dict[str, Callable[[], Any]] = {
         **lists.EMPTY,
-        "samplers": lists.samplers,
-        "schedulers": lists.schedules,
+        "samplers": methods.listed,
+        "schedulers": methods.schedules,
         "sd-models": lambda: lists.models(_model(desk)),
         "prompt-styles": lambda: lists.styles(mixing.catalogue(desk.settings)),
         "cmd-flags": lambda: flags,

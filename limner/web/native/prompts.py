@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from limner import pools
 from limner.domain.params import Generation
+from limner.domain.samplers import AUTOMATIC, SAMPLERS, SCHEDULE_NAMES
 from limner.domain.schedulers import SPECS
 from limner.usecases.prompting.catalogue import FILES, listed
 from limner.usecases.prompting.explain import explain_generation
@@ -86,6 +87,9 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
             ]
         )
 
+    async def samplers(_: Request) -> Response:
+        return Json({"samplers": _samplers(), "schedules": [AUTOMATIC, *SCHEDULE_NAMES]})
+
     async def styles(_: Request) -> Response:
         entries = listed(mixing.catalogue(desk.settings))
         return Json({FILES[kind]: entries[kind] for kind in FILES})
@@ -97,6 +101,20 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
         schedulers,
         methods=["GET"],
         **openapi.operation("schedulers", "The schedulers.", answer, errors=_READ_ERRORS),
+    )
+    app.add_api_route(
+        "/api/samplers",
+        samplers,
+        methods=["GET"],
+        **openapi.operation(
+            "samplers",
+            "The samplers and schedules by name.",
+            openapi.json_answer(
+                "Of each sampler: name, good_for, order, automatic (its schedule), options.",
+                {"samplers": _LIST, "schedules": _LIST},
+            ),
+            errors=_READ_ERRORS,
+        ),
     )
     kinds = dict.fromkeys(FILES.values(), _LIST)
     app.add_api_route(
@@ -110,6 +128,19 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
             errors=_READ_ERRORS,
         ),
     )
+
+
+def _samplers() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "good_for": spec.good_for,
+            "order": spec.order,
+            "automatic": spec.automatic,
+            "options": list(spec.options),
+        }
+        for name, spec in SAMPLERS.items()
+    ]
 
 
 def _install_preview(app: FastAPI, desk: Desk) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from limner import imaging, pools
-from limner.domain import params, schedulers
+from limner.domain import params
 from limner.domain.params import PROMPT_LENGTH_MAX, Generation, NoiseSource, ResizeMode
 from limner.engine.batching.ticket import Pixels
-from limner.errors import InvalidInput, UnknownScheduler
+from limner.errors import InvalidInput
 from limner.settings import Settings
-from limner.web.reading import inputs, mixing
-from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read, shown
+from limner.web.reading import inputs, mixing, sampling
+from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
 from limner.web.reading.mixing import Mix
 
@@ -22,15 +22,13 @@ STEPS_MIN, STEPS_MAX = 20, 100
 SAMPLES_MAX = 4
 SEED_MAX = 999_999_999_999_999
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 512, 1024, 64
-DEFAULT_SCHEDULER: schedulers.SchedulerName = "UniPC"
 
 _SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_STEP)
-_NAME_MAX = 100
 
 READERS: Mapping[str, Reader] = {
     "prompt": Text(1, PROMPT_LENGTH_MAX),
     "negative_prompt": Text(0, PROMPT_LENGTH_MAX),
-    "scheduler": Text(0, _NAME_MAX),
+    **sampling.READERS,
     "num_inference_steps": Whole(STEPS_MIN, STEPS_MAX),
     "guidance_scale": Number(0.1, 25),
     "samples": Whole(1, SAMPLES_MAX),
@@ -66,7 +64,7 @@ ALIASES: Mapping[str, str] = {
 # What an absent field means; ``base64`` and ``metadata`` are the operator's to choose.
 DEFAULTS: Mapping[str, Any] = {
     "negative_prompt": "",
-    "scheduler": DEFAULT_SCHEDULER,
+    "scheduler": sampling.DEFAULT_SCHEDULER,
     "num_inference_steps": 20,
     "guidance_scale": 7.5,
     "samples": 1,
@@ -159,9 +157,7 @@ def ask(
             raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")
     notes += inputs.drop_without_image(given)
     values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
-    values["scheduler"] = _scheduler(
-        values["scheduler"], form.defaults["scheduler"], settings, notes
-    )
+    sampling.settle(given, values, settings, notes, default=form.defaults["scheduler"])
     values |= {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
     encoded = values.get("base64", settings.base64_default)
     grid, sprite = values["output"] == "grid", values["output"] == "sprite"
@@ -219,7 +215,7 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
     return Generation(
         prompt=values["prompt"],
         negative_prompt=values["negative_prompt"],
-        scheduler=values["scheduler"],
+        **sampling.chosen(values),
         steps=values["num_inference_steps"],
         guidance=values["guidance_scale"],
         samples=values["samples"],
@@ -233,21 +229,6 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
         exact=values["exact"],
         source=values["source"],
     )
-
-
-def _scheduler(
-    given: str, default: schedulers.SchedulerName, settings: Settings, notes: list[str]
-) -> schedulers.SchedulerName:
-    found = schedulers.find(given)
-    if found:
-        return found
-    known = ", ".join(schedulers.SCHEDULER_NAMES)
-    if settings.strict:
-        raise UnknownScheduler(
-            "scheduler", f"scheduler is {shown(given)}; it must be one of {known}"
-        )
-    notes.append(f"scheduler {shown(given)} is unknown; {default} was used")
-    return default
 
 
 def _side(name: str, pixels: int, notes: list[str]) -> int:

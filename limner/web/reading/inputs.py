@@ -58,7 +58,8 @@ def wanted(values: Mapping[str, Any]) -> Wanted | None:
     """What typed ``values`` start from. Raises ``InvalidInput`` where no step would be left."""
     if "image" not in values:
         return None
-    check_strength(values["num_inference_steps"], values["strength"])
+    if values["scheduler"] is not None:  # of a sampler one step runs always
+        check_strength(values["num_inference_steps"], values["strength"])
     masked = "mask" in values or "scale" in values
     source = Source(
         sha256=UNREAD,

@@ -16,12 +16,10 @@ from starlette.testclient import TestClient
 
 from limner import imaging
 from limner.cli.serving import open_local
-from limner.domain import schedulers
-from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.engine.batching.fake import fake_pixels
 from limner.errors import InvalidInput
 from limner.store import keys
-from limner.web.automatic1111 import form, lists
+from limner.web.automatic1111 import form, methods
 from limner.web.automatic1111.info import parse
 from tests.waiting import LONG_S, HeldEngine, wait_for
 from tests.web import fakes
@@ -79,7 +77,7 @@ def test_txt2img(server, api):
     assert told(result) == []
     assert result.parameters["batch_size"] == 2
     drawn = stored(server, api)
-    assert (drawn["surface"], drawn["generation"]["scheduler"]) == ("automatic1111", "Heun")
+    assert (drawn["surface"], drawn["generation"]["sampler"]) == ("automatic1111", "Heun")
     assert info["cost"] == drawn["cost"] == 4 * 13 * 2 * 2 / 1e6
     assert info["remaining_credits"] == 10 - drawn["cost"]
 
@@ -108,14 +106,15 @@ def test_a_template_is_drawn_for_each_picture(server, api):
 
 def test_what_is_not_done_is_told(api):
     result = api.txt2img(
-        prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="karras",
+        prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="turbo", s_churn=4,
         enable_hr=True, tiling=True, styles=["heavy armour", "nobody's"],
         override_settings={"CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337},
         alwayson_scripts={"Dragon": {"args": []}},
     )  # fmt: skip
     notes = told(result)
     assert "width 500 was floored to 496, a multiple of 8" in notes
-    assert 'scheduler "karras" was ignored: DPM++ 2M is drawn with its own spacing' in notes
+    assert 'scheduler "turbo" is unknown; Karras was used' in notes
+    assert "s_churn was ignored: DPM++ 2M has none" in notes
     assert "style nobody's is unknown and was ignored" in notes
     assert "override_settings.eta_noise_seed_delta was ignored" in notes
     for name in ("enable_hr", "tiling", "alwayson_scripts", "hr_scale"):
@@ -187,7 +186,8 @@ def test_inpainting(server, api, invert):
         ("txt2img", {"override_settings": 7}, "must be an object"),
         ("img2img", {"prompt": "x"}, "init_images is missing"),
         ("img2img", {"init_images": ["!"]}, "init_images is no base64"),
-        ("img2img", {"init_images": ["!"], "steps": 2, "denoising_strength": 0.1},
+        ("img2img", {"init_images": ["!"], "steps": 2, "denoising_strength": 0.1,
+                     "sampler_name": "UniPC"},
          "denoising_strength is 0.1, which leaves none of 2 steps"),
         ("png-info", {"image": 3}, "image is 3"),
         ("options", {"sd_model_checkpoint": "another"}, "fake [0000000000] and no other"),
@@ -257,7 +257,7 @@ def test_options_go_round(server, api):
 
 
 def test_lists(api):
-    assert set(api.util_get_sampler_names()) == set(lists.NAMES.values())
+    assert set(api.util_get_sampler_names()) == {entry["name"] for entry in methods.listed()}
     assert {"automatic", "karras"} <= set(api.util_get_scheduler_names())
     assert api.util_get_model_names() == ["fake [0000000000]"]
     assert api.get_sd_models()[0]["model_name"] == "fake"
@@ -373,45 +373,6 @@ def test_equal_pictures_are_equal_files(api):
     assert len(files) == 1
 
 
-@pytest.mark.parametrize("name", SCHEDULER_NAMES)
-def test_the_written_sampler_reads_back(name):
-    written = schedulers.AUTOMATIC1111_NAMES[name], schedulers.schedule_type(name)
-    assert lists.find_sampler(*written) == lists.Sampler(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "schedule", "found", "notes"),
-    [
-        ("DPM++ 2M", "Automatic", "DPM Multi", 0),
-        ("DPM++ 2M Karras", "", "DPM Multi", 1),
-        ("DPM2 Karras", "", "DPM2 Karras", 0),
-        ("DPM2 a", "Karras", "DPM2 a Karras", 0),
-        ("DPM2", "Automatic", "DPM2 Karras", 0),
-        ("DPM2", "Uniform", "DPM2 Karras", 1),
-        ("DPM++ 2M SDE Karras", "Automatic", "DPM Multi", 2),
-        ("PLMS", "", "PNDM", 0),
-        ("k_euler_a", "", "Euler a", 0),
-        ("k_dpmpp_2m", "", "DPM Multi", 0),
-        ("DPM Multi", "", "DPM Multi", 0),
-        ("dpmpp_sde_ancestral", "", "DPM Single", 0),
-        ("Euler", "SGM Uniform", "Euler", 1),
-        ("Dragon", "", "UniPC", 1),
-    ],
-)
-def test_samplers_by_their_names(name, schedule, found, notes):
-    sampler = lists.find_sampler(name, schedule)
-    assert (sampler.scheduler, len(sampler.notes)) == (found, notes)
-
-
-def test_every_listed_sampler_is_served_without_a_note():
-    found = [lists.find_sampler(entry["name"]) for entry in lists.samplers()]
-    assert {sampler.scheduler for sampler in found} == set(SCHEDULER_NAMES)
-    assert not any(sampler.notes for sampler in found)
-    for entry in lists.samplers():
-        for alias in entry["aliases"]:
-            assert lists.find_sampler(alias) == lists.find_sampler(entry["name"])
-
-
 def test_too_little_credit_and_no_key(server):
     poor = client_of(server, server.new_key(credits=0))
     with pytest.raises(RuntimeError, match="Insufficient credits"):
@@ -494,7 +455,7 @@ def test_the_page_names_every_field_and_sampler():
     page = PAGE.read_text()
     described = set(re.findall(r"`([\w.]+)`", page))
     assert set(form.IMG2IMG) <= described
-    assert [name for name in lists.NAMES.values() if name not in page] == []
+    assert [entry["name"] for entry in methods.listed() if entry["name"] not in page] == []
 
 
 def _sha256(mask):

@@ -19,6 +19,8 @@ const ticks = (field) => GUIDE.map((preset) => ({
   name: preset.name, value: preset[field], says: `The guide's ${preset.name} prompts: ${preset.steps} steps, guidance ${preset.guidance}`,
 }));
 
+const BY_NAME = "by name: ";
+
 export const FIELDS = [
   {
     name: "num_inference_steps", id: "steps", label: "Steps", kind: "slider", start: 30, of: (g) => g.steps,
@@ -29,24 +31,51 @@ export const FIELDS = [
     low: 1, high: 12, step: 0.5, ticks: ticks("guidance"),
   },
   {
-    name: "scheduler", id: "scheduler", label: "Scheduler", kind: "select", half: true, start: "UniPC", of: (g) => g.scheduler,
-    options: schedulers,
+    // One list of both families: the vendor's schedulers, and samplers that take a schedule.
+    name: "scheduler", id: "scheduler", label: "Sampler", kind: "select", half: true, start: "UniPC",
+    of: (g) => (g.sampler ? BY_NAME + g.sampler : g.scheduler), options: methods,
   },
   {
     // One picture of a sheet of four is asked for again as one.
     name: "samples", id: "samples", label: "Pictures", kind: "segments", half: true, start: 1, of: () => 1,
     options: [1, 2, 3, 4],
   },
+  {
+    name: "schedule", id: "schedule", label: "Schedule", kind: "select", start: null, of: (g) => g.schedule ?? null,
+    options: schedules,
+  },
 ];
 
-async function schedulers() {
-  return (await get("api/schedulers")).map(({ name, good_for: note, order }) => {
-    const twice = order > 1 && !/twice|double/.test(note) ? "; costs double" : "";
-    return { value: name, text: order > 1 ? `${name} (costs double)` : name, note: `${note}${twice}` };
-  });
+async function methods() {
+  const [schedulers, { samplers }] = await Promise.all([get("api/schedulers"), get("api/samplers")]);
+  return [
+    ...schedulers.map((one) => choice(one, one.name, one.name)),
+    ...samplers.map((one) => choice(one, BY_NAME + one.name, `${one.name}, by schedule`)),
+  ];
+}
+
+function choice({ good_for: note, order }, value, name) {
+  const twice = order > 1 && !/twice|double/.test(note) ? "; costs double" : "";
+  return { value, text: order > 1 ? `${name} (costs double)` : name, note: `${note}${twice}` };
+}
+
+async function schedules() {
+  const [automatic, ...named] = (await get("api/samplers")).schedules;
+  return [
+    { value: null, text: automatic, note: "acts with samplers by schedule" },
+    ...named.map((name) => ({ value: name, text: name, note: "acts with samplers by schedule" })),
+  ];
 }
 
 /** `{name: value}` of every row, by `valueOf(row)`; without those that are null. */
 export const valuesOf = (valueOf) => Object.fromEntries(
   FIELDS.map((row) => [row.name, valueOf(row)]).filter(([, value]) => value !== null && value !== undefined),
 );
+
+/** The same as the API takes it. */
+export function onWire(valueOf) {
+  const { scheduler, schedule, ...rest } = valuesOf(valueOf);
+  if (!scheduler?.startsWith(BY_NAME)) return { ...rest, scheduler };
+  const sampler = scheduler.slice(BY_NAME.length);
+  return schedule ? { ...rest, sampler, schedule } : { ...rest, sampler };
+}

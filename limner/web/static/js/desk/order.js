@@ -1,7 +1,7 @@
 // The order on the desk: what would be drawn now. One observable object; its draft survives a reload.
 
 import { loadDraft, saveDraft } from "../page/local.js";
-import { valuesOf } from "./fields.js";
+import { onWire, valuesOf } from "./fields.js";
 
 export const LIMITS = { side: [512, 1024], sideStep: 64 };
 
@@ -45,7 +45,7 @@ const STAND_IN = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAAAAAA6
 export function toBody(o = state, { light = false } = {}) {
   const body = {
     prompt: o.prompt, negative_prompt: o.negative_prompt, img_width: o.img_width, img_height: o.img_height,
-    ...valuesOf((row) => o[row.name]), seed: o.locked && o.seed !== null ? o.seed : -1,
+    ...onWire((row) => o[row.name]), seed: o.locked && o.seed !== null ? o.seed : -1,
   };
   const mix = styleMix(o.styles);
   if (mix) body.style_mix = mix;
@@ -80,6 +80,7 @@ function extraOf(g) {
   if (g.clip_skip > 1) extra.clip_skip = g.clip_skip;
   if (g.exact) extra.exact = true;
   if (g.noise_source && g.noise_source !== "philox") extra.noise_source = g.noise_source;
+  for (const name of ["eta", "s_churn", "s_noise", "s_tmin", "s_tmax"]) if (g[name] !== undefined) extra[name] = g[name];
   if (g.subseed_strength) Object.assign(extra, { subseed: g.subseed, subseed_strength: g.subseed_strength });
   return extra;
 }
@@ -100,6 +101,6 @@ export function generationBody(g) {
   const source = g.source ? { image: STAND_IN, strength: g.source.strength } : {};
   return {
     prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", img_width: g.width, img_height: g.height,
-    ...valuesOf((row) => row.of(g)), samples: g.samples ?? 1, seed: g.seed, ...extraOf(g), ...source,
+    ...onWire((row) => row.of(g)), samples: g.samples ?? 1, seed: g.seed, ...extraOf(g), ...source,
   };
 }

@@ -42,7 +42,7 @@ function facts({ picture, request, took }) {
     time && ["time", `${Number(time).toFixed(1)} s`],
     each !== null && ["cost", `${words.credits(each)} credits`],
     ["size", words.size(picture, model()?.sprite_pixels)],
-    g && ["drawn in", `${g.steps} steps, ${g.scheduler}, guidance ${g.guidance}`],
+    g && ["drawn in", `${g.steps} steps, ${g.sampler ? `${g.sampler} ${g.schedule}` : g.scheduler}, guidance ${g.guidance}`],
   ].filter(Boolean);
   // What it was in one line, how it was drawn in the next.
   return h("div", { class: "fact-lines" }, [told.slice(0, -2), told.slice(-2)].map((line) => h("p", { class: "facts" },

@@ -1,0 +1,92 @@
+"""AUTOMATIC1111's names of samplers and schedules, as clients send and programs write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from limner.domain.methods import Vendors
+from limner.domain.params import Generation
+from limner.domain.samplers import SAMPLER_NAMES, SCHEDULE_NAMES
+from limner.domain.schedulers import SCHEDULER_NAMES
+from limner.web.automatic1111 import methods
+
+VENDORS = tuple(methods.VENDORS.values())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
+@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+def test_the_written_sampler_reads_back(sampler: Any, schedule: Any) -> None:
+    written = Generation(prompt="x", seed=1, sampler=sampler, schedule=schedule).method.names
+    assert methods.find(*written) == methods.Found({"sampler": sampler, "schedule": schedule})
+    assert methods.find(" ".join(written)) == methods.find(*written)
+
+
+@pytest.mark.parametrize("name", SCHEDULER_NAMES)
+def test_what_the_vendors_schedulers_write_reads_back_without_a_note(name: Any) -> None:
+    found = methods.find(*Vendors(name).names)
+    assert found.notes == ()
+    if name in VENDORS:
+        assert found.fields == {"scheduler": name}
+    else:
+        assert found.fields["sampler"] == Vendors(name).names[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "fields", "notes"),
+    [
+        ("DPM++ 2M", "Automatic", {"sampler": "DPM++ 2M", "schedule": "Karras"}, 0),
+        ("DPM++ 2M Karras", "", {"sampler": "DPM++ 2M", "schedule": "Karras"}, 0),
+        ("DPM2", "Automatic", {"sampler": "DPM2", "schedule": "Karras"}, 0),
+        ("DPM2 a", "uniform", {"sampler": "DPM2 a", "schedule": "Uniform"}, 0),
+        ("k_euler_a", "", {"sampler": "Euler a", "schedule": "Uniform"}, 0),
+        ("Euler", "turbo", {"sampler": "Euler", "schedule": "Uniform"}, 1),
+        ("DPM fast", "", {"sampler": "DPM++ 2M", "schedule": "Karras"}, 1),
+        ("DPM adaptive", "beta", {"sampler": "DPM++ 2M", "schedule": "Beta"}, 1),
+        ("PLMS", "", {"scheduler": "PNDM"}, 0),
+        ("UniPC", "Karras", {"scheduler": "UniPC"}, 1),
+        ("DPM Multi", "", {"scheduler": "DPM Multi"}, 0),
+        ("dpmpp_sde_ancestral", "", {"scheduler": "DPM Single"}, 0),
+        ("Dragon", "", {"scheduler": "UniPC"}, 1),
+    ],
+)
+def test_names_as_clients_send_them(name: str, schedule: str, fields: Any, notes: int) -> None:
+    found = methods.find(name, schedule)
+    assert (found.fields, len(found.notes)) == (fields, notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "taken", "notes"),
+    [
+        ("Euler", {"s_churn": 3.0, "s_tmax": 0.0, "s_noise": 1.0}, {"s_churn": 3.0}, 0),
+        ("Euler a", {"eta": 1.0}, {}, 0),
+        ("Euler a", {"eta": 0.5, "s_churn": 0.0}, {"eta": 0.5}, 0),
+        ("DDIM", {"eta": 1.0}, {"eta": 1.0}, 0),
+        ("DPM++ 2M", {"eta": 1.0, "s_churn": 2.0}, {}, 1),
+        ("UniPC", {"eta": 0.5}, {}, 1),
+    ],
+)
+def test_options_that_a_sampler_has_are_taken(
+    name: str, options: Any, taken: Any, notes: int
+) -> None:
+    found = methods.find(name, "", options)
+    said = {option: found.fields[option] for option in found.fields.keys() & options.keys()}
+    assert (said, len(found.notes)) == (taken, notes)
+
+
+def test_every_listed_sampler_is_served_without_a_note() -> None:
+    for entry in methods.listed():
+        found = methods.find(entry["name"])
+        assert found.notes == ()
+        assert [methods.find(alias) for alias in entry["aliases"]] == [found] * len(
+            entry["aliases"]
+        )
+        if automatic := entry["options"].get("scheduler"):
+            assert methods.find(entry["name"], automatic) == found
+
+
+def test_every_listed_schedule_goes_with_a_sampler() -> None:
+    for entry in methods.schedules():
+        for name in (entry["name"], entry["label"]):
+            assert methods.find("Heun", name).notes == ()
