@@ -11,6 +11,7 @@ from typing import Protocol
 
 from limner.domain import schedulers
 from limner.domain.samplers import (
+    AUTOMATIC,
     SAMPLERS,
     STRENGTH_MOST,
     TRAIN_STEPS,
@@ -77,6 +78,34 @@ class Vendors:
     def names(self) -> tuple[str, str]:
         ours = self.scheduler
         return schedulers.AUTOMATIC1111_NAMES[ours], schedulers.schedule_type(ours)
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """LCM or TCD, as diffusers' pipelines run them."""
+
+    sampler: SamplerName
+    eta: float
+
+    def steps_run(self, steps: int, strength: float | None) -> int:
+        return schedulers.steps_run(steps, strength)
+
+    def evaluations(self, steps: int, strength: float | None) -> int:
+        return self.steps_run(steps, strength)
+
+    def draws(self, steps: int, strength: float | None) -> int:
+        return max(0, self.steps_run(steps, strength) - 1)
+
+    @property
+    def keeps_noise(self) -> bool:
+        return False
+
+    def check_zero_snr(self) -> None:
+        """Both can: their timesteps begin at the end of the schedule."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.sampler, AUTOMATIC
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pydantic import (
 
 from limner.domain import samplers
 from limner.domain.loras import LORAS_MAX, Lora
-from limner.domain.methods import Method, Ruled, Vendors
+from limner.domain.methods import Distilled, Method, Ruled, Vendors
 from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
 from limner.domain.schedulers import SchedulerName
 
@@ -142,11 +142,14 @@ class Generation(BaseModel):
     @property
     def method(self) -> Method:
         """How it is sampled."""
-        if self.sampler is None or self.schedule is None:
+        if self.sampler is None:
             return Vendors(self.scheduler)
         options = {name: getattr(self, name) for name in samplers.OPTIONS}
         given = {name: value for name, value in options.items() if value is not None}
-        return Ruled(self.sampler, self.schedule, **{"eta": SAMPLERS[self.sampler].eta} | given)
+        given = {"eta": SAMPLERS[self.sampler].eta} | given
+        if self.schedule is None:
+            return Distilled(self.sampler, **given)
+        return Ruled(self.sampler, self.schedule, **given)
 
     @property
     def strength(self) -> float | None:

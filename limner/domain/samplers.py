@@ -27,6 +27,8 @@ SamplerName = Literal[
     "DPM++ 2M SDE Heun",
     "DPM++ 3M SDE",
     "DDIM",
+    "LCM",
+    "TCD",
 ]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
 ScheduleName = Literal[
@@ -43,6 +45,7 @@ ScheduleName = Literal[
 ]
 SCHEDULE_NAMES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 AUTOMATIC = "Automatic"
+STEPS_MOST = 50  # of LCM and TCD: the steps that their teachers took
 TRAIN_STEPS = 1000
 STRENGTH_MOST = 0.999
 
@@ -69,16 +72,18 @@ class SamplerSpec:
     ``automatic``: the schedule that AUTOMATIC1111 takes where none is named. ``order``: UNet
     evaluations in a step (the last takes one). ``draws``: how often a step draws noise.
     ``skips``: the level of noise before the last is left out, of a schedule of one step more.
-    ``options`` that it takes, and its ``eta`` where none is given.
+    ``options`` that it takes, and its ``eta`` where none is given. ``diffusers``: its class there,
+    for what is computed as diffusers does, with timesteps of its own, at most ``STEPS_MOST``.
     """
 
-    automatic: ScheduleName
+    automatic: ScheduleName | None
     good_for: str
     order: int = 1
     draws: int = 0
     skips: bool = False
     options: tuple[str, ...] = ()
     eta: float = 1.0
+    diffusers: str = ""
 
 
 SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
@@ -113,7 +118,25 @@ SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
         options=_NOISY,
     ),
     "DDIM": SamplerSpec("DDIM", "the classic; exact repeats", draws=1, options=_NOISY, eta=0.0),
+    "LCM": SamplerSpec(
+        None,
+        "2 to 8 steps at guidance 1, with a model or LoRA made for it",
+        draws=1,
+        eta=0.0,
+        diffusers="LCMScheduler",
+    ),
+    "TCD": SamplerSpec(
+        None,
+        "2 to 8 steps at guidance 1, with a model or LoRA made for it",
+        draws=1,
+        options=("eta",),
+        eta=0.3,
+        diffusers="TCDScheduler",
+    ),
 }
+
+RULED_NAMES = tuple(name for name in SAMPLER_NAMES if not SAMPLERS[name].diffusers)
+"""The samplers that go with any schedule."""
 
 _ALIASES: Mapping[str, SamplerName] = {"eulerancestral": "Euler a", "dpm2ancestral": "DPM2 a"}
 _SCHEDULE_ALIASES: Mapping[str, ScheduleName] = {"ays": "Align Your Steps"}
@@ -149,24 +172,34 @@ def split(name: str) -> tuple[str, ScheduleName | None]:
     return name, None
 
 
-def choose(sampler: str, schedule: str | None = None) -> tuple[SamplerName, ScheduleName]:
+def choose(sampler: str, schedule: str | None = None) -> tuple[SamplerName, ScheduleName | None]:
     """What is meant by a sampler's name, and a schedule's beside it or at its end.
 
     A schedule by itself counts before one at the sampler's end; none, or ``Automatic``, is the one
-    that AUTOMATIC1111 takes for the sampler. Raises ``InvalidInput`` for a name nobody knows.
+    that AUTOMATIC1111 takes for the sampler. LCM and TCD have none. Raises ``InvalidInput`` for a
+    name nobody knows, and for a schedule that the sampler does not take.
     """
     method, joined = split(sampler)
     found = find_sampler(method)
     if found is None:
         known = ", ".join(SAMPLER_NAMES)
         raise InvalidInput("sampler", f"sampler is {sampler[:100]!r}; it must be one of {known}")
-    if schedule is None or fold(schedule) in ("", fold(AUTOMATIC)):
-        return found, joined or SAMPLERS[found].automatic
-    named = find_schedule(schedule)
-    if named is None:
+    named = joined
+    if schedule is not None and fold(schedule) not in ("", fold(AUTOMATIC)):
+        named = _schedule(schedule)
+    if named and SAMPLERS[found].diffusers:
+        raise InvalidInput(
+            "schedule", f"schedule is {named!r}; {found} has timesteps of its own: leave it out"
+        )
+    return found, named or SAMPLERS[found].automatic
+
+
+def _schedule(name: str) -> ScheduleName:
+    found = find_schedule(name)
+    if found is None:
         known = ", ".join((AUTOMATIC, *SCHEDULE_NAMES))
-        raise InvalidInput("schedule", f"schedule is {schedule[:100]!r}; it must be one of {known}")
-    return found, named
+        raise InvalidInput("schedule", f"schedule is {name[:100]!r}; it must be one of {known}")
+    return found
 
 
 def check_options(sampler: SamplerName, given: Mapping[str, Any]) -> None:
@@ -202,4 +235,8 @@ def completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     sampler, schedule = choose(given["sampler"], given.get("schedule"))
     check_options(sampler, {name: given[name] for name in OPTIONS if name in given})
+    if SAMPLERS[sampler].diffusers and values.get("steps", 0) > STEPS_MOST:
+        raise InvalidInput(
+            "steps", f"steps is {values['steps']}; {sampler} is drawn in at most {STEPS_MOST}"
+        )
     return {**values, "sampler": sampler, "schedule": schedule}

@@ -13,7 +13,7 @@ from limner.domain.params import Generation, Source
 from limner.domain.pricing import quote
 from limner.domain.samplers import (
     OPTIONS,
-    SAMPLER_NAMES,
+    RULED_NAMES,
     SAMPLERS,
     SCHEDULE_NAMES,
     choose,
@@ -47,7 +47,7 @@ def test_names_are_read_joined_or_apart(sampler: str, schedule: Any, meant: Any)
 
 
 @given(
-    sampler=st.sampled_from(SAMPLER_NAMES),
+    sampler=st.sampled_from(RULED_NAMES),
     schedule=st.sampled_from(SCHEDULE_NAMES),
     change=st.sampled_from([str, str.upper, str.lower]),
 )
@@ -93,7 +93,7 @@ def test_options_are_the_samplers_own_where_none_are_given() -> None:
     assert churned == Ruled("Euler", "Uniform", s_churn=4.0, s_tmax=10.0)
 
 
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_two_evaluations_a_step_cost_two(sampler: Any) -> None:
     order = SAMPLERS[sampler].order
     rows = quote(generation(sampler=sampler, schedule="Karras", steps=20), 2).rows

@@ -21,7 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from limner.domain.methods import Method, Ruled, Vendors
+from limner.domain.methods import Distilled, Method, Ruled, Vendors
+from limner.domain.samplers import SAMPLERS
 from limner.domain.schedulers import BETAS, SPECS, SchedulerName
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
@@ -59,11 +60,19 @@ def trace(
         key: tuple[Any, ...] = (method, steps, start, arguments)
         make: Callable[..., Trace] = _by_rule
     else:
-        spec = SPECS[method.scheduler]
-        arguments = json.dumps({**betas, **spec.arguments}, sort_keys=True)
+        class_name, own, eta = _in_diffusers(method)
+        arguments = json.dumps({**betas, **own}, sort_keys=True)
         from_noise = mode == "txt2img" or (mode == "inpaint" and strength == 1.0)
-        key, make = (spec.class_name, arguments, steps, start, from_noise), _run
+        key, make = (class_name, arguments, steps, start, from_noise, eta), _run
     return _cache.get(key, lambda: make(*key), lambda made: made.nbytes)
+
+
+def _in_diffusers(method: Method) -> tuple[str, Mapping[str, Any], float | None]:
+    """The class there, its arguments beside the checkpoint's, and what its steps are told."""
+    if isinstance(method, Distilled):
+        return SAMPLERS[method.sampler].diffusers, {}, method.eta
+    spec = SPECS[method.scheduler]
+    return spec.class_name, spec.arguments, None
 
 
 def _by_rule(method: Ruled, steps: int, start: int | None, arguments: str) -> Trace:
@@ -153,7 +162,14 @@ def _noise_caught(module: ModuleType, noise: Iterator[torch.Tensor]) -> Iterator
         module.randn_tensor = drawn
 
 
-def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_noise: bool) -> Trace:
+def _run(
+    class_name: str,
+    arguments: str,
+    steps: int,
+    start: int | None,
+    pure_noise: bool,
+    eta: float | None,
+) -> Trace:
     """Diffusers' denoising loop on one-hot vectors.
 
     The same calls in the same order as in its StableDiffusionPipeline, Img2ImgPipeline
@@ -174,7 +190,7 @@ def _run(class_name: str, arguments: str, steps: int, start: int | None, pure_no
         for k, t in enumerate(timesteps):
             inputs.append(scheduler.scale_model_input(x, t))
             keep.append(scheduler.scale_model_input(kept, t))
-            x = scheduler.step(eps[k], t, x, return_dict=False, **told(class_name, k))[0]
+            x = scheduler.step(eps[k], t, x, return_dict=False, **told(class_name, k, eta))[0]
             following = timesteps[k + 1 : k + 2]
             kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
     rows = _rows([*inputs, x])

@@ -39,11 +39,13 @@ def _space(scheduler: Any, steps: int) -> None:
 # differ from diffusers, and ADR 0007 says why.
 
 
-def told(class_name: str, k: int) -> dict[str, int]:
+def told(class_name: str, k: int, eta: float | None) -> dict[str, float]:
     """What a step is told besides: LMS, how many derivatives there are at evaluation k.
 
-    By itself it counts those of steps that were never run.
+    By itself it counts those of steps that were never run. TCD is told its ``eta``.
     """
+    if class_name == "TCDScheduler" and eta is not None:
+        return {"eta": eta}
     return {"order": min(k + 1, 4)} if class_name == "LMSDiscreteScheduler" else {}
 
 

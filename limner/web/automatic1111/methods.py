@@ -67,12 +67,13 @@ def _named(name: str, schedule: str, options: Mapping[str, float]) -> Found:
         sampler, spaced = samplers.choose(name, schedule)
     except InvalidInput:
         sampler, spaced = samplers.choose(name)
-        notes.append(f"scheduler {shown(schedule)} is unknown; {spaced} was used")
+        notes.append(f"scheduler {shown(schedule)} was ignored; {spaced or 'its own'} was used")
     spec = SAMPLERS[sampler]
     silent = {**_NEUTRAL, "eta": (spec.eta,)}
     taken = {o: v for o, v in options.items() if o in spec.options and v not in silent[o]}
     notes += _ignored(sampler, {o: v for o, v in options.items() if o not in spec.options})
-    return Found({"sampler": sampler, "schedule": spaced, **taken}, tuple(notes))
+    named = {"sampler": sampler} | ({"schedule": spaced} if spaced else {})
+    return Found({**named, **taken}, tuple(notes))
 
 
 def _ignored(name: str, options: Mapping[str, float]) -> list[str]:
@@ -120,7 +121,8 @@ def _options(name: SamplerName) -> dict[str, str]:
         "discard_next_to_last_sigma": spec.skips,
         "uses_ensd": spec.draws > 0,
     }
-    return {"scheduler": _NAMES[spec.automatic]} | {key: "True" for key, so in said.items() if so}
+    spaced = {"scheduler": _NAMES[spec.automatic]} if spec.automatic else {}
+    return spaced | {key: "True" for key, so in said.items() if so}
 
 
 def schedules() -> list[dict[str, Any]]:

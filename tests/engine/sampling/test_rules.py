@@ -10,7 +10,7 @@ import torch
 
 from limner.domain.methods import Ruled
 from limner.domain.samplers import (
-    SAMPLER_NAMES,
+    RULED_NAMES,
     SAMPLERS,
     SCHEDULE_NAMES,
     SamplerName,
@@ -25,10 +25,10 @@ from tests.engine.sampling import kdiffusion, plain
 V: dict[str, Any] = {**BETAS, "prediction_type": "v_prediction"}
 ZERO: dict[str, Any] = {**V, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 STARTS = (None, 0.3, 0.75)
-PAIRS = [(sampler, SAMPLERS[sampler].automatic) for sampler in SAMPLER_NAMES]
+PAIRS = [(sampler, SAMPLERS[sampler].automatic) for sampler in RULED_NAMES]
 PAIRS += [("DPM++ 3M SDE", schedule) for schedule in SCHEDULE_NAMES]
-NOISY = [name for name in SAMPLER_NAMES if "eta" in SAMPLERS[name].options]
-CHURNED = [name for name in SAMPLER_NAMES if "s_churn" in SAMPLERS[name].options]
+NOISY = [name for name in RULED_NAMES if "eta" in SAMPLERS[name].options]
+CHURNED = [name for name in RULED_NAMES if "s_churn" in SAMPLERS[name].options]
 
 
 def method_of(sampler: SamplerName, schedule: ScheduleName, **options: float) -> Ruled:
@@ -73,7 +73,7 @@ def test_draws_what_k_diffusion_draws(sampler: SamplerName, schedule: ScheduleNa
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [8, 20, 25, 50])
 @pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_any_with_any_at_length(sampler: SamplerName, schedule: ScheduleName, steps: int) -> None:
     method = method_of(sampler, schedule)
     for strength in (*STARTS, 1.0):
@@ -97,7 +97,7 @@ def test_churn_is_k_diffusions(sampler: SamplerName) -> None:
         check(method_of(sampler, "Karras", **options), 6, **options)
 
 
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_v_and_zero_snr_are_k_diffusions(sampler: SamplerName) -> None:
     method = method_of(sampler, SAMPLERS[sampler].automatic)
     for betas, zero in ((V, False), (ZERO, True)):
@@ -108,7 +108,7 @@ def test_v_and_zero_snr_are_k_diffusions(sampler: SamplerName) -> None:
         plain.assert_close(plain.drawn_by(trace(method, 7, betas=betas)), theirs, tolerance)
 
 
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_the_price_counts_what_is_run(sampler: SamplerName) -> None:
     for schedule in ("Karras", "DDIM"):
         method = method_of(sampler, schedule)
@@ -122,7 +122,7 @@ def test_the_price_counts_what_is_run(sampler: SamplerName) -> None:
                 assert matrix.keep.shape[1] == 2 + matrix.draws * method.keeps_noise
 
 
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_no_row_looks_ahead(sampler: SamplerName) -> None:
     matrix = matrix_of(method_of(sampler, "Karras"), 9, 0.5)
     for k in range(matrix.evaluations):
@@ -130,7 +130,7 @@ def test_no_row_looks_ahead(sampler: SamplerName) -> None:
         assert not matrix.denoised[k, matrix.eps_column(k) + 1 :].any()
 
 
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_given_the_true_noise_the_source_comes_back(sampler: SamplerName) -> None:
     """A UNet that names the noise in its input exactly: nothing of it is left at the end."""
     matrix = matrix_of(method_of(sampler, "Karras"), 12, 0.6)

@@ -8,7 +8,7 @@ import pytest
 
 from limner.domain.methods import Vendors
 from limner.domain.params import Generation
-from limner.domain.samplers import SAMPLER_NAMES, SCHEDULE_NAMES
+from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.web.automatic1111 import methods
 
@@ -16,7 +16,7 @@ VENDORS = tuple(methods.VENDORS.values())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_the_written_sampler_reads_back(sampler: Any, schedule: Any) -> None:
     written = Generation(prompt="x", seed=1, sampler=sampler, schedule=schedule).method.names
     assert methods.find(*written) == methods.Found({"sampler": sampler, "schedule": schedule})

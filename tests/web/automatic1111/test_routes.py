@@ -113,7 +113,7 @@ def test_what_is_not_done_is_told(api):
     )  # fmt: skip
     notes = told(result)
     assert "width 500 was floored to 496, a multiple of 8" in notes
-    assert 'scheduler "turbo" is unknown; Karras was used' in notes
+    assert 'scheduler "turbo" was ignored; Karras was used' in notes
     assert "s_churn was ignored: DPM++ 2M has none" in notes
     assert "style nobody's is unknown and was ignored" in notes
     assert "override_settings.eta_noise_seed_delta was ignored" in notes
