@@ -131,7 +131,7 @@ def _refusal(path: Path, wish: Wish, vae: Path | None) -> str | None:
 
 
 def _file_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
-    from limner.engine.checkpoints import adapters
+    from limner.engine.checkpoints import adapters, upscalers
     from limner.engine.checkpoints.digests import sha256
     from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 
@@ -150,6 +150,8 @@ def _file_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
     }
     if kind in adapters.KINDS:
         return facts | adapters.facts(header, kind)
+    if kind == "upscaler":
+        return facts | upscalers.facts(header)
     return facts | _whole_facts(path, wish, vae) if kind in (*LOADED, "unet") else facts
 
 
@@ -240,6 +242,8 @@ def _as_lines(facts: dict[str, Any]) -> str:
     shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
     if "trigger_words" in facts:
         shown["trigger_words"] = ", ".join(facts["trigger_words"]) or "none named"
+    if "parts" in facts:
+        shown["parts"] = ", ".join(facts["parts"]) or "none known"
     if "notes" in facts:
         shown["notes"] = "; ".join(facts["notes"]) or "none"
     if "attribution" in facts:

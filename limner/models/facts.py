@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.domain import licences
-from limner.engine.checkpoints import adapters, folders, layouts, parts, prediction
+from limner.engine.checkpoints import adapters, folders, layouts, parts, prediction, upscalers
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 from limner.engine.checkpoints.layouts import SOURCE_SHA256
@@ -37,6 +37,8 @@ class Facts:
 
     ``kind`` is a key of ``inspection.DESCRIPTIONS`` or ``unreadable``; ``base`` the family of
     checkpoints that it is or is for: ``sd1``, ``sd2``, ``sd3``, ``sdxl``, ``flux``, ``unknown``;
+    ``network`` is by what a LoRA changes layers, or which network an upscaler is; ``parts`` are
+    those that a LoRA changes; ``vectors`` are an embedding's, ``scale`` an upscaler's;
     ``source_sha256`` the sum of the file that it says it was imported from, in 64 digits;
     ``reason`` a sentence on why it cannot be drawn with, None where it can.
     """
@@ -45,6 +47,10 @@ class Facts:
     base: str = "unknown"
     prediction: str | None = None
     trigger_words: tuple[str, ...] = ()
+    network: str | None = None
+    parts: tuple[str, ...] = ()
+    vectors: int | None = None
+    scale: int | None = None
     notes: tuple[str, ...] = ()
     licence: str | None = None
     pickled: bool = False
@@ -95,11 +101,12 @@ def _inside(reason: str | None, found: Found) -> str | None:
 def _of_file(path: Path) -> Facts:
     header = read_header(path)
     kind = kind_of(header)
-    told = adapters.facts(header, kind) if kind in adapters.KINDS else {}
+    told = _told(header, kind)
     facts = Facts(
         kind,
-        told.get("base") or _BASES.get(kind) or _base(header),
-        trigger_words=tuple(_short(told.get("trigger_words", ()))),
+        told.pop("base", None) or _BASES.get(kind) or _base(header),
+        trigger_words=tuple(_short(told.pop("trigger_words", ()))),
+        **told,
         pickled=header.pickled,
         source_sha256=_sum(header.metadata.get(SOURCE_SHA256)),
     )
@@ -110,6 +117,12 @@ def _of_file(path: Path) -> Facts:
     else:
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
     return replace(facts, reason=facts.reason or PICKLED) if header.pickled else facts
+
+
+def _told(header: Header, kind: str) -> dict[str, Any]:
+    if kind in adapters.KINDS:
+        return adapters.facts(header, kind)
+    return upscalers.facts(header) if kind == "upscaler" else {}
 
 
 def _short(words: Sequence[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a LoRA or an embedding says of itself: which checkpoints it is for, and which words call it.
+"""What an adapter says of itself: what it is for and made of, and which words call it.
 
 Shapes go before metadata, which are what some trainer wrote. The keys are those of sd-scripts
 (``ss_``) and of Stability's model metadata (``modelspec.``).
@@ -7,37 +7,111 @@ Shapes go before metadata, which are what some trainer wrote. The keys are those
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from limner.engine.checkpoints.headers import Header
+from limner.engine.checkpoints.headers import Header, TensorInfo
 
 KINDS = ("lora", "textual-inversion")
 BASES: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # by the width of contexts
 _READS_CONTEXT = ("attn2_to_k", "attn2.to_k", "attn2.processor.to_k_lora")
-_DOWN = (".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".down.weight")
+# Endings of tensors whose last sizes are what a layer reads.
+_DOWN = (
+    ".lora_down.weight", ".lora_A.weight", ".lora.down.weight", ".down.weight",
+    ".lora_A.default.weight", ".hada_w1_b", ".diff",
+)  # fmt: skip
 _WORDS_SHOWN = 8
+
+# By LyCORIS' names and PEFT's: what a file's layers are changed by. A file may mix them.
+_NETWORKS: Mapping[str, re.Pattern[str]] = {
+    "LoRA": re.compile(r"\blora_down\.|\blora_A\.|\blora\.down\.|_lora\.down\."),
+    "LoHa": re.compile(r"\.hada_w1_a$"),
+    "LoKr": re.compile(r"\.lokr_w1(_a)?$"),
+    "OFT": re.compile(r"\.oft_(blocks|diag)$"),
+    "IA3": re.compile(r"\.on_input$"),
+    "GLoRA": re.compile(r"\.a1\.weight$"),
+    "full": re.compile(r"\.(diff|w_norm)$"),
+    "DoRA": re.compile(r"\.dora_scale$|\.lora_magnitude_vector(\.weight)?$|\.magnitude$"),
+}
+_TEXT = re.compile(r"(^|\.)lora_te\d?_|^text_encoder|^te\d?[._]|cond_stage_model|clip_[lg]\b")
+_UNET = re.compile(r"lora_unet_|^unet[._]|diffusion_model|^(transformer|down|up|mid)_blocks?\b")
+# The one text encoder of SD 1.x and 2.x; SDXL's two and Flux' have numbers.
+_ONE_TEXT = re.compile(
+    r"(lora_te_|text_encoder\.|cond_stage_model\.transformer\.).*(q_proj|k_proj|v_proj|fc1)\."
+)
+
+# Names that only one family of models has; those of the layers inside it lack in all others.
+_ONLY: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("flux", re.compile(r"(double|single)_blocks|single_transformer_blocks")),
+    ("sd3", re.compile(r"joint_blocks|transformer[._]transformer_blocks")),
+    ("sdxl", re.compile(r"lora_te2_|text_encoder_2|transformer_blocks[._][1-9]")),
+)
+# What trainers write, by the beginning of its name among their words.
+_SAID: Mapping[str, str] = {
+    "sdxl": "sdxl", "xl-v1": "sdxl", "sd_v1": "sd1", "diffusion-v1": "sd1", "sd_v2": "sd2",
+    "diffusion-v2": "sd2", "sd3": "sd3", "diffusion-3": "sd3", "flux": "flux",
+}  # fmt: skip
 
 
 def facts(header: Header, kind: str) -> dict[str, Any]:
-    """Of one of ``KINDS``: ``base`` and ``trigger_words``, oftenest first.
+    """Of one of ``KINDS``: ``base`` and ``trigger_words``, oftenest first; and what it is made of.
 
-    The base is ``sd1``, ``sd2``, ``sdxl`` or ``unknown``.
+    The base is ``sd1``, ``sd2``, ``sd3``, ``sdxl``, ``flux`` or ``unknown``. A LoRA has
+    ``network``, kinds joined by `` + ``, and ``parts``, of ``unet`` and ``text_encoder``; an
+    embedding has ``vectors``, how many places of a prompt it takes.
     """
-    base = _of_lora(header) if kind == "lora" else _of_embedding(header)
-    return {"base": base, "trigger_words": _words(header.metadata)}
+    words = {"trigger_words": _words(header.metadata)}
+    if kind == "lora":
+        return {"base": _of_lora(header), **words, "network": network(header), "parts": _of(header)}
+    return {"base": _of_embedding(header), **words, "vectors": _vectors(header)}
+
+
+def network(header: Header) -> str:
+    """By what a LoRA file changes layers: LoRA, LoCon, LoHa, LoKr, OFT, ...; ``unknown``."""
+    found = [name for name, ends in _NETWORKS.items() if any(map(ends.search, header.tensors))]
+    if "LoRA" in found and any(_is_kernel(n, t) for n, t in header.tensors.items()):
+        found[found.index("LoRA")] = "LoCon"
+    blocks = (t.ndim for name, t in header.tensors.items() if name.endswith(".oft_blocks"))
+    if any(ndim == 4 for ndim in blocks):
+        found[found.index("OFT")] = "BOFT"
+    if found[-1:] == ["DoRA"] and found[0] == "LoRA":
+        found = found[1:]  # which a DoRA is, with a length for each row
+    return " + ".join(found) or "unknown"
+
+
+def _is_kernel(name: str, tensor: TensorInfo) -> bool:
+    """Whether it changes a convolution that sees more than one pixel."""
+    return ".lora_mid." in name or (tensor.ndim == 4 and max(tensor.shape[2:]) > 1)
+
+
+def _of(header: Header) -> tuple[str, ...]:
+    parts = {"unet": _UNET, "text_encoder": _TEXT}
+    return tuple(part for part, named in parts.items() if any(map(named.search, header.tensors)))
 
 
 def _of_lora(header: Header) -> str:
-    """By the width of the contexts that it changes the reading of."""
-    for name, tensor in header.tensors.items():
-        if any(part in name for part in _READS_CONTEXT) and name.endswith(_DOWN):
-            return BASES.get(tensor.shape[-1] if tensor.ndim == 2 else tensor.shape[1], "unknown")
+    """By the names of one family, else the width of what the layers read that it changes."""
+    for base, named in _ONLY:
+        if any(map(named.search, header.tensors)):
+            return base
+    for name, width in _widths(header):
+        if any(part in name for part in _READS_CONTEXT):
+            return BASES.get(width, "unknown")
+    for name, width in _widths(header):
+        if _ONE_TEXT.search(name):
+            return BASES.get(width, "unknown")
     said = header.metadata.get("ss_base_model_version", "")
     said += header.metadata.get("modelspec.architecture", "")
-    marks = {"sdxl": "sdxl", "xl-v1": "sdxl", "sd_v1": "sd1", "diffusion-v1": "sd1", "sd_v2": "sd2"}
-    return next((base for mark, base in marks.items() if mark in said), "unknown")
+    return next((base for mark, base in _SAID.items() if mark in said), "unknown")
+
+
+def _widths(header: Header) -> Iterator[tuple[str, int]]:
+    """How much each layer reads, where one tensor tells it."""
+    for name, tensor in header.tensors.items():
+        if name.endswith(_DOWN) and tensor.ndim in (2, 4):
+            yield name, tensor.shape[1]
 
 
 def _of_embedding(header: Header) -> str:
@@ -46,6 +120,10 @@ def _of_embedding(header: Header) -> str:
         return "sdxl"
     widths = {tensor.shape[-1] for tensor in header.tensors.values() if tensor.ndim in (1, 2)}
     return BASES.get(max(widths), "unknown") if widths else "unknown"
+
+
+def _vectors(header: Header) -> int:
+    return max((t.shape[0] if t.ndim == 2 else 1 for t in header.tensors.values()), default=0)
 
 
 def _words(metadata: Mapping[str, str]) -> list[str]:

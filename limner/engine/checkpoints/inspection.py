@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from limner.engine.checkpoints import upscalers
 from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.headers import Header, TensorInfo
 from limner.engine.checkpoints.names import TEXT, UNET, VAE
@@ -58,7 +59,8 @@ DESCRIPTIONS: Mapping[str, str] = {
 }
 
 _LORA = re.compile(
-    r"^lora_(unet|te)|lora_(up|down)\b|lora_[AB]\b|lora\.(up|down)\b|hada_w1|lokr_w|oft_(blocks|diag)"
+    r"^lora_(unet|te|transformer)|^lycoris_|lora_(up|down)\b|lora_[AB]\b|lora\.(up|down)\b|hada_w1"
+    r"|lokr_w|oft_(blocks|diag)|\.dora_scale$|\.on_input$"
 )
 _TAESD = re.compile(r"(^|\.layers\.)\d+\.conv\.0\.weight$")
 _HYPERNETWORK = re.compile(r"^(320|640|768|1024|1280)\.\d+\.")
@@ -99,7 +101,7 @@ _WITHOUT_UNET: tuple[tuple[str, Callable[[Header], bool]], ...] = (
     ("textual-inversion", _named(r"^emb_params$|^string_to_param\.|^clip_[lg]$")),
     ("textual-inversion", _is_vectors),
     ("taesd", _named(_TAESD)),
-    ("upscaler", _named(r"^conv_first\.|^model\.1\.sub\.|^params(_ema)?\.conv_first\.")),
+    ("upscaler", upscalers.is_one),
     ("unet-broken", _named(rf"^{re.escape(UNET)}(input|down|middle|output|up|mid)_block")),
     ("vae-decoder", _is_decoder),
     ("vae", _named(rf"^{re.escape(VAE)}decoder\.conv_in")),

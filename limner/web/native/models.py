@@ -20,6 +20,7 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
 _TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
 _MAYBE: dict[str, Any] = {"type": ["string", "null"]}
+_COUNT: dict[str, Any] = {"type": ["integer", "null"]}
 _FIELDS: dict[str, Any] = {
     "name": {**_TEXT, "description": "By which a request names it; no other has it."},
     "kind": {**_TEXT, "enum": [*DESCRIPTIONS, UNREADABLE]},
@@ -33,6 +34,10 @@ _FIELDS: dict[str, Any] = {
     },
     "source_sha256": {**_MAYBE, "description": "Of the file that it was imported from."},
     "prediction": {**_MAYBE, "description": "Of a checkpoint: epsilon or v-prediction."},
+    "network": {**_MAYBE, "description": "Of a LoRA: LoRA, LoCon, LoHa, ...; of an upscaler."},
+    "parts": {**_TEXTS, "description": "That a LoRA changes: unet, text_encoder."},
+    "vectors": {**_COUNT, "description": "Of an embedding: places of a prompt that it takes."},
+    "scale": {**_COUNT, "description": "Of an upscaler: how many times larger it makes pictures."},
     "trigger_words": _TEXTS,
     "notes": _TEXTS,
     "licence": _MAYBE,
