@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import stat
 import struct
 from dataclasses import replace
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO
 from limner.engine.checkpoints import names, torchfiles
 from limner.engine.checkpoints.headers import SIZES, Header, TensorInfo, stamp
 from limner.errors import CheckpointError
+
+Range = tuple[int, int, str]  # of a tensor: its first byte, its end, its name
 
 MAX_HEADER = 20_000_000  # bytes; SD 1.5 has 0.15 million, the format allows 100 million
 
@@ -111,31 +114,29 @@ def _safetensors(path: Path, file: BinaryIO, start: bytes) -> Header:
     try:
         entries = json.loads(file.read(length))
         metadata = entries.pop("__metadata__", None)
-        tensors = {name: _tensor(path, name, e, 8 + length) for name, e in entries.items()}
-        ranges = sorted((*map(int, e["data_offsets"]), name) for name, e in entries.items())
+        found = [_tensor(path, name, entry, 8 + length) for name, entry in entries.items()]
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a damaged safetensors header.") from error
-    if not tensors:
+    if not found:
         raise CheckpointError(f"{path.name} is a safetensors file without any tensor.")
-    notes = _check_ranges(path, ranges, size - 8 - length)
-    return Header(path, tensors, _texts(metadata), notes=notes)
+    notes = _check_ranges(path, sorted(row[0] for row in found), size - 8 - length)
+    return Header(path, {info.name: info for _, info in found}, _texts(metadata), notes=notes)
 
 
-def _tensor(path: Path, name: str, entry: Any, data: int) -> TensorInfo:
+def _tensor(path: Path, name: str, entry: Any, data: int) -> tuple[Range, TensorInfo]:
     dtype, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
     start, stop = map(int, entry["data_offsets"])
-    found = TensorInfo(dtype, shape, path, data + start, name=name)
-    if min(shape, default=0) < 0 or start < 0 or stop < start:
+    if start < 0 or stop < start or (shape and min(shape) < 0):
         raise ValueError(name)
-    if dtype in SIZES and stop - start != found.count * SIZES[dtype]:
+    if dtype in SIZES and stop - start != math.prod(shape) * SIZES[dtype]:
         raise CheckpointError(
             f"{path.name} is damaged: {name!r} of shape {shape} as {dtype} has "
             f"{stop - start:,} bytes."
         )
-    return found
+    return (start, stop, name), TensorInfo(dtype, shape, path, data + start, name=name)
 
 
-def _check_ranges(path: Path, ranges: list[tuple[Any, ...]], size: int) -> tuple[str, ...]:
+def _check_ranges(path: Path, ranges: list[Range], size: int) -> tuple[str, ...]:
     """Tensors lie one after the other up to the end; what is odd about it, in words."""
     end = 0
     for start, stop, name in ranges:

@@ -23,7 +23,7 @@ _SHARD = re.compile(r"-(\d+)-of-(\d+)")
 
 
 def read_parts(path: Path) -> dict[str, Part]:
-    """The parts of a whole folder; the VAE may lack.
+    """The parts of a whole folder; VAE and text encoder may lack.
 
     Raises:
         CheckpointError: it is not SD 1.x, or lacks something; the sentence says what.
@@ -37,8 +37,8 @@ def read_parts(path: Path) -> dict[str, Part]:
     if index.is_file():
         _refuse_other_pipelines(path, str(read_json(index).get("_class_name", "")))
     folders = [name for name in PARTS if (path / name).is_dir()]
-    if missing := [name for name in ("unet", "text_encoder") if name not in folders]:
-        raise CheckpointError(f"{path} has no folder {missing[0]!r}.")
+    if "unet" not in folders:
+        raise CheckpointError(f"{path} has no folder 'unet'.")
     parts = {name: read_part(path / name, name) for name in folders}
     _refuse_other_shapes(path, parts)
     return parts
@@ -111,7 +111,8 @@ def _refuse_other_pipelines(path: Path, pipeline: str) -> None:
 
 
 def _refuse_other_shapes(path: Path, parts: Mapping[str, Part]) -> None:
-    unet, text = parts["unet"].config, parts["text_encoder"].config
+    unet = parts["unet"].config
+    text = parts["text_encoder"].config if "text_encoder" in parts else {}
     channels = unet.get("in_channels", 4)
     kinds = {4: None, 9: None, 8: DESCRIPTIONS["instruct-pix2pix"]}
     if unet.get("addition_embed_type") or (path / "text_encoder_2").is_dir():

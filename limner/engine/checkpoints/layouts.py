@@ -222,7 +222,8 @@ def _shown(value: Any) -> str:
 
 def _folder(path: Path) -> Layout:
     parts = folders.read_parts(path)
-    parts["text_encoder"] = text_encoders.told(parts["text_encoder"], stored=False)
+    if text := parts.get("text_encoder"):
+        parts["text_encoder"] = text_encoders.told(text, stored=False)
     scheduler_file = path / "scheduler" / "scheduler_config.json"
     scheduler = read_json(scheduler_file) if scheduler_file.is_file() else {}
     own = path / "tokenizer"

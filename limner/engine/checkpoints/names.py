@@ -82,6 +82,8 @@ def canonical(tensors: Tensors) -> tuple[dict[str, TensorInfo], tuple[str, ...]]
 
 def _unwrapped(tensors: Tensors) -> Tensors:
     """Without the wrappers that most names have; some tool may have added others later."""
+    if 2 * sum(name.startswith(_WRAPPERS) for name in tensors) <= len(tensors):
+        return tensors
     for wrapper in _WRAPPERS * 2:
         if 2 * sum(name.startswith(wrapper) for name in tensors) > len(tensors):
             tensors = {name.removeprefix(wrapper): info for name, info in tensors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from limner.engine.checkpoints.parts import Part
 from limner.engine.checkpoints.prediction import Wish
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
-from tests.engine.checkpoints.loading import assert_equal, load
+from tests.engine.checkpoints.loading import assert_equal, copy, load
 from tests.engine.checkpoints.writing import (
     POSITIONS,
     TEXT,
@@ -56,7 +57,7 @@ def saved(path: Path, tensors: Tensors) -> Path:
     return path
 
 
-def folder(path: Path, other: CLIPTextModel) -> Path:
+def saved_folder(path: Path, other: CLIPTextModel) -> Path:
     other.save_pretrained(path)
     return path
 
@@ -69,7 +70,7 @@ ENCODERS: dict[str, Callable[[Path, CLIPTextModel], Path]] = {
         tmp / "te.safetensors", state(te, "text_encoders.clip_l.transformer.text_model.")
     ),
     "pickled": lambda tmp, te: pickled(tmp, {"state_dict": state(te, "text_model.")}, "te.bin"),
-    "folder": lambda tmp, te: folder(tmp / "clip", te),
+    "folder": lambda tmp, te: saved_folder(tmp / "clip", te),
 }
 
 
@@ -200,3 +201,16 @@ def test_a_text_encoder_unlike_sd15s_is_told(changes: dict[str, Any], told: list
     sentences = text_encoders.told(Part({**standard, **changes}, ()), stored=False).notes
     assert len(sentences) == len(told)
     assert all(words in sentence for words, sentence in zip(told, sentences, strict=True))
+
+
+def test_a_folder_without_one_takes_another(
+    folder: Path, other: CLIPTextModel, tmp_path: Path
+) -> None:
+    rest = copy(folder, tmp_path / "rest")
+    shutil.rmtree(rest / "text_encoder")
+    with pytest.raises(CheckpointError, match="rest holds no text encoder; name one with --text"):
+        chosen(rest, None)
+    assert models.inspect(rest)["loadable"] is False
+    other.save_pretrained(tmp_path / "clip")
+    ours = load(rest, wish=Wish(text_encoder=tmp_path / "clip"))
+    assert_equal(ours.text_encoder, other)
