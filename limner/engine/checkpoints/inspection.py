@@ -62,6 +62,7 @@ _LORA = re.compile(
     r"^lora_(unet|te|transformer)|^lycoris_|lora_(up|down)\b|lora_[AB]\b|lora\.(up|down)\b|hada_w1"
     r"|lokr_w|oft_(blocks|diag)|\.dora_scale$|\.on_input$"
 )
+_INNER, _TOKENS = "text_model.", "embeddings.token_embedding.weight"
 _TAESD = re.compile(r"(^|\.layers\.)\d+\.conv\.0\.weight$")
 _HYPERNETWORK = re.compile(r"^(320|640|768|1024|1280)\.\d+\.")
 
@@ -74,6 +75,9 @@ def _named(pattern: str | re.Pattern[str]) -> Callable[[Header], bool]:
     return lambda header: any(map(search, header.tensors))
 
 
+_has_lora = _named(_LORA)
+
+
 def _is_vectors(header: Header) -> bool:
     """A few rows as wide as a text encoder's, and nothing else."""
     shapes = [tensor.shape for tensor in header.tensors.values()]
@@ -83,13 +87,19 @@ def _is_vectors(header: Header) -> bool:
     )
 
 
+def _is_lora(header: Header) -> bool:
+    """Not a whole VAE or text encoder in whose file some tool left keys of one."""
+    marks = (f"{VAE}decoder.conv_in.weight", *(f"{TEXT}{inner}{_TOKENS}" for inner in ("", _INNER)))
+    return _has_lora(header) and not any(mark in header.tensors for mark in marks)
+
+
 def _is_decoder(header: Header) -> bool:
     return header.any(f"{VAE}decoder.") and not header.any(f"{VAE}encoder.")
 
 
 # What a file without a UNet is: the first row that holds.
 _WITHOUT_UNET: tuple[tuple[str, Callable[[Header], bool]], ...] = (
-    ("lora", _named(_LORA)),
+    ("lora", _is_lora),
     ("sd3", _named(r"(^|\.)joint_blocks\.")),
     ("flux", _named(r"(^|\.)double_blocks\.")),
     ("controlnet", _named(r"^control_model\.|^controlnet_cond_embedding\.|^input_hint_block\.")),

@@ -14,10 +14,10 @@ from typing import Any
 import limner.assets
 from limner.engine.checkpoints import digests, folders, prediction, text_encoders, unets
 from limner.engine.checkpoints.containers import read_header
-from limner.engine.checkpoints.headers import Header
+from limner.engine.checkpoints.headers import FLOATS, Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, kind_of, require_sd1
 from limner.engine.checkpoints.names import VAE
-from limner.engine.checkpoints.parts import PARTS, Layout, Part
+from limner.engine.checkpoints.parts import PARTS, Layout, Part, quantised
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import (
     read_json,
@@ -78,11 +78,19 @@ def chosen(
     if wish.text_encoder:
         parts["text_encoder"] = text_encoders.read(wish.text_encoder)
     require(layout, parts)
+    for name, part in parts.items():
+        _require_floats(name, part)
     stored = wish.clip_positions == "stored"
     parts["text_encoder"] = text_encoders.told(parts["text_encoder"], stored=stored)
     others = {"VAE": vae, "text encoder": wish.text_encoder}
     named = (f"{part} replaced by {path.name}" for part, path in others.items() if path)
     return replace(layout, changes=(*layout.changes, *named)), parts
+
+
+def _require_floats(name: str, part: Part) -> None:
+    for key, info in part.tensors(name).items():
+        if key.endswith((".weight", ".bias")) and info.dtype not in FLOATS:
+            raise quantised(part.files[0].name, name, info)
 
 
 def require(layout: Layout, parts: Mapping[str, Part], names: Collection[str] = PARTS) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from limner.engine.checkpoints import digests, prediction
 from limner.engine.checkpoints.headers import Header, TensorInfo
 from limner.engine.checkpoints.names import TEXT, UNET, VAE
+from limner.errors import CheckpointError
 
 PARTS = ("unet", "vae", "text_encoder")
 PREFIXES: Mapping[str, str] = {"unet": UNET, "vae": VAE, "text_encoder": TEXT}
@@ -92,6 +93,14 @@ class Layout:
         if self.path.is_dir():
             return digests.folder_sha256(self.path, self.files)
         return digests.sha256(self.path)
+
+
+def quantised(file: str, part: str, info: TensorInfo) -> CheckpointError:
+    """For a part's weights that are no floating-point numbers."""
+    return CheckpointError(
+        f"{file}: {info.name!r} of the {part} is stored as {info.dtype}, quantised; "
+        "take the file in float16, bfloat16 or float32."
+    )
 
 
 def told(layout: Layout, parts: Mapping[str, Part]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import torch
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from limner.engine.checkpoints.headers import FLOATS, TensorInfo
-from limner.engine.checkpoints.parts import Part
+from limner.engine.checkpoints.parts import Part, quantised
 from limner.engine.checkpoints.unets import modern
 from limner.errors import CheckpointError
 
@@ -39,10 +39,7 @@ def fitted(name: str, part: Part, expected: Mapping[str, torch.Tensor]) -> Infos
 def _fit(file: str, part: str, key: str, info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
     """The same numbers in the model's shape: a 1x1 convolution is a matrix, and the reverse."""
     if info.dtype not in FLOATS:
-        raise CheckpointError(
-            f"{file}: {info.name!r} of the {part} is stored as {info.dtype}, quantised; "
-            "take the file in float16, bfloat16 or float32."
-        )
+        raise quantised(file, part, info)
     if info.shape == shape:
         return info
     if _core(info.shape) != _core(shape):

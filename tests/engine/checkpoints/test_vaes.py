@@ -10,7 +10,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from limner.engine.checkpoints import weights
+from limner.engine.checkpoints import importable, weights
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
 from tests.engine.checkpoints.loading import assert_equal, copy, edit_json, load
@@ -33,6 +33,12 @@ def _vae_folder(path: Path, vae: AutoencoderKL) -> Path:
     return path
 
 
+def _beside_a_lora(path: Path, vae: AutoencoderKL) -> Path:
+    stray = {"lora_te_x.lora_up.weight": torch.zeros(2, 2)}
+    save_file({name: value.contiguous() for name, value in vae.state_dict().items()} | stray, path)
+    return path
+
+
 def _pickled_vae(path: Path, vae: AutoencoderKL) -> Path:
     extra = {"loss.logvar": torch.zeros(1), "model_ema.decay": torch.ones(())}
     torch.save({"state_dict": {**checkpoint_files.vae_tensors(vae), **extra}}, path)
@@ -46,6 +52,7 @@ VAES: dict[str, Callable[[Path, AutoencoderKL], Path]] = {
     ),
     "Forge's names": lambda tmp, vae: _vae_file(tmp / "vae.safetensors", vae, "vae."),
     "pickled": lambda tmp, vae: _pickled_vae(tmp / "vae.pt", vae),
+    "with keys of a LoRA": lambda tmp, vae: _beside_a_lora(tmp / "vae.safetensors", vae),
     "folder": lambda tmp, vae: _vae_folder(tmp / "vae", vae),
     "file in a folder": lambda tmp, vae: (
         _vae_folder(tmp / "vae", vae) / "diffusion_pytorch_model.safetensors"
@@ -64,6 +71,7 @@ def test_the_vae_can_be_replaced(
     path = VAES[form](tmp_path, other_vae)
     ours = load(single_file, vae=path)
     assert_equal(ours.vae, other_vae)
+    assert path.is_dir() or importable.kind(path) == "vae"
     assert ours.info.vae == path.name
     assert ours.info.vae_sha256
     assert f"VAE replaced by {path.name}" in ours.info.conversions

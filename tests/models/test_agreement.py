@@ -1,0 +1,30 @@
+"""What the list says of odd files is what loading them would, as far as headers tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from limner.models import facts, places, walking
+from limner.models.facts import PICKLED
+from tests.engine import checkpoint_files
+from tests.engine.checkpoints.odd_files import LOADED
+from tests.engine.checkpoints.refused_files import REFUSED
+from tests.engine.checkpoints.writing import Maker, plain
+
+MADE: dict[str, Maker] = LOADED | {what: make for what, (make, _) in REFUSED.items()}
+NOT_BY_HEADERS = {"VAE alone", "NaN in the UNet", "NaN in the text encoder"}
+FEW = ("scaled float8", "int8", "no text encoder")
+
+
+@pytest.mark.parametrize(
+    "what", [w if w in FEW else pytest.param(w, marks=pytest.mark.slow) for w in MADE]
+)
+def test_the_list_calls_usable_what_loads(tmp_path: Path, what: str) -> None:
+    MADE[what](tmp_path, checkpoint_files.original(plain()))
+    found = walking.walk(places.Place("models", tmp_path), set())
+    odd = [f for f in found if f.path.name.startswith("odd") and ".vae." not in f.path.name]
+    (reason,) = (each.reason or facts.read(each).reason for each in odd)
+    assert (reason in (None, PICKLED)) == (what in LOADED or what in NOT_BY_HEADERS)
+    assert str(tmp_path) not in (reason or "")
