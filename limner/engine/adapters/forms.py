@@ -1,8 +1,9 @@
 """What an adapter adds to one layer, in the few shapes that are computed.
 
-A layer of ``n`` rows reads ``X`` (n, L, K): L places, K numbers that each output is a sum of (a
+A layer of ``n`` rows reads ``x`` (n, L, K): L places, K numbers that each output is a sum of (a
 convolution's are the pixels under its kernel), and a form gives what is to be added to the output,
-(n, L, out). The tensors of a form have a row for each of its rows, or one row for all of them.
+(n, L, out), in two products: ``first`` by itself, since a kernel's is a convolution, then the
+rest. The tensors of a form have a row for each of its rows, or one row for all of them.
 """
 
 from __future__ import annotations
@@ -51,9 +52,14 @@ class Form:
         *front, last = self.tensors()
         return self if strength == 1 else self._with([*front, last * strength])
 
-    def delta(self, x: Tensor) -> Tensor:
-        """What is added for ``x`` (n, L, K): (n, L, out)."""
+    @property
+    def first(self) -> Tensor:
+        """The first matrix, (n, M, K)."""
         raise NotImplementedError
+
+    def rest(self, inner: Tensor) -> Tensor:
+        """What is added where the first product is ``inner`` (n, L, M): (n, L, out)."""
+        return inner
 
     def weight(self) -> Tensor:
         """The same as a change of the layer's weight: (n, out, K)."""
@@ -89,10 +95,12 @@ class LowRank(Form):
         """Both at once: their sum is one product of their ranks together."""
         return LowRank(torch.cat([self.A, other.A], 1), torch.cat([self.B, other.B], 2))
 
-    def delta(self, x: Tensor) -> Tensor:
-        n = len(x)
-        inner = torch.bmm(x, self.A.expand(n, -1, -1).transpose(1, 2))
-        return torch.bmm(inner, self.B.expand(n, -1, -1).transpose(1, 2))
+    @property
+    def first(self) -> Tensor:
+        return self.A
+
+    def rest(self, inner: Tensor) -> Tensor:
+        return product(inner, self.B)
 
     def weight(self) -> Tensor:
         return self.B @ self.A
@@ -104,8 +112,14 @@ class Dense(Form):
 
     W: Tensor
 
-    def delta(self, x: Tensor) -> Tensor:
-        return torch.bmm(x, self.W.expand(len(x), -1, -1).transpose(1, 2))
+    @property
+    def first(self) -> Tensor:
+        return self.W
 
     def weight(self) -> Tensor:
         return self.W
+
+
+def product(x: Tensor, matrices: Tensor) -> Tensor:
+    """``x`` (n, L, K) times ``matrices`` (n or 1, M, K), each row by itself: (n, L, M)."""
+    return torch.bmm(x, matrices.expand(len(x), -1, -1).transpose(1, 2))

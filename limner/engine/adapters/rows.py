@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import unfold
+from torch.nn.functional import conv2d
 
-from limner.engine.adapters.forms import Dense, Form, LowRank
+from limner.engine.adapters.forms import Dense, Form, LowRank, product
 from limner.engine.adapters.reading import Adapter
 from limner.engine.adapters.targets import layers
 from limner.engine.checkpoints.pruning import idle, restore
@@ -54,13 +54,14 @@ class Together:
 
     def add(self, layer: nn.Module, x: Tensor, y: Tensor) -> None:
         """Add to the output ``y`` of the layer what the rows' forms say of its input ``x``."""
-        read = columns(layer, x[self.rows])
-        alone = len(read) < ROWS_MIN
-        made = self.form.delta(torch.cat([read] * ROWS_MIN) if alone else read)[: len(read)]
+        read = x[self.rows]
+        rows = len(read)
+        read = torch.cat([read] * ROWS_MIN) if rows < ROWS_MIN else read
+        made = self.form.rest(first_product(layer, self.form.first, read))[:rows]
         if isinstance(self.rows, slice):
             y[self.rows] += _as_output(made, y[self.rows])
         else:
-            y.index_add_(0, self.rows, _as_output(made, y[: len(read)]))
+            y.index_add_(0, self.rows, _as_output(made, y[:rows]))
 
 
 class Adapted:
@@ -81,6 +82,7 @@ class Adapted:
         modules = dict(self.model.named_modules())
         for target in layers(part, self.model):
             modules[target.path].register_forward_hook(partial(self._add, target.path))
+        self._kernels = {path for path, module in modules.items() if is_kernel(module)}
 
     @contextmanager
     def using(self, rows: Sequence[Uses]) -> Iterator[Any]:
@@ -101,7 +103,7 @@ class Adapted:
             if key in self._made:
                 self._made.move_to_end(key)
                 return self._made[key]
-        made = together(rows, self.part)
+        made = together(rows, self.part, self._kernels)
         with self._lock:
             self._made[key] = made
             while len(self._made) > self._kept:
@@ -109,8 +111,14 @@ class Adapted:
         return made
 
 
-def together(rows: Sequence[Uses], part: str) -> dict[str, list[Together]]:
-    """For each layer that some row's adapters change: the rows that are computed at once."""
+def together(
+    rows: Sequence[Uses], part: str, kernels: Collection[str] = ()
+) -> dict[str, list[Together]]:
+    """For each layer that some row's adapters change: the rows that are computed at once.
+
+    Rows of ``kernels``, and of what is as large as the weights themselves, only where they use the
+    same: such forms are not copied for each row.
+    """
     of_uses: dict[Uses, dict[str, list[Form]]] = {}
     groups: dict[str, dict[Any, list[tuple[int, Form]]]] = {}
     for row, uses in enumerate(rows):
@@ -118,8 +126,8 @@ def together(rows: Sequence[Uses], part: str) -> dict[str, list[Together]]:
             of_uses[uses] = _joined(uses, part)
         for path, forms in of_uses[uses].items():
             for form in forms:
-                # What is as large as the weights themselves is shared, never copied for each row.
-                key = (*form.kind, id(form)) if isinstance(form, Dense) else form.kind
+                shared = isinstance(form, Dense) or path in kernels
+                key = (*form.kind, id(form)) if shared else form.kind
                 groups.setdefault(path, {}).setdefault(key, []).append((row, form))
     return {
         path: [Together(*_rows_and_form(members)) for members in of_kind.values()]
@@ -154,15 +162,27 @@ def _rows_and_form(members: list[tuple[int, Form]]) -> tuple[slice | Tensor, For
     return torch.tensor(numbers, device=device), first
 
 
-def columns(layer: nn.Module, x: Tensor) -> Tensor:
-    """What each place of a layer's output is a sum of: (rows, places, columns)."""
+def first_product(layer: nn.Module, matrices: Tensor, x: Tensor) -> Tensor:
+    """What ``matrices`` (rows or 1, M, columns) make of a layer's input: (rows, places, M).
+
+    Those of a kernel are one for all rows.
+    """
     if not isinstance(layer, nn.Conv2d):
-        return x.reshape(len(x), -1, x.shape[-1])
-    if layer.weight[0, 0].numel() == 1 and layer.stride == (1, 1):
-        return x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1])
-    size: Any = (layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    # In order: of a transposed matrix a product may be cut among the cores within a row.
-    return unfold(x, *size).transpose(1, 2).contiguous()
+        return product(x.reshape(len(x), -1, x.shape[-1]), matrices)
+    if not is_kernel(layer):
+        return product(x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1]), matrices)
+    weight = matrices.view(-1, *layer.weight.shape[1:])
+    # Rows are computed alike in one layout only, and picked ones may come in another.
+    x = x.contiguous(memory_format=torch.channels_last)
+    size: Any = (layer.stride, layer.padding, layer.dilation)
+    return conv2d(x, weight, None, *size).permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def is_kernel(layer: nn.Module) -> bool:
+    """Whether it is more than a matrix for each pixel."""
+    return isinstance(layer, nn.Conv2d) and (
+        layer.weight[0, 0].numel() > 1 or layer.stride != (1, 1)
+    )
 
 
 def _as_output(made: Tensor, like: Tensor) -> Tensor:
