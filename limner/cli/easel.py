@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from queue import SimpleQueue
 
 from limner.cli import checks, terminal
@@ -18,7 +20,9 @@ from limner.engine.batching.models import Load
 from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Progress, Sink, Ticket
 from limner.engine.starting import Loader
 from limner.errors import EngineBroken, EngineFault
+from limner.models.listing import Library
 from limner.settings import Settings
+from limner.usecases.drawing.adapters import LoraFiles
 from limner.usecases.drawing.pictures import Picture, picture_of
 
 WORKS_MAX = 100_000
@@ -67,6 +71,7 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
         knee_file=settings.data_dir / "throughput.json",
         max_rows=None if pictures > FEW else 2 * FEW,
         prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
+        find=lora_files(settings).find,
     ).load
     engine = Engine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
     try:
@@ -79,6 +84,16 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
+
+
+def lora_files(settings: Settings) -> LoraFiles:
+    """Those that requests in the terminal may name."""
+    return _lora_files(settings.data_dir, tuple(settings.models_dirs))
+
+
+@lru_cache(maxsize=1)
+def _lora_files(data_dir: Path, models_dirs: tuple[Path, ...]) -> LoraFiles:
+    return LoraFiles(Library(data_dir, models_dirs, fresh_s=60.0))
 
 
 def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:

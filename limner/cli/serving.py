@@ -38,6 +38,7 @@ from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.administration import Administration
 from limner.usecases.closing import Closing
+from limner.usecases.drawing.adapters import LoraFiles
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.sources import Sources, open_sources
 from limner.usecases.drawing.worker import Worker
@@ -74,8 +75,10 @@ def run(settings: Settings) -> None:
     if settings.open_sdapi:
         open_local(settings, database)
     sources = open_sources(settings, database)
-    engine = make_engine(settings, sources.read)
-    app = make_app(settings, database, engine, sources)
+    library = open_library(settings)
+    loras = LoraFiles(library)
+    engine = make_engine(settings, sources.read, loras.find)
+    app = make_app(settings, database, engine, sources, library=library, loras=loras)
     threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
     config = uvicorn.Config(
         app,
@@ -169,20 +172,26 @@ def _bytes(mib: int | None) -> int | None:
 
 
 def make_app(
-    settings: Settings, database: Database, engine: ThreadEngine, sources: Sources | None = None
+    settings: Settings,
+    database: Database,
+    engine: ThreadEngine,
+    sources: Sources | None = None,
+    *,
+    library: Library | None = None,
+    loras: LoraFiles | None = None,
 ) -> FastAPI:
     """The application with its use cases, which start and stop with it.
 
-    ``sources``: those that ``engine`` reads from.
+    ``sources`` and ``loras``: those that ``engine`` reads from; ``library``: the one of ``loras``.
     """
     worker = Worker(settings, database, engine, sources or open_sources(settings, database))
-    generate = Generate(worker)
+    library = library or open_library(settings)
+    generate = Generate(worker, loras or LoraFiles(library))
     queue, retention = Queue(generate), Retention(worker)
     accounts, gallery = Accounts(settings, database), Gallery(worker)
     replay = Replay(generate.worker, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
     administration, budget = Administration(database), worker.budget
-    library = Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
     services = Services(
         generate, accounts, administration, engine, queue, gallery, replay, pool, budget, library
     )
@@ -205,6 +214,11 @@ def make_app(
     app.router.lifespan_context = lifespan
     app.state.closing = Closing(generate, queue, settings.drain_s)
     return app
+
+
+def open_library(settings: Settings) -> Library:
+    """The models that the settings name."""
+    return Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
 
 
 def _is_idle(engine: ThreadEngine) -> bool:

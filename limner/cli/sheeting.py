@@ -27,7 +27,7 @@ CELLS_MAX = 400
 COLUMNS = 6
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # They change the answer or the number of pictures, not a picture.
-_NO_AXES = ("samples", "base64", "output", "output_format", "metadata", "style_mix")
+_NO_AXES = ("samples", "base64", "output", "output_format", "metadata", "style_mix", "loras")
 FIELDS = tuple(name for name in native_form.FORM.readers if name not in _NO_AXES)
 
 

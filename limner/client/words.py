@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from os import PathLike
@@ -50,6 +50,7 @@ class Options(TypedDict, total=False):
     preset: str
     style_mix: Mapping[str, Any]
     template: bool
+    loras: Sequence[Mapping[str, Any]]
     image: ImageLike
     mask: ImageLike
     strength: float

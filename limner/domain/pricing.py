@@ -2,7 +2,8 @@
 
 The unit is one micro-credit for one UNet row over one tile of 64 x 64 pixels. A row is one
 evaluation of one branch of the guidance, so a scheduler that evaluates twice a step costs
-twice, and guidance 1 (no unconditional branch) costs half.
+twice, and guidance 1 (no unconditional branch) costs half. A LoRA adds a fifth of a row to each
+row that it changes.
 """
 
 from __future__ import annotations
@@ -14,22 +15,27 @@ from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from limner.domain.params import Generation
 
 TILE = 64
+LORA_PERCENT = 20  # of a row; docs/log.md has what one of rank 32 was measured to cost
 MICRO = 1_000_000
 CREDITS_MAX = 1_000_000_000  # of one amount; balances in micro-credits stay within 64 bits
 
 
 @dataclass(frozen=True)
 class Quote:
-    """A price: ``rows`` UNet rows over ``tiles`` tiles, ``samples`` times."""
+    """A price: ``rows`` UNet rows over ``tiles`` tiles, ``samples`` times.
+
+    ``lora_rows`` are what LoRAs add, in rows.
+    """
 
     rows: int
     tiles: int
     samples: int
+    lora_rows: int = 0
 
     @property
     def each_micro(self) -> int:
         """Micro-credits for one picture."""
-        return self.rows * self.tiles
+        return (self.rows + self.lora_rows) * self.tiles
 
     @property
     def total_micro(self) -> int:
@@ -49,7 +55,13 @@ def branch_count(weights: Sequence[float], guidance: float) -> int:
 def quote(generation: Generation, branches: int) -> Quote:
     """Price of ``generation`` with ``branches`` UNet rows in each evaluation."""
     tiles = -(-generation.width // TILE) * -(-generation.height // TILE)
-    return Quote(rows=generation.evaluations * branches, tiles=tiles, samples=generation.samples)
+    changed = sum(lora.count(generation.evaluations) for lora in generation.loras) * branches
+    return Quote(
+        rows=generation.evaluations * branches,
+        tiles=tiles,
+        samples=generation.samples,
+        lora_rows=-(-changed * LORA_PERCENT // 100),
+    )
 
 
 def as_credits(micro: int) -> Decimal:

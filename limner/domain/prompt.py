@@ -124,6 +124,21 @@ def _shown(schedules: list[list[tuple[int, str]]]) -> int:
     return sum(map(len, {text for entries in schedules for _, text in entries}))
 
 
+def take_adapters(text: str) -> tuple[str, tuple[Adapter, ...]]:
+    """``text`` without the tags of adapters, and these; other tags stay in it."""
+    adapters: list[Adapter] = []
+
+    def taken(match: re.Match[str]) -> str:
+        adapter = _adapter(match[1], match[2])
+        if adapter is None:
+            return match[0]
+        adapters.append(adapter)
+        return ""
+
+    last = text.rfind(">") + 1
+    return _TAG.sub(taken, text[:last]) + text[last:], tuple(adapters)
+
+
 def _take_tags(text: str, adapters: list[Adapter], notes: list[str]) -> str:
     """``text`` without its ``<name:args>`` tags."""
 
@@ -133,7 +148,7 @@ def _take_tags(text: str, adapters: list[Adapter], notes: list[str]) -> str:
             notes.append(f"{match[0]!r} was taken out: it is no adapter that Limner knows.")
         else:
             adapters.append(adapter)
-            notes.append(f"{match[0]!r} was taken out: adapters are not loaded yet.")
+            notes.append(f"{match[0]!r} was taken out: a request draws with the LoRA it names.")
         return ""
 
     last = text.rfind(">") + 1

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.domain.schedulers import METHOD
+from limner.domain.tags import tag
 from limner.errors import InvalidInput
 
 SCHEMA = 1
@@ -161,7 +162,7 @@ def parameters_text(record: Mapping[str, Any]) -> str:
     that other tools can repeat the picture.
     """
     generation = from_receipt(record)
-    lines = [record["prompts"]["positive"]]
+    lines = [record["prompts"]["positive"] + "".join(map(tag, generation.loras))]
     if record["prompts"]["negative"]:
         lines.append(f"Negative prompt: {record['prompts']['negative']}")
     pairs = _pairs(generation, record)

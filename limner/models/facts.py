@@ -31,6 +31,12 @@ _BASES: Mapping[str, str] = {
 }  # fmt: skip
 
 
+_OTHER_BASE: Mapping[str, str] = {
+    base: f"It is for {name}, and Limner draws with Stable Diffusion 1.x."
+    for base, name in {"sd2": "Stable Diffusion 2", "sdxl": "SDXL"}.items()
+}
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of one model.
@@ -114,6 +120,8 @@ def _of_file(path: Path) -> Facts:
         facts = _of_whole(path, facts)
     elif kind == "vae":
         facts = _of_vae(path, facts)
+    elif kind == "lora":
+        facts = replace(facts, reason=_OTHER_BASE.get(facts.base))
     else:
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
     return replace(facts, reason=facts.reason or PICKLED) if header.pickled else facts

@@ -51,6 +51,8 @@ _ABOUT: Mapping[str, str] = {
     "subseed_strength": "How much of the variation noise to mix in.",
     "style_mix": "Phrases of the style catalogue round the prompt; see `GET /api/styles`.",
     "template": "Fill in `{a|b}` and `__wildcard__`, drawn from the seed.",
+    "loras": "LoRAs of the library by `name` or `sha256`, each with its strengths `unet` and "
+    "`text_encoder`; on from the share `start` of the evaluations to `end`.",
     "preset": "Steps and guidance for an easy, medium or hard prompt, where absent.",
     "scale": "Size of the picture on the canvas, as a multiple of its own.",
     "offset_x": "Pixels from the canvas's left edge to the picture.",

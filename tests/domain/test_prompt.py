@@ -121,7 +121,7 @@ def test_only_the_bracket_with_the_bad_weight_is_text() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a <lora:hero:0.8> b", "adapters are not loaded yet"),
+        ("a <lora:hero:0.8> b", "a request draws with the LoRA it names"),
         ("a <unknown:hero> b", "no adapter that Limner knows"),
         ("a <lora:hero:much> b", "no adapter that Limner knows"),
         ("a | b [c:3]", "read as plain text"),

@@ -19,12 +19,12 @@ from limner.settings import Settings
 FAIL_STEP = "--fail-step"
 
 
-def make_engine(settings: Settings, read: Reader) -> FakeEngine:
+def make_engine(settings: Settings, read: Reader, _find: object = None) -> FakeEngine:
     step_s = float(os.environ.get("FAKE_STEP_S", "0.002"))
     return FakeEngine(step_s=step_s, max_queue=settings.queue_max_requests, read=read)
 
 
-def make_broken_engine(settings: Settings, read: Reader) -> FakeEngine:
+def make_broken_engine(settings: Settings, read: Reader, _find: object = None) -> FakeEngine:
     engine = make_engine(settings, read)
     engine.fake.step = fail_step  # type: ignore[method-assign]
     return engine

@@ -26,7 +26,7 @@ from limner.errors import CheckpointError
 def load(say, choice):
     raise CheckpointError("unet.safetensors is damaged")
 
-serving.make_engine = lambda settings, read: ThreadEngine(load)
+serving.make_engine = lambda settings, read, find: ThreadEngine(load)
 main.app()
 """
 MINUTE_S = 60.0

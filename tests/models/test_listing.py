@@ -62,10 +62,7 @@ def test_what_can_be_drawn_with_and_why_the_rest_cannot(whole: Path, tmp_path: P
     assert rpg["bytes"] == whole.stat().st_size
     assert (old["kind"], old["usable"], old["pickled"]) == ("sd1", False, True)
     assert "limner models import" in old["reason"]
-    assert fox["reason"] == (
-        "Limner does not draw with it: it is a LoRA adapter, which changes a checkpoint and is "
-        "none itself."
-    )
+    assert (fox["usable"], fox["reason"]) == (True, None)
 
 
 def test_sidecars_give_words_notes_and_a_picture(tmp_path: Path) -> None:

@@ -175,11 +175,11 @@ async def test_img2img_and_prompt_adjustments(server):
     Image.new("RGB", (64, 64), "red").save(buffer, "PNG")
     answer = await server.client.post(
         PATH,
-        data={"prompt": "x <lora:dragon:0.5>", "strength": "0.5"},
+        data={"prompt": "x <hypernet:dragon:0.5>", "strength": "0.5"},
         files={"image": ("a.png", buffer.getvalue(), "image/png")},
     )
     assert answer.status_code == 200
-    assert "lora" in answer.headers["x-adjustments"]
+    assert "hypernet" in answer.headers["x-adjustments"]
     receipt = imaging.read_metadata(answer.content).receipt
     assert receipt["parameters"]["source"]["strength"] == 0.5
 

@@ -74,11 +74,14 @@ class Adapters:
         strength = {lora: getattr(lora, part) for lora in loras}
         return tuple(Use(self.get(lora), strength[lora]) for lora in loras if strength[lora])
 
-    def size(self, loras: Sequence[Lora]) -> int:
-        """Bytes of these in memory."""
+    def check(self, loras: Sequence[Lora]) -> None:
+        """Read those that are not in memory; raises as ``get`` does."""
         for lora in loras:
-            if lora.sha256 not in self._sizes:
-                self.get(lora)
+            self.get(lora)
+
+    def size(self, loras: Sequence[Lora]) -> int:
+        """Bytes of these in memory; read where that is not known yet."""
+        self.check([lora for lora in loras if lora.sha256 not in self._sizes])
         return sum(self._sizes[lora.sha256] for lora in loras)
 
     @property

@@ -69,6 +69,12 @@ class EngineClient(Protocol):
         What is not known, or can never be held in memory. It may read the head of a file.
         """
 
+    def check(self, ticket: Ticket) -> None:
+        """Read what a ticket needs beside its model and its sources, and keep it at hand.
+
+        Raises what ``submit`` would for it. May block.
+        """
+
     def submit(self, ticket: Ticket, sink: Sink) -> None:
         """Take one line of a request; its events reach ``sink`` from another thread. May block.
 

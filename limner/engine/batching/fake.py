@@ -20,7 +20,7 @@ from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.models import unknown
 from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.ticket import Facts, Pixels, Reader, read_nothing
-from limner.errors import NotFinite
+from limner.errors import InvalidInput, NotFinite
 
 FAKE_MODEL = ModelInfo(
     name="fake",
@@ -68,6 +68,8 @@ class FakeRunner:
 
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
+        if any("!unfit" in lora.name for lora in g.loras):
+            raise InvalidInput("loras", "loras: a planted file that does not fit")
         rows = 1 if g.guidance == 1 else 2
         group = Group(self.model.drawn_with, g.height // 8, g.width // 8)
         count = max(1, g.evaluations)

@@ -99,6 +99,10 @@ class ThreadEngine:
         self.status().loaded()
         self._models.expect(Choice(model, vae))
 
+    def check(self, ticket: Ticket) -> None:
+        self.expect_model(ticket.model, ticket.vae)
+        self._models.plan(Request.of(ticket, lambda _: None, self._read))
+
     def submit(self, ticket: Ticket, sink: Sink) -> None:
         self.expect_model(ticket.model, ticket.vae)
         images = self._models.plan(Request.of(ticket, sink, self._read))

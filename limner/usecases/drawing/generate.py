@@ -33,6 +33,7 @@ from limner.store import jobs
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases.drawing import acceptance, models, settlement
+from limner.usecases.drawing.adapters import LoraFiles
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.drawing.running import Running, retrieve
 from limner.usecases.drawing.sources import pack
@@ -50,8 +51,9 @@ T = TypeVar("T")
 class Generate:
     """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, loras: LoraFiles | None = None) -> None:
         self.worker = worker
+        self._loras = loras or LoraFiles()
         self.settings = worker.settings
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -76,7 +78,8 @@ class Generate:
 
     async def quote(self, generation: Generation) -> Quote:
         """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
-        quoted, _ = await pools.WORDS.run(price, generation)
+        [bound] = await self._loras.bound((generation,))
+        quoted, _ = await pools.WORDS.run(price, bound)
         return quoted
 
     async def afford(
@@ -132,7 +135,9 @@ class Generate:
         acceptance.check_idempotency_key(order.idempotency_key)
         if order.samples > self.settings.queue_max_requests:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
+        order = replace(order, lines=await self._loras.bound(order.lines))
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
+        await self._loras.check(order.lines, self.worker.engine)
         notes = [note for _, told in prices for note in told]
         notes += models.told(self.worker.engine.status().model, order.lines)
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))

@@ -18,6 +18,7 @@ from limner.domain.params import (
 )
 from limner.domain.samplers import OPTIONS
 from limner.domain.styles import Catalogue
+from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.web.automatic1111 import lists, methods
@@ -134,7 +135,7 @@ async def to_drawing(
         source=None if wanted is None else wanted.source,
     )
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
-    lines = tuple(variant.generation for variant in made)
+    lines = tuple(with_tags(variant.generation) for variant in made)
     if wanted is None:
         return Drawing(lines, tuple(notes))
     await intake.afford(lines)

@@ -30,4 +30,4 @@ _READERS: Mapping[str, Reader] = {
 }
 FORM = Form(_READERS, DEFAULTS, presets=PRESETS)
 # Nothing is drawn from what is only explained, so the prompt may be empty.
-EXPLAINED = Form({**_READERS, "prompt": ranges.MAYBE_PROMPT}, DEFAULTS, presets=PRESETS)
+EXPLAINED = Form({**_READERS, "prompt": ranges.MAYBE_PROMPT}, DEFAULTS, presets=PRESETS, tags=False)

@@ -10,12 +10,14 @@ from typing import Any, get_args
 from limner import imaging, pools
 from limner.domain import params
 from limner.domain.params import PROMPT_LENGTH_MAX, Generation, NoiseSource, ResizeMode
+from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.web.reading import inputs, mixing, sampling
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
+from limner.web.reading.loras import Loras
 from limner.web.reading.mixing import Mix
 
 STEPS_MIN, STEPS_MAX = 20, 100
@@ -52,6 +54,7 @@ READERS: Mapping[str, Reader] = {
     "subseed_strength": Number(0, 1),
     "style_mix": Mix(),
     "template": Flag(),
+    "loras": Loras(),
 }
 ALIASES: Mapping[str, str] = {
     "negativePrompt": "negative_prompt",
@@ -82,6 +85,7 @@ DEFAULTS: Mapping[str, Any] = {
     "subseed": 0,
     "subseed_strength": 0.0,
     "template": False,
+    "loras": (),
 }
 
 
@@ -89,13 +93,14 @@ DEFAULTS: Mapping[str, Any] = {
 class Form:
     """What a route takes: how each field is read, what an absent one means, which are needed.
 
-    ``presets``: what absent fields mean where ``preset`` names one.
+    ``presets``: what absent fields mean where ``preset`` names one. ``tags``: name LoRAs.
     """
 
     readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
     defaults: Mapping[str, Any] = field(default_factory=lambda: DEFAULTS)
     required: tuple[str, ...] = ("prompt",)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tags: bool = True
 
 
 FORM = Form()
@@ -194,7 +199,7 @@ async def plan(
         _lines, generation, asked.values, settings, all_fit=asked.all_fit
     )
     notes += more
-    return Call(tuple(notes), lines)
+    return Call(tuple(notes), tuple(map(with_tags, lines)) if asked.form.tags else lines)
 
 
 async def to_call(asked: Asked, intake: Intake) -> Call:
@@ -228,6 +233,7 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
         noise_source=values["noise_source"],
         exact=values["exact"],
         source=values["source"],
+        loras=values["loras"],
     )
 
 
@@ -251,11 +257,7 @@ def _samples(samples: int, notes: list[str], *, all_fit: bool) -> int:
 
 
 def _lines(
-    asked: Generation,
-    values: Mapping[str, Any],
-    settings: Settings,
-    *,
-    all_fit: bool,
+    asked: Generation, values: Mapping[str, Any], settings: Settings, *, all_fit: bool
 ) -> tuple[tuple[Generation, ...], list[str]]:
     if all_fit:
         return tuple(v.generation for v in mixing.variants(asked, values, settings)), []

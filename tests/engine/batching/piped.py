@@ -85,6 +85,10 @@ class PipedEngine:
         if model and model not in known:
             raise InvalidInput("model", f"No engine has {model}.")
 
+    def check(self, ticket: Ticket) -> None:
+        """No LoRA is drawn with through a pipe."""
+        assert not ticket.generation.loras
+
     def submit(self, ticket: Ticket, sink: Sink) -> None:
         numbers = range(ticket.first, ticket.first + ticket.generation.samples)
         mine = {(ticket.id, number): sink for number in numbers}

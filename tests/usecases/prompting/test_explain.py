@@ -94,7 +94,7 @@ def test_the_whole_answer() -> None:
         ],
         "adapters": [{"name": "hero", "text_encoder": 1.0, "unet": 1.0}],
         "unlearned": None,
-        "adjustments": ["'<lora:hero>' was taken out: adapters are not loaded yet."],
+        "adjustments": ["'<lora:hero>' was taken out: a request draws with the LoRA it names."],
     }
 
 

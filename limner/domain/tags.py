@@ -1,0 +1,42 @@
+"""LoRAs that a prompt names by tags, among those of the request."""
+
+from __future__ import annotations
+
+from limner.domain.loras import LORAS_MAX, STRENGTH_MAX, Lora
+from limner.domain.params import Generation
+from limner.domain.prompt import Adapter, take_adapters
+from limner.errors import InvalidInput
+
+
+def with_tags(generation: Generation) -> Generation:
+    """The same with ``<lora:name:unet>`` and ``<lora:name:text_encoder:unet>`` taken for LoRAs.
+
+    They leave the prompt before it is read, so a receipt has them once. Raises ``InvalidInput``
+    for too many, or too strong ones.
+    """
+    prompt, adapters = take_adapters(generation.prompt)
+    if not adapters:
+        return generation
+    loras = (*generation.loras, *map(_lora, adapters))
+    if len(loras) > LORAS_MAX:
+        raise InvalidInput(
+            "loras", f"loras: this request has {len(loras)}, tags included; at most {LORAS_MAX} do"
+        )
+    return generation.model_copy(update={"prompt": prompt, "loras": loras})
+
+
+def tag(lora: Lora) -> str:
+    """A LoRA as a tag, as short as it can be."""
+    strengths = dict.fromkeys((lora.text_encoder, lora.unet))
+    return f"<lora:{lora.name}:{':'.join(f'{strength:g}' for strength in strengths)}>"
+
+
+def _lora(adapter: Adapter) -> Lora:
+    for strength in (adapter.unet, adapter.text_encoder):
+        if abs(strength) > STRENGTH_MAX:
+            raise InvalidInput(
+                "prompt",
+                f"prompt: the LoRA {adapter.name!r} has the strength {strength:g}; it must be "
+                f"{-STRENGTH_MAX:g} to {STRENGTH_MAX:g}",
+            )
+    return Lora(name=adapter.name[:500], unet=adapter.unet, text_encoder=adapter.text_encoder)
