@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limner.engine.adapters.forms import Dense, Form, LowRank
+from limner.engine.adapters.forms import Dense, Form, Kronecker, LowRank
 from limner.engine.adapters.targets import Target
 from limner.errors import CheckpointError
 
@@ -43,7 +43,7 @@ def build(target: Target, tensors: Tensors) -> Form:
         Unfit: they are of no known kind, lack one, or do not fit the layer.
     """
     for kind in KINDS:
-        if kind.needs <= tensors.keys() <= kind.needs | kind.may:
+        if kind.needs <= tensors.keys() <= kind.needs | kind.may and set(tensors) != {"alpha"}:
             return kind.build(target, tensors)
     raise Unfit(f"has {', '.join(sorted(tensors))}, which is no adapter known here")
 
@@ -86,6 +86,40 @@ def _hada(tensors: Tensors, number: str, target: Target) -> tuple[Tensor, Tensor
     return a, b.flatten(1)
 
 
+def _lokr(target: Target, tensors: Tensors) -> Form:
+    first, second = (_factor(tensors, n) for n in "12")
+    ranks = [len(tensors[name]) for name in ("lokr_w1_b", "lokr_w2_b") if name in tensors]
+    # Of two whole factors there is no rank, and alpha means nothing (as in LyCORIS).
+    scale = _alpha(tensors, ranks[0]) / ranks[0] if ranks else 1.0
+    fits = len(first) * len(second) == target.out
+    fits &= first.shape[1] * second[0].numel() == target.columns
+    _require(first.ndim == 2 and fits, "lokr_w1", first)
+    if target.kernel == (1, 1):
+        return Kronecker(first[None] * scale, second.flatten(1)[None])
+    _require(second.ndim == 4, "lokr_w2", second)
+    return Dense((torch.kron(first[:, :, None, None], second) * scale).flatten(1)[None])
+
+
+def _factor(tensors: Tensors, number: str) -> Tensor:
+    """One of LoKr's two factors, whole or put together from its own."""
+    name = f"lokr_w{number}"
+    if name in tensors:
+        return tensors[name]
+    if {f"{name}_a", f"{name}_b"} - tensors.keys():
+        raise Unfit(f"lacks {name}")
+    a, b = tensors[f"{name}_a"], tensors[f"{name}_b"]
+    if number == "2" and "lokr_t2" in tensors:  # a is (r, out), b (r, in)
+        return torch.einsum("ijkl,ip,jr->prkl", tensors["lokr_t2"], a, b)
+    _require(a.ndim == 2 and a.shape[1] == len(b), f"{name}_a", a)
+    return (a @ b.flatten(1)).view(len(a), *b.shape[1:])
+
+
+def _difference(target: Target, tensors: Tensors) -> Form:
+    diff = tensors["diff"]
+    _require(diff.numel() == target.out * target.columns and len(diff) == target.out, "diff", diff)
+    return Dense(diff.flatten(1)[None])
+
+
 def _alpha(tensors: Tensors, rank: int) -> float:
     """What an adapter is multiplied with, over its rank; absent or 0 means the rank itself."""
     alpha = float(tensors["alpha"].flatten()[0]) if "alpha" in tensors else 0.0
@@ -114,4 +148,12 @@ KINDS: tuple[Kind, ...] = (
         frozenset({"hada_t1", "hada_t2", "alpha"}),
         _loha,
     ),
+    Kind(
+        frozenset(),
+        frozenset(
+            {f"lokr_w{n}{end}" for n in "12" for end in ("", "_a", "_b")} | {"lokr_t2", "alpha"}
+        ),
+        _lokr,
+    ),
+    Kind(frozenset({"diff"}), frozenset({"alpha"}), _difference),
 )

@@ -57,6 +57,10 @@ class Form:
         """The first matrix, (n, M, K)."""
         raise NotImplementedError
 
+    def read(self, x: Tensor) -> Tensor:
+        """The first product of ``x`` (n, L, K), which is no kernel's."""
+        return product(x, self.first)
+
     def rest(self, inner: Tensor) -> Tensor:
         """What is added where the first product is ``inner`` (n, L, M): (n, L, out)."""
         return inner
@@ -118,6 +122,37 @@ class Dense(Form):
 
     def weight(self) -> Tensor:
         return self.W
+
+
+@dataclass(frozen=True, eq=False)
+class Kronecker(Form):
+    """LoKr (Yeh et al. 2023): the Kronecker product of ``W1`` (n, o, i) and ``W2`` (n, p, j).
+
+    It reads K = i j numbers and writes o p; both of its products are of the small matrices. Not
+    for kernels.
+    """
+
+    W1: Tensor
+    W2: Tensor
+
+    @property
+    def first(self) -> Tensor:
+        return self.W2
+
+    def read(self, x: Tensor) -> Tensor:
+        rows, places, _ = x.shape
+        i, j = self.W1.shape[2], self.W2.shape[2]
+        return product(x.reshape(rows, places * i, j), self.W2)
+
+    def rest(self, inner: Tensor) -> Tensor:
+        (o, i), p = self.W1.shape[1:], self.W2.shape[1]
+        rows, places = len(inner), inner.shape[1] // i
+        turned = inner.view(rows, places, i, p).transpose(2, 3).reshape(rows, places * p, i)
+        made = product(turned, self.W1).view(rows, places, p, o)
+        return made.transpose(2, 3).reshape(rows, places, o * p)
+
+    def weight(self) -> Tensor:
+        return torch.stack([torch.kron(*each) for each in zip(self.W1, self.W2, strict=True)])
 
 
 def product(x: Tensor, matrices: Tensor) -> Tensor:

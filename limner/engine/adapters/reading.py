@@ -38,6 +38,7 @@ ENDINGS: Mapping[str, str] = {
     ".alpha": "alpha",
     **{f".{name}": name for name in (
         "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
+        "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2", "diff",
     )},
 }  # fmt: skip
 _SHOWN = 3

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from limner.engine.adapters.forms import Dense, Form, LowRank, product
+from limner.engine.adapters.forms import Dense, Form, LowRank
 from limner.engine.adapters.reading import Adapter
 from limner.engine.adapters.targets import layers
 from limner.engine.checkpoints.pruning import idle, restore
@@ -57,7 +57,7 @@ class Together:
         read = x[self.rows]
         rows = len(read)
         read = torch.cat([read] * ROWS_MIN) if rows < ROWS_MIN else read
-        made = self.form.rest(first_product(layer, self.form.first, read))[:rows]
+        made = self.form.rest(first_product(layer, self.form, read))[:rows]
         if isinstance(self.rows, slice):
             y[self.rows] += _as_output(made, y[self.rows])
         else:
@@ -162,16 +162,16 @@ def _rows_and_form(members: list[tuple[int, Form]]) -> tuple[slice | Tensor, For
     return torch.tensor(numbers, device=device), first
 
 
-def first_product(layer: nn.Module, matrices: Tensor, x: Tensor) -> Tensor:
-    """What ``matrices`` (rows or 1, M, columns) make of a layer's input: (rows, places, M).
+def first_product(layer: nn.Module, form: Form, x: Tensor) -> Tensor:
+    """What a form's first matrices make of a layer's input: (rows, places, M).
 
     Those of a kernel are one for all rows.
     """
     if not isinstance(layer, nn.Conv2d):
-        return product(x.reshape(len(x), -1, x.shape[-1]), matrices)
+        return form.read(x.reshape(len(x), -1, x.shape[-1]))
     if not is_kernel(layer):
-        return product(x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1]), matrices)
-    weight = matrices.view(-1, *layer.weight.shape[1:])
+        return form.read(x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1]))
+    weight = form.first.view(-1, *layer.weight.shape[1:])
     # Rows are computed alike in one layout only, and picked ones may come in another.
     x = x.contiguous(memory_format=torch.channels_last)
     size: Any = (layer.stride, layer.padding, layer.dilation)

@@ -48,7 +48,33 @@ def loha(weight: Tensor, g: torch.Generator, rank: int = 4, alpha: float | None 
     return tensors | _alpha(alpha), (delta * (alpha or rank) / rank).view(weight.shape)
 
 
-KINDS = {"lora": lora, "loha": loha}
+def lokr(weight: Tensor, g: torch.Generator, rank: int = 2, alpha: float | None = 3.0) -> Made:
+    """The Kronecker product of a small matrix and a product of two."""
+    out, inside, *kernel = weight.shape
+    small = _random(g, 2, 2 if inside % 2 == 0 else 1)
+    a, b = _random(g, out // 2, rank), _random(g, rank, inside // small.shape[1], *kernel)
+    large = (a.double() @ b.double().flatten(1)).view(out // 2, *b.shape[1:])
+    delta = torch.zeros(weight.shape, dtype=torch.float64)
+    rows, columns = large.shape[:2]
+    for r in range(2):
+        for c in range(small.shape[1]):
+            where = slice(r * rows, (r + 1) * rows), slice(c * columns, (c + 1) * columns)
+            delta[where] = small[r, c].double() * large
+    tensors = {"lokr_w1": small, "lokr_w2_a": a, "lokr_w2_b": b}
+    return tensors | _alpha(alpha), delta * (alpha or rank) / rank
+
+
+def whole_factors(weight: Tensor, g: torch.Generator, rank: int = 2, alpha: float = 7.0) -> Made:
+    """A LoKr of two whole factors, whose alpha means nothing."""
+    tensors, delta = lokr(weight, g, rank, None)
+    a, b = tensors.pop("lokr_w2_a"), tensors.pop("lokr_w2_b")
+    return tensors | {"lokr_w2": torch.einsum("or,r...->o...", a, b)} | _alpha(alpha), delta
+
+
+def difference(weight: Tensor, g: torch.Generator, **_: float | None) -> Made:
+    """A whole difference."""
+    diff = _random(g, *weight.shape)
+    return {"diff": diff}, diff.double()
 
 
 def kohya(part: str) -> Name:

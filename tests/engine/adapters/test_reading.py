@@ -36,7 +36,16 @@ def expect(adapter: Adapter, deltas: Mapping[str, Mapping[str, torch.Tensor]]) -
 
 @pytest.mark.parametrize(
     ("make", "alpha"),
-    [(making.lora, 3.0), (making.lora, 0.0), (making.lora, None), (making.loha, 3.0)],
+    [
+        (making.lora, 3.0),
+        (making.lora, 0.0),
+        (making.lora, None),
+        (making.loha, 3.0),
+        (making.lokr, 3.0),
+        (making.lokr, None),
+        (making.whole_factors, 7.0),
+        (making.difference, None),
+    ],
 )
 def test_layers_of_both_parts_get_the_weights_of_the_definition(
     models: Mapping[str, Any], targets: Targets, tmp_path: Path, make: Any, alpha: float | None

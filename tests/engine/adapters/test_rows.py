@@ -43,6 +43,8 @@ def files(unet: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tupl
         "tucker": (kernels, making.tucker, {"rank": 4}),
         "loha": (every, making.loha, {"rank": 3}),
         "dense": (half, making.loha, {"rank": 8}),
+        "lokr": (every, making.lokr, {"rank": 3}),
+        "difference": (half, making.difference, {}),
     }
     found = {}
     for number, (name, (weights, make, shape)) in enumerate(made.items()):
@@ -69,10 +71,10 @@ ROWS: tuple[Mapping[str, float], ...] = (
     {},
     {"locon": 1.0},
     {"lora": 1.0},
-    {"tucker": 0.75},
+    {"tucker": 0.75, "difference": 0.3},
     {"loha": 0.5, "dense": 1.0},
     {"dense": 0.8, "lora": 1.0, "locon": -1.0},
-    {"lora": 0.0},
+    {"lora": 0.0, "lokr": 0.5},
     {"lora": 1.0},
 )
 
