@@ -112,6 +112,22 @@ def sprite(pixels: Pixels, sprite_pixels: int | None) -> Pixels:
     return np.ascontiguousarray(pixels[middle::sprite_pixels, middle::sprite_pixels])
 
 
+def shrunk(pixels: Pixels, side: int) -> Pixels:
+    """The picture at most ``side`` pixels long and high, for a thumbnail; never larger than it is.
+
+    A whole fraction of its size is averaged block by block, so that a sprite keeps its pixels;
+    any other is resampled by Lanczos.
+    """
+    height, width, _ = pixels.shape
+    longest = max(width, height)
+    if longest <= side:
+        return pixels
+    size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
+    whole = width % size[0] == 0 and height % size[1] == 0
+    how = Image.Resampling.BOX if whole else Image.Resampling.LANCZOS
+    return np.asarray(Image.fromarray(pixels).resize(size, how))
+
+
 def _save(pixels: Pixels, format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format, **options)

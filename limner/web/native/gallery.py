@@ -15,12 +15,28 @@ from limner.usecases.drawing.orders import StoredPicture
 from limner.web import openapi, pictures
 from limner.web.answers import Json
 from limner.web.drawing import Desk
-from limner.web.reading.fields import Flag, Reader, read
+from limner.web.native.thumbnails import SIDES, Name, Thumbnails
+from limner.web.reading.fields import Flag, Reader, Whole, read
 from limner.web.stored import SUFFIXES
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-_WISHES: Mapping[str, Reader] = {"metadata": Flag()}
+
+class Side(Whole):
+    """The longest side of a thumbnail; one of a few."""
+
+    def read(self, field: str, value: Any) -> int:
+        side = super().read(field, value)
+        if side not in SIDES:
+            raise InvalidInput(field, f"{field} is {side}; it must be one of {_SIDES_TEXT}")
+        return side
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "enum": list(SIDES)}
+
+
+_SIDES_TEXT = ", ".join(map(str, SIDES))
+_WISHES: Mapping[str, Reader] = {"metadata": Flag(), "size": Side(SIDES[0], SIDES[-1])}
 _ERRORS = (400, 401, 403, 404, 500)
 _LINK = {302: {"description": "Where the file is, for some minutes."}}
 _KEPT = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -93,7 +109,21 @@ async def _link(request: Request, desk: Desk) -> str | None:
 
 
 def _files(desk: Desk, format: imaging.Format) -> Handler:
+    thumbnails = Thumbnails()
+
+    async def thumbnail(request: Request, side: int) -> Response:
+        await _link(request, desk)  # a picture of somebody else is not found, kept or not
+        name = Name(request.path_params["id"], format, side)
+        if (data := thumbnails.get(name)) is None:
+            picture = await _find(request, desk)
+            data = await pools.FILES.run(pictures.thumbnail, picture, format, side)
+            thumbnails.put(name, data)
+        return Response(data, headers=_KEPT, media_type=imaging.MEDIA_TYPES[format])
+
     async def show(request: Request) -> Response:
+        wishes, _ = read(_WISHES, {}, request.query_params)
+        if "size" in wishes:
+            return await thumbnail(request, wishes["size"])
         metadata = _metadata(request, desk)
         if format == "png" and metadata and (link := await _link(request, desk)):
             return RedirectResponse(link, 302, headers={"Cache-Control": "private, no-store"})
@@ -129,12 +159,15 @@ def _file_operation(id: str, media_type: str, summary: str) -> dict[str, Any]:
     wish = openapi.in_query(
         "metadata", "Write parameters and receipt into the file.", Flag().schema()
     )
+    small = openapi.in_query(
+        "size", "A thumbnail, at most so long and high, without metadata.", _WISHES["size"].schema()
+    )
     return openapi.operation(
         id,
         summary,
         {"description": "The file.", "content": {media_type: schema}},
         errors=_ERRORS,
-        parameters=[PICTURE_ID, wish],
+        parameters=[PICTURE_ID, wish] if id == "sprite" else [PICTURE_ID, wish, small],
     )
 
 

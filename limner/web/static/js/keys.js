@@ -3,6 +3,7 @@
 import { ACTIONS, askToSpend, run } from "./stage/actions.js";
 import { $, dialog, h } from "./page/dom.js";
 import { set, setting } from "./page/settings.js";
+import { place } from "./places.js";
 import * as gallery from "./library/gallery.js";
 
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
@@ -13,7 +14,7 @@ export function setUp() {
 }
 
 function pressed(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat || $("dialog[open]")) return;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.repeat || $("dialog[open]") || place() !== "desk") return;
   if (event.target.matches?.(TYPING)) return;
   const arrows = event.target.matches?.("input[type=radio], input[type=range]") ? null : { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   const single = setting("singleKeys");

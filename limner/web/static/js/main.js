@@ -9,6 +9,8 @@ import * as queue from "./tray/queue.js";
 import * as tray from "./tray/tray.js";
 import * as errors from "./page/errors.js";
 import * as extra from "./desk/extra.js";
+import * as grid from "./library/grid.js";
+import * as places from "./places.js";
 import * as gallery from "./library/gallery.js";
 import * as keys from "./keys.js";
 import { key } from "./page/local.js";
@@ -24,7 +26,7 @@ import * as under from "./stage/under.js";
 import * as viewer from "./stage/viewer.js";
 import * as welcome from "./account/welcome.js";
 
-for (const part of [account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, keys, draw, tray, cards, queue]) part.setUp();
+for (const part of [account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, keys, draw, tray, cards, queue, grid, places]) part.setUp();
 prompt.setUp({ draw: draw.draw, cancel: tray.cancelLooked });
 
 let present = key.get();

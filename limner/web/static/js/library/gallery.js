@@ -1,6 +1,6 @@
 // Everything drawn with this key, newest first, from the server: it survives a reload.
 
-import { get, picture as fetchPicture } from "../page/api.js";
+import { get, thumbnail } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { model } from "../account/account.js";
 import { key } from "../page/local.js";
@@ -9,14 +9,30 @@ import * as stage from "../stage/stage.js";
 import * as words from "../page/words.js";
 
 const PAGE = 24;
+const LIBRARY_PAGE = 100;
 let requests = [];
 let next = null;
 let seen = null;
+const listeners = [];
+let loading = null;
+let stripMost = 2 * PAGE; // the library shows them all
+
+/** `fn()` whenever there are other pictures than before. */
+export const onChange = (fn) => listeners.push(fn);
+export const hasMore = () => next !== null;
+
+/** Loads older ones, unless they are on their way or there are none. */
+export function more() {
+  if (next === null || loading) return;
+  loading = load(next, LIBRARY_PAGE).catch(() => {}).finally(() => { loading = null; });
+}
 
 export function setUp() {
   $("#more").addEventListener("click", async () => {
-    const [last] = all().slice(-1);
-    await load(next);
+    const last = all()[stripMost - 1] ?? all().at(-1);
+    stripMost += PAGE;
+    if (all().length < stripMost && next) await load(next);
+    else show();
     $(`[data-id="${last?.id}"]`)?.nextElementSibling?.querySelector("button")?.focus();
   });
   $("#strip").addEventListener("keydown", walk);
@@ -32,8 +48,8 @@ export async function refresh() {
   if (!stage.shown().length && all().length) open(all()[0].id);
 }
 
-async function load(before) {
-  const page = await get(`api/requests?limit=${PAGE}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+async function load(before, limit = PAGE) {
+  const page = await get(`api/requests?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
   requests.push(...page.requests.filter((request) => !requests.some((known) => known.request_id === request.request_id)));
   next = page.next;
   show();
@@ -77,12 +93,15 @@ export function neighbour(by) {
 function show() {
   const strip = $("#strip");
   const known = new Map([...strip.children].map((node) => [node.dataset.id, node]));
-  const pictures = all();
+  const pictures = all().slice(0, stripMost);
+  const focused = strip.contains(document.activeElement) ? document.activeElement : null;
   strip.replaceChildren(...(pictures.length
     ? pictures.map((picture) => known.get(picture.id) ?? thumb(picture))
     : [h("li", { class: "none" }, "Pictures drawn with this key come here, and stay when the tab is closed.")]));
-  $("#more").hidden = !next;
+  focused?.focus();
+  $("#more").hidden = !next && all().length <= stripMost;
   mark(seen);
+  listeners.forEach((fn) => fn());
 }
 
 function thumb(picture) {
@@ -112,7 +131,7 @@ export function refill() {
 async function fill(item) {
   const button = $("button", item);
   try {
-    const address = await fetchPicture(item.dataset.id, "webp");
+    const address = await thumbnail(item.dataset.id, 256);
     button.replaceChildren(h("img", { src: address, alt: "", class: model()?.sprite_pixels ? "crisp" : "" }));
   } catch (error) {
     button.replaceChildren(h("span", { class: "word" }, error.message));

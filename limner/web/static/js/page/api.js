@@ -87,11 +87,14 @@ export const post = async (path, body, options) => read(await request(path, { me
 export const remove = (path) => request(path, { method: "DELETE" });
 
 const pictures = new Map();
-const KEPT = 200;
+const KEPT = 400;
+
+/** An object URL of a thumbnail, at most `size` pixels long and high (64, 128, 256 or 512). */
+export const thumbnail = (id, size) => picture(id, "webp", `?size=${size}`);
 
 /** An object URL of a stored picture's file, fetched once; `format` is png, webp or jpg. */
-export function picture(id, format = "png") {
-  const path = `api/pictures/${id}.${format}`;
+export function picture(id, format = "png", query = "") {
+  const path = `api/pictures/${id}.${format}${query}`;
   if (!pictures.has(path)) {
     const made = request(path).then((answer) => answer.blob()).then((blob) => URL.createObjectURL(blob));
     made.catch(() => pictures.delete(path));

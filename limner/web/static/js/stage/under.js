@@ -19,7 +19,7 @@ function show(tile) {
   shown = id;
   const box = $("#under");
   if (!tile?.picture) return showTurn(box, tile);
-  return box.replaceChildren(...[facts(tile), adjustments(tile), actions(tile, false), actions(tile, true), h("div", { id: "finding", role: "status" })].filter(Boolean));
+  return box.replaceChildren(...[tile.prompt && h("p", { class: "said" }, tile.prompt), facts(tile), adjustments(tile), actions(tile, false), actions(tile, true), h("div", { id: "finding", role: "status" })].filter(Boolean));
 }
 
 /** While it waits or is drawn: how far it is, and the way out. What has the focus stays. */

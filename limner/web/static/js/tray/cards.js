@@ -2,6 +2,7 @@
 
 import { $, h } from "../page/dom.js";
 import * as words from "../page/words.js";
+import { go } from "../places.js";
 import * as stage from "../stage/stage.js";
 import * as entries from "./entries.js";
 import { cancel } from "./tray.js";
@@ -38,7 +39,10 @@ function show() {
 function makeCard(entry) {
   const name = entry.label || entry.prompt.slice(0, 80);
   return h("li", { class: "job" },
-    h("button", { type: "button", class: "job-open", title: entry.prompt.slice(0, 300), onclick: () => stage.show(entry.tiles) },
+    h("button", { type: "button", class: "job-open", title: entry.prompt.slice(0, 300), onclick: () => {
+      stage.show(entry.tiles);
+      go("desk");
+    } },
       h("span", { class: "face" }), h("span", { class: "job-words" }, h("b", {}, name), h("span", { class: "job-turn" }))),
     h("button", { type: "button", class: "icon job-cancel", title: "Cancel it; what is not drawn is not billed", "aria-label": `Cancel: ${name}`,
       onclick: () => cancel(entry) }, "×"));

@@ -18,7 +18,7 @@ export function setUp({ draw, cancel }) {
     fields[name] = makeField($(`#${id}`), name);
   }
   document.addEventListener("keydown", (event) => {
-    if ($("dialog[open]")) return; // what is open owns the keyboard
+    if ($("dialog[open]") || document.body.dataset.place !== "desk") return; // what is open owns the keyboard
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       if (!event.repeat) draw();

@@ -1,0 +1,27 @@
+// The places of the page, each with an address of its own: back and forward go between them.
+
+import { $, $$ } from "./page/dom.js";
+
+// Names as they stand after # in the address; the first is where one comes in.
+const PLACES = ["desk", "library"];
+const listeners = [];
+
+/** `fn(place)` whenever another place is gone to. */
+export const onGo = (fn) => listeners.push(fn);
+export const place = () => PLACES.find((name) => `#${name}` === location.hash) ?? PLACES[0];
+
+export function setUp() {
+  addEventListener("hashchange", show);
+  show();
+}
+
+export function go(name) {
+  if (place() !== name) location.hash = name;
+}
+
+function show() {
+  document.body.dataset.place = place();
+  for (const link of $$("#places a")) link.setAttribute("aria-current", link.hash === `#${place()}` ? "page" : "false");
+  $("title").textContent = place() === "desk" ? "Limner" : `Limner: ${place()}`;
+  for (const fn of listeners) fn(place());
+}
