@@ -3,12 +3,14 @@
     LimnerError
     ├── InvalidInput            a field is missing, malformed or out of range
     │   ├── UnknownScheduler    strict servers only; others replace it and say so
+    │   ├── UnknownModel        a name or SHA-256 that the library does not have
     │   └── TooCostly           a picture that takes more to decode than is allowed
     ├── MalformedBody           the body is not what its content type says
     ├── Unauthenticated         no key
     │   └── InvalidKey          a key nobody issued, revoked or expired
     ├── Forbidden               a key without the right
-    │   └── LicenceNotAccepted  the checkpoint's licence has not been accepted
+    │   ├── LicenceNotAccepted  the checkpoint's licence has not been accepted
+    │   └── ModelNotAllowed     a model that is not among those of the key
     ├── NotFound                no such path, model, request or picture
     ├── NotAllowed              right path, wrong verb
     ├── WrongContentType
@@ -73,6 +75,10 @@ class UnknownScheduler(InvalidInput):
     """A scheduler name nobody knows, on a server set to be strict."""
 
 
+class UnknownModel(InvalidInput):
+    """A model or VAE that the library does not have under this name or SHA-256."""
+
+
 class TooCostly(InvalidInput):
     """A picture whose decoding takes more time or memory than one may; the limit is told."""
 
@@ -94,7 +100,11 @@ class Forbidden(LimnerError):
 
 
 class LicenceNotAccepted(Forbidden):
-    """The loaded checkpoint's licence asks for an acceptance this key has not given."""
+    """The checkpoint's licence asks for an acceptance this key has not given."""
+
+
+class ModelNotAllowed(Forbidden):
+    """A model that is not among those with which the key may draw."""
 
 
 class NotFound(LimnerError):

@@ -9,6 +9,7 @@ from limner import errors
 MORE = {
     errors.InvalidInput: (("steps", "steps is 0"), {}),
     errors.UnknownScheduler: (("scheduler", "no such scheduler"), {}),
+    errors.UnknownModel: (("model", "no such model"), {}),
     errors.TooCostly: (("image", "too large"), {}),
     errors.InsufficientCredits: (("too little",), {"available_micro": 3, "price_micro": 5}),
     errors.NotAllowed: (("no",), {"allow": "POST"}),

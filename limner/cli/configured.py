@@ -79,6 +79,6 @@ def _kind(annotation: Any) -> type:
 
 
 def _told(field: FieldInfo) -> str:
-    if field.default_factory or field.default in (None, (), False):
+    if field.default_factory or field.default in (None, (), {}, False):
         return str(field.description)
     return f"{field.description} Default: {str(field.default).removesuffix('.0')}."

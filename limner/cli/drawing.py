@@ -15,7 +15,7 @@ from limner.cli import easel, files, options, terminal
 from limner.engine.batching.ticket import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
-from limner.usecases.drawing import generate, models
+from limner.usecases.drawing import models, prices
 from limner.usecases.drawing.pictures import Picture
 from limner.web.native import form as native_form
 from limner.web.reading import body
@@ -132,7 +132,7 @@ def told(call: wire.Call) -> tuple[str, ...]:
 
     Raises ``InvalidInput`` as a server does, for prompts beyond the engine's limits.
     """
-    notes = [note for line in call.lines for note in generate.price(line)[1]]
+    notes = [note for line in call.lines for note in prices.price(line)[1]]
     return tuple(dict.fromkeys((*call.notes, *notes)))
 
 

@@ -98,8 +98,6 @@ def _lora_files(data_dir: Path, models_dirs: tuple[Path, ...]) -> LoraFiles:
 
 def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:
     """Each picture, or what kept it from coming, as it comes: with its place in ``works``."""
-    model = engine.status().model
-    assert model is not None, "an engine that is ready has a model"
     events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
     for place, work in enumerate(works):
         engine.give(place, work, _sink(place, work, events))
@@ -116,7 +114,7 @@ def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture |
                 bar.update(task, completed=sum(done.values()), total=total)
             elif isinstance(event, Drawn):
                 open_pictures -= 1
-                yield place, picture_of(works[place].generation, event, model)
+                yield place, picture_of(works[place].generation, event)
             elif isinstance(event, Failed):
                 open_pictures -= 1
                 yield place, event

@@ -43,13 +43,11 @@ def run(
     pixels = _given(generation, given)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
     with easel.opened(settings, 1) as engine:
-        model = engine.status().model
-        assert model is not None, "an engine that is ready has a model"
         [picture] = easel.draw_all(engine, [easel.Work(generation, pixels)])
     if output is not None:
         files.write(output, picture.encode("png"))
     compared = replay.judge(record, first, picture.pixels)
-    _tell(compared, replay.changed(record, model, compared), as_json=as_json)
+    _tell(compared, replay.changed(record, picture.receipt, compared), as_json=as_json)
     return compared.identical
 
 

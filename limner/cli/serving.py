@@ -184,8 +184,9 @@ def make_app(
 
     ``sources`` and ``loras``: those that ``engine`` reads from; ``library``: the one of ``loras``.
     """
-    worker = Worker(settings, database, engine, sources or open_sources(settings, database))
     library = library or open_library(settings)
+    sources = sources or open_sources(settings, database)
+    worker = Worker(settings, database, engine, sources, library)
     generate = Generate(worker, loras or LoraFiles(library))
     queue, retention = Queue(generate), Retention(worker)
     accounts, gallery = Accounts(settings, database), Gallery(worker)

@@ -32,7 +32,7 @@ class TooMuchEditing(ValueError):
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """A bracket that reads differently from step to step.
 
     ``start`` and ``end`` enclose it in the text, ``parts`` are the places of its alternatives.
@@ -83,7 +83,7 @@ class _Open:
         (self.colons if fits else []).append(at)
         return fits
 
-    def close(self, text: str, mark: str, at: int) -> tuple[bool, Choice | None]:
+    def close(self, text: str, mark: str, at: int) -> tuple[bool, Chosen | None]:
         """Whether ``mark`` at ``at`` ends this bracket well, and the choice that it makes."""
         if (self.mark, mark) not in (("(", ")"), ("[", "]")):
             return False, None
@@ -97,12 +97,12 @@ class _Open:
             when = number.group(1)
         edges = [self.start, *self.colons, *self.bars] + ([] if self.colons else [at])
         parts = tuple((a + 1, b) for a, b in pairwise(edges))
-        return True, Choice(self.start, at + 1, parts, when)
+        return True, Chosen(self.start, at + 1, parts, when)
 
 
-def find_choices(text: str) -> list[Choice] | None:
+def find_choices(text: str) -> list[Chosen] | None:
     """Every edited or alternating bracket of ``text``; None when the grammar does not fit."""
-    choices: list[Choice] = []
+    choices: list[Chosen] = []
     opened: list[_Open] = []
     for match in _SPECIAL.finditer(text):
         mark, at = match.group(), match.start()
@@ -121,7 +121,7 @@ def find_choices(text: str) -> list[Choice] | None:
     return None if any(bracket.bars for bracket in opened) else choices
 
 
-def _fit(text: str, mark: str, at: int, opened: list[_Open]) -> tuple[bool, Choice | None]:
+def _fit(text: str, mark: str, at: int, opened: list[_Open]) -> tuple[bool, Chosen | None]:
     """Try a separator or a closing bracket on the innermost open bracket."""
     if not opened or mark == "\\":
         return False, None
@@ -133,7 +133,7 @@ def _fit(text: str, mark: str, at: int, opened: list[_Open]) -> tuple[bool, Choi
     return fits, choice
 
 
-def read(text: str, choices: list[Choice], step: int, steps: int) -> str:
+def read(text: str, choices: list[Chosen], step: int, steps: int) -> str:
     """``text`` as it stands at ``step`` (1..steps)."""
     jumps: dict[int, int] = {}
     for choice in choices:

@@ -49,7 +49,7 @@ class Option:
 
 
 @dataclass
-class Choice:
+class Chosen:
     """``low`` to ``high`` of the options, without repeats, joined by the separator."""
 
     start: int
@@ -59,7 +59,7 @@ class Choice:
     options: list[Option] = field(default_factory=list)
 
 
-Part = str | Wildcard | Choice
+Part = str | Wildcard | Chosen
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class _Reader:
     def __init__(self, name: str, text: str, wildcards: Wildcards) -> None:
         self.name, self.text, self.wildcards = name, text, wildcards
         self.whole = Option()
-        self.opened: list[Choice] = []
+        self.opened: list[Chosen] = []
         self.choices = self.deepest = 0
 
     @property
@@ -129,7 +129,7 @@ class _Reader:
         if start and _VARIABLE.match(self.text, start - 1):
             raise self.fault(f"holds a variable, {_shown(self.text[start - 1 :])}; none are read")
         self.count(len(self.opened) + 1)
-        choice = Choice(start)
+        choice = Chosen(start)
         at = start + 1
         if (count := _COUNT.match(self.text, at)) is not None:
             exact, low, high, separator = count.groups()
@@ -193,7 +193,7 @@ class _Reader:
         return InvalidInput(self.name, f"{self.name} {what}.")
 
 
-def _settled(choice: Choice) -> Choice:
+def _settled(choice: Chosen) -> Chosen:
     """A closed choice: a wildcard alone in it gives its phrases as options."""
     if len(choice.options) == 1 and len(parts := choice.options[0].parts) == 1:
         only = parts[0]
@@ -221,7 +221,7 @@ def _draw(parts: Sequence[Part], rand: Random) -> str:
     return "".join(drawn)
 
 
-def _draw_choice(choice: Choice, rand: Random) -> str:
+def _draw_choice(choice: Chosen, rand: Random) -> str:
     if len(choice.options) == 1:
         return _draw(choice.options[0].parts, rand) if choice.high else ""
     left, taken = list(choice.options), []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.errors import InvalidInput
+from limner.errors import InvalidInput, UnknownModel
 from limner.models import sidecars
 from limner.models.facts import UNREADABLE, Facts
 from limner.models.walking import Found
@@ -111,7 +111,8 @@ def find(
     or its first ten digits. A pickle gives way to a file of its name, or sum, that is none.
 
     Raises:
-        InvalidInput: no model has it, or several have; of ``field``, and the sentence names them.
+        UnknownModel: no model has it.
+        InvalidInput: several have; of ``field``, and the sentence names them.
     """
     those = [entry for entry in entries if not kinds or entry.facts.kind in kinds]
     those = [entry for entry in those if entry.facts.kind != UNREADABLE]
@@ -122,7 +123,7 @@ def find(
     if found:
         places = " and ".join(entry.found.whole for entry in found)
         raise InvalidInput(field, f"{field} is {name!r}, which may be {places}; name one of these")
-    raise InvalidInput(
+    raise UnknownModel(
         field, f"{field} is {name!r}, which is not in the library{_hint(those, name)}"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from limner.engine.checkpoints import digests, layouts
@@ -70,7 +71,16 @@ class Library:
             raise CheckpointError(f"{path.name} cannot be read: {why}.") from error
         if made is None:
             raise CheckpointError(f"{path.name} changed while it was read; try again.")
+        self._tell(path, made)
         return made
+
+    def _tell(self, path: Path, sha256: str) -> None:
+        """Put a sum into the list that is kept, or the model would not be found by it yet."""
+        with self._lock:
+            if self._listed is not None:
+                when, listed = self._listed
+                told = (replace(e, sha256=sha256) if e.file == path else e for e in listed)
+                self._listed = when, tuple(told)
 
     def save(self) -> None:
         """Write the sums made since the index was written."""

@@ -7,6 +7,7 @@ has a setting, its unit last in the name.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -123,6 +124,11 @@ class Settings(BaseModel):
 
     slug: str = Field("sd1.5-rpg", pattern=_SLUG, description="Name the model is served under.")
     aliases: tuple[str, ...] = Field((), description="More names for it, separated by commas.")
+    slugs: dict[str, str] = Field(
+        {},
+        description="Slugs that are bound to other models, as `SLUG=NAME` separated by commas; in "
+        "TOML a table.",
+    )
     strict: bool = Field(
         False, description="Refuse an unknown scheduler (406) where otherwise UniPC is used."
     )
@@ -242,6 +248,22 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("slugs", mode="before")
+    @classmethod
+    def _bound(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {slug.strip(): name.strip() for slug, _, name in parts}
+
+    @field_validator("slugs")
+    @classmethod
+    def _served(cls, value: dict[str, str]) -> dict[str, str]:
+        for slug, name in value.items():
+            if not re.match(_SLUG, slug) or not name:
+                raise ValueError(f"{slug}={name}: it must be SLUG=NAME, such as other-slug=knight")
         return value
 
     @field_validator("public_url")

@@ -25,6 +25,7 @@ from limner.store import turns
 from limner.store.ledger import carry
 from limner.store.schema import holds, keys, requests
 from limner.store.sql import clock, insert_once, now
+from limner.store.turns import Pair
 
 OPEN = ("QUEUED", "PROCESSING")
 # Which requests are listed: all, those not expired, those that wait or are drawn.
@@ -50,7 +51,8 @@ class Job:
 
     ``lines`` is empty once its results have expired; ``samples`` counts the pictures of all lines,
     ``drawn`` those that were paid for.
-    ``model`` names the checkpoint it was accepted for, None in rows of earlier versions. Amounts in
+    ``model`` names the checkpoint it was accepted for, None in rows of earlier versions;
+    ``vae_sha256`` is empty for that checkpoint's own VAE, and None in such rows. Amounts in
     micro-credits, times in seconds since the epoch.
     """
 
@@ -65,6 +67,7 @@ class Job:
     adjustments: tuple[str, ...]
     model: str | None
     model_sha256: str | None
+    vae_sha256: str | None
     samples: int
     asynchronous: bool
     status: str
@@ -133,18 +136,21 @@ def forget_idempotency_key(conn: Connection, request_id: str) -> None:
 
 
 def claim(
-    conn: Connection, lease_id: str, full: Collection[str] = (), model_sha256: str | None = None
+    conn: Connection,
+    lease_id: str,
+    full: Collection[str] = (),
+    served: Collection[Pair] | None = None,
 ) -> Job | None:
     """Take the next QUEUED request for this process, fairly between keys.
 
     First comes the key with the fewest requests running, then the one served longest ago; within
     a key, the least tried, then the oldest. A key never has more running than its
     ``concurrency``, and keys that are ``full`` get no more for now. What was accepted for another
-    model than ``model_sha256`` is left to others. Several processes may claim at once: each gets
-    another.
+    model or VAE than those ``served`` is left to others. Several processes may claim at once: each
+    gets another.
     """
     moment = clock(conn)
-    request_id = conn.execute(turns.first(full, model_sha256, moment)).scalar()
+    request_id = conn.execute(turns.first(full, served, moment)).scalar()
     if request_id is None:
         return None
     change = update(requests).where(requests.c.id == request_id, requests.c.status == "QUEUED")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from limner.store.sql import clock, insert_once, now
 SCOPES = ("draw", "read", "admin")
 DEFAULT_SCOPES = ("draw", "read")
 INVALID = "Unauthorized. API key is invalid or may have expired"
+LIMITS = ("expires_at", "spend_cap_micro", "requests_per_minute", "concurrency", "models")
+MODELS_MAX, MODEL_LENGTH_MAX = 100, 500
 _FORM = re.compile(r"SG_[0-9a-f]{32}")
 
 
@@ -29,7 +31,7 @@ class Key:
 
     ``spend_cap_micro`` bounds what the key may ever spend, ``spent_micro`` counts it (work in
     progress included). None in ``requests_per_minute`` and ``concurrency`` means the server's
-    default.
+    default. ``models``: names and SHA-256s of those it may draw with; empty: all.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Key:
     spent_micro: int
     requests_per_minute: int | None
     concurrency: int | None
+    models: tuple[str, ...] = ()
 
 
 def create(
@@ -57,6 +60,7 @@ def create(
     spend_cap_micro: int | None = None,
     requests_per_minute: int | None = None,
     concurrency: int | None = None,
+    models: Sequence[str] | None = None,
 ) -> tuple[str, Key]:
     """A new key, and the only time its plain text is seen.
 
@@ -76,6 +80,7 @@ def create(
         "spend_cap_micro": spend_cap_micro,
         "requests_per_minute": requests_per_minute,
         "concurrency": concurrency,
+        "models": _models(models),
     }
     conn.execute(insert(keys).values(**row, created_at=clock(conn)))
     if credits_micro:
@@ -140,14 +145,28 @@ def rotate(conn: Connection, key_id: str, *, grace_s: float = 0.0) -> tuple[str,
     return plain, get(conn, key_id)
 
 
-def limit(conn: Connection, key_id: str, **limits: float | None) -> Key:
-    """Change ``expires_at``, ``spend_cap_micro``, ``requests_per_minute``, ``concurrency``."""
-    allowed = {"expires_at", "spend_cap_micro", "requests_per_minute", "concurrency"}
-    if unknown := set(limits) - allowed:
+def limit(conn: Connection, key_id: str, **limits: Any) -> Key:
+    """Change ``LIMITS`` of a key; None lifts one. ``models`` are names or SHA-256s."""
+    if unknown := set(limits) - set(LIMITS):
         raise InvalidInput(min(unknown), f"{min(unknown)} is no limit of a key")
+    if "models" in limits:
+        limits["models"] = _models(limits["models"])
     if limits:
         conn.execute(update(keys).where(keys.c.id == key_id).values(**limits))
     return get(conn, key_id)
+
+
+def options(conn: Connection, key_id: str) -> dict[str, Any]:
+    """What the key's holder has set."""
+    return conn.execute(select(keys.c.options).where(keys.c.id == key_id)).scalar() or {}
+
+
+def set_options(conn: Connection, key_id: str, values: Mapping[str, Any]) -> None:
+    """Add to what the key's holder has set; what is None is forgotten."""
+    lock(conn, key_id)
+    made = {**options(conn, key_id), **values}
+    kept = {name: value for name, value in made.items() if value is not None}
+    conn.execute(update(keys).where(keys.c.id == key_id).values(options=kept or None))
 
 
 def lock(conn: Connection, key_id: str) -> None:
@@ -207,6 +226,20 @@ def has_accepted(conn: Connection, key_id: str, licence: str, version: str | Non
     return conn.execute(query.limit(1)).one_or_none() is not None
 
 
+def _models(names: Sequence[str] | None) -> list[str] | None:
+    """As they are kept: each once. Raises ``InvalidInput`` for too many, too long or empty ones."""
+    chosen = list(dict.fromkeys(names or ()))
+    if len(chosen) > MODELS_MAX:
+        raise InvalidInput("models", f"models has {len(chosen)} entries; at most {MODELS_MAX}")
+    for name in chosen:
+        if not 0 < len(name) <= MODEL_LENGTH_MAX:
+            raise InvalidInput(
+                "models",
+                f"models has a name of {len(name)} characters; one has 1 to {MODEL_LENGTH_MAX}",
+            )
+    return chosen or None
+
+
 def _secret() -> str:
     return f"SG_{secrets.token_hex(16)}"
 
@@ -234,4 +267,5 @@ def _scopes(scopes: Iterable[str]) -> str:
 
 def _key(row: Row[Any]) -> Key:
     fields = {name: row._mapping[name] for name in Key.__dataclass_fields__}
-    return Key(**{**fields, "scopes": frozenset(row.scopes.split())})
+    scopes, models = frozenset(row.scopes.split()), tuple(row.models or ())
+    return Key(**{**fields, "scopes": scopes, "models": models})

@@ -175,6 +175,10 @@ keys = Table(
     Column("requests_per_minute", Integer),
     Column("concurrency", Integer),
     Column("served_at", Double),
+    # Names and SHA-256s of the models that it may draw with; null: all.
+    Column("models", JsonText),
+    # What its holder has set over AUTOMATIC1111's calls.
+    Column("options", JsonText),
     CheckConstraint("spend_cap_micro >= 0", name="cap_not_negative"),
     CheckConstraint("spent_micro >= 0", name="spent_not_negative"),
     CheckConstraint("requests_per_minute > 0", name="requests_per_minute_positive"),
@@ -208,6 +212,8 @@ requests = Table(
     # The checkpoint it was accepted for; null: any (stored by an earlier version).
     Column("model", Text),
     Column("model_sha256", String(64)),
+    # Empty: the model's own VAE; null: as the server has it (stored by an earlier version).
+    Column("vae_sha256", String(64)),
     Column("samples", Integer, nullable=False),
     Column("asynchronous", Boolean, nullable=False),
     Column("status", String(16), nullable=False),
@@ -271,7 +277,7 @@ sources = Table(
     Index(None, "sha256"),
 )
 
-# Checkpoints by the SHA-256 of their file, and when a process that had one loaded last said so.
+# Checkpoints and VAEs by their SHA-256, and when a process that has one last said so.
 models = Table(
     "models",
     metadata,

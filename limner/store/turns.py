@@ -9,9 +9,15 @@ from sqlalchemy import ColumnElement, FromClause, func, select, true, tuple_
 
 from limner.store.schema import keys, requests
 
+Pair = tuple[str, str | None]
+"""The SHA-256s of a model and of its VAE, as ``jobs.Job`` has them."""
+_UNKNOWN = "as served"
+
 
 def first(
-    full: Collection[str], model_sha256: str | None, moment: float | ColumnElement[float]
+    full: Collection[str],
+    served: Collection[Pair] | None,
+    moment: float | ColumnElement[float],
 ) -> Any:
     """The id of the request to claim next, as ``jobs.claim`` says; one that is locked is passed."""
     other, earlier, retried = requests.alias(), requests.alias(), requests.alias()
@@ -23,7 +29,7 @@ def first(
         .where(
             earlier.c.key_id == requests.c.key_id,
             earlier.c.status == "QUEUED",
-            _is_for(earlier, model_sha256),
+            _is_for(earlier, served),
             tuple_(*place(earlier)) < tuple_(*place(requests)),
         )
         .exists()
@@ -40,7 +46,7 @@ def first(
         select(requests.c.id)
         .join(keys, keys.c.id == requests.c.key_id)
         .where(requests.c.status == "QUEUED", foremost, alone, requests.c.key_id.not_in(full))
-        .where(_is_for(requests, model_sha256))
+        .where(_is_for(requests, served))
         .where(keys.c.concurrency.is_(None) | (keys.c.concurrency > running.scalar_subquery()))
         .order_by(*order, *place(requests))
         .limit(1)
@@ -48,11 +54,13 @@ def first(
     )
 
 
-def _is_for(table: FromClause, model_sha256: str | None) -> ColumnElement[bool]:
-    """Whether a request may be drawn with a model; None: with any."""
-    if model_sha256 is None:
+def _is_for(table: FromClause, served: Collection[Pair] | None) -> ColumnElement[bool]:
+    """Whether a request may be drawn with one of these models; None: with any."""
+    if served is None:
         return true()
-    return table.c.model_sha256.is_(None) | (table.c.model_sha256 == model_sha256)
+    pair = tuple_(table.c.model_sha256, func.coalesce(table.c.vae_sha256, _UNKNOWN))
+    known = [(model, _UNKNOWN if vae is None else vae) for model, vae in served]
+    return table.c.model_sha256.is_(None) | pair.in_(known)
 
 
 def place(table: FromClause) -> tuple[ColumnElement[Any], ...]:

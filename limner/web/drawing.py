@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -42,7 +42,19 @@ class Desk:
             nonlocal price_micro  # of all that this request has asked for so far
             price_micro = await services.generate.afford(caller, lines, price_micro, waits=waits)
 
-        return Intake(self.settings, caller.id, services.decoder, services.budget, afford)
+        return Intake(
+            self.settings,
+            caller.id,
+            services.decoder,
+            services.budget,
+            afford,
+            services.generate.choose,
+        )
+
+    async def sprite_pixels(self, record: Mapping[str, Any]) -> int | None:
+        """Size of a sprite's pixel in the picture of a receipt; None where it has no sprites."""
+        painter = await self.services.generate.recognize(record)
+        return None if painter is None else painter.card.sprite_pixels
 
     async def draw(self, request: Request, digest: str, make: Make) -> Outcome:
         """Draw the order that ``make`` makes for the request's caller, unless it is drawn already.

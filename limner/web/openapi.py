@@ -53,6 +53,9 @@ _ABOUT: Mapping[str, str] = {
     "template": "Fill in `{a|b}` and `__wildcard__`, drawn from the seed.",
     "loras": "LoRAs of the library by `name` or `sha256`, each with its strengths `unet` and "
     "`text_encoder`; on from the share `start` of the evaluations to `end`.",
+    "model": "Checkpoint to draw with: a name of `GET /api/models`, or a SHA-256. Default: the "
+    "server's own.",
+    "vae": "VAE to decode with, named alike. Default: the checkpoint's own.",
     "preset": "Steps and guidance for an easy, medium or hard prompt, where absent.",
     "scale": "Size of the picture on the canvas, as a multiple of its own.",
     "offset_x": "Pixels from the canvas's left edge to the picture.",

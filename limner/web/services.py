@@ -18,6 +18,7 @@ from limner.imaging.pool import Decoder, Here
 from limner.models.listing import Library
 from limner.usecases.accounts import Standing
 from limner.usecases.administration import Administration
+from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
 from limner.usecases.pictures.replay import Replayed
 from limner.usecases.queueing.queue import Queue
@@ -47,6 +48,12 @@ class Generate(Protocol):
 
     def trouble(self) -> str | None:
         """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
+
+    async def choose(self, model: str = "", vae: str = "") -> Chosen | None:
+        """What draws a request that names these; raises ``InvalidInput``."""
+
+    async def recognize(self, record: Mapping[str, Any]) -> Chosen | None:
+        """The model that a receipt names, if this server has it."""
 
     async def quote(self, generation: Generation) -> Quote:
         """The price, before anything is charged."""

@@ -57,6 +57,8 @@ def request_json(settings: Settings, status: Status) -> dict[str, Any]:
         "slug": job.slug,
         "surface": job.surface,
         "model": job.model,
+        "model_sha256": job.model_sha256,
+        "vae_sha256": job.vae_sha256 or None,
         "created_at": as_time(job.created_at),
         "started_at": as_time(job.started_at),
         "finished_at": as_time(job.finished_at),

@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from limner.models.listing import Library
+from tests.engine import checkpoint_files
 
 LORA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 CONTROL = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -62,3 +63,11 @@ def rows(*folders: Path, data: Path | None = None) -> dict[str, dict[str, Any]]:
     """The list by path, the embedded model left out."""
     listed = [entry.as_dict() for entry in Library(data, folders).entries()]
     return {row["path"]: row for row in listed if row["library"] != "built-in"}
+
+
+def save_vae(path: Path, vae: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: each.contiguous() for name, each in checkpoint_files.vae_tensors(vae).items()}, path
+    )
+    return path

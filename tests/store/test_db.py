@@ -147,7 +147,7 @@ def test_a_database_of_a_newer_limner_is_refused(url):
             Database.open(url)
     finally:
         with database.begin() as conn:
-            conn.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+            conn.execute(text("UPDATE alembic_version SET version_num = '0007'"))
         database.close()
 
 

@@ -46,7 +46,9 @@ def order(
 
 
 @asynccontextmanager
-async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **settings):
+async def house(
+    database, tmp_path, *, engine=None, library=None, closes=True, empty=True, **settings
+):
     """A started ``Generate``; closed, and its books checked, at the end.
 
     ``empty``: nothing may be held any more then.
@@ -55,7 +57,7 @@ async def house(database, tmp_path, *, engine=None, closes=True, empty=True, **s
     sources = open_sources(chosen, database)
     engine = engine or FakeEngine(read=sources.read)
     await asyncio.to_thread(engine.wait_ready)
-    generate = Generate(Worker(chosen, database, engine, sources))
+    generate = Generate(Worker(chosen, database, engine, sources, library))
     await generate.start()
     try:
         yield generate

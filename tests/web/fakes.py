@@ -27,6 +27,7 @@ from limner.store.keys import Key
 from limner.store.ledger import Balance
 from limner.store.usage import House, Usage
 from limner.usecases.accounts import Standing
+from limner.usecases.drawing.choosing import Models
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
 from limner.usecases.queueing.queue import Status
 from limner.web.services import Services
@@ -79,6 +80,14 @@ class FakeAccounts:
 
 
 @dataclass
+class FakeEngineClient:
+    current: EngineStatus = field(default_factory=lambda: EngineStatus(True, "", FAKE_MODEL))
+
+    def status(self):
+        return self.current
+
+
+@dataclass
 class FakeGenerate:
     """Draws at once, bills, remembers; ``error`` is raised, ``wait`` waited for.
 
@@ -96,6 +105,14 @@ class FakeGenerate:
 
     def trouble(self):
         return self.troubled
+
+    engine: FakeEngineClient = field(default_factory=FakeEngineClient)
+
+    async def choose(self, model="", vae=""):
+        return Models(lambda: self.engine.current.model).choose(model, vae)
+
+    async def recognize(self, record):
+        return Models(lambda: self.engine.current.model).own()
 
     async def quote(self, generation):
         return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))
@@ -291,20 +308,13 @@ class FakeOffice:
         return self.key
 
 
-@dataclass
-class FakeEngineClient:
-    current: EngineStatus = field(default_factory=lambda: EngineStatus(True, "", FAKE_MODEL))
-
-    def status(self):
-        return self.current
-
-
 def services() -> Services:
+    generate = FakeGenerate()
     return Services(
-        FakeGenerate(),
+        generate,
         FakeAccounts(),
         FakeOffice(),
-        FakeEngineClient(),
+        generate.engine,
         FakeQueue(),
         FakeGallery(),
         FakeReplay(),

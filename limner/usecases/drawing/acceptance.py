@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from limner.domain.model import ModelInfo
+from limner.domain.model import Card
 from limner.errors import IdempotencyMismatch, InvalidInput, LimitExceeded, QueueFull
 from limner.settings import Settings
 from limner.store import ids, images, jobs, keys, ledger
@@ -68,7 +68,7 @@ def accept(
     source_file: str = "",
     source_bytes: int = 0,
     *,
-    model: ModelInfo | None = None,
+    model: Card | None = None,
 ) -> tuple[Job, bool]:
     """Store a request and hold its price; True when it is new.
 
@@ -101,7 +101,7 @@ def accept(
 
 
 def _fields(
-    priced: Priced, caller: Key, request_id: str, model: ModelInfo | None, *, asynchronous: bool
+    priced: Priced, caller: Key, request_id: str, model: Card | None, *, asynchronous: bool
 ) -> dict[str, Any]:
     order = priced.order
     return {
@@ -123,6 +123,7 @@ def _fields(
         "price_micro": priced.total_micro,
         "model": None if model is None else model.name,
         "model_sha256": None if model is None else model.sha256,
+        "vae_sha256": None if model is None else model.vae_sha256 or "",
     }
 
 

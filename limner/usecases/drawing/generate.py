@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -17,14 +17,13 @@ import structlog
 from sqlalchemy import Connection
 
 from limner import pools
-from limner.domain import pricing
+from limner.domain.model import Card
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.batching.client import EngineStatus
 from limner.errors import (
     Aborted,
     DatabaseUnavailable,
-    InvalidInput,
     LimnerError,
     QueueFull,
     WaitedTooLong,
@@ -34,11 +33,12 @@ from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases.drawing import acceptance, models, settlement
 from limner.usecases.drawing.adapters import LoraFiles
+from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
+from limner.usecases.drawing.prices import price
 from limner.usecases.drawing.running import Running, retrieve
 from limner.usecases.drawing.sources import pack
 from limner.usecases.drawing.worker import Worker
-from limner.usecases.prompting import explain
 
 __all__ = ["Generate", "Order", "Outcome", "StoredPicture"]
 
@@ -75,6 +75,14 @@ class Generate:
     def at_work(self) -> set[asyncio.Task[Outcome]]:
         """A task for each call that is accepted, drawn or waited for."""
         return self._tasks
+
+    async def choose(self, model: str = "", vae: str = "") -> Chosen | None:
+        """What draws a request that names these; see ``choosing.Models.choose``."""
+        return await pools.MODELS.run(self.worker.models.choose, model, vae)
+
+    async def recognize(self, record: Mapping[str, Any]) -> Chosen | None:
+        """The model that a receipt names, if this server has it."""
+        return await pools.MODELS.run(self.worker.models.of_receipt, record)
 
     async def quote(self, generation: Generation) -> Quote:
         """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
@@ -133,13 +141,16 @@ class Generate:
     async def prepare(self, order: Order) -> Priced:
         """Check and price an order; its adjustments gain what the prompt's parser changed."""
         acceptance.check_idempotency_key(order.idempotency_key)
+        order = replace(order, choice=order.choice or self.worker.models.own())
         if order.samples > self.settings.queue_max_requests:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
         order = replace(order, lines=await self._loras.bound(order.lines))
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
         await self._loras.check(order.lines, self.worker.engine)
         notes = [note for _, told in prices for note in told]
-        notes += models.told(self.worker.engine.status().model, order.lines)
+        card = None if order.choice is None else order.choice.card
+        models.check_lines(card, order.lines)
+        notes += models.told(card, order.lines)
         told = tuple(dict.fromkeys((*order.adjustments, *notes)))
         each_micro = tuple(quoted.each_micro for quoted, _ in prices)
         return Priced(replace(order, adjustments=told), each_micro)
@@ -152,16 +163,16 @@ class Generate:
         Source pixels are written first, so that an accepted request can always be drawn. While no
         model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
+        cards = [await self._permitted(caller, priced.order.choice) for priced in orders]
         packed = [await self._pack(priced.order) for priced in orders]
         status = self.worker.engine.status()
-        model = status.model
 
         def transaction(conn: Connection) -> list[tuple[Job, bool]]:
-            if model is not None:
-                models.check_licence(conn, caller.id, model)
+            for card in filter(None, cards):
+                models.check_licence(conn, caller.id, card)
             accepted = [
-                acceptance.accept(conn, self.settings, caller, priced, lease_id, *file, model=model)
-                for priced, file in zip(orders, packed, strict=True)
+                acceptance.accept(conn, self.settings, caller, priced, lease_id, *file, model=card)
+                for priced, file, card in zip(orders, packed, cards, strict=True)
             ]
             if any(new for _, new in accepted):
                 self._expect_open(status)
@@ -184,6 +195,13 @@ class Generate:
         """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
         failure = self.worker.files.failure
         return None if failure is None else str(failure)
+
+    async def _permitted(self, caller: Key, choice: Chosen | None) -> Card | None:
+        """The chosen model's card. Raises ``ModelNotAllowed``."""
+        if choice is None:
+            return None
+        await pools.MODELS.run(self.worker.models.permit, caller.models, choice)
+        return choice.card
 
     def _expect_open(self, status: EngineStatus) -> None:
         """Raises what a new request is refused with while nothing can be drawn and kept."""
@@ -277,21 +295,3 @@ class _Serving:
         self._left = True
         if self._running is not None:
             self._running.stop(Aborted("The client went away before its picture was finished"))
-
-
-def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
-    """The price, and what the prompt's parser had to change.
-
-    Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
-    """
-    positive, negative = explain.check(generation)
-    branches = pricing.branch_count(positive.weights, generation.guidance)
-    quoted = pricing.quote(generation, branches)
-    if quoted.total_micro <= 0:
-        strength = generation.source.strength if generation.source else 0
-        raise InvalidInput(
-            "strength",
-            f"strength {strength:g} of {generation.steps} steps leaves no step to run; "
-            "raise strength or the number of steps",
-        )
-    return quoted, (*positive.adjustments, *negative.adjustments)

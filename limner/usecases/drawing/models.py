@@ -1,6 +1,6 @@
 """A stored request is drawn with the model it was accepted for, and with no other.
 
-Its checkpoint's SHA-256 is stored with it; a process claims what its own checkpoint may draw.
+Its checkpoint's SHA-256 and its VAE's are stored with it; a process claims what it has these of.
 """
 
 from __future__ import annotations
@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from limner import pools
 from limner.domain import licences
-from limner.domain.model import ModelInfo
+from limner.domain.model import Card
 from limner.domain.params import Generation
+from limner.domain.schedulers import check_zero_snr
 from limner.errors import LicenceNotAccepted, Unavailable
 from limner.store import jobs, keys, models
+from limner.store.jobs import Job
 from limner.store.sql import now
+from limner.store.turns import Pair
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.worker import Worker
 
@@ -29,19 +33,41 @@ UNSERVED_S = 24 * 3600.0
 SETTLING_S = 300.0
 
 
-def check_licence(conn: Connection, key_id: str, model: ModelInfo) -> None:
+def check_licence(conn: Connection, key_id: str, model: Card) -> None:
     """Raises ``LicenceNotAccepted`` for a key that has not accepted the model's licence."""
     version = licences.find(model.licence).version
     if model.licence_needs_acceptance and not keys.has_accepted(
         conn, key_id, model.licence, version
     ):
         raise LicenceNotAccepted(
-            f"The loaded model is under the licence {model.licence}, which this key has not "
-            "accepted; read it at /license and accept it by POST /api/license/accept"
+            f"The model {model.name} is under the licence {model.licence}, which this key has not "
+            f"accepted; read it at /license?model={model.short_hash} and accept it by "
+            f"POST /api/license/accept?model={model.short_hash}"
         )
 
 
-def told(model: ModelInfo | None, lines: Sequence[Generation]) -> tuple[str, ...]:
+async def served(worker: Worker) -> list[Pair]:
+    """The models that are waited for and that this process can draw with."""
+    wanted = await worker.read(models.wanted)
+    return await pools.MODELS.run(worker.models.served, wanted)
+
+
+async def check(worker: Worker, job: Job) -> None:
+    """Raises where a request's key may not draw any more with what it was accepted for."""
+    choice = await worker.chosen(job)
+    await worker.read(check_licence, job.key_id, choice.card)
+    allowed = (await worker.read(keys.get, job.key_id)).models
+    await pools.MODELS.run(worker.models.permit, allowed, choice)
+
+
+def check_lines(model: Card | None, lines: Sequence[Generation]) -> None:
+    """Raises ``InvalidInput`` for what ``model`` cannot draw, told by its card."""
+    if model is not None and model.zero_snr:
+        for line in lines:
+            check_zero_snr(line.scheduler)
+
+
+def told(model: Card | None, lines: Sequence[Generation]) -> tuple[str, ...]:
     """What ``model`` draws otherwise than ``lines`` say, in sentences."""
     unmasked = any(line.source is None or line.source.mask_sha256 is None for line in lines)
     if model is None or model.kind != "sd1-inpainting" or not unmasked:
@@ -50,7 +76,7 @@ def told(model: ModelInfo | None, lines: Sequence[Generation]) -> tuple[str, ...
 
 
 async def watch(worker: Worker) -> None:
-    """Write down every minute what this process serves; give up what nobody has served."""
+    """Write down every minute what this process can serve; give up what nobody has served."""
     ready_at: float | None = None
     while True:
         status = worker.engine.status()
@@ -58,12 +84,26 @@ async def watch(worker: Worker) -> None:
             ready_at = time.monotonic() if ready_at is None else ready_at
             settled = time.monotonic() - ready_at >= SETTLING_S
             try:
-                await worker.write(models.serve, status.model.sha256, status.model.name)
+                await worker.write(_serve, await _served(worker))
                 if settled:
                     await give_up_forsaken(worker)
             except Exception:
                 log.exception("the served model could not be written down")
         await asyncio.sleep(1.0 if ready_at is None else MARK_S)
+
+
+async def _served(worker: Worker) -> dict[str, str]:
+    """Names of the server's own model and of those that are waited for, by SHA-256; and VAEs'."""
+    wanted = await worker.read(models.wanted)
+    found = await pools.MODELS.run(lambda: [worker.models.recall(*pair) for pair in wanted])
+    cards = [choice.card for choice in (worker.models.own(), *found) if choice is not None]
+    vaes = {card.vae_sha256: card.vae for card in cards if card.vae_sha256}
+    return {card.sha256: card.name for card in cards} | vaes
+
+
+def _serve(conn: Connection, served: Mapping[str, str]) -> None:
+    for sha256, name in sorted(served.items()):
+        models.serve(conn, sha256, name)
 
 
 async def give_up_forsaken(worker: Worker) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from limner.domain.params import Generation
 from limner.engine.batching.ticket import Event, Pixels
+from limner.usecases.drawing.choosing import Chosen
 
 Listener = Callable[[Event], None]
 
@@ -21,6 +22,7 @@ class Order:
     calls with one ``idempotency_key`` are the same. ``adjustments`` are sentences about what the
     surface changed. Both callbacks are called on the event loop and must not block: ``on_stored``
     with the id of the request that was made of this order, ``on_event`` with each engine event.
+    ``choice``: the model; None: the server's own.
     """
 
     lines: tuple[Generation, ...]
@@ -32,6 +34,7 @@ class Order:
     idempotency_key: str | None = None
     on_stored: Callable[[str], None] | None = None
     on_event: Listener | None = None
+    choice: Chosen | None = None
 
     @property
     def generation(self) -> Generation:

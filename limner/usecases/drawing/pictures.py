@@ -12,7 +12,6 @@ from importlib import metadata
 from typing import Any
 
 from limner import imaging
-from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.domain.receipt import parameters_text, receipt
 from limner.engine.batching.ticket import Drawn, Pixels
@@ -54,8 +53,9 @@ class Picture:
         return imaging.to_png(imaging.sprite(self.pixels, self.sprite_pixels), self.metadata)
 
 
-def picture_of(generation: Generation, drawn: Drawn, model: ModelInfo) -> Picture:
+def picture_of(generation: Generation, drawn: Drawn) -> Picture:
     """The ``Picture`` of one ``Drawn`` event of ``generation``."""
+    model = drawn.facts.model
     record = receipt(
         generation.alone(drawn.index),
         drawn.facts,
@@ -86,7 +86,6 @@ def write_picture(
     alone: Generation,
     price_micro: int,
     drawn: Drawn,
-    model: ModelInfo,
     *,
     embed: bool,
 ) -> Written:
@@ -94,7 +93,7 @@ def write_picture(
 
     Blocks: encoder threads.
     """
-    picture = picture_of(alone, replace(drawn, index=0), model)
+    picture = picture_of(alone, replace(drawn, index=0))
     png = picture.encode("png", embed=embed)
     picture_id = ids.new("pic")
     file = key_of(f"{picture_id}.png")

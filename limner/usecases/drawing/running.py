@@ -10,6 +10,7 @@ from typing import Any
 from limner.domain.params import Generation
 from limner.engine.batching.ticket import End, Event, Progress, Sink, Ticket
 from limner.store.jobs import Job
+from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Outcome
 from limner.usecases.drawing.pictures import Written
 
@@ -88,11 +89,12 @@ def lines_of(job: Job) -> tuple[Generation, ...]:
     return tuple(Generation.model_validate(line.generation) for line in job.lines)
 
 
-def tickets(running: Running, sources: str | None) -> Iterator[Ticket]:
+def tickets(running: Running, sources: str | None, choice: Chosen) -> Iterator[Ticket]:
     """A ticket for each line, all under one id, so that an abort stops them all."""
+    named = (choice.model, choice.vae)
     job, first = running.job, 0
     for line in running.lines:
-        yield Ticket(job.id, line, job.key_id, first, sources, running.watched)
+        yield Ticket(job.id, line, job.key_id, first, sources, running.watched, *named)
         first += line.samples
 
 

@@ -6,6 +6,7 @@ account. A hold's row is only touched by who has its request's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from limner.errors import (
     EngineBroken,
     EngineFault,
     Gone,
+    LimnerError,
     ModelLoading,
     NotFinite,
     NotFound,
@@ -26,6 +28,8 @@ from limner.errors import (
 from limner.store import images, jobs, keys, leases, ledger
 from limner.store.jobs import Job
 from limner.store.sql import now
+
+log = logging.getLogger(__name__)
 
 TRIES_MAX = 3
 
@@ -171,3 +175,11 @@ def _job(conn: Connection, request_id: str, *, lock: bool = False) -> Job:
     if job is None:
         raise NotFound(f"Request {request_id} not found")
     return job
+
+
+def shown(request_id: str, error: Exception) -> LimnerError:
+    """The error as the caller may see it; what nobody foresaw is logged."""
+    if isinstance(error, LimnerError):
+        return error
+    log.error("request %s failed", request_id, exc_info=error)
+    return EngineFault("Drawing failed inside the server; nothing was billed.")

@@ -9,15 +9,23 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
-from limner.domain.model import ModelInfo
+from limner import pools
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.ticket import Drawn, Event, Failed
-from limner.errors import DatabaseUnavailable, EngineBroken, EngineFault, LimnerError, WaitedTooLong
+from limner.errors import (
+    DatabaseUnavailable,
+    EngineBroken,
+    LimnerError,
+    Unavailable,
+    WaitedTooLong,
+)
+from limner.models.listing import Library
 from limner.settings import Settings
 from limner.store import images
 from limner.store.db import Database
 from limner.store.jobs import Job
 from limner.usecases.drawing import settlement
+from limner.usecases.drawing.choosing import Chosen, Models
 from limner.usecases.drawing.events import EventLogs
 from limner.usecases.drawing.lease import Lease
 from limner.usecases.drawing.orders import Outcome, StoredPicture
@@ -37,8 +45,8 @@ LEASE_LOST = (
 class Worker(Threads):
     """Draws stored requests with one engine, never on the event loop; one in each process.
 
-    ``sources`` are those that the engine reads from, so that what is held here is not read again;
-    pictures are kept among their files.
+    ``library`` has the models beside the engine's own. ``sources`` are those that the engine reads
+    from, so that what is held here is not read again; pictures are kept among their files.
     """
 
     def __init__(
@@ -47,10 +55,12 @@ class Worker(Threads):
         database: Database,
         engine: EngineClient,
         sources: Sources,
+        library: Library | None = None,
     ) -> None:
         super().__init__(database, settings.database_pool_size)
         self.settings = settings
         self.engine = engine
+        self.models = Models(lambda: engine.status().model, engine.expect_model, library)
         self.running: dict[str, Running] = {}
         self.stopping = False  # nothing is claimed and nothing new accepted any more
         self.sources = sources
@@ -86,10 +96,6 @@ class Worker(Threads):
         await self.in_store(self.lease.close)
         self.shut_down()
 
-    def model(self) -> ModelInfo:
-        """The loaded checkpoint. Raises ``ModelLoading``."""
-        return self.engine.status().loaded()
-
     def take(
         self,
         job: Job,
@@ -108,7 +114,7 @@ class Worker(Threads):
         try:
             outcome = await self._drawn_or_settled(running, wait_s)
         except Exception as error:
-            running.outcome.set_exception(shown(running.job.id, error))
+            running.outcome.set_exception(settlement.shown(running.job.id, error))
             raise
         finally:
             del self.running[running.job.id]
@@ -120,7 +126,7 @@ class Worker(Threads):
         try:
             return await self.draw(running, wait_s)
         except Exception as error:
-            told = shown(running.job.id, error)
+            told = settlement.shown(running.job.id, error)
             settled = await self.settle(running.job.id, running.lease_id, told)
             if settled is not None and settled.status == "COMPLETED":
                 # The database had taken it, and only its answer was lost.
@@ -229,17 +235,26 @@ class Worker(Threads):
 
     async def _submit(self, running: Running) -> None:
         reference, sink, lines = None, sink_of(running), running.lines
+        choice = await self.chosen(running.job)
         if wanted(*lines):
             reference = await self.read(reference_of, running.job.id, *lines)
-        for ticket in tickets(running, reference):
+        for ticket in tickets(running, reference, choice):
             await self.in_store(self.engine.submit, ticket, sink)
         if running.watched:  # perhaps only since the last line was on its way
             self.engine.watch(running.job.id)
 
+    async def chosen(self, job: Job) -> Chosen:
+        """The model a request was accepted for. Raises ``Unavailable`` where it is gone."""
+        found = await pools.MODELS.run(self.models.recall, job.model_sha256, job.vae_sha256)
+        if found is None:
+            self.engine.status().loaded()
+            raise Unavailable(f"The model {job.model}, with its VAE, is no longer on this server")
+        return found
+
     def _write_picture(self, running: Running, drawn: Drawn) -> asyncio.Future[Written]:
-        embed, model = self.settings.embed_metadata, self.model()
+        embed = self.settings.embed_metadata
         alone, price_micro = running.picture(drawn.index)
-        work = partial(write_picture, self.files, alone, price_micro, drawn, model, embed=embed)
+        work = partial(write_picture, self.files, alone, price_micro, drawn, embed=embed)
         return self.in_encoder(work)
 
     async def _keep(
@@ -283,11 +298,3 @@ class Worker(Threads):
 
     def _running_ids(self) -> list[str]:
         return list(self.running)
-
-
-def shown(request_id: str, error: Exception) -> LimnerError:
-    """The error as the caller may see it; what nobody foresaw is logged."""
-    if isinstance(error, LimnerError):
-        return error
-    log.error("request %s failed", request_id, exc_info=error)
-    return EngineFault("Drawing failed inside the server; nothing was billed.")

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from limner import imaging
-from limner.domain.model import Card, ModelInfo
+from limner import imaging, pools
+from limner.domain.model import Card
 from limner.domain.receipt import canonical, from_receipt, method_change, prediction_of, reading_of
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput, LimnerError
 from limner.store import images
 from limner.store.keys import Key
 from limner.usecases.drawing import sources
+from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.drawing.pictures import versions
 from limner.usecases.drawing.worker import Worker
@@ -75,7 +76,7 @@ class Replay:
         pictures it starts from are no longer kept.
         """
         generation = from_receipt(record)
-        check_model(record, self._worker.model())
+        choice = await self._choice(record)
         pixels = await self._worker.in_store(
             sources.of_account,
             self._worker.database,
@@ -90,6 +91,7 @@ class Replay:
             slug=self._worker.settings.slug,
             body_sha256=hashlib.sha256(canonical(record).encode()).hexdigest(),
             pixels=pixels,
+            choice=choice,
         )
 
     async def compare(self, caller: Key, record: Mapping[str, Any], outcome: Outcome) -> Replayed:
@@ -101,7 +103,16 @@ class Replay:
         compared = judge(record, None, second)
         if not compared.identical:
             compared = judge(record, await self._first(caller, record), second)
-        return Replayed(outcome, compared, changed(record, self._worker.model(), compared))
+        told = changed(record, outcome.pictures[0].receipt, compared)
+        return Replayed(outcome, compared, told)
+
+    async def _choice(self, record: Mapping[str, Any]) -> Chosen:
+        """The model of a receipt. Raises ``InvalidInput`` where this server has it not."""
+        own = self._worker.engine.status().loaded()
+        found = await pools.MODELS.run(self._worker.models.of_receipt, record)
+        check_model(record, own if found is None else found.card)
+        assert found is not None, "the server's own model is found by its receipts"
+        return found
 
     async def _first(self, caller: Key, record: Mapping[str, Any]) -> Pixels | None:
         """The stored picture that ``record`` describes, by the digest of its pixels."""
@@ -148,7 +159,7 @@ def check_model(record: Mapping[str, Any], model: Card) -> None:
             "receipt",
             f"receipt: drawn by {named.get('name')} ({_shown(named)}); loaded is {model.name} "
             f"({_shown({'sha256': model.sha256, 'vae_sha256': model.vae_sha256})}); "
-            "settings model and vae load the former",
+            "put the former into a folder of models, or load it by the settings model and vae",
         )
     then, now = prediction_of(record), (model.prediction, model.zero_snr)
     if then != now:
@@ -175,15 +186,17 @@ def _reading(text_encoder: str | None, positions: str) -> str:
     return f"{whose}, positions {positions}"
 
 
-def changed(record: Mapping[str, Any], model: ModelInfo, compared: Comparison) -> tuple[str, ...]:
+def changed(
+    record: Mapping[str, Any], now: Mapping[str, Any], compared: Comparison
+) -> tuple[str, ...]:
     """What differs from when the receipt was made and may explain a difference.
 
-    Where pixels differ there is always something to say.
+    ``now`` is the receipt of the replay. Where pixels differ there is always something to say.
     """
-    told = [*_versions_changed(record), *_machine_changed(record, model)]
-    dtype = _part(record, "drawing").get("dtype")
-    if dtype != model.dtype:
-        told.append(f"numbers were {dtype}, are {model.dtype}")
+    told = [*_versions_changed(record), *_machine_changed(record, _part(now, "machine"))]
+    then, dtype = (_part(each, "drawing").get("dtype") for each in (record, now))
+    if then != dtype:
+        told.append(f"numbers were {then}, are {dtype}")
     method = method_change(record)
     if method is not None:
         told.append(method)
@@ -201,12 +214,12 @@ def _versions_changed(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _machine_changed(record: Mapping[str, Any], model: ModelInfo) -> list[str]:
+def _machine_changed(record: Mapping[str, Any], machine: Mapping[str, Any]) -> list[str]:
     """Of an older receipt, which names no machine, nothing is said."""
     noted = _part(record, "machine")
     return [
         f"{name} was {noted[name]}, is {now}"
-        for name, now in model.machine.items()
+        for name, now in machine.items()
         if name in noted and noted[name] != now
     ]
 

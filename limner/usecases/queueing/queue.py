@@ -27,7 +27,6 @@ from limner.usecases.drawing import acceptance, models, settlement, storage
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.drawing.running import Running
-from limner.usecases.drawing.worker import shown
 from limner.usecases.pictures import gallery
 from limner.usecases.queueing.position import Positions
 from limner.usecases.queueing.status import Status
@@ -215,8 +214,8 @@ class Queue:
         lease_id = self.worker.lease.id
         waiting = Counter(self._waiting.values())
         full = [key_id for key_id, number in waiting.items() if number >= WAITING_PER_KEY_MAX]
-        sha256 = self.worker.model().sha256
-        job = await self.worker.write(jobs.claim, lease_id, full, sha256)
+        served = await models.served(self.worker)
+        job = await self.worker.write(jobs.claim, lease_id, full, served)
         return None if job is None else (job, lease_id)
 
     async def _begin(self, job: Job, lease_id: str) -> None:
@@ -225,9 +224,9 @@ class Queue:
         try:
             if self.worker.stopping:
                 raise settlement.Interrupted(settlement.STOPPING)
-            await self.worker.read(models.check_licence, job.key_id, self.worker.model())
+            await models.check(self.worker, job)
         except Exception as error:  # told at once: nobody works on it, and its key waits for it
-            await self.worker.settle(job.id, lease_id, shown(job.id, error))
+            await self.worker.settle(job.id, lease_id, settlement.shown(job.id, error))
             return
         running = self.worker.take(job, lease_id)
         self._waiting[job.id] = job.key_id

@@ -26,6 +26,7 @@ def install(app: FastAPI, desk: Desk) -> None:
             pixels=call.pixels,
             adjustments=call.notes,
             idempotency_key=request.headers.get("idempotency-key"),
+            choice=call.choice,
         )
 
     async def draw(request: Request) -> Response:

@@ -137,10 +137,9 @@ def _files(desk: Desk, format: imaging.Format) -> Handler:
 def _sprites(desk: Desk) -> Handler:
     async def show(request: Request) -> Response:
         picture, metadata = await _find(request, desk), _metadata(request, desk)
-        model = desk.services.engine.status().model
-        size = None if model is None else model.sprite_pixels
-        if size is None or model is None or picture.receipt["model"]["sha256"] != model.sha256:
-            raise InvalidInput("id", f"Picture {picture.id} is not of a loaded sprite painter")
+        size = await desk.sprite_pixels(picture.receipt)
+        if size is None:
+            raise InvalidInput("id", f"Picture {picture.id} is not of a sprite painter")
         data = await pools.FILES.run(
             pictures.encode_one, picture, "png", metadata=metadata, sprite_pixels=size
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
@@ -44,6 +45,7 @@ _FIELDS: dict[str, Any] = {
     "pickled": _FLAG,
     "usable": {**_FLAG, "description": "Whether this server could draw with it."},
     "reason": {**_MAYBE, "description": "Why not."},
+    "resident": {**_FLAG, "description": "Whether it is in memory, and draws at once."},
     "preview": {
         "oneOf": [{**_TEXT, "format": "uri"}, {"type": "boolean", "enum": [False]}],
         "description": "URL of the picture beside it, to be asked for with the key.",
@@ -57,7 +59,12 @@ def install(app: FastAPI, desk: Desk) -> None:
     library, base = desk.services.models, f"{desk.settings.public_url}/api/models"
 
     async def models(_: Request) -> Response:
-        return await pools.MODELS.run(lambda: Json([_shown(e, base) for e in library.entries()]))
+        resident = {model.sha256 for model in desk.services.engine.status().resident}
+
+        def listed() -> Response:
+            return Json([_shown(entry, base, resident) for entry in library.entries()])
+
+        return await pools.MODELS.run(listed)
 
     async def preview(request: Request) -> Response:
         data, media_type = await pools.MODELS.run(library.preview, request.path_params["id"])
@@ -73,8 +80,9 @@ def install(app: FastAPI, desk: Desk) -> None:
     app.add_api_route("/api/models/{id}/preview", preview, methods=["GET"], **_preview_operation())
 
 
-def _shown(entry: Entry, base: str) -> dict[str, Any]:
-    return entry.as_dict() | {"preview": f"{base}/{entry.id}/preview" if entry.picture else False}
+def _shown(entry: Entry, base: str, resident: Collection[str]) -> dict[str, Any]:
+    preview = f"{base}/{entry.id}/preview" if entry.picture else False
+    return entry.as_dict() | {"resident": entry.sha256 in resident, "preview": preview}
 
 
 def _preview_operation() -> dict[str, Any]:

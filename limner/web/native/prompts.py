@@ -21,6 +21,7 @@ from limner.web import openapi
 from limner.web.answers import Json
 from limner.web.drawing import Desk
 from limner.web.native.form import EXPLAINED, FORM
+from limner.web.reading import form as wire
 from limner.web.reading import mixing
 from limner.web.segmind import routes as segmind
 
@@ -39,9 +40,10 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 def _install_explain(app: FastAPI, desk: Desk) -> None:
     async def explain(request: Request) -> Response:
-        call, _ = await segmind.read_call(request, desk, EXPLAINED)
-        model = desk.services.engine.status().model
-        known = of_model(Path(model.path)) if model and model.path else None
+        asked, _ = await segmind.read_asked(request, desk, EXPLAINED)
+        choice = await desk.services.generate.choose(*wire.named(asked.values))
+        call = await wire.plan(asked, desk.settings)
+        known = of_model(Path(choice.card.path)) if choice and choice.card.path else None
         return await pools.WORDS.run(_explained, call.generation, call.notes, known)
 
     fields = {

@@ -146,6 +146,7 @@ async def _to_order(intake: Intake, fields: Mapping[str, Any], place: int, diges
         body_sha256=digest,
         pixels=call.pixels,
         adjustments=call.notes,
+        choice=call.choice,
     )
 
 
@@ -159,6 +160,8 @@ _REQUEST: dict[str, Any] = {
     "slug": _TEXT,
     "surface": _TEXT,
     "model": _MAYBE_TEXT,
+    "model_sha256": _MAYBE_TEXT,
+    "vae_sha256": _MAYBE_TEXT,
     "created_at": _TEXT,
     "started_at": _MAYBE_TEXT,
     "finished_at": _MAYBE_TEXT,

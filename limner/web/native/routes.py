@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -10,17 +11,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from limner.domain import licences
-from limner.domain.model import ModelInfo
+from limner.domain.model import Card, ModelInfo
 from limner.domain.pricing import as_credits
-from limner.errors import ModelLoading
+from limner.errors import InvalidInput, ModelLoading, NotFound
 from limner.web import openapi
 from limner.web.answers import Json
 from limner.web.drawing import Desk
 from limner.web.native.form import FORM
+from limner.web.reading import form
+from limner.web.reading.fields import Reader, read
 from limner.web.segmind import routes as segmind
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
+_QUERY: Mapping[str, Reader] = {name: FORM.readers[name] for name in ("model", "vae")}
+_NAMED = [
+    openapi.in_query("model", "A name or SHA-256. Default: the server's own.", _TEXT),
+    openapi.in_query("vae", "A name or SHA-256. Default: the model's own.", _TEXT),
+]
 
 
 def install(app: FastAPI, desk: Desk) -> None:
@@ -32,7 +40,9 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 def _install_quote(app: FastAPI, desk: Desk) -> None:
     async def quote(request: Request) -> Response:
-        call, _ = await segmind.read_call(request, desk, FORM)
+        asked, _ = await segmind.read_asked(request, desk, FORM)
+        await desk.services.generate.choose(*form.named(asked.values))
+        call = await form.plan(asked, desk.settings)
         prices = [await desk.services.generate.quote(line) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(
@@ -51,29 +61,43 @@ def _install_quote(app: FastAPI, desk: Desk) -> None:
 
 
 def _install_licence(app: FastAPI, desk: Desk) -> None:
-    async def show(_: Request) -> Response:
-        return PlainTextResponse(licence_page(_model(desk)))
+    async def show(request: Request) -> Response:
+        try:
+            model = await _model(request, desk)
+        except InvalidInput as error:  # who has no key is told no other names
+            raise NotFound("There is no such model here; GET /api/models lists them") from error
+        return PlainTextResponse(licence_page(model))
 
     async def accept(request: Request) -> Response:
-        model = _model(desk)
+        model = await _model(request, desk)
         await desk.services.accounts.accept(request.state.caller, model.licence)
         version = licences.find(model.licence).version
         return Json({"accepted": True, "licence": model.licence, "version": version})
 
-    async def about(_: Request) -> Response:
-        facts = _model(desk).as_dict()
+    async def about(request: Request) -> Response:
+        model = await _model(request, desk)
+        pair = model.sha256, model.vae_sha256
+        resident = desk.services.engine.status().resident
+        inside = next((m for m in resident if (m.sha256, m.vae_sha256) == pair), None)
+        facts = (inside or model).as_dict()
         del facts["path"]  # where the operator keeps the file is nobody's business
-        return Json(facts)
+        return Json({**facts, "resident": inside is not None})
 
     page = {"description": "The licence.", "content": {"text/plain": {"schema": _TEXT}}}
     accepted = {"accepted": _FLAG, "licence": _TEXT, "version": _TEXT}
     facts: dict[str, Any] = {name: {} for name in ModelInfo.__dataclass_fields__ if name != "path"}
+    facts["resident"] = _FLAG
     app.add_api_route(
         "/license",
         show,
         methods=["GET"],
         **openapi.operation(
-            "license", "The loaded model's licence, whole.", page, errors=(500, 503), security=[]
+            "license",
+            "A model's licence, whole.",
+            page,
+            errors=(404, 500, 503),
+            parameters=_NAMED,
+            security=[],
         ),
     )
     app.add_api_route(
@@ -82,9 +106,10 @@ def _install_licence(app: FastAPI, desk: Desk) -> None:
         methods=["POST"],
         **openapi.operation(
             "accept-license",
-            "Accept the loaded model's licence for the key that calls.",
+            "Accept a model's licence for the key that calls.",
             openapi.json_answer("Recorded.", accepted),
-            errors=(401, 403, 500, 503),
+            errors=(400, 401, 403, 500, 503),
+            parameters=_NAMED,
         ),
     )
     app.add_api_route(
@@ -93,9 +118,10 @@ def _install_licence(app: FastAPI, desk: Desk) -> None:
         methods=["GET"],
         **openapi.operation(
             "model",
-            "The loaded model: source, licence, attribution, digests, what was converted.",
-            openapi.json_answer("The facts.", facts),
-            errors=(401, 403, 500, 503),
+            "A model: source, licence, attribution, digests, what was converted.",
+            openapi.json_answer("The facts; of one in memory also where it computes.", facts),
+            errors=(400, 401, 403, 500, 503),
+            parameters=_NAMED,
         ),
     )
 
@@ -136,7 +162,7 @@ def _install_health(app: FastAPI, desk: Desk) -> None:
         app.add_api_route(f"/health/{path}", handler, methods=["GET"], **operation)
 
 
-def licence_page(model: ModelInfo) -> str:
+def licence_page(model: Card) -> str:
     """Who made the model, under what terms it is used, and the licence's full text."""
     licence = licences.find(model.licence)
     head = [f"{model.name} is used under {licence.name}.", *model.attribution]
@@ -145,7 +171,7 @@ def licence_page(model: ModelInfo) -> str:
     if licence.needs_acceptance:
         head.append(
             "Whoever draws with it must keep to the licence's paragraph 5 and Attachment A. "
-            "A key draws after POST /api/license/accept."
+            f"A key draws after POST /api/license/accept?model={model.short_hash}."
         )
     return "\n".join(head) + "\n\n" + licence_text(licence)
 
@@ -158,8 +184,10 @@ def licence_text(licence: licences.Licence) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _model(desk: Desk) -> ModelInfo:
-    status = desk.services.engine.status()
-    if status.model is None:
-        raise ModelLoading(status.message or "The model is still loading", 2)
-    return status.model
+async def _model(request: Request, desk: Desk) -> Card:
+    """The model that the query names, or the server's own. Raises ``InvalidInput``."""
+    wishes, _ = read(_QUERY, {}, request.query_params)
+    choice = await desk.services.generate.choose(*form.named(wishes))
+    if choice is None:
+        raise ModelLoading(desk.services.engine.status().message or "The model is still loading", 2)
+    return choice.card

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from limner import pools
 from limner.domain.params import SAMPLES_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE
-from limner.errors import InvalidInput, NotFound
+from limner.errors import InvalidInput, NotFound, UnknownModel
 from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import pictures
@@ -66,7 +66,7 @@ OWN: Mapping[str, Reader] = {
     "stream": Flag(),
 }
 _NOT_HERE = ("base64", "output", "image", "mask", "strength", "resize_mode", "mask_blur")
-_PLAIN = {name: reader for name, reader in wire.READERS.items() if name not in _NOT_HERE}
+_PLAIN = {name: reader for name, reader in wire.READERS.items() if name not in (*_NOT_HERE, *OWN)}
 _READERS: Mapping[str, Reader] = {
     **_PLAIN,
     "output_format": Choice(tuple(SUFFIXES)),
@@ -110,8 +110,8 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 
 def names(settings: Settings) -> tuple[str, ...]:
-    """The ids under which the model is listed."""
-    return (settings.slug, *settings.aliases)
+    """The ids that are the operator's choice; the library's models have their own names."""
+    return tuple(dict.fromkeys((settings.slug, *settings.aliases, *settings.slugs)))
 
 
 def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
@@ -135,6 +135,7 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
                     body_sha256=digest,
                     pixels=call.pixels,
                     adjustments=call.notes,
+                    choice=call.choice,
                 )
 
             outcome = await desk.draw(request, digest, make)
@@ -156,7 +157,8 @@ async def _to_call(
 ) -> wire.Call:
     rest = {name: value for name, value in fields.items() if name not in OWN}
     notes = [f"{cut(name)} was ignored" for name in _FILLED_IN if name in rest]
-    notes += _about_model(own, intake.settings)
+    model, told = await _model(own, intake)
+    notes += told
     auto = AUTO
     if form is EDIT:
         rest, auto, told = await edits.prepare(rest, intake)
@@ -164,15 +166,23 @@ async def _to_call(
     width, height = _floored(own.get("size") or auto, notes)
     filled = {"samples": own.get("n", 1), "img_width": width, "img_height": height}
     asked = wire.ask({**rest, **filled}, intake.settings, mixed=True, form=form)
+    asked.values["model"] = model
     call = await wire.to_call(asked, intake)
     return replace(call, notes=(*notes, *call.notes))
 
 
-def _about_model(own: Mapping[str, Any], settings: Settings) -> list[str]:
+async def _model(own: Mapping[str, Any], intake: Intake) -> tuple[str, list[str]]:
+    """The name of the model to draw with; one that nobody knows is replaced, and told."""
+    settings = intake.settings
     asked = own.get("model") or settings.slug
     if asked in names(settings):
-        return []
-    return [f"model {cut(asked)} is not served here; {settings.slug} was used"]
+        return settings.slugs.get(asked, ""), []
+    try:
+        await intake.choose(asked, "")
+    except UnknownModel:
+        told = f"model {cut(asked)} is not served here; {settings.slug} was used"
+        return settings.slugs.get(settings.slug, ""), [told]
+    return asked, []
 
 
 def _floored(size: tuple[int, int], notes: list[str]) -> tuple[int, int]:

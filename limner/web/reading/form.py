@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from limner import imaging, pools
@@ -14,7 +14,8 @@ from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
-from limner.web.reading import inputs, mixing, sampling
+from limner.usecases.drawing.choosing import Chosen
+from limner.web.reading import adjusting, inputs, mixing, sampling
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
 from limner.web.reading.loras import Loras
@@ -26,6 +27,7 @@ SEED_MAX = 999_999_999_999_999
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 512, 1024, 64
 
 _SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_STEP)
+MODEL_LENGTH_MAX = 500
 
 READERS: Mapping[str, Reader] = {
     "prompt": Text(1, PROMPT_LENGTH_MAX),
@@ -55,6 +57,8 @@ READERS: Mapping[str, Reader] = {
     "style_mix": Mix(),
     "template": Flag(),
     "loras": Loras(),
+    "model": Text(0, MODEL_LENGTH_MAX),
+    "vae": Text(0, MODEL_LENGTH_MAX),
 }
 ALIASES: Mapping[str, str] = {
     "negativePrompt": "negative_prompt",
@@ -135,13 +139,14 @@ class Asked:
 class Call:
     """What a body asks to have drawn, with every choice made.
 
-    ``lines`` are several where a style mix has a sequence, or a template reads differently for
-    each picture.
+    ``choice``: what draws it, None for the server's own model. ``lines`` are several where a style
+    mix has a sequence, or a template reads differently for each picture.
     """
 
     notes: tuple[str, ...]
     lines: tuple[Generation, ...]
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
+    choice: Chosen | None = None
 
     @property
     def generation(self) -> Generation:
@@ -163,12 +168,13 @@ def ask(
     notes += inputs.drop_without_image(given)
     values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
     sampling.settle(given, values, settings, notes, default=form.defaults["scheduler"])
-    values |= {name: _side(name, values[name], notes) for name in ("img_width", "img_height")}
+    for name in ("img_width", "img_height"):
+        values[name] = adjusting.side(name, values[name], notes)
     encoded = values.get("base64", settings.base64_default)
     grid, sprite = values["output"] == "grid", values["output"] == "sprite"
     all_fit = encoded or grid or mixed
-    values["samples"] = _samples(values["samples"], notes, all_fit=all_fit)
-    format = _format(values["output_format"], given, notes, sprite=sprite)
+    values["samples"] = adjusting.samples(values["samples"], notes, all_fit=all_fit)
+    format = adjusting.format(values["output_format"], given, notes, sprite=sprite)
     return Asked(
         form=form,
         values=values,
@@ -203,8 +209,10 @@ async def plan(
 
 
 async def to_call(asked: Asked, intake: Intake) -> Call:
-    """The same with its pictures, which are fetched and read once it can be afforded."""
-    call = await plan(asked, intake.settings)
+    """The same with its model and its pictures, which are fetched and read once it can be
+    afforded."""
+    choice = await intake.choose(*named(asked.values))
+    call = replace(await plan(asked, intake.settings), choice=choice)
     wanted = inputs.wanted(asked.values)
     if wanted is None:
         return call
@@ -213,7 +221,12 @@ async def to_call(asked: Asked, intake: Intake) -> Call:
     for name in inputs.PICTURES:
         asked.values.pop(name, None)
     lines = tuple(line.model_copy(update={"source": source}) for line in call.lines)
-    return Call((*call.notes, *told), lines, pixels)
+    return Call((*call.notes, *told), lines, pixels, choice)
+
+
+def named(values: Mapping[str, Any]) -> tuple[str, str]:
+    """Model and VAE as a body names them; empty where it does not."""
+    return values.get("model", "").strip(), values.get("vae", "").strip()
 
 
 def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> Generation:
@@ -237,25 +250,6 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
     )
 
 
-def _side(name: str, pixels: int, notes: list[str]) -> int:
-    floored = pixels - pixels % params.SIDE_MULTIPLE
-    if floored != pixels:
-        notes.append(
-            f"{name} {pixels} was floored to {floored}, a multiple of {params.SIDE_MULTIPLE}"
-        )
-    return floored
-
-
-def _samples(samples: int, notes: list[str], *, all_fit: bool) -> int:
-    if samples == 1 or all_fit:
-        return samples
-    notes.append(
-        f"one of {samples} samples was drawn and billed: this answer holds one picture; for all, "
-        "send base64 true, output grid, or the header Accept: multipart/mixed"
-    )
-    return 1
-
-
 def _lines(
     asked: Generation, values: Mapping[str, Any], settings: Settings, *, all_fit: bool
 ) -> tuple[tuple[Generation, ...], list[str]]:
@@ -267,13 +261,3 @@ def _lines(
 
 def _seed(seed: int, draw_seed: Callable[[int], int]) -> int:
     return draw_seed(SEED_MAX + 1) if seed == -1 else seed
-
-
-def _format(
-    format: imaging.Format, given: Mapping[str, Any], notes: list[str], *, sprite: bool
-) -> imaging.Format:
-    if not sprite:
-        return format
-    if given.get("output_format", "png") != "png":
-        notes.append("output_format was ignored: sprites are PNG")
-    return "png"

@@ -12,7 +12,9 @@ from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
 from limner.imaging.tasks import Result
 from limner.settings import Settings
+from limner.usecases.drawing.choosing import Chosen
 
+Choose = Callable[[str, str], Awaitable[Chosen | None]]
 Afford = Callable[[Sequence[Generation]], Awaitable[None]]
 _UNBOUNDED = 2**63
 FETCHES = pools.Turns(4)
@@ -22,12 +24,17 @@ async def _anyhow(_: Sequence[Generation]) -> None:
     """One's own terminal has neither limits nor credits."""
 
 
+async def _own(model: str, vae: str) -> None:
+    """One's own terminal says for itself what draws."""
+
+
 @dataclass(frozen=True)
 class Intake:
     """For the calls of one ``owner``; what is left out is for the terminal.
 
     ``afford`` raises where the lines of a call would be refused whatever its pictures are: it is
-    cheap, and asked before a picture is fetched or decoded.
+    cheap, and asked before a picture is fetched or decoded. ``choose`` finds the model and VAE of
+    these names, and raises where there is none that draws.
     """
 
     settings: Settings
@@ -35,6 +42,7 @@ class Intake:
     decoder: Decoder = field(default_factory=Here)
     budget: Budget = field(default_factory=lambda: Budget(_UNBOUNDED))
     afford: Afford = _anyhow
+    choose: Choose = _own
 
     async def fetch(self, name: str, value: str | bytes) -> str | bytes:
         """The file that a field holds or names, or its base64.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from limner.web.drawing import Desk
 from limner.web.pictures import Encoded
 from limner.web.reading import body
 from limner.web.reading import form as wire
+from limner.web.reading.intake import Intake
 from limner.web.segmind import siblings
 
 SURFACE = "segmind"
@@ -47,9 +49,18 @@ def install(app: FastAPI, desk: Desk) -> None:
 
 
 def forms(settings: Settings) -> dict[str, wire.Form]:
-    """What is served, by slug: the model, its aliases, and the img2img siblings."""
+    """What is served, by slug: the model, its aliases, those bound to others, and the siblings."""
     own = dict.fromkeys((settings.slug, *settings.aliases), wire.FORM)
-    return {**siblings.FORMS, **own}
+    bound = {
+        slug: replace(form, defaults={**form.defaults, "model": settings.slugs[slug]})
+        for slug, form in {
+            **siblings.FORMS,
+            **dict.fromkeys(settings.slugs, wire.FORM),
+            **own,
+        }.items()
+        if slug in settings.slugs
+    }
+    return {**siblings.FORMS, **own, **bound}
 
 
 async def read_call(
@@ -92,20 +103,20 @@ async def draw_call(
     """
     async with desk.account(request):
         asked, digest = await read_asked(request, desk, form)
-        sprite_pixels = size_of_sprite(asked, desk)
 
         async def make() -> Order:
-            return order(request, await wire.to_call(asked, desk.intake(request)), digest)
+            return order(request, await to_call(asked, desk.intake(request)), digest)
 
         outcome = await desk.draw(request, digest, make)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
+    receipt = outcome.pictures[0].receipt
     files = await pools.FILES.run(
         pictures.encode,
         outcome,
         asked.format,
         metadata=asked.metadata,
         grid=asked.grid,
-        sprite_pixels=sprite_pixels,
+        sprite_pixels=await desk.sprite_pixels(receipt) if asked.sprite else None,
     )
     notes = (*_told(asked, outcome, files), *files.notes)
     response = _answer(asked, outcome, files)
@@ -113,6 +124,18 @@ async def draw_call(
     if notes:
         response.headers["x-adjustments"] = adjustments(notes)
     return response
+
+
+async def to_call(asked: wire.Asked, intake: Intake) -> wire.Call:
+    """The call of a body, with its model and pictures.
+
+    Raises ``InvalidInput``, also for sprites of a model that paints none.
+    """
+    call = await wire.to_call(asked, intake)
+    card = None if call.choice is None else call.choice.card
+    if asked.sprite and card is not None and card.sprite_pixels is None:
+        raise InvalidInput("output", f"output is sprite, but {card.name} paints no sprites")
+    return call
 
 
 def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str] = ()) -> Order:
@@ -125,17 +148,8 @@ def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str
         pixels=call.pixels,
         adjustments=(*call.notes, *notes),
         idempotency_key=request.headers.get("idempotency-key"),
+        choice=call.choice,
     )
-
-
-def size_of_sprite(asked: wire.Asked, desk: Desk) -> int | None:
-    """Size of a sprite's pixel where sprites are asked for. Raises ``InvalidInput``."""
-    model = desk.services.engine.status().model
-    if not asked.sprite or model is None:
-        return None
-    if model.sprite_pixels is None:
-        raise InvalidInput("output", f"output is sprite, but {model.name} paints no sprites")
-    return model.sprite_pixels
 
 
 def _told(asked: wire.Asked, outcome: Outcome, files: Encoded) -> tuple[str, ...]:

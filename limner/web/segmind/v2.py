@@ -79,10 +79,10 @@ def _submitter(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Res
     async def submit(request: Request) -> Response:
         async with desk.account(request):
             asked, digest = await segmind.read_asked(request, desk, form, mixed=True)
-            segmind.size_of_sprite(asked, desk)
 
             async def make() -> Order:
-                call = await wire.to_call(asked, desk.intake(request, waits=False))
+                intake = desk.intake(request, waits=False)
+                call = await segmind.to_call(asked, intake)
                 return segmind.to_order(request, call, digest, _unfit(asked))
 
             [accepted] = await desk.submit(request, digest, [make])

@@ -11,7 +11,7 @@ from tests.web import fakes
 
 FIELDS = {
     "name", "kind", "base", "library", "path", "bytes", "prediction", "trigger_words", "notes",
-    "licence", "pickled", "usable", "reason", "preview", "sha256", "source_sha256",
+    "licence", "pickled", "usable", "reason", "preview", "resident", "sha256", "source_sha256",
     "network", "parts", "vectors", "scale",
 }  # fmt: skip
 

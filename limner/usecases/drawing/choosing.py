@@ -1,0 +1,228 @@
+"""Which checkpoint draws: what a request names, among the models that this process has."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from limner.domain.model import Card
+from limner.engine.checkpoints import cards
+from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED
+from limner.errors import CheckpointError, InvalidInput, LimnerError, ModelNotAllowed, UnknownModel
+from limner.models.entries import Entry
+from limner.models.listing import Library
+from limner.store.turns import Pair
+
+CARDS_MAX = 256
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model that can draw a request.
+
+    ``names``: all that it is called. ``model`` and ``vae`` are as an engine's tickets name them:
+    both empty for the engine's own.
+    """
+
+    card: Card
+    names: frozenset[str]
+    model: str = ""
+    vae: str = ""
+
+    @property
+    def pair(self) -> Pair:
+        """As a stored request names it."""
+        return self.card.sha256, self.card.vae_sha256 or ""
+
+
+class Expect(Protocol):
+    """``engine.batching.client.EngineClient.expect_model``."""
+
+    def __call__(self, model: str = "", vae: str = "") -> None: ...
+
+
+class Models:
+    """The engine's own model, and those of a library. Everything here may read files.
+
+    ``own`` tells the former, None while it is loaded; ``expect`` raises for what the engine can
+    never draw with. For any thread.
+    """
+
+    def __init__(
+        self,
+        own: Callable[[], Card | None],
+        expect: Expect | None = None,
+        library: Library | None = None,
+    ) -> None:
+        self._own = own
+        self._expect = expect
+        self._library = library
+        self._cards: OrderedDict[tuple[str, ...], Card] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def own(self) -> Chosen | None:
+        """What draws a request that names nothing; None while it is loaded."""
+        model = self._own()
+        if model is None:
+            return None
+        sums = (model.sha256, model.short_hash, model.source_sha256)
+        names = (model.name, Path(model.path).stem, *sums)
+        return Chosen(model, frozenset(filter(None, names)))
+
+    def choose(self, model: str = "", vae: str = "") -> Chosen | None:
+        """What draws a request that names a ``model`` and a ``vae``; empty: what is the server's.
+
+        Names and SHA-256s as ``Library.find`` takes them. None where the server's is not loaded.
+
+        Raises:
+            UnknownModel: of ``model`` or ``vae``, where the library has nothing of the name.
+            InvalidInput: several have it, or what has it cannot draw here; the sentence says why.
+        """
+        found = self._chosen(model, vae, self.own())
+        if found is not None and (found.model or found.vae) and self._expect is not None:
+            self._expect(found.model, found.vae)
+        return found
+
+    def recall(self, model_sha256: str | None, vae_sha256: str | None) -> Chosen | None:
+        """The model for which a request was stored, or that a receipt names, if it is here.
+
+        None for ``model_sha256``: the server's, whatever it is; for ``vae_sha256``: as the
+        server has it.
+        """
+        own = self.own()
+        if own is not None and _is(own, model_sha256, vae_sha256):
+            return own
+        if model_sha256 is None or vae_sha256 is None:
+            return None
+        # With the VAE that it brings, or, where that is not the one, with one of the library.
+        for vae, mine in (("", None), (vae_sha256, own)):
+            try:
+                found = self._chosen(model_sha256, vae, mine)
+            except LimnerError:
+                continue
+            if found is not None and _is(found, model_sha256, vae_sha256):
+                return found
+        return None
+
+    def of_receipt(self, record: Mapping[str, Any]) -> Chosen | None:
+        """The model that a receipt names, if it is here."""
+        named = record.get("model")
+        named = named if isinstance(named, Mapping) else {}
+        return self.recall(str(named.get("sha256")), str(named.get("vae_sha256") or ""))
+
+    def served(self, wanted: Iterable[Pair]) -> list[Pair]:
+        """Those of ``wanted`` with which this process can draw."""
+        return [pair for pair in wanted if self.recall(*pair) is not None]
+
+    def permit(self, allowed: Sequence[str], choice: Chosen) -> None:
+        """Raises ``ModelNotAllowed`` where a key's list of models lacks this one."""
+        if not allowed or any(self._is_called(choice, name) for name in allowed):
+            return
+        raise ModelNotAllowed(
+            f"This key may not draw with {choice.card.name}; it may with {', '.join(allowed)}: "
+            "name one of these as model"
+        )
+
+    def _is_called(self, choice: Chosen, name: str) -> bool:
+        if name in choice.names:
+            return True
+        try:
+            return self._entry(name, LOADED, "model").sha256 == choice.card.sha256
+        except LimnerError:
+            return False
+
+    def _chosen(self, model: str, vae: str, own: Chosen | None) -> Chosen | None:
+        """As ``choose``, whatever the engine says to it."""
+        other = self._entry(vae, ("vae",), "vae") if vae else None
+        found = self._find(model, other, own) if model else own
+        if found is None or other is None or found.vae:
+            return found
+        sha256 = self._identify(other, "vae")
+        told = (*found.card.conversions, f"VAE replaced by {other.file.name}")
+        card = replace(found.card, vae=other.file.name, vae_sha256=sha256, conversions=told)
+        return Chosen(card, found.names, card.sha256, sha256)
+
+    def _find(self, name: str, vae: Entry | None, own: Chosen | None) -> Chosen:
+        """The model of a name; the server's own where that has it and nothing else does."""
+        try:
+            entry = self._entry(name, LOADED, "model")
+        except UnknownModel:
+            if own is None or name not in own.names:
+                raise
+            return own
+        sha256 = self._identify(entry, "model")
+        names = _names(entry)
+        if own is not None and sha256 == own.card.sha256:
+            return Chosen(own.card, own.names | names)
+        if own is not None and name in own.names:
+            raise InvalidInput(
+                "model",
+                f"model is {name!r}, which may be the server's own {own.card.name} or "
+                f"{entry.found.whole}; send its SHA-256",
+            )
+        card = self._card(entry, vae)
+        names |= {card.name, sha256}
+        return Chosen(card, names, sha256, "" if vae is None else self._identify(vae, "vae"))
+
+    def _entry(self, name: str, kinds: Sequence[str], field: str) -> Entry:
+        """Of one of ``kinds``; raises in its own words for what is of another, or a pickle."""
+        if self._library is None:
+            raise UnknownModel(field, f"{field} is {name!r}, which this server does not have")
+        try:
+            entry = self._library.find(name, kinds, field)
+        except UnknownModel as unknown:
+            try:
+                entry = self._library.find(name, (), field)
+            except InvalidInput:
+                raise unknown from None
+        facts = entry.facts
+        if facts.kind not in kinds or facts.pickled:
+            why = facts.reason or f"It is {DESCRIPTIONS[facts.kind]}."
+            raise InvalidInput(field, f"{field} is {name!r}, which cannot be used as one. {why}")
+        return entry
+
+    def _identify(self, entry: Entry, field: str) -> str:
+        assert self._library is not None, "an entry is of a library"
+        try:
+            return self._library.identify(entry)
+        except CheckpointError as error:
+            raise _unusable(field, entry, error) from error
+
+    def _card(self, entry: Entry, vae: Entry | None) -> Card:
+        """Of a checkpoint with its own VAE or another; made once of the same files."""
+        named = [("model", entry)] + ([] if vae is None else [("vae", vae)])
+        key = tuple(f"{each.found.stamp} {self._identify(each, field)}" for field, each in named)
+        with self._lock:
+            known = self._cards.get(key)
+        if known is not None:
+            return known
+        try:
+            card = cards.read(entry.file, None if vae is None else vae.file)
+        except CheckpointError as error:
+            raise _unusable(*named[-1], error) from error
+        with self._lock:
+            self._cards[key] = card
+            while len(self._cards) > CARDS_MAX:
+                self._cards.popitem(last=False)
+        return card
+
+
+def _names(entry: Entry) -> frozenset[str]:
+    found = entry.found
+    names = (entry.name, found.stem, found.inner, found.shown, found.whole, entry.source_sha256)
+    return frozenset(filter(None, names))
+
+
+def _is(choice: Chosen, model_sha256: str | None, vae_sha256: str | None) -> bool:
+    mine_model, mine_vae = choice.pair
+    return model_sha256 in (None, mine_model) and vae_sha256 in (None, mine_vae)
+
+
+def _unusable(field: str, entry: Entry, error: CheckpointError) -> InvalidInput:
+    """Without the path on this machine, which is nobody's business."""
+    why = str(error).replace(f"{entry.file.parent}/", "")
+    return InvalidInput(field, f"{field} is {entry.name!r}, which cannot be used: {why}")

@@ -1,0 +1,27 @@
+"""What a line costs, and whether there is anything to draw."""
+
+from __future__ import annotations
+
+from limner.domain import pricing
+from limner.domain.params import Generation
+from limner.domain.pricing import Quote
+from limner.errors import InvalidInput
+from limner.usecases.prompting import explain
+
+
+def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
+    """The price, and what the prompt's parser had to change.
+
+    Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
+    """
+    positive, negative = explain.check(generation)
+    branches = pricing.branch_count(positive.weights, generation.guidance)
+    quoted = pricing.quote(generation, branches)
+    if quoted.total_micro <= 0:
+        strength = generation.source.strength if generation.source else 0
+        raise InvalidInput(
+            "strength",
+            f"strength {strength:g} of {generation.steps} steps leaves no step to run; "
+            "raise strength or the number of steps",
+        )
+    return quoted, (*positive.adjustments, *negative.adjustments)

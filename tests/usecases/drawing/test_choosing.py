@@ -1,0 +1,243 @@
+"""A request chooses its model among the engine's own and those of a library."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
+from limner.errors import InvalidInput, LicenceNotAccepted, ModelNotAllowed, UnknownModel
+from limner.models.listing import Library
+from limner.store import jobs, keys
+from limner.usecases.drawing.choosing import Models
+from limner.usecases.drawing.generate import Generate
+from tests.models import chosen, files
+from tests.store.databases import customer
+from tests.usecases.house import balance, finished, order, queue_of
+
+SUM = "0" * 64
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return chosen.write(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def library(folder):
+    return Library(None, [folder])
+
+
+@pytest.fixture
+def models(library):
+    return Models(lambda: FAKE_MODEL, library=library)
+
+
+def test_nothing_named_is_the_engines_own(models):
+    assert models.choose().card is FAKE_MODEL
+    assert (models.choose().model, models.choose().vae) == ("", "")
+    assert Models(lambda: None).choose() is None
+
+
+@pytest.mark.parametrize("name", ["fake", SUM])
+def test_the_engines_own_has_a_name_and_a_sum(models, name):
+    assert models.choose(name).card is FAKE_MODEL
+    assert models.choose(name).model == ""
+
+
+def test_a_name_or_a_sum_finds_a_model_of_the_library(models, folder):
+    info = chosen.info(folder / "knight.safetensors")
+    for name in ("knight", "knight.safetensors", info.sha256):
+        found = models.choose(name)
+        assert (found.model, found.vae) == (info.sha256, "")
+        assert (found.card.name, found.card.prediction) == ("knight", "v-prediction")
+        assert found.card.licence_needs_acceptance
+        assert found.pair == (info.sha256, "")
+
+
+def test_a_vae_of_the_library_replaces_the_models_own(models, folder):
+    info = chosen.info(folder / "knight.safetensors", folder / "soft.safetensors")
+    found = models.choose("knight", "soft")
+    assert (found.model, found.vae) == (info.sha256, info.vae_sha256)
+    assert found.card.conversions[-1] == "VAE replaced by soft.safetensors"
+    own = models.choose("", "soft")
+    assert own.pair == (SUM, info.vae_sha256) == (own.model, own.vae)
+    assert own.card.name == "fake"
+
+
+@pytest.mark.parametrize(
+    ("named", "kind", "says"),
+    [
+        (("knigt",), UnknownModel, "which is not in the library; did you mean 'knight'?"),
+        (("fox",), InvalidInput, "model is 'fox', which cannot be used as one. Limner does not "
+                                 "draw with it: it is a LoRA"),
+        (("soft",), InvalidInput, "model is 'soft', which cannot be used as one. It is a VAE"),
+        (("knight", "sharp"), UnknownModel, "vae is 'sharp', which is not in the library"),
+        (("knight", "fox"), InvalidInput, "vae is 'fox', which cannot be used as one"),
+    ],
+)  # fmt: skip
+def test_what_cannot_draw_is_refused_in_its_own_words(models, named, kind, says):
+    with pytest.raises(InvalidInput) as refused:
+        models.choose(*named)
+    assert type(refused.value) is kind
+    assert says in str(refused.value)
+
+
+def test_two_of_a_name_are_told_with_their_places(folder, tmp_path):
+    shutil.copyfile(folder / "knight.safetensors", tmp_path / "knight.safetensors")  # predicts eps
+    models = Models(lambda: FAKE_MODEL, library=Library(None, [folder, tmp_path]))
+    with pytest.raises(InvalidInput) as refused:
+        models.choose("knight")
+    assert f"{folder.name}:knight.safetensors and {tmp_path.name}:knight.saf" in str(refused.value)
+
+
+def test_the_engines_own_and_a_model_of_its_name_are_told_apart(library):
+    own = replace(FAKE_MODEL, name="knight")
+    with pytest.raises(InvalidInput, match="may be the server's own knight or"):
+        Models(lambda: own, library=library).choose("knight")
+
+
+def test_a_pickle_is_to_be_imported_first(folder, tmp_path):
+    files.embedding(tmp_path / "other.safetensors")
+    import torch
+    from safetensors.torch import load_file
+
+    torch.save(load_file(folder / "knight.safetensors"), tmp_path / "old.ckpt")
+    with pytest.raises(InvalidInput, match="It is a pickle; `limner models import`"):
+        Models(lambda: FAKE_MODEL, library=Library(None, [tmp_path])).choose("old")
+
+
+def test_what_the_engine_cannot_hold_is_refused(library, folder):
+    asked = []
+
+    def expect(model="", vae=""):
+        asked.append((model, vae))
+        raise InvalidInput("model", "too large")
+
+    models = Models(lambda: FAKE_MODEL, expect, library)
+    assert models.choose().card is FAKE_MODEL
+    with pytest.raises(InvalidInput, match="too large"):
+        models.choose("knight")
+    assert asked == [(chosen.info(folder / "knight.safetensors").sha256, "")]
+
+
+def test_a_stored_choice_is_found_again_or_not_here(models, folder):
+    for found in (models.choose("knight"), models.choose("knight", "soft"), models.choose()):
+        again = models.recall(*found.pair)
+        assert (again.model, again.vae, again.pair) == (found.model, found.vae, found.pair)
+    own = replace(FAKE_MODEL, vae_sha256="3" * 64)
+    assert Models(lambda: own).recall(SUM, "") is None
+    assert Models(lambda: own).recall(SUM, None).card is own
+    assert Models(lambda: own).recall(None, None).card is own
+    assert models.recall("9" * 64, "") is None
+    assert models.recall(SUM, "9" * 64) is None
+    assert models.recall("9" * 64, None) is None
+    assert models.served([(SUM, ""), ("9" * 64, "")]) == [(SUM, "")]
+
+
+def test_a_key_may_draw_with_the_models_of_its_list(models):
+    knight, own = models.choose("knight"), models.choose()
+    for allowed in ((), ("knight",), ("x", knight.model), ("knight.safetensors",)):
+        models.permit(allowed, knight)
+    models.permit(("fake",), own)
+    with pytest.raises(ModelNotAllowed, match="may not draw with fake; it may with knight, x"):
+        models.permit(("knight", "x"), own)
+
+
+def both(folder):
+    """An engine with two models, of which the second is in the library's folder."""
+    return FakeEngine(others=[chosen.info(folder / "knight.safetensors")])
+
+
+def accepting(database, key, *licences):
+    with database.begin() as conn:
+        for licence in licences:
+            keys.accept_licence(conn, key.id, licence, "2022-08-22")
+    return key
+
+
+def test_a_request_is_drawn_with_what_it_chose(database, tmp_path, folder, library):
+    key = accepting(database, customer(database), "creativeml-openrail-m")
+
+    async def story():
+        house = {"engine": both(folder), "library": library}
+        async with queue_of(database, tmp_path, **house) as queue:
+            choice = await Generate(queue.worker).choose("knight")
+            sent = await queue.submit(key, replace(order(), choice=choice))
+            done = await finished(queue, key, sent.job.id)
+            assert done.job.model == "knight"
+            assert (done.job.model_sha256, done.job.vae_sha256) == choice.pair
+            return done.pictures[0].receipt
+
+    receipt = asyncio.run(story())
+    assert (receipt["model"]["name"], receipt["model"]["prediction"]) == ("knight", "v-prediction")
+
+
+def test_only_who_has_the_file_claims_it(database, tmp_path, folder, library):
+    key = accepting(database, customer(database), "creativeml-openrail-m")
+
+    async def accepted():
+        house = {"engine": both(folder), "library": library, "works": False, "empty": False}
+        async with queue_of(database, tmp_path, **house) as queue:
+            choice = await Generate(queue.worker).choose("knight")
+            return (await queue.submit(key, replace(order(), choice=choice))).job.id
+
+    async def passed_over(request_id):
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            assert await queue._claim() is None
+            assert (await queue.status(key, request_id)).job.status == "QUEUED"
+
+    async def drawn(request_id):
+        async with queue_of(database, tmp_path, engine=both(folder), library=library) as queue:
+            return (await finished(queue, key, request_id)).job
+
+    request_id = asyncio.run(accepted())
+    asyncio.run(passed_over(request_id))
+    assert asyncio.run(drawn(request_id)).status == "COMPLETED"
+
+
+def test_licences_and_lists_are_asked_of_the_chosen_model_before_the_hold(
+    database, tmp_path, folder, library
+):
+    key = customer(database, 100)
+
+    async def story():
+        async with queue_of(database, tmp_path, engine=both(folder), library=library) as queue:
+            choice = await Generate(queue.worker).choose("knight")
+            chose = replace(order(), choice=choice)
+            with pytest.raises(LicenceNotAccepted, match="The model knight is under"):
+                await queue.submit(key, chose)
+            accepting(database, key, "creativeml-openrail-m")
+            with pytest.raises(ModelNotAllowed):
+                await queue.submit(replace(key, models=("fake",)), chose)
+            zero = replace(choice, card=replace(choice.card, zero_snr=True))
+            lines = order(scheduler="PNDM").lines
+            with pytest.raises(InvalidInput, match="zero terminal SNR"):
+                await queue.submit(key, replace(chose, choice=zero, lines=lines))
+
+    asyncio.run(story())
+    assert balance(database, key).available_micro == 100
+    with database.read() as conn:
+        assert jobs.listing(conn, key.account_id, before=float("inf"), number=9) == []
+
+
+def test_a_list_that_came_later_is_kept_when_drawing(database, tmp_path):
+    key = customer(database, 100)
+
+    async def accepted():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            return (await queue.submit(key, order())).job.id
+
+    async def drawn(request_id):
+        async with queue_of(database, tmp_path) as queue:
+            return (await finished(queue, key, request_id)).job
+
+    request_id = asyncio.run(accepted())
+    with database.begin() as conn:
+        keys.limit(conn, key.id, models=["another"])
+    job = asyncio.run(drawn(request_id))
+    assert (job.status, job.error_kind) == ("FAILED", "ModelNotAllowed")
+    assert balance(database, key).available_micro == 100

@@ -1,0 +1,169 @@
+"""``model`` and ``vae`` over the whole server: every surface, from the wire to the ledger."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from limner.engine.batching.fake import FakeEngine
+from limner.imaging import read_metadata
+from limner.store import keys
+from tests.models import chosen
+from tests.web.conftest import PATH
+from tests.web.served import serve
+
+PROMPT = {"prompt": "x", "seed": 5, "output_format": "png"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    chosen.write(folder / "models")
+    squire = chosen.info()
+    knight = chosen.info(folder / "models" / "knight.safetensors")
+    with serve(
+        folder,
+        engine=FakeEngine(others=[squire, knight]),
+        models_dirs=(folder / "models",),
+        slugs={"sprites": "squire", "sd1.5-img2img": "squire"},
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def http(served):
+    with served.http(served.new_key()) as client:
+        yield client
+
+
+def name_of(png):
+    return read_metadata(png).receipt["model"]["name"]
+
+
+def latest(http):
+    return http.get("/api/requests?limit=1").json()["requests"][0]
+
+
+def test_a_request_names_its_model(http):
+    answer = http.post(PATH, json=PROMPT | {"model": "squire"})
+    assert answer.status_code == 200, answer.text
+    assert name_of(answer.content) == "Squire"
+    assert (latest(http)["model"], latest(http)["vae_sha256"]) == ("Squire", None)
+    assert latest(http)["model_sha256"] == chosen.info().sha256
+    assert name_of(http.post(PATH, json=PROMPT).content) == "fake"
+
+
+def test_sprites_are_of_the_chosen_model(http):
+    asked = PROMPT | {"output": "sprite", "model": "squire"}
+    answer = http.post(PATH, json=asked)
+    assert Image.open(io.BytesIO(answer.content)).size == (32, 32)
+    [picture] = latest(http)["pictures"]
+    small = http.get(f"/api/pictures/{picture['id']}.sprite.png")
+    assert Image.open(io.BytesIO(small.content)).size == (32, 32)
+    refused = http.post(PATH, json=asked | {"model": ""})
+    assert (refused.status_code, refused.headers["x-cost"]) == (400, "0")
+    assert "fake paints no sprites" in refused.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "wrap"),
+    [
+        (PATH, lambda body: body),
+        ("/api/draw", lambda body: body),
+        ("/v2/sd1.5-rpg", lambda body: body),
+        ("/api/requests", lambda body: {"requests": [body]}),
+        ("/api/quote", lambda body: body),
+        ("/api/explain", lambda body: body),
+    ],
+)
+def test_what_is_not_there_is_refused_everywhere(http, path, wrap):
+    before = http.get("/v1/get-user-credits").json()
+    answer = http.post(path, json=wrap(PROMPT | {"model": "squir"}))
+    assert answer.status_code == 400
+    assert "model is 'squir', which is not in the library; did you mean" in answer.json()["error"]
+    assert http.get("/v1/get-user-credits").json() == before
+
+
+def test_a_licence_is_asked_of_the_model_that_is_chosen(http):
+    refused = http.post(PATH, json=PROMPT | {"model": "knight"})
+    assert refused.status_code == 403
+    assert "The model knight is under the licence creativeml-openrail-m" in refused.json()["error"]
+    assert http.post(PATH, json=PROMPT | {"model": "squire"}).status_code == 200
+    page = http.get("/license?model=knight")
+    assert page.text.startswith("knight is used under CreativeML Open RAIL-M.")
+    path = refused.json()["error"].rpartition("POST ")[2]
+    assert http.post(path).json()["licence"] == "creativeml-openrail-m"
+    assert http.post(PATH, json=PROMPT | {"model": "knight"}).status_code == 200
+    assert http.get("/license?model=knigt", headers={"x-api-key": ""}).json() == {
+        "error": "There is no such model here; GET /api/models lists them"
+    }
+
+
+def test_the_facts_of_a_model_are_told_whether_it_is_in_memory_or_not(http):
+    facts = http.get("/api/model?model=knight").json()
+    assert (facts["name"], facts["prediction"], facts["resident"]) == (
+        "knight", "v-prediction", True
+    )  # fmt: skip
+    assert "path" not in facts
+    listed = {row["name"]: row["resident"] for row in http.get("/api/models").json()}
+    assert (listed["squire"], listed["fox"]) == (True, False)
+
+
+def test_a_key_keeps_to_its_models(served):
+    plain = served.new_key()
+    with served.database.begin() as conn:
+        key = keys.authenticate(conn, plain)
+        keys.limit(conn, key.id, models=["squire"])
+    with served.http(plain) as http:
+        refused = http.post(PATH, json=PROMPT)
+        assert refused.status_code == 403
+        assert refused.json()["error"] == (
+            "This key may not draw with fake; it may with squire: name one of these as model"
+        )
+        assert http.post(PATH, json=PROMPT | {"model": "squire"}).status_code == 200
+
+
+def test_a_slug_may_be_bound_to_a_model(http):
+    assert name_of(http.post("/v1/sprites", json=PROMPT).content) == "Squire"
+    assert name_of(http.post("/v1/sprites", json=PROMPT | {"model": "fake"}).content) == "fake"
+    queued = http.post("/v2/sprites", json=PROMPT).json()
+    assert http.get(f"/api/requests/{queued['request_id']}").json()["model"] == "Squire"
+
+
+def test_openai_falls_back_from_what_nobody_knows(http):
+    for model, drawn, told in (
+        ("squire", "Squire", False),
+        ("sprites", "Squire", False),
+        ("gpt-image-1", "fake", True),
+    ):
+        body = {"prompt": "x", "model": model, "size": "64x64"}
+        answer = http.post("/v1/images/generations", json=body)
+        assert answer.status_code == 200, answer.text
+        assert latest(http)["model"] == drawn
+        note = "model gpt-image-1 is not served here; sd1.5-rpg was used"
+        assert (note in answer.headers.get("x-adjustments", "")) is told
+    refused = http.post("/v1/images/generations", json={"prompt": "x", "model": "fox"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "model")
+
+
+def test_a_retry_finds_the_picture_of_the_model_it_chose(http):
+    retry = {"idempotency-key": "same"}
+    first = http.post(PATH, json=PROMPT | {"model": "squire"}, headers=retry)
+    again = http.post(PATH, json=PROMPT | {"model": "squire"}, headers=retry)
+    assert again.content == first.content
+    assert again.headers["x-replayed"] == "true"
+    other = http.post(PATH, json=PROMPT | {"model": "fake"}, headers=retry)
+    assert other.status_code == 422
+
+
+def test_a_replay_is_drawn_with_the_model_of_its_receipt(http):
+    http.post(PATH, json=PROMPT | {"model": "squire"})
+    [picture] = latest(http)["pictures"]
+    answer = http.post("/api/replay", json={"picture_id": picture["id"]}).json()
+    assert answer["identical"]
+    assert latest(http)["model"] == "Squire"
+    record = http.get(f"/api/receipts/{picture['id']}").json()
+    record["model"]["sha256"] = "9" * 64
+    refused = http.post("/api/replay", json={"receipt": record})
+    assert refused.status_code == 400
+    assert "put the former into a folder of models" in refused.json()["error"]
