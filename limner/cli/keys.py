@@ -29,13 +29,20 @@ LIMITS = {
     "expires_at": "--expires-days",
     "requests_per_minute": "--requests-per-minute",
     "concurrency": "--concurrency",
+    "models": "--models",
 }
+ALL = "all"
 Named = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, name or beginning.")]
 Scopes = Annotated[str, typer.Option(help="Of draw, read, admin; separated by commas.")]
 Cap = Annotated[str | None, typer.Option(help="Credits the key may ever spend.")]
 Days = Annotated[float | None, typer.Option(help="Days until the key expires.")]
 Rate = Annotated[int | None, typer.Option(help="Requests in a minute.")]
 Concurrency = Annotated[int | None, typer.Option(help="Requests at the same time.")]
+
+ModelNames = Annotated[
+    str | None,
+    typer.Option(help="Names or SHA-256s of the models it may use, by commas; all lifts it."),
+]
 
 
 @keys_app.command("create")
@@ -54,6 +61,7 @@ def create(
     expires_days: Days = None,
     requests_per_minute: Rate = None,
     concurrency: Concurrency = None,
+    models: ModelNames = None,
     *,
     settings: Settings,
 ) -> None:
@@ -66,7 +74,7 @@ def create(
         rule = f"1 to {NAME_LENGTH_MAX} printable characters"
         raise InvalidInput("name", f"--name is {name!a}; it must be {rule}.")
     granted = micro("credits", credits)
-    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
+    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency, models)
     with books.opened(settings) as database:
         account_id = books.find(database, account).account_id if account else None
         with database.begin() as conn:
@@ -149,6 +157,7 @@ def limit(
     expires_days: Days = None,
     requests_per_minute: Rate = None,
     concurrency: Concurrency = None,
+    models: ModelNames = None,
     *,
     settings: Settings,
 ) -> None:
@@ -156,7 +165,7 @@ def limit(
     from limner.cli import books
     from limner.store import keys
 
-    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency)
+    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency, models)
     with books.changing(settings, key) as (conn, found):
         keys.limit(conn, found.id, **limits)
     told = ", ".join(LIMITS[name] for name in limits) or "nothing"
@@ -177,7 +186,11 @@ def micro(option: str, credits: str) -> int:
 
 
 def _limits(
-    spend_cap: str | None, expires_days: float | None, rate: int | None, concurrency: int | None
+    spend_cap: str | None,
+    expires_days: float | None,
+    rate: int | None,
+    concurrency: int | None,
+    models: str | None,
 ) -> dict[str, Any]:
     for option, value, most in (
         ("expires-days", expires_days, DAYS_MAX),
@@ -193,8 +206,17 @@ def _limits(
         "expires_at": None if expires_days is None else time.time() + expires_days * DAY_S,
         "requests_per_minute": rate,
         "concurrency": concurrency,
+        "models": None if models is None else _names(models),
     }
     return {name: value for name, value in limits.items() if value is not None}
+
+
+def _names(models: str) -> list[str]:
+    """The names in an option's text; none where the key may use all."""
+    names = [name.strip() for name in models.split(",") if name.strip()]
+    if not names:
+        raise InvalidInput("models", f"--models is {models!r}; name models, or say all.")
+    return [] if names == [ALL] else names
 
 
 def _plain(key: Key) -> dict[str, Any]:

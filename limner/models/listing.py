@@ -45,6 +45,11 @@ class Library:
                 self._listed = time.monotonic(), self._list()
             return self._listed[1]
 
+    def refresh(self) -> None:
+        """Look at the folders anew when the list is asked for next."""
+        with self._lock:
+            self._listed = None
+
     def find(self, name: str, kinds: Collection[str] = (), field: str = "model") -> Entry:
         """The model of this name, or SHA-256; see ``entries.find``."""
         return entries.find(self.entries(), name, kinds, field)

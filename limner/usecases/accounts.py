@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -59,6 +59,14 @@ class Accounts:
         """Record that the key accepts ``licence`` in its present version."""
         await self._in_thread(self._accept, caller, licence)
 
+    async def options(self, caller: Key) -> dict[str, Any]:
+        """What the key's holder has set."""
+        return await self._in_thread(self._options, caller)
+
+    async def set_options(self, caller: Key, values: Mapping[str, Any]) -> None:
+        """Add to what the key's holder has set; what is None is forgotten."""
+        await self._in_thread(self._set_options, caller, values)
+
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
@@ -83,6 +91,14 @@ class Accounts:
             available_micro = ledger.balance(conn, caller.account_id).available_micro
         oldest = datetime.fromtimestamp(moment if first is None else first, UTC)
         return Standing(available_micro, max(0, rate - used), oldest + WINDOW)
+
+    def _options(self, caller: Key) -> dict[str, Any]:
+        with self._database.read() as conn:
+            return keys.options(conn, caller.id)
+
+    def _set_options(self, caller: Key, values: Mapping[str, Any]) -> None:
+        with self._database.begin() as conn:
+            keys.set_options(conn, caller.id, values)
 
     def _accept(self, caller: Key, licence: str) -> None:
         with self._database.begin() as conn:

@@ -7,7 +7,7 @@ waits behind the drawing requests' store calls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ T = TypeVar("T")
 class NewKey:
     """What a key is created with; ``share_with`` is a key whose account it shares.
 
-    Amounts in micro-credits; ``expires_days`` from now.
+    Amounts in micro-credits; ``expires_days`` from now; ``models`` as ``store.keys.Key`` has them.
     """
 
     name: str
@@ -46,6 +46,7 @@ class NewKey:
     spend_cap_micro: int | None = None
     requests_per_minute: int | None = None
     concurrency: int | None = None
+    models: Sequence[str] | None = None
     accept_licence: bool = False
 
 
@@ -127,6 +128,7 @@ def _create(conn: Connection, wanted: NewKey) -> tuple[str, Key]:
         spend_cap_micro=wanted.spend_cap_micro,
         requests_per_minute=wanted.requests_per_minute,
         concurrency=wanted.concurrency,
+        models=wanted.models,
     )
     if wanted.accept_licence:
         keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)

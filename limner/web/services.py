@@ -39,6 +39,12 @@ class Accounts(Protocol):
     async def standing(self, caller: Caller) -> Standing:
         """Balance and rate of a key."""
 
+    async def options(self, caller: Caller) -> dict[str, Any]:
+        """What the key's holder has set over AUTOMATIC1111's calls."""
+
+    async def set_options(self, caller: Caller, values: Mapping[str, Any]) -> None:
+        """Add to that; what is None is forgotten."""
+
     async def accept(self, caller: Caller, licence: str) -> None:
         """Record that the key accepts ``licence`` in its present version."""
 

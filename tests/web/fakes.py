@@ -75,6 +75,9 @@ class FakeAccounts:
     async def standing(self, caller):
         return Standing(caller.micro, 59, datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC))
 
+    async def options(self, caller):
+        return {}
+
     async def accept(self, caller, licence):
         self.accepted.add((caller.id, licence))
 

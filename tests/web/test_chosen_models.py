@@ -1,6 +1,7 @@
 """``model`` and ``vae`` over the whole server: every surface, from the wire to the ledger."""
 
 import io
+import json
 
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from tests.models import chosen
 from tests.web.conftest import PATH
 from tests.web.served import serve
 
+SMALL = {"width": 64, "height": 64}
 PROMPT = {"prompt": "x", "seed": 5, "output_format": "png"}
 
 
@@ -105,6 +107,7 @@ def test_the_facts_of_a_model_are_told_whether_it_is_in_memory_or_not(http):
         "knight", "v-prediction", True
     )  # fmt: skip
     assert "path" not in facts
+    http.get("/api/model?model=squire")  # its sum is known from now on
     listed = {row["name"]: row["resident"] for row in http.get("/api/models").json()}
     assert (listed["squire"], listed["fox"]) == (True, False)
 
@@ -167,3 +170,78 @@ def test_a_replay_is_drawn_with_the_model_of_its_receipt(http):
     refused = http.post("/api/replay", json={"receipt": record})
     assert refused.status_code == 400
     assert "put the former into a folder of models" in refused.json()["error"]
+
+
+def txt2img(http, **body):
+    return http.post("/sdapi/v1/txt2img", json={"prompt": "x", "steps": 2, **SMALL, **body})
+
+
+def basic(http):
+    """The same key as AUTOMATIC1111's clients send it."""
+    http.auth = ("me", http.headers.pop("x-api-key"))
+    return http
+
+
+def test_automatic1111s_clients_choose_by_title_name_or_hash(http):
+    basic(http)
+    txt2img(http, override_settings={"sd_model_checkpoint": "squire"})  # its hash is known now
+    listed = {row["model_name"]: row for row in http.get("/sdapi/v1/sd-models").json()}
+    assert next(iter(listed)) == "fake"
+    squire = listed["squire"]
+    for name in (squire["title"], "squire", squire["hash"], "squire.safetensors [99999999]"):
+        override = {"sd_model_checkpoint": name}
+        told = json.loads(txt2img(http, override_settings=override).json()["info"])
+        assert (told["sd_model_name"], told["sd_model_hash"]) == ("Squire", squire["hash"])
+        assert ("names the hash 99999999" in str(told["adjustments"])) is ("9999" in name)
+    refused = txt2img(http, override_settings={"sd_model_checkpoint": "fox"})
+    assert refused.status_code == 400
+    assert "override_settings.sd_model_checkpoint is 'fox', which cannot" in refused.text
+
+
+def test_a_key_sets_its_model_and_nobody_elses(http, served):
+    basic(http)
+    listed = {row["model_name"]: row for row in http.get("/sdapi/v1/sd-models").json()}
+    before = http.get("/sdapi/v1/options").json()
+    assert before["sd_model_checkpoint"] == listed["fake"]["title"]
+    assert http.post("/sdapi/v1/options", json={"sd_model_checkpoint": "squire"}).json() == {}
+    after = http.get("/sdapi/v1/options").json()
+    listed = {row["model_name"]: row for row in http.get("/sdapi/v1/sd-models").json()}
+    assert after["sd_model_checkpoint"] == listed["squire"]["title"]
+    assert after["sd_checkpoint_hash"] == chosen.info().sha256
+    assert json.loads(txt2img(http).json()["info"])["sd_model_name"] == "Squire"
+    own = {"sd_model_checkpoint": listed["fake"]["title"]}
+    told = txt2img(http, override_settings=own).json()["info"]
+    assert json.loads(told)["sd_model_name"] == "fake"
+    with served.http(served.new_key()) as other:
+        assert basic(other).get("/sdapi/v1/options").json() == before
+    http.post("/sdapi/v1/options", json=before)
+    assert http.get("/sdapi/v1/options").json() == before
+    refused = http.post("/sdapi/v1/options", json={"sd_model_checkpoint": "knigt"})
+    assert "sd_model_checkpoint is 'knigt', which is not in the library" in refused.text
+
+
+def test_the_library_is_told_in_automatic1111s_lists(http):
+    basic(http)
+    assert http.get("/sdapi/v1/sd-vae").json() == [
+        {"model_name": "soft", "filename": "soft.safetensors"}
+    ]
+    [fox] = http.get("/sdapi/v1/loras").json()
+    assert (fox["name"], fox["path"]) == ("fox", "fox.safetensors")
+    assert http.get("/sdapi/v1/embeddings").json() == {"loaded": {}, "skipped": {}}
+    assert [row["name"] for row in http.get("/sdapi/v1/upscalers").json()] == ["None"]
+    for name in ("checkpoints", "loras", "vae"):
+        assert http.post(f"/sdapi/v1/refresh-{name}").json() == {}
+
+
+def test_the_operator_keeps_a_key_to_some_models(served):
+    with served.database.begin() as conn:
+        admin, _ = keys.create(conn, name="admin", scopes=["admin"])
+    with served.http(admin) as http:
+        made = http.post("/api/admin/keys", json={"name": "x", "models": ["squire"]}).json()
+        assert made["models"] == ["squire"]
+        path = f"/api/admin/keys/{made['id']}"
+        two = ["fake", "knight"]
+        assert http.patch(path, json={"models": two}).json()["models"] == two
+        assert http.patch(path, json={"models": None}).json()["models"] is None
+        refused = http.patch(path, json={"models": [""]})
+        assert refused.status_code == 400

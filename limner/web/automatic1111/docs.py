@@ -58,7 +58,10 @@ def done_operation(name: str) -> Schema:
     about = {
         "interrupt": "Stop this key's calls on this surface; they are not billed.",
         "skip": "The same as interrupt.",
-        "refresh-checkpoints": "Does nothing: one process serves one checkpoint.",
+        **dict.fromkeys(
+            ("refresh-checkpoints", "refresh-loras", "refresh-vae"),
+            "Looks at the folders of models anew.",
+        ),
     }
     return _operation(name, about[name], openapi.json_answer("Done.", {}), _READ)
 
@@ -77,7 +80,8 @@ def set_options_operation() -> Schema:
     """``POST /sdapi/v1/options``."""
     return _operation(
         "set-options",
-        "Keeps `CLIP_stop_at_last_layers` for this key; takes all else as it is.",
+        "Keeps `sd_model_checkpoint`, `sd_vae` and `CLIP_stop_at_last_layers` for this key; takes "
+        "all else as it is.",
         openapi.json_answer("Done.", {}),
         _BODY,
         **openapi.body(_OBJECT, form=False),

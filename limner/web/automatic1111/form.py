@@ -21,7 +21,8 @@ from limner.domain.styles import Catalogue
 from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
-from limner.web.automatic1111 import lists, methods
+from limner.usecases.drawing.choosing import Chosen
+from limner.web.automatic1111 import library, lists, methods
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
 from limner.web.reading import inputs, mixing
@@ -29,6 +30,7 @@ from limner.web.reading.fields import Reader, Whole, cut, read
 from limner.web.reading.intake import Intake
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
+MODELS = (library.CHECKPOINT, library.VAE)
 RANDOM_SEEDS = 2**32
 PICTURES = ("init_images", "mask")
 # Those of its own API, where a field is absent.
@@ -93,6 +95,7 @@ class Drawing:
     lines: tuple[Generation, ...]
     adjustments: tuple[str, ...]
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
+    choice: Chosen | None = None
 
 
 def ask(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> Asked:
@@ -110,6 +113,7 @@ async def to_drawing(
 ) -> Drawing:
     """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
     values, notes = asked.values, list(asked.notes)
+    choice = await _choice(values["override_settings"], options, intake, notes)
     method = methods.find(
         values.get("sampler_name") or values["sampler_index"],
         values["scheduler"],
@@ -137,13 +141,22 @@ async def to_drawing(
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
     lines = tuple(with_tags(variant.generation) for variant in made)
     if wanted is None:
-        return Drawing(lines, tuple(notes))
+        return Drawing(lines, tuple(notes), choice=choice)
     await intake.afford(lines)
     pixels, source, told = await inputs.read_source(intake, wanted)
     if not values["include_init_images"]:
         values |= {name: None for name in PICTURES if name in values}
     lines = tuple(line.model_copy(update={"source": source}) for line in lines)
-    return Drawing(lines, (*notes, *told), pixels)
+    return Drawing(lines, (*notes, *told), pixels, choice)
+
+
+async def _choice(
+    override: Mapping[str, Any], options: Mapping[str, Any], intake: Intake, notes: list[str]
+) -> Chosen | None:
+    """The model: that of ``override_settings``, else that of the key's options."""
+    given = {name: override[name] for name in MODELS if override.get(name)}
+    within = "override_settings." if given else ""
+    return await library.choose(intake.choose, {**options, **given}, notes, within)
 
 
 def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
@@ -213,7 +226,11 @@ def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -
 
 def _clip_skip(override: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]) -> int:
     given = {name: value for name, value in override.items() if value is not None}
-    notes += [f"override_settings.{cut(name)} was ignored" for name in given if name != CLIP_SKIP]
+    notes += [
+        f"override_settings.{cut(name)} was ignored"
+        for name in given
+        if name not in (CLIP_SKIP, *MODELS)
+    ]
     return read_clip_skip({**options, **given}.get(CLIP_SKIP, 1))
 
 

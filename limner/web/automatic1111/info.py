@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from limner.domain.model import ModelInfo
 from limner.domain.pricing import as_credits
 from limner.domain.receipt import parameters_text
 from limner.errors import InvalidInput
@@ -26,9 +25,10 @@ PAIRS_MIN = 3
 TEXT_LENGTH_MAX = 1_000_000
 
 
-def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str:
+def info(asked: Asked, drawn: Outcome | Drawing) -> str:
     """The JSON text ``info``; of a ``Drawing`` where it was interrupted."""
     g, values = drawn.lines[0], asked.values
+    name, hash = _model(drawn)
     alone = [line.alone(i) for line in drawn.lines for i in range(line.samples)]
     said: dict[str, Any] = {
         "prompt": g.prompt,
@@ -48,8 +48,8 @@ def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str
         "batch_size": values["batch_size"],
         "restore_faces": False,
         "face_restoration_model": None,
-        "sd_model_name": model.name if model else None,
-        "sd_model_hash": model.short_hash if model else None,
+        "sd_model_name": name,
+        "sd_model_hash": hash,
         "denoising_strength": g.source.strength if g.source else None,
         "extra_generation_params": {},
         "index_of_first_image": 0,
@@ -59,6 +59,15 @@ def info(asked: Asked, drawn: Outcome | Drawing, model: ModelInfo | None) -> str
         "is_using_inpainting_conditioning": False,
     }
     return dumps(said | _ours(drawn))
+
+
+def _model(drawn: Outcome | Drawing) -> tuple[str | None, str | None]:
+    """Name and hash of what drew, or would have drawn."""
+    if isinstance(drawn, Drawing):
+        card = None if drawn.choice is None else drawn.choice.card
+        return (None, None) if card is None else (card.name, card.short_hash)
+    model = drawn.pictures[0].receipt["model"]
+    return model["name"], (model.get("source_sha256") or model["sha256"])[:10]
 
 
 def _infotexts(drawn: Outcome | Drawing) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import pools
-from limner.domain.model import ModelInfo
+from limner.domain.model import Card
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web.answers import Json, adjustments
-from limner.web.automatic1111 import docs, lists, methods
+from limner.web.automatic1111 import docs, library, lists, methods
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.form import CLIP_SKIP, read_clip_skip
 from limner.web.drawing import Desk, unless_gone
@@ -22,52 +21,34 @@ from limner.web.reading import body, mixing
 from limner.web.reading.fields import shown
 
 ROOT = "/sdapi/v1"
-KEYS_MAX = 10_000
+# What a key may set, and what acts where it has not.
+_MINE = (library.CHECKPOINT, library.VAE, CLIP_SKIP)
 
 
-class Options:
-    """What each key has set; nothing that one key sets acts for another."""
-
-    def __init__(self) -> None:
-        self._options: OrderedDict[str, dict[str, Any]] = OrderedDict()
-
-    def of(self, key_id: str) -> dict[str, Any]:
-        """The options of a key."""
-        return self._options.get(key_id, {})
-
-    def set(self, key_id: str, values: dict[str, Any]) -> None:
-        """Add to the options of a key; the keys heard of longest ago are forgotten."""
-        self._options[key_id] = {**self.of(key_id), **values}
-        self._options.move_to_end(key_id)
-        while len(self._options) > KEYS_MAX:
-            self._options.popitem(last=False)
-
-
-def install(app: FastAPI, desk: Desk, options: Options) -> None:
+def install(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
-    _install_options(app, desk, options)
+    _install_options(app, desk)
     _install_lists(app, desk)
     app.add_api_route(
         f"{ROOT}/png-info", _reader(desk), methods=["POST"], **docs.png_info_operation()
     )
 
 
-def _install_options(app: FastAPI, desk: Desk, options: Options) -> None:
+def _install_options(app: FastAPI, desk: Desk) -> None:
     async def show(request: Request) -> Response:
-        return Json(_options(desk, options.of(request.state.caller.id)))
+        own = await desk.services.accounts.options(request.state.caller)
+        return Json(await pools.MODELS.run(_options, desk, await _chosen(desk, own), own))
 
     async def change(request: Request) -> Response:
         fields = await read_body(request, desk)
-        asked, model = fields.get("sd_model_checkpoint"), _model(desk)
-        known = set(lists.models(model)[0].values())
-        if asked and asked not in known:
-            raise InvalidInput(
-                "sd_model_checkpoint",
-                f"sd_model_checkpoint is {shown(asked)}; this server has loaded "
-                f"{lists.title(model)} and no other",
-            )
-        if (layers := fields.get(CLIP_SKIP)) is not None:
-            options.set(request.state.caller.id, {CLIP_SKIP: read_clip_skip(layers)})
+        given = {name: fields[name] for name in _MINE if fields.get(name) is not None}
+        choice = await library.choose(desk.services.generate.choose, given, [])
+        if choice is not None and choice.model == choice.vae == "":
+            given = {**given, library.CHECKPOINT: None} if library.CHECKPOINT in given else given
+        if CLIP_SKIP in given:
+            given[CLIP_SKIP] = read_clip_skip(given[CLIP_SKIP])
+        if given:
+            await desk.services.accounts.set_options(request.state.caller, given)
         return Json({})
 
     path = f"{ROOT}/options"
@@ -75,25 +56,46 @@ def _install_options(app: FastAPI, desk: Desk, options: Options) -> None:
     app.add_api_route(path, change, methods=["POST"], **docs.set_options_operation())
 
 
-def _options(desk: Desk, own: Mapping[str, Any]) -> dict[str, Any]:
-    model = _model(desk)
+async def _chosen(desk: Desk, own: Mapping[str, Any]) -> Card:
+    """The model that a key's options choose, or the server's own where that is no longer here."""
+    try:
+        choice = await library.choose(desk.services.generate.choose, own, [])
+    except InvalidInput:
+        choice = await desk.services.generate.choose()
+    if choice is None:
+        raise ModelLoading(desk.services.engine.status().message or "The model is still loading", 2)
+    return choice.card
+
+
+def _options(desk: Desk, model: Card, own: Mapping[str, Any]) -> dict[str, Any]:
+    sha256 = model.source_sha256 or model.sha256
+    titles = {row["sha256"]: row["title"] for row in _checkpoints(desk)}
     return {
-        "sd_model_checkpoint": lists.title(model),
         "sd_checkpoint_hash": model.sha256,
-        "sd_vae": "Automatic",
         "samples_format": "png",
         CLIP_SKIP: 1,
+        library.VAE: "Automatic",
         **own,
+        library.CHECKPOINT: titles.get(sha256, library.title(model.name, model.short_hash)),
     }
+
+
+def _checkpoints(desk: Desk) -> list[dict[str, Any]]:
+    return library.checkpoints(_model(desk), desk.services.models.entries())
 
 
 def _install_lists(app: FastAPI, desk: Desk) -> None:
     flags = {"api": True, "nowebui": True, "listen": desk.settings.host}
+    entries = desk.services.models.entries
     makers: dict[str, Callable[[], Any]] = {
         **lists.EMPTY,
         "samplers": methods.listed,
         "schedulers": methods.schedules,
-        "sd-models": lambda: lists.models(_model(desk)),
+        "sd-models": lambda: _checkpoints(desk),
+        "sd-vae": lambda: library.vaes(entries()),
+        "loras": lambda: library.loras(entries()),
+        "embeddings": lambda: library.embeddings(entries()),
+        "upscalers": lambda: library.upscalers(entries()),
         "prompt-styles": lambda: lists.styles(mixing.catalogue(desk.settings)),
         "cmd-flags": lambda: flags,
     }
@@ -105,7 +107,7 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
 
 def _lister(make: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
     async def show(_: Request) -> Response:
-        return Json(make())
+        return await pools.MODELS.run(lambda: Json(make()))
 
     return show
 
@@ -141,7 +143,7 @@ async def read_body(request: Request, desk: Desk) -> dict[str, Any]:
     return await pools.BODIES.run(body.parse_json, data)
 
 
-def _model(desk: Desk) -> ModelInfo:
+def _model(desk: Desk) -> Card:
     status = desk.services.engine.status()
     if status.model is None:
         raise ModelLoading(status.message or "The model is still loading", 2)

@@ -20,7 +20,7 @@ from limner.web.answers import Json
 from limner.web.automatic1111 import docs, form, options
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.fields import IMG2IMG, TXT2IMG
-from limner.web.automatic1111.options import ROOT, Options
+from limner.web.automatic1111.options import ROOT
 from limner.web.drawing import Desk
 from limner.web.pictures import encode
 from limner.web.reading import body, mixing
@@ -53,10 +53,9 @@ class Sitting:
 
 @dataclass(frozen=True)
 class Studio:
-    """What the surface remembers of each key: its calls in progress, and its options."""
+    """What the surface remembers of each key: its calls in progress."""
 
     sittings: dict[str, list[Sitting]] = field(default_factory=dict)
-    options: Options = field(default_factory=Options)
 
 
 def install(app: FastAPI, desk: Desk) -> None:
@@ -70,7 +69,7 @@ def install(app: FastAPI, desk: Desk) -> None:
             **docs.draw_operation(name, readers, form.DEFAULTS),
         )
     _install_control(app, desk, studio)
-    options.install(app, desk, studio.options)
+    options.install(app, desk)
 
 
 def _drawer(
@@ -98,7 +97,8 @@ async def _sit(
     made: list[form.Drawing] = []
 
     async def make() -> Order:
-        catalogue, chosen = mixing.catalogue(settings), studio.options.of(key_id)
+        catalogue = mixing.catalogue(settings)
+        chosen = await desk.services.accounts.options(request.state.caller)
         drawing = await form.to_drawing(asked, desk.intake(request), catalogue, chosen)
         made.append(drawing)
         sitting.samples = sum(line.samples for line in drawing.lines)
@@ -110,6 +110,7 @@ async def _sit(
             pixels=drawing.pixels,
             adjustments=drawing.adjustments,
             on_event=sitting.hear,
+            choice=drawing.choice,
         )
 
     sittings = studio.sittings.setdefault(key_id, [])
@@ -134,11 +135,10 @@ async def _answer(
         metadata = desk.settings.embed_metadata
         files = await pools.FILES.run(encode, drawn, "png", metadata=metadata)
         images = [base64.b64encode(data).decode() for data in files.data]
-    model = desk.services.engine.status().model
     said = {
         "images": images,
         "parameters": told.echo(asked, fields),
-        "info": told.info(asked, drawn, model),
+        "info": told.info(asked, drawn),
     }
     return await pools.FILES.run(Json, said)  # it repeats the body, which may be long
 
@@ -156,6 +156,7 @@ def _install_control(app: FastAPI, desk: Desk, studio: Studio) -> None:
         return Json({})
 
     async def refresh(_: Request) -> Response:
+        await pools.MODELS.run(desk.services.models.refresh)
         return Json({})
 
     app.add_api_route(f"{ROOT}/progress", progress, methods=["GET"], **docs.progress_operation())
@@ -163,6 +164,8 @@ def _install_control(app: FastAPI, desk: Desk, studio: Studio) -> None:
         ("interrupt", interrupt),
         ("skip", interrupt),
         ("refresh-checkpoints", refresh),
+        ("refresh-loras", refresh),
+        ("refresh-vae", refresh),
     ):
         app.add_api_route(f"{ROOT}/{name}", handler, methods=["POST"], **docs.done_operation(name))
 

@@ -13,14 +13,14 @@ from starlette.responses import Response
 
 from limner.domain.pricing import CREDITS_MAX, as_credits, as_micro
 from limner.errors import InvalidInput
-from limner.store.keys import SCOPES, Key
+from limner.store.keys import MODEL_LENGTH_MAX, MODELS_MAX, SCOPES, Key
 from limner.store.ledger import Balance
 from limner.usecases.administration import NewKey
 from limner.web import openapi
 from limner.web.answers import Json
 from limner.web.drawing import Desk
 from limner.web.reading import body
-from limner.web.reading.fields import Flag, Number, Reader, Text, Whole, read, shown
+from limner.web.reading.fields import Flag, Items, Number, Reader, Text, Whole, read, shown
 
 Handler = Callable[[Request], Awaitable[Response]]
 PATH = "/api/admin"
@@ -74,6 +74,7 @@ _LIMITS: Mapping[str, Reader] = {
     "expires_days": Number(0, DAYS_MAX),
     "requests_per_minute": Whole(1, 10_000_000),
     "concurrency": Whole(1, 1_000_000),
+    "models": Items(Text(1, MODEL_LENGTH_MAX), MODELS_MAX),
 }
 _NEW: Mapping[str, Reader] = {
     "name": Name(1, 200),
@@ -202,6 +203,7 @@ def _key_json(key: Key, balance: Balance | None = None) -> dict[str, Any]:
         "spent": as_credits(key.spent_micro),
         "requests_per_minute": key.requests_per_minute,
         "concurrency": key.concurrency,
+        "models": list(key.models) or None,
         **({} if balance is None else _balance_json(balance)),
     }
 
@@ -234,6 +236,7 @@ _KEY: dict[str, Any] = {
     **dict.fromkeys(("expires_at", "revoked_at"), _MAYBE_TEXT),
     "spent": _NUMBER,
     **dict.fromkeys(("spend_cap", "requests_per_minute", "concurrency"), _MAYBE_NUMBER),
+    "models": {"type": ["array", "null"], "items": _TEXT},
 }
 
 

@@ -190,7 +190,7 @@ def test_inpainting(server, api, invert):
                      "sampler_name": "UniPC"},
          "denoising_strength is 0.1, which leaves none of 2 steps"),
         ("png-info", {"image": 3}, "image is 3"),
-        ("options", {"sd_model_checkpoint": "another"}, "fake [0000000000] and no other"),
+        ("options", {"sd_model_checkpoint": "another"}, "sd_model_checkpoint is 'another', which"),
     ],
 )  # fmt: skip
 def test_bad_fields_are_named_in_its_envelope(server, path, body, text):
@@ -259,7 +259,7 @@ def test_options_go_round(server, api):
 def test_lists(api):
     assert set(api.util_get_sampler_names()) == {entry["name"] for entry in methods.listed()}
     assert {"automatic", "karras"} <= set(api.util_get_scheduler_names())
-    assert api.util_get_model_names() == ["fake [0000000000]"]
+    assert "fake [0000000000]" in api.util_get_model_names()
     assert api.get_sd_models()[0]["model_name"] == "fake"
     assert "heavy armour" in {style["name"] for style in api.get_prompt_styles()}
     assert api.get_upscalers()[0]["name"] == "None"

@@ -1,0 +1,132 @@
+"""Models under AUTOMATIC1111's names: its lists of them, and which one its options choose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from limner.domain.model import Card
+from limner.engine.checkpoints.inspection import LOADED
+from limner.errors import InvalidInput, UnknownModel
+from limner.models.entries import Entry
+from limner.usecases.drawing.choosing import Chosen
+from limner.web.reading.fields import Text
+from limner.web.reading.form import MODEL_LENGTH_MAX
+from limner.web.reading.intake import Choose
+
+CHECKPOINT, VAE = "sd_model_checkpoint", "sd_vae"
+_TEXT = Text(0, MODEL_LENGTH_MAX)
+_HASHED = re.compile(r"(?P<name>.*?) *\[(?P<hash>[0-9a-f]{8,64})\]")
+_SUFFIX = re.compile(r"\.(safetensors|sft|ckpt|pt)$", re.IGNORECASE)
+_OWN_VAE = ("", "automatic", "none")
+
+
+def title(name: str, hash: str | None) -> str:
+    """The name under which its clients choose a model."""
+    return name if hash is None else f"{name} [{hash}]"
+
+
+def checkpoints(own: Card, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """``GET /sd-models``: the server's own first. Where files lie is not told."""
+    rows = [_checkpoint(own.name, own.source_sha256 or own.sha256, f"{own.name}.safetensors")]
+    for entry in entries:
+        drawn = entry.facts.kind in LOADED and entry.facts.reason is None
+        if drawn and entry.sha256 != own.sha256:
+            sha256 = entry.source_sha256 or entry.sha256
+            rows.append(_checkpoint(entry.name, sha256, entry.found.shown))
+    return rows
+
+
+def _checkpoint(name: str, sha256: str | None, filename: str) -> dict[str, Any]:
+    hash = None if sha256 is None else sha256[:10]
+    return {
+        "title": title(name, hash),
+        "model_name": name,
+        "hash": hash,
+        "sha256": sha256,
+        "filename": filename,
+        "config": None,
+    }
+
+
+def vaes(entries: Iterable[Entry]) -> list[dict[str, str]]:
+    """``GET /sd-vae``."""
+    usable = (e for e in _of(entries, "vae") if e.facts.reason is None)
+    return [{"model_name": entry.name, "filename": entry.found.shown} for entry in usable]
+
+
+def loras(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """``GET /loras``."""
+    return [
+        {"name": entry.name, "alias": entry.name, "path": entry.found.shown, "metadata": {}}
+        for entry in _of(entries, "lora")
+    ]
+
+
+def embeddings(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+    """``GET /embeddings``: those that can be used, and the others."""
+    told: dict[str, dict[str, Any]] = {"loaded": {}, "skipped": {}}
+    for entry in _of(entries, "textual-inversion"):
+        kind = "loaded" if entry.facts.reason is None else "skipped"
+        about = dict.fromkeys(("step", "sd_checkpoint", "sd_checkpoint_name", "shape", "vectors"))
+        told[kind][entry.name] = about
+    return told
+
+
+def upscalers(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """``GET /upscalers``: none, and those of the library that can be used."""
+    none = {"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 1}
+    usable = (e for e in _of(entries, "upscaler") if e.facts.reason is None)
+    return [none, *({**none, "name": e.name, "model_name": e.name, "scale": 4} for e in usable)]
+
+
+def _of(entries: Iterable[Entry], kind: str) -> Iterator[Entry]:
+    return (entry for entry in entries if entry.facts.kind == kind)
+
+
+async def choose(
+    find: Choose, options: Mapping[str, Any], notes: list[str], within: str = ""
+) -> Chosen | None:
+    """What a key's options, or ``override_settings``, choose; None as ``find`` gives it.
+
+    Raises ``InvalidInput`` of the option, whose name in sentences begins with ``within``.
+    """
+    given = _TEXT.read(within + CHECKPOINT, options.get(CHECKPOINT) or "").strip()
+    vae = _TEXT.read(within + VAE, options.get(VAE) or "").strip()
+    vae = "" if vae.lower() in _OWN_VAE else _SUFFIX.sub("", vae)
+    hashed = _HASHED.fullmatch(given)
+    names = [given] if hashed is None else [hashed["hash"], hashed["name"]]
+    try:
+        found = await _first(find, names, vae)
+    except InvalidInput as error:
+        raise _renamed(error, within) from error
+    if hashed and found and not _has_sum(found.card, hashed["hash"]):
+        notes.append(
+            f"{within}{CHECKPOINT} names the hash {hashed['hash']}; {found.card.name}, which was "
+            f"used, has {found.card.short_hash}"
+        )
+    return found
+
+
+async def _first(find: Choose, names: list[str], vae: str) -> Chosen | None:
+    """The first of several names that the server knows, with or without a file's suffix."""
+    tried = [form for name in names for form in dict.fromkeys((name, _SUFFIX.sub("", name)))]
+    for name in tried[:-1]:
+        try:
+            return await find(name, vae)
+        except UnknownModel as error:
+            if error.field != "model":
+                raise
+    return await find(tried[-1], vae)
+
+
+def _has_sum(card: Card, digits: str) -> bool:
+    sums = filter(None, (card.sha256, card.source_sha256))
+    return any(each.startswith(digits) for each in sums)
+
+
+def _renamed(error: InvalidInput, within: str) -> InvalidInput:
+    """The same in the option's name."""
+    name = within + {"model": CHECKPOINT, "vae": VAE}.get(error.field, error.field)
+    return type(error)(name, name + str(error).removeprefix(error.field))
