@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from limner.cli import files, options
-from limner.cli.configured import MODEL, configured
+from limner.cli.configured import MODELS, configured
 from limner.settings import Settings
 
 
-@configured(*MODEL, "data_dir")
+@configured(*MODELS, "data_dir")
 def draw(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
     negative: options.Negative = None,
@@ -43,6 +43,11 @@ def draw(
     template: Annotated[bool | None, typer.Option(help="Fill in {a|b} and __moods__.")] = None,
     preset: options.Preset = None,
     noise_source: Annotated[str | None, typer.Option(help="philox or torch-cpu.")] = None,
+    with_model: Annotated[
+        str | None,
+        typer.Option(help="A checkpoint of the library, by name or SHA-256, in place of --model."),
+    ] = None,
+    with_vae: Annotated[str | None, typer.Option(help="A VAE of the library, alike.")] = None,
     exact: Annotated[bool | None, typer.Option(help="A forward pass of its own.")] = None,
     format: Annotated[
         str | None,
@@ -76,7 +81,7 @@ def draw(
         samples=samples, seed=seed, width=width, height=height, clip_skip=clip_skip,
         noise_source=noise_source, exact=exact, subseed=subseed, subseed_strength=subseed_strength,
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,
-        style=style, template=template, preset=preset,
+        style=style, template=template, preset=preset, with_model=with_model, with_vae=with_vae,
     )  # fmt: skip
     target = drawing.Target.of(
         output=output, out=out, batch=batch, format=format, sprite=sprite, overwrite=overwrite

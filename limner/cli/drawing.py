@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import easel, files, options, terminal
+from limner.cli import choosing, easel, files, options, terminal
 from limner.engine.batching.ticket import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
@@ -20,7 +20,7 @@ from limner.usecases.drawing.pictures import Picture
 from limner.web.native import form as native_form
 from limner.web.reading import body
 from limner.web.reading import form as wire
-from limner.web.reading.intake import Intake
+from limner.web.reading.intake import Choose, Intake
 
 LINES_MAX = 100_000
 PATH_LENGTH_MAX = 1000
@@ -101,12 +101,12 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
         lines = _lines(data)
 
     async def all_calls() -> list[wire.Call]:
-        calls = []
+        calls, choose = [], choosing.chooser(settings)
         for number, line in lines:
             defaults = _defaults(line, given)
             try:
                 with options.in_flags(defaults):
-                    call = await to_call({**defaults, **line}, settings)
+                    call = await to_call({**defaults, **line}, settings, choose)
             except InvalidInput as error:
                 where = f"line {number}: " if batch is not None else ""
                 raise InvalidInput(error.field, f"{where}{error}") from error
@@ -116,12 +116,12 @@ def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any])
     return asyncio.run(all_calls())
 
 
-async def to_call(fields: Mapping[str, Any], settings: Settings) -> wire.Call:
+async def to_call(fields: Mapping[str, Any], settings: Settings, choose: Choose) -> wire.Call:
     """A body as the terminal takes it: the engine's limits, and pictures also as files' names."""
     body.check(fields)  # bytes of an argument that are no UTF-8 come as lone surrogates
     read = {name: _from_file(name, value) for name, value in fields.items()}
     asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
-    call = await wire.to_call(asked, Intake(settings))
+    call = await wire.to_call(asked, Intake(settings, choose=choose))
     if any(line.loras for line in call.lines):
         call = replace(call, lines=easel.lora_files(settings).bind(call.lines))
     return replace(call, notes=told(call))
@@ -178,20 +178,15 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
     target.refuse_taken(calls)
     works = list(_works(calls))
     failures: list[str] = []
-    with easel.opened(
-        settings, sum(line.samples for call in calls for line in call.lines)
-    ) as engine:
-        model = engine.status().model
-        drawn = easel.draw(engine, [work for _, _, work in works])
-        for place, picture in drawn:
-            number, before, _ = works[place]
-            if isinstance(picture, Failed):
-                failures.append(f"request {number}, picture {picture.index + 1}: {picture.error}")
-                continue
-            path = _write(replace(picture, index=before + picture.index), target, number)
-            call = calls[number - 1]
-            notes = (*call.notes, *models.told(model, call.lines))
-            _tell(path, picture, notes, as_json=as_json)
+    for made in easel.drawn(settings, [work for _, _, work in works]):
+        (number, before, _), picture = works[made.place], made.picture
+        if isinstance(picture, Failed):
+            failures.append(f"request {number}, picture {picture.index + 1}: {picture.error}")
+            continue
+        path = _write(replace(picture, index=before + picture.index), target, number)
+        call = calls[number - 1]
+        notes = (*call.notes, *models.told(made.model, call.lines))
+        _tell(path, picture, notes, as_json=as_json)
     if failures:
         raise EngineFault("; ".join(failures))
 
@@ -201,7 +196,7 @@ def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, easel.Work]]:
     for number, call in enumerate(calls, 1):
         before = 0
         for line in call.lines:
-            yield number, before, easel.Work(line, call.pixels)
+            yield number, before, easel.Work(line, call.pixels, choice=call.choice)
             before += line.samples
 
 

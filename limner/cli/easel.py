@@ -6,14 +6,15 @@ Everything a command wants drawn goes in at once, so that it shares forward pass
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 
-from limner.cli import checks, terminal
+from limner.cli import checks, choosing, terminal
+from limner.domain.model import ModelInfo
 from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.models import Load
@@ -23,6 +24,7 @@ from limner.errors import EngineBroken, EngineFault
 from limner.models.listing import Library
 from limner.settings import Settings
 from limner.usecases.drawing.adapters import LoraFiles
+from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.pictures import Picture, picture_of
 
 WORKS_MAX = 100_000
@@ -32,11 +34,24 @@ FEW = 4
 
 @dataclass(frozen=True)
 class Work:
-    """Something to draw; ``on_event`` hears of its progress, previews included."""
+    """Something to draw; ``on_event`` hears of its progress, previews included.
+
+    ``choice``: the model; None: that of the settings.
+    """
 
     generation: Generation
     pixels: Mapping[str, Pixels] = field(default_factory=dict)
     on_event: Callable[[Event], None] | None = None
+    choice: Chosen | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of the work at ``place`` among several, and what drew it."""
+
+    place: int
+    picture: Picture | Failed
+    model: ModelInfo
 
 
 class Engine(ThreadEngine):
@@ -96,6 +111,17 @@ def _lora_files(data_dir: Path, models_dirs: tuple[Path, ...]) -> LoraFiles:
     return LoraFiles(Library(data_dir, models_dirs, fresh_s=60.0))
 
 
+def drawn(settings: Settings, works: Sequence[Work]) -> Iterator[Made]:
+    """Each picture as it comes, of one model after another, in an engine for each."""
+    for places in choosing.groups(work.choice for work in works):
+        mine = [works[place] for place in places]
+        chosen = choosing.with_choice(settings, mine[0].choice)
+        with opened(chosen, sum(work.generation.samples for work in mine)) as engine:
+            model = engine.status().loaded()
+            for place, picture in draw(engine, mine):
+                yield Made(places[place], picture, model)
+
+
 def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:
     """Each picture, or what kept it from coming, as it comes: with its place in ``works``."""
     events: SimpleQueue[tuple[int, Event]] = SimpleQueue()
@@ -125,12 +151,21 @@ def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture |
 
 def draw_all(engine: Engine, works: Sequence[Work]) -> list[Picture]:
     """One picture of each work, in order. Raises ``EngineFault`` when one did not come."""
+    return _in_order(draw(engine, works))
+
+
+def all_drawn(settings: Settings, works: Sequence[Work]) -> list[Picture]:
+    """The same in engines of the models that are chosen."""
+    return _in_order((made.place, made.picture) for made in drawn(settings, works))
+
+
+def _in_order(pictures: Iterable[tuple[int, Picture | Failed]]) -> list[Picture]:
     made: dict[int, Picture] = {}
-    for place, picture in draw(engine, works):
+    for place, picture in pictures:
         if isinstance(picture, Failed):
             raise EngineFault(f"Picture {place + 1} could not be drawn: {picture.error}")
         made.setdefault(place, picture)
-    return [made[place] for place in range(len(works))]
+    return [made[place] for place in sorted(made)]
 
 
 def _sink(place: int, work: Work, events: SimpleQueue[tuple[int, Event]]) -> Sink:

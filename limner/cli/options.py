@@ -60,6 +60,8 @@ def style_mix(picks: Sequence[str]) -> dict[str, Any] | None:
 # Options whose fields have other names on the wire.
 _FIELDS = {
     "negative": "negative_prompt",
+    "with_model": "model",
+    "with_vae": "vae",
     "steps": "num_inference_steps",
     "guidance": "guidance_scale",
     "width": "img_width",

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from limner.cli import files, options
-from limner.cli.configured import MODEL, PLACE, configured
+from limner.cli.configured import MODELS, PLACE, configured
 from limner.errors import SettingsError
 from limner.settings import Settings
 
 
-@configured(*MODEL, *PLACE)
+@configured(*MODELS, *PLACE)
 def replay(
     file: Annotated[Path, typer.Argument(help="A picture Limner wrote, or a receipt's .json.")],
     image: Annotated[

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from limner import imaging
-from limner.cli import checks, easel, files, terminal
+from limner.cli import checks, choosing, easel, files, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt, prediction_of, reading_of
 from limner.engine.batching.ticket import Pixels
@@ -38,6 +38,7 @@ def run(
     record, first = read(file)
     generation = from_receipt(record)
     settings = _predicting_alike(settings, record)
+    settings = _drawn_alike(settings, record)
     checks.model(settings)
     replay.check_model(record, checks.card(settings))
     pixels = _given(generation, given)
@@ -62,6 +63,14 @@ def _predicting_alike(settings: Settings, record: Mapping[str, Any]) -> Settings
     then["zero_snr"] = "yes" if zero_snr else "no"
     unsaid = {name: value for name, value in then.items() if getattr(settings, name) == "auto"}
     return settings.changed(**unsaid, clip_positions=positions)
+
+
+def _drawn_alike(settings: Settings, record: Mapping[str, Any]) -> Settings:
+    """The settings whose model is the receipt's, where the library has it and they have not."""
+    known = choosing.models(settings)
+    if known.of_receipt(record) is None:
+        known.identify(record)
+    return choosing.with_choice(settings, known.of_receipt(record))
 
 
 def read(file: Path) -> tuple[Mapping[str, Any], Pixels | None]:

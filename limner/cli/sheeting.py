@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from limner.cli import drawing, easel, files, options
+from limner.cli import choosing, drawing, easel, files, options
 from limner.domain.params import Generation, Source
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput, SettingsError
@@ -112,7 +112,8 @@ def flow(settings: Settings, body: Mapping[str, Any], vary: Axis, strength: floa
     _check_acts(bodies, (vary,))
     calls = asyncio.run(_calls(settings, bodies))
     check_strength(calls[0].generation.steps, strength)
-    with easel.opened(settings, len(bodies)) as engine:
+    chosen = choosing.only(settings, [call.choice for call in calls])
+    with easel.opened(chosen, len(bodies)) as engine:
         drawn = easel.draw_all(engine, [easel.Work(c.generation, c.pixels) for c in calls])
         works = [
             _polish(call.generation, picture, strength)
@@ -164,13 +165,15 @@ def _one_seed(settings: Settings, body: Mapping[str, Any]) -> dict[str, Any]:
 def draw(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[Picture]:
     """One picture for each line of drawing bodies, all through one engine at once."""
     calls = asyncio.run(_calls(settings, bodies))
-    works = [easel.Work(line, call.pixels) for call in calls for line in call.lines]
-    with easel.opened(settings, len(works)) as engine:
-        return easel.draw_all(engine, works)
+    works = [
+        easel.Work(line, call.pixels, choice=call.choice) for call in calls for line in call.lines
+    ]
+    return easel.all_drawn(settings, works)
 
 
 async def _calls(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[wire.Call]:
-    return [await drawing.to_call(body, settings) for body in bodies]
+    choose = choosing.chooser(settings)
+    return [await drawing.to_call(body, settings, choose) for body in bodies]
 
 
 def _polish(generation: Generation, picture: Picture, strength: float) -> easel.Work:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limner.cli import files, options, terminal
-from limner.cli.configured import MODEL, configured
+from limner.cli.configured import MODELS, configured
 from limner.cli.options import (
     Guidance,
     Image,
@@ -38,7 +38,7 @@ Output = Annotated[
 ]
 
 
-@configured(*MODEL, "data_dir")
+@configured(*MODELS, "data_dir")
 def grid(
     prompt: Annotated[str | None, typer.Argument(help="What to draw.")] = None,
     x: Annotated[str, typer.Option("--x", help="Columns: FIELD=ONE,TWO,...")] = ...,  # type: ignore[assignment]
@@ -82,7 +82,7 @@ def grid(
     _write(sheeting.grid(settings, body, columns, rows), place)
 
 
-@configured(*MODEL, "data_dir")
+@configured(*MODELS, "data_dir")
 def flow(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
     vary: Annotated[str, typer.Option(help="What changes on the seed: FIELD=ONE,TWO,...")] = (
@@ -143,7 +143,7 @@ def list_styles(
 
 
 @styles_app.command("sheet")
-@configured(*MODEL, "data_dir")
+@configured(*MODELS, "data_dir")
 def styles_sheet(
     kind: Annotated[str, typer.Argument(help="Which styles: mood, colors, artists ...")],
     prompt: Annotated[str, typer.Argument(help="What to draw with each.")] = "a knight",

@@ -109,9 +109,9 @@ class AsyncClient:
         """As ``Client.model``."""
         return await self._run(self._protocol.model())
 
-    async def accept_license(self) -> dict[str, Any]:
+    async def accept_license(self, model: str = "") -> dict[str, Any]:
         """As ``Client.accept_license``."""
-        return await self._run(self._protocol.accept_license())
+        return await self._run(self._protocol.accept_license(model))
 
     async def replay(self, what: Picture | Mapping[str, Any] | str) -> Replayed:
         """As ``Client.replay``."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from limner.client import refusals
 from limner.client.pictures import Picture, Pictures, Replayed
@@ -181,9 +182,10 @@ class Protocol:
         """The loaded model."""
         return self._json(Ask("GET", "/api/model"))
 
-    def accept_license(self) -> Steps[dict[str, Any]]:
-        """Accept the loaded model's licence for this key."""
-        return self._json(Ask("POST", "/api/license/accept", {}))
+    def accept_license(self, model: str) -> Steps[dict[str, Any]]:
+        """Accept for this key the licence of a model, the server's own where it is empty."""
+        query = f"?{urlencode({'model': model})}" if model else ""
+        return self._json(Ask("POST", f"/api/license/accept{query}", {}))
 
     def replay(self, what: Picture | Mapping[str, Any] | str) -> Steps[Replayed]:
         """Draw a picture again: one of ours, a stored one by its id, or any receipt."""

@@ -120,9 +120,9 @@ class Client:
         """The loaded model: name, licence, digests."""
         return self._run(self._protocol.model())
 
-    def accept_license(self) -> dict[str, Any]:
-        """Accept the loaded model's licence (``/license``) for this key."""
-        return self._run(self._protocol.accept_license())
+    def accept_license(self, model: str = "") -> dict[str, Any]:
+        """Accept for this key the licence (``/license``) of a model; empty: the server's own."""
+        return self._run(self._protocol.accept_license(model))
 
     def replay(self, what: Picture | Mapping[str, Any] | str) -> Replayed:
         """Draw a picture, a stored picture's id, or a receipt again, and compare. It is billed."""

@@ -56,6 +56,8 @@ class Options(TypedDict, total=False):
     strength: float
     resize_mode: str
     mask_blur: int
+    model: str
+    vae: str
 
 
 _WIRE = {

@@ -105,11 +105,10 @@ class FakeGenerate:
     cancelled: int = 0
     side: int | None = None
     troubled: str | None = None
+    engine: FakeEngineClient = field(default_factory=FakeEngineClient)
 
     def trouble(self):
         return self.troubled
-
-    engine: FakeEngineClient = field(default_factory=FakeEngineClient)
 
     async def choose(self, model="", vae=""):
         return Models(lambda: self.engine.current.model).choose(model, vae)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,12 +27,14 @@ class Chosen:
 
     ``names``: all that it is called. ``model`` and ``vae`` are as an engine's tickets name them:
     both empty for the engine's own.
+    ``vae_path``: where a VAE lies that replaces the model's.
     """
 
     card: Card
     names: frozenset[str]
     model: str = ""
     vae: str = ""
+    vae_path: Path | None = None
 
     @property
     def pair(self) -> Pair:
@@ -118,6 +121,19 @@ class Models:
         """Those of ``wanted`` with which this process can draw."""
         return [pair for pair in wanted if self.recall(*pair) is not None]
 
+    def identify(self, record: Mapping[str, Any]) -> None:
+        """Make the sums of those that a receipt may name, so that they are found by them.
+
+        In a server all are made by and by; in the terminal nobody waits for that.
+        """
+        named = record.get("model")
+        named = named if isinstance(named, Mapping) else {}
+        for entry in () if self._library is None else self._library.entries():
+            alike = named.get("name") in (entry.found.stem, entry.name)
+            if alike or (named.get("vae_sha256") and entry.facts.kind == "vae"):
+                with suppress(InvalidInput):
+                    self._identify(entry, "model")
+
     def permit(self, allowed: Sequence[str], choice: Chosen) -> None:
         """Raises ``ModelNotAllowed`` where a key's list of models lacks this one."""
         if not allowed or any(self._is_called(choice, name) for name in allowed):
@@ -137,6 +153,8 @@ class Models:
 
     def _chosen(self, model: str, vae: str, own: Chosen | None) -> Chosen | None:
         """As ``choose``, whatever the engine says to it."""
+        if vae and model and (mine := self._brought(model, vae, own)):
+            return mine
         other = self._entry(vae, ("vae",), "vae") if vae else None
         found = self._find(model, other, own) if model else own
         if found is None or other is None or found.vae:
@@ -144,7 +162,15 @@ class Models:
         sha256 = self._identify(other, "vae")
         told = (*found.card.conversions, f"VAE replaced by {other.file.name}")
         card = replace(found.card, vae=other.file.name, vae_sha256=sha256, conversions=told)
-        return Chosen(card, found.names, card.sha256, sha256)
+        return Chosen(card, found.names, card.sha256, sha256, other.file)
+
+    def _brought(self, model: str, vae: str, own: Chosen | None) -> Chosen | None:
+        """The model, where this VAE is what it brings: one that lies beside may be no entry."""
+        try:
+            found = self._find(model, None, own)
+        except InvalidInput:
+            return None
+        return found if vae == found.card.vae_sha256 else None
 
     def _find(self, name: str, vae: Entry | None, own: Chosen | None) -> Chosen:
         """The model of a name; the server's own where that has it and nothing else does."""
@@ -166,7 +192,9 @@ class Models:
             )
         card = self._card(entry, vae)
         names |= {card.name, sha256}
-        return Chosen(card, names, sha256, "" if vae is None else self._identify(vae, "vae"))
+        if vae is None:
+            return Chosen(card, names, sha256)
+        return Chosen(card, names, sha256, self._identify(vae, "vae"), vae.file)
 
     def _entry(self, name: str, kinds: Sequence[str], field: str) -> Entry:
         """Of one of ``kinds``; raises in its own words for what is of another, or a pickle."""

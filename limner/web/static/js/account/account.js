@@ -4,6 +4,7 @@ import { Refused, Unreachable, get, on, post, url } from "../page/api.js";
 import { $, dialog, h } from "../page/dom.js";
 import { key, theme } from "../page/local.js";
 import * as words from "../page/words.js";
+import { order } from "../desk/order.js";
 
 let about = null;
 let balance = null;
@@ -111,9 +112,11 @@ function forgetKey() {
 
 /** Accepting the model's licence, where a key must before it draws. */
 export function licenceButton(done) {
-  return h("span", {}, h("a", { href: url("license"), target: "_blank", rel: "noopener" }, "Read it"), " ",
+  const { model } = order.get();
+  const query = model ? `?model=${encodeURIComponent(model)}` : "";
+  return h("span", {}, h("a", { href: url(`license${query}`), target: "_blank", rel: "noopener" }, "Read it"), " ",
     h("button", { type: "button", onclick: async () => {
-      await post("api/license/accept", {});
+      await post(`api/license/accept${query}`, {});
       done();
     } }, "Accept and draw"));
 }

@@ -55,18 +55,23 @@ function select(row) {
   const note = h("p", { class: "note kept", id: `${row.id}-note` });
   let known = [];
   const show = () => {
-    const value = order.get()[row.name];
-    const rows = known.some((one) => one.value === value) ? known : [...known, { value, text: value ?? "" }];
+    const value = order.get()[row.name] ?? null;
+    const found = known.find((one) => one.value === value || (one.also && one.also === value));
+    const chosen = found ?? { value, text: value ?? "" };
+    const rows = found ? known : [...known, chosen];
     list.replaceChildren(...rows.map((one) => h("option", { value: one.value ?? "" }, one.text)));
-    list.value = value ?? "";
-    note.textContent = rows.find((one) => one.value === value)?.note ?? "";
+    list.value = chosen.value ?? "";
+    note.textContent = chosen.note ?? "";
+    box.hidden = rows.length < 2;
   };
+  const box = boxOf(row, h("label", { for: row.id }, row.label), list, note);
   order.watch((_, changed) => changed.includes(row.name) && show());
   asks.push(async () => {
     known = await row.options();
     show();
   });
-  return boxOf(row, h("label", { for: row.id }, row.label), list, note);
+  show();
+  return box;
 }
 
 function segments(row) {

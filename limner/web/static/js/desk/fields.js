@@ -4,7 +4,8 @@
 // value on an empty desk (null is not sent), `of` its value in a stored generation, `kind` the
 // control that `controls.js` makes for it. `half` puts two beside each other.
 //   slider:   `low`, `high`, `step`, `ticks` as [{name, value, says}]
-//   select:   `options()`, a promise of [{value, text, note}], asked for once a key is let in
+//   select:   `options()`, a promise of [{value, text, note, also}], asked for once a key is let in;
+//             `also` is another name of the value, and a list of one is not shown
 //   segments: `options` as a list of values
 
 import { get } from "../page/api.js";
@@ -22,6 +23,14 @@ const ticks = (field) => GUIDE.map((preset) => ({
 const BY_NAME = "by name: ";
 
 export const FIELDS = [
+  {
+    name: "model", id: "choose-model", label: "Model", kind: "select", start: null, of: (g) => g.model,
+    options: async () => [await own(), ...await named(["sd1", "sd1-inpainting"])].filter(notTwice),
+  },
+  {
+    name: "vae", id: "choose-vae", label: "VAE", kind: "select", start: null, of: (g) => g.vae,
+    options: async () => [{ value: null, text: "the model's own" }, ...await named(["vae"])],
+  },
   {
     name: "num_inference_steps", id: "steps", label: "Steps", kind: "slider", start: 30, of: (g) => g.steps,
     low: 1, high: 150, step: 1, ticks: ticks("steps"),
@@ -45,6 +54,22 @@ export const FIELDS = [
     options: schedules,
   },
 ];
+
+async function own() {
+  const about = await get("api/model");
+  return { value: null, text: about.name, also: about.sha256 };
+}
+
+/** What the library has of these kinds and can be drawn with. */
+async function named(kinds) {
+  const usable = (await get("api/models")).filter((row) => row.usable && kinds.includes(row.kind));
+  return usable.map(({ name, sha256, trigger_words: words }) => ({
+    value: name, text: name, also: sha256, note: words.length ? `Words: ${words.slice(0, 8).join(", ")}` : "",
+  }));
+}
+
+/** Not the server's own model once more under its name in the library. */
+const notTwice = (row, place, [first]) => place === 0 || row.also === null || row.also !== first.also;
 
 async function methods() {
   const [schedulers, { samplers }] = await Promise.all([get("api/schedulers"), get("api/samplers")]);

@@ -59,8 +59,9 @@ export function askToSpend(action) {
 }
 
 async function generationOf({ picture, request }) {
-  const g = (await get(`api/receipts/${picture.id}`)).parameters ?? request.generation;
-  return { ...g, samples: 1, seed: picture.seed };
+  const { parameters, model } = await get(`api/receipts/${picture.id}`);
+  const drawnWith = { model: model?.sha256, vae: model?.vae_sha256 };
+  return { ...(parameters ?? request.generation), ...drawnWith, samples: 1, seed: picture.seed };
 }
 
 async function replay({ picture }) {

@@ -1,0 +1,65 @@
+"""Models that requests in the terminal name: found in the library, loaded one after another."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from limner.cli import checks, listing
+from limner.errors import InvalidInput
+from limner.settings import Settings
+from limner.usecases.drawing.choosing import Chosen, Models
+from limner.web.reading.intake import Choose
+
+
+def models(settings: Settings) -> Models:
+    """The model of the settings and those of their library."""
+    own = functools.cache(lambda: checks.card(settings))
+    return Models(own, library=listing.opened(settings))
+
+
+def chooser(settings: Settings) -> Choose:
+    """Finds what a request names; None where it names nothing, and the settings' model draws."""
+    known = models(settings)
+
+    async def choose(model: str, vae: str) -> Chosen | None:
+        return known.choose(model, vae) if model or vae else None
+
+    return choose
+
+
+def with_choice(settings: Settings, choice: Chosen | None) -> Settings:
+    """The settings whose model is what was chosen."""
+    if choice is None or not (choice.model or choice.vae):
+        return settings
+    own = choice.vae and choice.card.sha256 == checks.card(settings).sha256
+    changes = {} if own else {"model": Path(choice.card.path), "vae": None, **_AS_TOLD}
+    if choice.vae_path is not None:
+        changes["vae"] = choice.vae_path
+    return settings.changed(**changes)
+
+
+# What the settings say of their own model, they do not say of another.
+_AS_TOLD = {"prediction": "auto", "zero_snr": "auto"}
+
+
+def only(settings: Settings, choices: Sequence[Chosen | None]) -> Settings:
+    """Those of the one model that is chosen. Raises ``InvalidInput`` where there are several."""
+    first = choices[0]
+    if any(_pair(choice) != _pair(first) for choice in choices):
+        raise InvalidInput("model", "model and vae must be the same in all of these pictures")
+    return with_choice(settings, first)
+
+
+def groups(choices: Iterable[Chosen | None]) -> list[list[int]]:
+    """Places of what is drawn with the same model, in the order of the first of each."""
+    found: dict[tuple[str, str] | None, list[int]] = {}
+    for place, choice in enumerate(choices):
+        found.setdefault(_pair(choice), []).append(place)
+    return list(found.values())
+
+
+def _pair(choice: Chosen | None) -> tuple[str, str] | None:
+    pair = ("", "") if choice is None else (choice.model, choice.vae)
+    return pair if any(pair) else None
