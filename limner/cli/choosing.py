@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from limner.cli import checks, listing
 from limner.errors import InvalidInput
@@ -33,15 +34,21 @@ def with_choice(settings: Settings, choice: Chosen | None) -> Settings:
     """The settings whose model is what was chosen."""
     if choice is None or not (choice.model or choice.vae):
         return settings
-    own = choice.vae and choice.card.sha256 == checks.card(settings).sha256
-    changes = {} if own else {"model": Path(choice.card.path), "vae": None, **_AS_TOLD}
+    changes: dict[str, Any] = {}
+    if choice.model:
+        changes = {"model": Path(choice.card.path), "vae": None, **_AS_TOLD}
     if choice.vae_path is not None:
         changes["vae"] = choice.vae_path
     return settings.changed(**changes)
 
 
 # What the settings say of their own model, they do not say of another.
-_AS_TOLD = {"prediction": "auto", "zero_snr": "auto"}
+_AS_TOLD = {
+    "prediction": "auto",
+    "zero_snr": "auto",
+    "text_encoder": None,
+    "clip_positions": "counted",
+}
 
 
 def only(settings: Settings, choices: Sequence[Chosen | None]) -> Settings:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from limner.engine.checkpoints import digests, layouts
 from limner.engine.checkpoints.layouts import EMBEDDED
-from limner.errors import CheckpointError, NotFound
+from limner.errors import CheckpointError, InvalidInput, NotFound
 from limner.models import entries, facts, places, sidecars, walking
 from limner.models.entries import Entry
 from limner.models.index import Index
@@ -53,6 +53,13 @@ class Library:
     def find(self, name: str, kinds: Collection[str] = (), field: str = "model") -> Entry:
         """The model of this name, or SHA-256; see ``entries.find``."""
         return entries.find(self.entries(), name, kinds, field)
+
+    def file(self, sha256: str) -> Path | None:
+        """Where the model of a SHA-256 lies; None where that is not known."""
+        try:
+            return self.find(sha256).file
+        except InvalidInput:
+            return None
 
     def identify(self, entry: Entry) -> str:
         """The SHA-256 of what lies at an entry's place now, as ``ModelInfo.sha256`` has it.

@@ -7,7 +7,6 @@ has a setting, its unit last in the name.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +14,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from limner.passwords import without_password as without_password
+from limner.settings.slugs import SLUG, Slugs
 
 PREFIX = "LIMNER_"
 CONFIG_VARIABLE = "LIMNER_CONFIG"
 CLIENT_VARIABLES = ("LIMNER_URL", "LIMNER_KEY")  # what the Python client reads
 MIB = 2**20
 _FLAGS = {"models_dirs": "models_dir"}
-_SLUG = r"^[a-z0-9][a-z0-9._-]*$"
 
 
 def home(variable: str, fallback: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -122,9 +121,9 @@ class Settings(BaseModel):
         description="Keys made by this start accept the loaded checkpoint's licence.",
     )
 
-    slug: str = Field("sd1.5-rpg", pattern=_SLUG, description="Name the model is served under.")
+    slug: str = Field("sd1.5-rpg", pattern=SLUG, description="Name the model is served under.")
     aliases: tuple[str, ...] = Field((), description="More names for it, separated by commas.")
-    slugs: dict[str, str] = Field(
+    slugs: Slugs = Field(
         {},
         description="Slugs that are bound to other models, as `SLUG=NAME` separated by commas; in "
         "TOML a table.",
@@ -248,22 +247,6 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("slugs", mode="before")
-    @classmethod
-    def _bound(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = [part.partition("=") for part in value.split(",") if part.strip()]
-        return {slug.strip(): name.strip() for slug, _, name in parts}
-
-    @field_validator("slugs")
-    @classmethod
-    def _served(cls, value: dict[str, str]) -> dict[str, str]:
-        for slug, name in value.items():
-            if not re.match(_SLUG, slug) or not name:
-                raise ValueError(f"{slug}={name}: it must be SLUG=NAME, such as other-slug=knight")
         return value
 
     @field_validator("public_url")

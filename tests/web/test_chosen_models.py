@@ -103,11 +103,10 @@ def test_a_licence_is_asked_of_the_model_that_is_chosen(http):
 
 def test_the_facts_of_a_model_are_told_whether_it_is_in_memory_or_not(http):
     facts = http.get("/api/model?model=knight").json()
-    assert (facts["name"], facts["prediction"], facts["resident"]) == (
-        "knight", "v-prediction", True
-    )  # fmt: skip
+    assert (facts["name"], facts["prediction"]) == ("knight", "v-prediction")
     assert "path" not in facts
-    http.get("/api/model?model=squire")  # its sum is known from now on
+    http.post(PATH, json=PROMPT | {"model": "squire"})
+    assert http.get("/api/model?model=squire").json()["resident"]
     listed = {row["name"]: row["resident"] for row in http.get("/api/models").json()}
     assert (listed["squire"], listed["fox"]) == (True, False)
 

@@ -49,11 +49,16 @@ class LoraFiles:
             return tuple(lines)
         return await pools.MODELS.run(self.bind, lines)
 
-    async def check(self, lines: Sequence[Generation], engine: EngineClient) -> None:
-        """Have the engine read the files of bound lines; raises for what it cannot draw with."""
+    async def check(
+        self, lines: Sequence[Generation], engine: EngineClient, model: str = "", vae: str = ""
+    ) -> None:
+        """Have the engine read the files of bound lines; raises for what it cannot draw with.
+
+        ``model`` and ``vae`` as tickets name them.
+        """
         for line in lines:
             if line.loras:
-                await pools.MODELS.run(engine.check, Ticket("", line, ""))
+                await pools.MODELS.run(engine.check, Ticket("", line, "", model=model, vae=vae))
 
     def find(self, sha256: str) -> Path | None:
         """Where the file of this SHA-256 lies, or lay when it was bound; None: nobody knows."""

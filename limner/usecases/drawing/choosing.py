@@ -26,7 +26,7 @@ class Chosen:
     """A model that can draw a request.
 
     ``names``: all that it is called. ``model`` and ``vae`` are as an engine's tickets name them:
-    both empty for the engine's own.
+    empty for the engine's own, or the model's own.
     ``vae_path``: where a VAE lies that replaces the model's.
     """
 
@@ -162,7 +162,7 @@ class Models:
         sha256 = self._identify(other, "vae")
         told = (*found.card.conversions, f"VAE replaced by {other.file.name}")
         card = replace(found.card, vae=other.file.name, vae_sha256=sha256, conversions=told)
-        return Chosen(card, found.names, card.sha256, sha256, other.file)
+        return Chosen(card, found.names, found.model, sha256, other.file)
 
     def _brought(self, model: str, vae: str, own: Chosen | None) -> Chosen | None:
         """The model, where this VAE is what it brings: one that lies beside may be no entry."""

@@ -146,7 +146,8 @@ class Generate:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
         order = replace(order, lines=await self._loras.bound(order.lines))
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
-        await self._loras.check(order.lines, self.worker.engine)
+        named = ("", "") if order.choice is None else (order.choice.model, order.choice.vae)
+        await self._loras.check(order.lines, self.worker.engine, *named)
         notes = [note for _, told in prices for note in told]
         card = None if order.choice is None else order.choice.card
         models.check_lines(card, order.lines)
