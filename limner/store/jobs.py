@@ -12,14 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from limner.store import turns
 from limner.store.ledger import carry
@@ -50,9 +43,8 @@ class Job:
     """A stored request: its ``lines`` are drawn and settled together.
 
     ``lines`` is empty once its results have expired; ``samples`` counts the pictures of all lines,
-    ``drawn`` those that were paid for.
-    ``model`` names the checkpoint it was accepted for, None in rows of earlier versions;
-    ``vae_sha256`` is empty for that checkpoint's own VAE, and None in such rows. Amounts in
+    ``drawn`` those that were paid for. ``model`` names the checkpoint it was accepted for, and
+    ``vae_sha256`` is empty for its own VAE; both are None in rows of earlier versions. Amounts in
     micro-credits, times in seconds since the epoch.
     """
 
