@@ -16,7 +16,6 @@ from limner import pools
 from limner.domain import licences
 from limner.domain.model import Card
 from limner.domain.params import Generation
-from limner.domain.schedulers import check_zero_snr
 from limner.errors import LicenceNotAccepted, Unavailable
 from limner.store import jobs, keys, models
 from limner.store.jobs import Job
@@ -64,7 +63,7 @@ def check_lines(model: Card | None, lines: Sequence[Generation]) -> None:
     """Raises ``InvalidInput`` for what ``model`` cannot draw, told by its card."""
     if model is not None and model.zero_snr:
         for line in lines:
-            check_zero_snr(line.scheduler)
+            line.method.check_zero_snr()
 
 
 def told(model: Card | None, lines: Sequence[Generation]) -> tuple[str, ...]:
