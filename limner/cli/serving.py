@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -78,11 +77,7 @@ def run(settings: Settings) -> None:
     sources = open_sources(settings, database)
     library = open_library(settings)
     loras = LoraFiles(library)
-
-    def find(sha256: str) -> Path | None:
-        return loras.find(sha256) or library.file(sha256)
-
-    engine = make_engine(settings, sources.read, find)
+    engine = make_engine(settings, sources.read, loras.find_any)
     app = make_app(settings, database, engine, sources, library=library, loras=loras)
     threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
     config = uvicorn.Config(

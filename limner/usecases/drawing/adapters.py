@@ -69,6 +69,11 @@ class LoraFiles:
         except InvalidInput:
             return None
 
+    def find_any(self, sha256: str) -> Path | None:
+        """The same of a model of any kind that the library has."""
+        library = self._library
+        return self.find(sha256) or (None if library is None else library.file(sha256))
+
     def _bound(self, lora: Lora) -> Lora:
         entry = self._entry(lora.sha256 or lora.name)
         if entry.facts.reason is not None:
