@@ -73,8 +73,7 @@ def test_a_vae_of_the_library_replaces_the_models_own(models, folder):
     ("named", "kind", "says"),
     [
         (("knigt",), UnknownModel, "which is not in the library; did you mean 'knight'?"),
-        (("fox",), InvalidInput, "model is 'fox', which cannot be used as one. Limner does not "
-                                 "draw with it: it is a LoRA"),
+        (("fox",), InvalidInput, "model is 'fox', which cannot be used as one. It is a LoRA"),
         (("soft",), InvalidInput, "model is 'soft', which cannot be used as one. It is a VAE"),
         (("knight", "sharp"), UnknownModel, "vae is 'sharp', which is not in the library"),
         (("knight", "fox"), InvalidInput, "vae is 'fox', which cannot be used as one"),
