@@ -49,6 +49,7 @@ def loader_of(first: Path, second: Path) -> Loader:
 @contextmanager
 def engine(first: Path, second: Path, models_bytes: int) -> Iterator[ThreadEngine]:
     """An engine that is ready, with the first model."""
+    gc.collect()  # an engine before it holds itself in circles
     loader = loader_of(first, second)
     made = ThreadEngine(
         loader.load, size=loader.size, models_bytes=models_bytes, max_bytes=256 << 20
