@@ -102,7 +102,7 @@ def test_sixty_requests_over_three_checkpoints_are_each_drawn_as_alone(
     requests = [(n, chance.choice(list(library)), f"key-{n % 6}") for n in range(60)]
     sinks, most = {}, 0
     for n, model, key in requests:
-        drawing = Generation(prompt="a knight", seed=n, steps=20, width=256, height=256)
+        drawing = Generation(prompt="a knight", seed=n, steps=6, width=128, height=128)
         sinks[n] = Collector()
         engine.submit(Ticket(f"r{n}", drawing, key, model=model), sinks[n])
         most = max(most, len(engine.status().resident))
@@ -121,7 +121,7 @@ def alone(file: Path, seed: int) -> Pixels:
     engine = ThreadEngine(Loader(file, **CPU).load)
     wait_until(lambda: engine.status().ready)
     sink = Collector()
-    drawing = Generation(prompt="a knight", seed=seed, steps=20, width=256, height=256)
+    drawing = Generation(prompt="a knight", seed=seed, steps=6, width=128, height=128)
     engine.submit(Ticket("alone", drawing, "a"), sink)
     [end] = sink.wait(600)
     engine.close()
