@@ -10,7 +10,7 @@ Bookkeeping alone: it loads nothing, and knows no torch. All sizes are in bytes.
    times as long as its loading took. A model that draws goes only a quantum after the last load of
    any. Where nothing is drawn at all, nothing is waited for.
 
-ADR 0017 has the bounds that follow.
+ADR 0020 has the bounds that follow.
 """
 
 from __future__ import annotations
