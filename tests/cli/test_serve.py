@@ -73,4 +73,5 @@ GIVEN = {
     "log_level": "debug",
     "prediction": "v",
     "zero_snr": "no",
+    "clip_positions": "stored",
 }

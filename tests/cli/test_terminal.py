@@ -58,6 +58,7 @@ def calls(name: str) -> Iterator[tuple[str, ...]]:
     yield ("models", "list", "--data-dir", name)
     yield ("models", "inspect", name)
     yield ("models", "import", name)
+    yield ("pictures", "move", "--data-dir", name)
     yield ("doctor", "--model", name, "--device", "cpu")
     yield ("serve", "--model", name)
 

@@ -217,7 +217,7 @@ def test_a_folder_says_it_in_its_schedulers_config(tmp_path: Path) -> None:
         file.write_text(json.dumps(plain | config))
         assert chosen(path, None)[0].schedule() == {**BETAS, **expected}
         zero_snr = "rescale_betas_zero_snr" in expected
-        assert models._whole_facts(path, AS_TOLD)["zero_snr"] is zero_snr
+        assert models._whole_facts(path, AS_TOLD, None)["zero_snr"] is zero_snr
     bad: list[Any] = [[0.1], [0.0] * 1000, [2.0] * 1000, ["x"] * 1000, "linear"]
     for betas in bad:
         file.write_text(json.dumps(plain | {"trained_betas": betas}))

@@ -21,6 +21,7 @@ from limner.engine.batching.request import Request
 from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.history import begin
+from limner.engine.sampling.planning import plan
 from limner.engine.sampling.runner import Runner
 from limner.errors import InvalidInput
 from tests.engine import checkpoint_files
@@ -73,7 +74,7 @@ def request(case: Case, picture: np.ndarray[Any, Any]) -> Request:
 def begun(runner: Runner, case: Case, picture: np.ndarray[Any, Any]) -> Image:
     [image] = runner.plan(request(case, picture))
     checkpoint = replace(runner.checkpoint, scheduler_betas=case[1])
-    image.state = begin(image, checkpoint, runner.conditioner)
+    image.state = begin(image, checkpoint, runner.conditioner, runner.adapters)
     return image
 
 
@@ -151,11 +152,11 @@ def test_previews_of_pure_noise_are_pictures(runner: Runner, source: Any) -> Non
     assert preview.std() > 1
 
 
-def test_a_scheduler_that_cannot_is_refused_before_anything_is_drawn(runner: Runner) -> None:
-    runner.model = replace(runner.model, zero_snr=True)
-    try:
-        assert runner.plan(make_request(scheduler="UniPC"))
-        with pytest.raises(InvalidInput, match="scheduler is 'Heun', which cannot"):
-            runner.plan(make_request(scheduler="Heun"))
-    finally:
-        runner.model = replace(runner.model, zero_snr=False)
+def test_a_scheduler_that_cannot_is_refused_before_anything_is_drawn(
+    checkpoint: Checkpoint, runner: Runner
+) -> None:
+    zero = replace(checkpoint, info=replace(checkpoint.info, zero_snr=True))
+    known = (zero, runner.conditioner, runner.adapters)
+    assert plan(make_request(scheduler="UniPC"), *known)
+    with pytest.raises(InvalidInput, match="scheduler is 'Heun', which cannot"):
+        plan(make_request(scheduler="Heun"), *known)

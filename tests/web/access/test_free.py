@@ -71,6 +71,7 @@ WORST = {
     "/api/requests": [*FEW, {"requests": [{"prompt": TEXTS[3]}] * 9}],
     "/api/replay": [{"receipt": {"receipt": 1, "parameters": {f"a{n}": 1 for n in range(9_000)}}}],
     "/api/license/accept": [{}],
+    "/api/draw": FEW[:1],
     "/v1/sd1.5-rpg": FEW,
     "/v1/sd1.5-img2img": FEW[:1],
     "/v1/sd1.5-inpainting": FEW[:1],
