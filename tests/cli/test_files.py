@@ -117,7 +117,7 @@ def test_several_at_once_find_a_name_each() -> None:
     assert all(path.read_bytes() == text for path, text in found)
 
 
-PROMPTS = ["a knight <lora:x:1> (red", "a cat", "[a|b", "x [y:z:0.5] | [c|d]"]
+PROMPTS = ["a knight <hypernet:x:1> (red", "a cat", "[a|b", "x [y:z:0.5] | [c|d]"]
 
 
 def test_the_terminal_tells_what_a_server_tells(tmp_path: Path) -> None:

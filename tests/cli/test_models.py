@@ -117,13 +117,14 @@ def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: 
 def test_the_folders_of_models_are_listed(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         files.lora(tmp_path / folder / f"{folder}.safetensors")
+    (tmp_path / "two" / "page.safetensors").write_text("<html>not found</html>")
     flags = [word for name in ("one", "two") for word in ("--models-dir", tmp_path / name)]
     entries = json.loads(limner("models", "list", "--json", *flags).stdout)
-    assert [entry["name"] for entry in entries] == ["squire", "one", "two"]
+    assert [entry["name"] for entry in entries] == ["squire", "one", "page", "two"]
     assert entries[1]["path"] == str(tmp_path / "one" / "one.safetensors")
     lines = limner("models", "list", *flags).stdout.splitlines()
-    assert "lora for sd1" in lines[2]
-    assert "none itself." in lines[2]
+    assert "lora for sd1" in lines[1]
+    assert "unreadable" in lines[2]
 
 
 def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
     assert again.stderr == "good.ckpt is imported already\n"
     usable = [e["name"] for e in json.loads(limner("models", "list", "--json", *flags).stdout)
               if e["usable"]]  # fmt: skip
-    assert usable == ["squire", "good"]
+    assert usable == ["squire", "good", "fox"]
 
 
 @pytest.mark.parametrize(

@@ -74,4 +74,5 @@ GIVEN = {
     "prediction": "v",
     "zero_snr": "no",
     "clip_positions": "stored",
+    "slugs": "other-slug=knight",
 }

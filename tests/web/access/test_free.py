@@ -94,6 +94,8 @@ WORST = {
     "/sdapi/v1/interrupt": [{}],
     "/sdapi/v1/skip": [{}],
     "/sdapi/v1/refresh-checkpoints": [{}],
+    "/sdapi/v1/refresh-loras": [{}],
+    "/sdapi/v1/refresh-vae": [{}],
 }
 
 
