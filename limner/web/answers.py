@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,9 @@ from limner.web import envelopes
 from limner.web.streams import STOPPING
 
 log = logging.getLogger("limner.web")
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""What answers a route."""
 
 ADJUSTMENTS_BYTES_MAX = 2048
 EXPOSED_HEADERS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -17,12 +17,11 @@ from limner.store.keys import MODEL_LENGTH_MAX, MODELS_MAX, SCOPES, Key
 from limner.store.ledger import Balance
 from limner.usecases.administration import NewKey
 from limner.web import openapi
-from limner.web.answers import Json
+from limner.web.answers import Handler, Json
 from limner.web.drawing import Desk
 from limner.web.reading import body
 from limner.web.reading.fields import Flag, Items, Number, Reader, Text, Whole, read, shown
 
-Handler = Callable[[Request], Awaitable[Response]]
 PATH = "/api/admin"
 DAYS_MAX = 36_500
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,13 +13,11 @@ from limner import imaging, pools
 from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import StoredPicture
 from limner.web import openapi, pictures
-from limner.web.answers import Json
+from limner.web.answers import Handler, Json
 from limner.web.drawing import Desk
 from limner.web.native.thumbnails import SIDES, Name, Thumbnails
 from limner.web.reading.fields import Flag, Reader, Whole, read
 from limner.web.stored import SUFFIXES
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Side(Whole):

@@ -16,7 +16,7 @@ from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import Order
 from limner.usecases.queueing.queue import PAGE_MAX
 from limner.web import openapi
-from limner.web.answers import Json
+from limner.web.answers import Handler, Json
 from limner.web.drawing import Desk, Make
 from limner.web.native import events
 from limner.web.native.form import FORM
@@ -33,11 +33,23 @@ _PAGE: Mapping[str, Reader] = {
     "unfinished": Flag(),
 }
 _READ_ERRORS = (400, 401, 403, 404, 500)
+_REMOVED = "Cancel a request that is not finished; forget a finished one with its pictures."
 
 
 def install(app: FastAPI, desk: Desk) -> None:
     """Add the routes."""
+    one = "/api/requests/{id}"
+    for path, verb, handler, operation in (
+        ("/api/requests", "POST", _submit(desk), _submit_operation()),
+        ("/api/requests", "GET", _page(desk), _page_operation()),
+        (one, "GET", _show(desk), _one_operation("request", "One request.")),
+        (one, "DELETE", _remove(desk), _one_operation("remove-request", _REMOVED)),
+        (one + "/events", "GET", _follow(desk), _events_operation()),
+    ):
+        app.add_api_route(path, handler, methods=[verb], **operation)
 
+
+def _submit(desk: Desk) -> Handler:
     async def submit(request: Request) -> Response:
         async with desk.account(request):
             settings = desk.settings
@@ -49,6 +61,10 @@ def install(app: FastAPI, desk: Desk) -> None:
             accepted = await desk.submit(request, digest, _makers(intake, fields, digest))
         return Json({"requests": [request_json(desk.settings, status) for status in accepted]})
 
+    return submit
+
+
+def _page(desk: Desk) -> Handler:
     async def page(request: Request) -> Response:
         wishes, _ = read(_PAGE, {}, request.query_params)
         limit = wishes.get("limit", 50)
@@ -63,34 +79,32 @@ def install(app: FastAPI, desk: Desk) -> None:
         shown = [request_json(desk.settings, status) for status in found]
         return Json({"requests": shown, "next": after})
 
+    return page
+
+
+def _show(desk: Desk) -> Handler:
     async def show(request: Request) -> Response:
         status = await desk.services.queue.status(request.state.caller, request.path_params["id"])
         return Json(request_json(desk.settings, status))
 
+    return show
+
+
+def _remove(desk: Desk) -> Handler:
     async def remove(request: Request) -> Response:
         status = await desk.services.queue.remove(request.state.caller, request.path_params["id"])
         return Json(request_json(desk.settings, status))
 
+    return remove
+
+
+def _follow(desk: Desk) -> Handler:
     async def follow(request: Request) -> Response:
         stream = await events.follow(request, desk)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
-    routes = {"POST": (submit, _submit_operation()), "GET": (page, _page_operation())}
-    for verb, (handler, operation) in routes.items():
-        app.add_api_route("/api/requests", handler, methods=[verb], **operation)
-    one = "/api/requests/{id}"
-    app.add_api_route(one, show, methods=["GET"], **_one_operation("request", "One request."))
-    app.add_api_route(
-        one,
-        remove,
-        methods=["DELETE"],
-        **_one_operation(
-            "remove-request",
-            "Cancel a request that is not finished; forget a finished one with its pictures.",
-        ),
-    )
-    app.add_api_route(one + "/events", follow, methods=["GET"], **_events_operation())
+    return follow
 
 
 def _makers(intake: Intake, fields: Mapping[str, Any], digest: str) -> list[Make]:

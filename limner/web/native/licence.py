@@ -1,0 +1,138 @@
+"""Under what terms a model draws, who accepts them, and what a model is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from limner.domain import licences
+from limner.domain.model import Card, ModelInfo
+from limner.errors import InvalidInput, ModelLoading, NotFound
+from limner.web import openapi
+from limner.web.answers import Handler, Json
+from limner.web.drawing import Desk
+from limner.web.native.form import FORM
+from limner.web.reading import form
+from limner.web.reading.fields import Reader, read
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+_QUERY: Mapping[str, Reader] = {name: FORM.readers[name] for name in ("model", "vae")}
+_NAMED = [
+    openapi.in_query("model", "A name or SHA-256. Default: the server's own.", _TEXT),
+    openapi.in_query("vae", "A name or SHA-256. Default: the model's own.", _TEXT),
+]
+
+
+def install(app: FastAPI, desk: Desk) -> None:
+    """Add the routes."""
+    for path, verb, handler, operation in (
+        ("/license", "GET", _show(desk), _show_operation()),
+        ("/api/license/accept", "POST", _accept(desk), _accept_operation()),
+        ("/api/model", "GET", _about(desk), _about_operation()),
+    ):
+        app.add_api_route(path, handler, methods=[verb], **operation)
+
+
+def _show(desk: Desk) -> Handler:
+    async def show(request: Request) -> Response:
+        try:
+            model = await _model(request, desk)
+        except InvalidInput as error:  # who has no key is told no other names
+            raise NotFound("There is no such model here; GET /api/models lists them") from error
+        return PlainTextResponse(licence_page(model))
+
+    return show
+
+
+def _accept(desk: Desk) -> Handler:
+    async def accept(request: Request) -> Response:
+        model = await _model(request, desk)
+        await desk.services.accounts.accept(request.state.caller, model.licence)
+        version = licences.find(model.licence).version
+        return Json({"accepted": True, "licence": model.licence, "version": version})
+
+    return accept
+
+
+def _about(desk: Desk) -> Handler:
+    async def about(request: Request) -> Response:
+        model = await _model(request, desk)
+        pair = model.sha256, model.vae_sha256
+        resident = desk.services.engine.status().resident
+        inside = next((m for m in resident if (m.sha256, m.vae_sha256) == pair), None)
+        facts = (inside or model).as_dict()
+        del facts["path"]  # where the operator keeps the file is nobody's business
+        return Json({**facts, "resident": inside is not None})
+
+    return about
+
+
+def _show_operation() -> dict[str, Any]:
+    page = {"description": "The licence.", "content": {"text/plain": {"schema": _TEXT}}}
+    return openapi.operation(
+        "license",
+        "A model's licence, whole.",
+        page,
+        errors=(404, 500, 503),
+        parameters=_NAMED,
+        security=[],
+    )
+
+
+def _accept_operation() -> dict[str, Any]:
+    return openapi.operation(
+        "accept-license",
+        "Accept a model's licence for the key that calls.",
+        openapi.json_answer("Recorded.", {"accepted": _FLAG, "licence": _TEXT, "version": _TEXT}),
+        errors=(400, 401, 403, 500, 503),
+        parameters=_NAMED,
+    )
+
+
+def _about_operation() -> dict[str, Any]:
+    facts: dict[str, Any] = {name: {} for name in ModelInfo.__dataclass_fields__ if name != "path"}
+    facts["resident"] = _FLAG
+    return openapi.operation(
+        "model",
+        "A model: source, licence, attribution, digests, what was converted.",
+        openapi.json_answer("The facts; of one in memory also where it computes.", facts),
+        errors=(400, 401, 403, 500, 503),
+        parameters=_NAMED,
+    )
+
+
+def licence_page(model: Card) -> str:
+    """Who made the model, under what terms it is used, and the licence's full text."""
+    licence = licences.find(model.licence)
+    head = [f"{model.name} is used under {licence.name}.", *model.attribution]
+    if model.conversions:
+        head.append("Changed by this server: " + "; ".join(model.conversions) + ".")
+    if licence.needs_acceptance:
+        head.append(
+            "Whoever draws with it must keep to the licence's paragraph 5 and Attachment A. "
+            f"A key draws after POST /api/license/accept?model={model.short_hash}."
+        )
+    return "\n".join(head) + "\n\n" + licence_text(licence)
+
+
+def licence_text(licence: licences.Licence) -> str:
+    """The text shipped for a licence, or its name where none is shipped."""
+    if licence.text is None:
+        return f"{licence.name} {licence.version}".strip() + "\n"
+    file = resources.files("limner.assets") / "licenses" / licence.text
+    return file.read_text(encoding="utf-8")
+
+
+async def _model(request: Request, desk: Desk) -> Card:
+    """The model that the query names, or the server's own. Raises ``InvalidInput``."""
+    wishes, _ = read(_QUERY, {}, request.query_params)
+    choice = await desk.services.generate.choose(*form.named(wishes))
+    if choice is None:
+        raise ModelLoading(desk.services.engine.status().message or "The model is still loading", 2)
+    return choice.card
