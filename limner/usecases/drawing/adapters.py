@@ -11,7 +11,8 @@ from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.ticket import Ticket
-from limner.errors import CheckpointError, InvalidInput
+from limner.engine.checkpoints.inspection import DESCRIPTIONS
+from limner.errors import CheckpointError, InvalidInput, UnknownModel
 from limner.models.entries import Entry
 from limner.models.listing import Library
 
@@ -99,4 +100,16 @@ class LoraFiles:
         for entry in self._library.entries() if known else ():
             if entry.file == known:
                 return entry
-        return self._library.find(name, (KIND,), FIELD)
+        try:
+            return self._library.find(name, (KIND,), FIELD)
+        except UnknownModel as unknown:
+            raise _no_lora(self._library, name) or unknown from None
+
+
+def _no_lora(library: Library, name: str) -> InvalidInput | None:
+    """The error for a name that a model of another kind has; None where nothing has it."""
+    try:
+        kind = library.find(name).facts.kind
+    except InvalidInput:
+        return None
+    return InvalidInput(FIELD, f"loras is {name!r}, which is no LoRA: it is {DESCRIPTIONS[kind]}")

@@ -33,7 +33,7 @@ READERS: Mapping[str, Reader] = {
     "prompt": Text(1, PROMPT_LENGTH_MAX),
     "negative_prompt": Text(0, PROMPT_LENGTH_MAX),
     **sampling.READERS,
-    "num_inference_steps": Whole(STEPS_MIN, STEPS_MAX),
+    "num_inference_steps": Whole(1, STEPS_MAX),
     "guidance_scale": Number(0.1, 25),
     "samples": Whole(1, SAMPLES_MAX),
     "seed": Whole(-1, SEED_MAX),
@@ -60,6 +60,8 @@ READERS: Mapping[str, Reader] = {
     "model": Text(0, MODEL_LENGTH_MAX),
     "vae": Text(0, MODEL_LENGTH_MAX),
 }
+# The vendor's narrower ranges, where no ``sampler`` is named: LCM and TCD want few steps.
+BY_SCHEDULER: Mapping[str, Reader] = {"num_inference_steps": Whole(STEPS_MIN, STEPS_MAX)}
 ALIASES: Mapping[str, str] = {
     "negativePrompt": "negative_prompt",
     "width": "img_width",
@@ -97,7 +99,8 @@ DEFAULTS: Mapping[str, Any] = {
 class Form:
     """What a route takes: how each field is read, what an absent one means, which are needed.
 
-    ``presets``: what absent fields mean where ``preset`` names one. ``tags``: name LoRAs.
+    ``by_scheduler``: how fields are read where no ``sampler`` is named. ``presets``: what absent
+    fields mean where ``preset`` names one. ``tags``: name LoRAs.
     """
 
     readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
@@ -105,6 +108,12 @@ class Form:
     required: tuple[str, ...] = ("prompt",)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: bool = True
+    by_scheduler: Mapping[str, Reader] = field(default_factory=lambda: BY_SCHEDULER)
+
+    def reading(self, body: Mapping[str, Any]) -> Mapping[str, Reader]:
+        """How each field of this body is read."""
+        named = body.get("sampler") not in (None, "")
+        return self.readers if named else {**self.readers, **self.by_scheduler}
 
 
 FORM = Form()
@@ -161,7 +170,7 @@ def ask(
 
     Raises ``InvalidInput`` for a field the caller can correct.
     """
-    given, notes = read(form.readers, ALIASES, body)
+    given, notes = read(form.reading(body), ALIASES, body)
     for name in form.required:
         if name not in given:
             raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")

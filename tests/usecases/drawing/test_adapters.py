@@ -52,7 +52,7 @@ def test_a_name_is_bound_to_its_file(files: LoraFiles, tmp_path: Path) -> None:
         ("herro", "loras is 'herro', which is not in the library; did you mean 'hero'?"),
         ("twin", "which may be models:a/twin.safetensors and models:b/twin.safetensors"),
         ("large", "large cannot be used: It is for SDXL, and Limner draws with"),
-        ("squire", "loras is 'squire', which is not in the library"),
+        ("squire", "loras is 'squire', which is no LoRA: it is a Stable Diffusion 1.x checkpoint"),
         ("0" * 64, "which is not in the library"),
     ],
 )

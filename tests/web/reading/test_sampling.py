@@ -11,6 +11,7 @@ from limner.domain.params import Generation
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.web.native import form as native
+from limner.web.openai import routes as openai
 from limner.web.reading import form
 from limner.web.segmind import siblings
 
@@ -34,6 +35,18 @@ def test_every_form_takes_a_sampler(of: form.Form) -> None:
     ):
         drawn, notes = read(body, of)
         assert (drawn.sampler, drawn.schedule, notes) == ("DPM++ 2M", "Karras", ())
+
+
+@pytest.mark.parametrize("of", [form.FORM, siblings.FORMS["sd1.5-img2img"], openai.GENERATION])
+def test_few_steps_are_for_samplers_alone(of: form.Form) -> None:
+    few = {"num_inference_steps": "4"}
+    drawn, _ = read({"sampler": "LCM", **few}, of)
+    assert (drawn.sampler, drawn.steps) == ("LCM", 4)
+    for named in ({}, {"scheduler": "Euler"}, {"sampler": ""}, {"sampler": None}):
+        with pytest.raises(InvalidInput, match='is "4"; it must be a whole number 20 to 100'):
+            read({**named, **few}, of)
+    with pytest.raises(InvalidInput, match="is 101; it must be a whole number 1 to 100"):
+        read({"sampler": "Euler", "steps": 101}, of)
 
 
 def test_options_are_numbers_in_their_range() -> None:
