@@ -43,6 +43,7 @@ def run(
     replay.check_model(record, checks.card(settings))
     pixels = _given(generation, given)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
+    easel.lora_files(settings).seek(generation.loras)
     with easel.opened(settings, 1) as engine:
         [picture] = easel.draw_all(engine, [easel.Work(generation, pixels)])
     if output is not None:

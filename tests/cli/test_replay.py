@@ -132,6 +132,18 @@ def test_another_checkpoint_is_refused_before_anything_is_loaded(
     assert "settings model and vae" in str(refused)
 
 
+def test_a_lora_that_is_not_there_is_told_before_anything_is_loaded(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limner.cli.easel.opened", None)
+    receipt = dict(imaging.read_metadata((drawn / "knight.png").read_bytes()).receipt or {})
+    lora = {"name": "night", "sha256": "5" * 64}
+    receipt["parameters"] = {**receipt["parameters"], "loras": [lora]}
+    (tmp_path / "a.json").write_text(json.dumps(receipt))
+    error = failure(str(tmp_path / "a.json"))
+    assert "loras: no file is night (SHA-256 555555555555...)" in str(error)
+
+
 def test_img2img_finds_its_sources_in_the_command(drawn: Path) -> None:
     mage, knight = str(drawn / "mage.png"), str(drawn / "knight.png")
     result = run("replay", mage, "--image", knight, "--mask", knight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from limner import pools
@@ -69,6 +70,29 @@ class LoraFiles:
             return known or self._entry(sha256).file
         except InvalidInput:
             return None
+
+    def seek(self, loras: Sequence[Lora]) -> None:
+        """Make the sums by which a receipt's files are found; in a server all are made in time.
+
+        Files of their names come first. Raises ``InvalidInput`` for one that is not there.
+        """
+        for lora in loras:
+            if self.find(lora.sha256) is None and not self._sought(lora):
+                raise InvalidInput(
+                    FIELD,
+                    f"loras: no file is {lora.name} (SHA-256 {lora.sha256[:12]}...); "
+                    "put it into a folder of models",
+                )
+
+    def _sought(self, lora: Lora) -> bool:
+        if self._library is None:
+            return False
+        those = [e for e in self._library.entries() if e.facts.kind == KIND and e.sha256 is None]
+        for entry in sorted(those, key=lambda e: e.name != lora.name):
+            with suppress(CheckpointError):
+                if self._library.identify(entry) == lora.sha256:
+                    return True
+        return False
 
     def find_any(self, sha256: str) -> Path | None:
         """The same of a model of any kind that the library has."""

@@ -84,3 +84,16 @@ def test_a_file_that_went_away_or_changed_is_told(files: LoraFiles, tmp_path: Pa
 def test_without_a_library_there_are_none() -> None:
     with pytest.raises(InvalidInput, match="this server has no library"):
         LoraFiles().bind(asked(name="hero"))
+
+
+def test_what_a_receipt_names_is_found_though_no_sum_is_known(
+    files: LoraFiles, tmp_path: Path
+) -> None:
+    written(tmp_path / "models" / "hero.safetensors", number=2.0)
+    path = tmp_path / "models" / "renamed.safetensors"
+    there = Lora(name="hero", sha256=written(path))
+    assert files.find(there.sha256) is None
+    files.seek([there])
+    assert files.find(there.sha256) == path
+    with pytest.raises(InvalidInput, match=r"no file is hero \(SHA-256 000000000000\.\.\.\)"):
+        files.seek([there, Lora(name="hero", sha256="0" * 64)])
