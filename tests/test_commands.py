@@ -44,6 +44,9 @@ NOT_RUN = {
     "rsync": "is for a server in /var/lib/limner",
     "chown": "is for a server in /etc/limner.toml",
     "curl -o castle.jpg": "fetches pictures from example.org",
+    "curl -o knight.png": "needs models of one's own",
+    f'{LIMNER} grid "a knight" --x model=': "needs models of one's own",
+    f"{LIMNER} pictures move --pictures": "is for a bucket of one's own",
 }
 STARTS = re.compile(r"(\.venv/bin/\S+|limner|python3?|pip|make|sudo|curl|chown) ")
 # In running text a command is named by its words, its flags and CAPITALS for what one gives it.

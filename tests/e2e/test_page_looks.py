@@ -26,7 +26,7 @@ def test_axe_finds_no_serious_fault(visit, scheme):
     assert faults(visit(key=None, color_scheme=scheme).page) == []
     visitor = visit(color_scheme=scheme)
     page = visitor.page
-    page.fill("#prompt", "a [wolf:stag:0.5] in (mist:1.3), <lora:fog:1> moon AND a castle")
+    page.fill("#prompt", "a [wolf:stag:0.5] in (mist:1.3), <hypernet:fog:1> moon AND a castle")
     visitor.draw()
     drop(page, a_picture())
     page.fill("#seed", "abc")
