@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from limner import imaging
 from tests.e2e import servers
 from tests.e2e.servers import Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PREVIEW = ".tile img.crisp[src^='data:image/png']"
@@ -69,7 +70,9 @@ def test_by_keyboard_alone_from_the_key_to_an_identical_replay(page: Page, serve
     page.wait_for_selector(PREVIEW)
     page.keyboard.press("Escape")
     expect(page.locator(".tile")).to_contain_text("not billed")
-    assert [request["status"] for request in stored(server)] == ["CANCELLED", "COMPLETED"]
+    wait_until(
+        lambda: [request["status"] for request in stored(server)] == ["CANCELLED", "COMPLETED"]
+    )
 
     # Back to the first picture, its seed once more.
     tab_to(page, "strip")
