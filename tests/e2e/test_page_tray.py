@@ -39,6 +39,7 @@ def test_several_wait_at_once_and_each_is_one_click_away(visitor: Visitor, place
     expect(page.locator(f"{JOBS} [aria-current=true]")).to_contain_text("the third")
     page.click("[aria-label='Cancel: the second']")
     expect(page.locator(JOBS)).to_have_count(2)
+    wait_until(lambda: "CANCELLED" in {request["status"] for request in visitor.stored()})
     place.engine.release()
     expect(page.locator(JOBS)).to_have_count(0)
     expect(page.locator("#strip .thumb[aria-label^='the first']")).to_have_count(1)
