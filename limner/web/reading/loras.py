@@ -81,4 +81,9 @@ def _checked(field: str, given: dict[str, Any]) -> dict[str, Any]:
             f"{field}.sha256",
             f"{field}.sha256 is {shown(sha256)}; it must be 64 hexadecimal digits",
         )
+    start, end = given.get("start", 0.0), given.get("end", 1.0)
+    if start >= end:  # no evaluation lies between: rather the wrong way round than meant
+        raise InvalidInput(
+            f"{field}.start", f"{field}.start is {start:g}; it must be below end, which is {end:g}"
+        )
     return given | ({"sha256": sha256} if sha256 else {})

@@ -39,6 +39,8 @@ def test_loras_are_read(value: Any, expected: tuple[Lora, ...]) -> None:
         ([{"name": "a", "sha256": SUM}], "loras.0 must have either name or sha256"),
         ([{"name": "a", "weight": 1}], "loras.0 has weight; it may have name, sha256, unet"),
         ([{"name": "a", "unet": 11}], "loras.0.unet is 11; it must be a number -10 to 10"),
+        ([{"name": "a", "start": 0.8, "end": 0.2}], "loras.0.start is 0.8; it must be below end"),
+        ([{"name": "a", "end": 0}], "loras.0.start is 0; it must be below end, which is 0"),
         ([{"name": "a", "end": 1.5}], "loras.0.end is 1.5; it must be a number 0 to 1"),
         ([{"sha256": "x" * 64}], "it must be 64 hexadecimal digits"),
         ([{"sha256": "ab"}], "loras.0.sha256 has 2 characters"),
