@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner import pools
+from limner.domain import automatic1111
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
     SAMPLES_MAX,
@@ -22,7 +23,7 @@ from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.automatic1111 import library, lists, methods
+from limner.web.automatic1111 import library, lists
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
 from limner.web.reading import inputs, mixing
@@ -114,7 +115,7 @@ async def to_drawing(
     """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
     values, notes = asked.values, list(asked.notes)
     choice = await _choice(values["override_settings"], options, intake, notes)
-    method = methods.find(
+    method = automatic1111.find(
         values.get("sampler_name") or values["sampler_index"],
         values["scheduler"],
         {name: values[name] for name in OPTIONS if name in values},

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import pools
+from limner.domain import automatic1111
 from limner.domain.model import Card
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web.answers import Json, adjustments
-from limner.web.automatic1111 import docs, library, lists, methods
+from limner.web.automatic1111 import docs, library, lists
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.form import CLIP_SKIP, read_clip_skip
 from limner.web.drawing import Desk, unless_gone
@@ -89,8 +90,8 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
     entries = desk.services.models.entries
     makers: dict[str, Callable[[], Any]] = {
         **lists.EMPTY,
-        "samplers": methods.listed,
-        "schedulers": methods.schedules,
+        "samplers": automatic1111.listed,
+        "schedulers": automatic1111.schedules,
         "sd-models": lambda: _checkpoints(desk),
         "sd-vae": lambda: library.vaes(entries()),
         "loras": lambda: library.loras(entries()),

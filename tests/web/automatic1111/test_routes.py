@@ -16,10 +16,11 @@ from starlette.testclient import TestClient
 
 from limner import imaging
 from limner.cli.serving import open_local
+from limner.domain import automatic1111
 from limner.engine.batching.fake import fake_pixels
 from limner.errors import InvalidInput
 from limner.store import keys
-from limner.web.automatic1111 import form, methods
+from limner.web.automatic1111 import form
 from limner.web.automatic1111.info import parse
 from tests.waiting import LONG_S, HeldEngine, wait_for
 from tests.web import fakes
@@ -257,7 +258,7 @@ def test_options_go_round(server, api):
 
 
 def test_lists(api):
-    assert set(api.util_get_sampler_names()) == {entry["name"] for entry in methods.listed()}
+    assert set(api.util_get_sampler_names()) == {entry["name"] for entry in automatic1111.listed()}
     assert {"automatic", "karras"} <= set(api.util_get_scheduler_names())
     assert "fake [0000000000]" in api.util_get_model_names()
     assert api.get_sd_models()[0]["model_name"] == "fake"
@@ -455,7 +456,7 @@ def test_the_page_names_every_field_and_sampler():
     page = PAGE.read_text()
     described = set(re.findall(r"`([\w.]+)`", page))
     assert set(form.IMG2IMG) <= described
-    assert [entry["name"] for entry in methods.listed() if entry["name"] not in page] == []
+    assert [entry["name"] for entry in automatic1111.listed() if entry["name"] not in page] == []
 
 
 def _sha256(mask):

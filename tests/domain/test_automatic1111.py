@@ -6,26 +6,28 @@ from typing import Any
 
 import pytest
 
+from limner.domain import automatic1111
 from limner.domain.methods import Vendors
 from limner.domain.params import Generation
 from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
 from limner.domain.schedulers import SCHEDULER_NAMES
-from limner.web.automatic1111 import methods
 
-VENDORS = tuple(methods.VENDORS.values())
+VENDORS = tuple(automatic1111.VENDORS.values())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
 @pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_the_written_sampler_reads_back(sampler: Any, schedule: Any) -> None:
     written = Generation(prompt="x", seed=1, sampler=sampler, schedule=schedule).method.names
-    assert methods.find(*written) == methods.Found({"sampler": sampler, "schedule": schedule})
-    assert methods.find(" ".join(written)) == methods.find(*written)
+    assert automatic1111.find(*written) == automatic1111.Found(
+        {"sampler": sampler, "schedule": schedule}
+    )
+    assert automatic1111.find(" ".join(written)) == automatic1111.find(*written)
 
 
 @pytest.mark.parametrize("name", SCHEDULER_NAMES)
 def test_what_the_vendors_schedulers_write_reads_back_without_a_note(name: Any) -> None:
-    found = methods.find(*Vendors(name).names)
+    found = automatic1111.find(*Vendors(name).names)
     assert found.notes == ()
     if name in VENDORS:
         assert found.fields == {"scheduler": name}
@@ -52,7 +54,7 @@ def test_what_the_vendors_schedulers_write_reads_back_without_a_note(name: Any) 
     ],
 )
 def test_names_as_clients_send_them(name: str, schedule: str, fields: Any, notes: int) -> None:
-    found = methods.find(name, schedule)
+    found = automatic1111.find(name, schedule)
     assert (found.fields, len(found.notes)) == (fields, notes)
 
 
@@ -70,23 +72,23 @@ def test_names_as_clients_send_them(name: str, schedule: str, fields: Any, notes
 def test_options_that_a_sampler_has_are_taken(
     name: str, options: Any, taken: Any, notes: int
 ) -> None:
-    found = methods.find(name, "", options)
+    found = automatic1111.find(name, "", options)
     said = {option: found.fields[option] for option in found.fields.keys() & options.keys()}
     assert (said, len(found.notes)) == (taken, notes)
 
 
 def test_every_listed_sampler_is_served_without_a_note() -> None:
-    for entry in methods.listed():
-        found = methods.find(entry["name"])
+    for entry in automatic1111.listed():
+        found = automatic1111.find(entry["name"])
         assert found.notes == ()
-        assert [methods.find(alias) for alias in entry["aliases"]] == [found] * len(
+        assert [automatic1111.find(alias) for alias in entry["aliases"]] == [found] * len(
             entry["aliases"]
         )
         if automatic := entry["options"].get("scheduler"):
-            assert methods.find(entry["name"], automatic) == found
+            assert automatic1111.find(entry["name"], automatic) == found
 
 
 def test_every_listed_schedule_goes_with_a_sampler() -> None:
-    for entry in methods.schedules():
+    for entry in automatic1111.schedules():
         for name in (entry["name"], entry["label"]):
-            assert methods.find("Heun", name).notes == ()
+            assert automatic1111.find("Heun", name).notes == ()

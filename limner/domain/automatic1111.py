@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,6 @@ from limner.domain import samplers, schedulers
 from limner.domain.samplers import SAMPLERS, SCHEDULE_NAMES, SamplerName, ScheduleName
 from limner.domain.schedulers import SchedulerName, fold
 from limner.errors import InvalidInput
-from limner.web.reading.fields import shown
 
 DEFAULT: SchedulerName = "UniPC"
 
@@ -37,6 +37,7 @@ _NAMES: Mapping[ScheduleName, str] = {
     name: name.lower().replace(" ", "_") for name in SCHEDULE_NAMES
 }
 _RHO: Mapping[ScheduleName, float] = {"Karras": 7.0, "Polyexponential": 1.0}
+_NAME_MAX = 60
 _OF_MODEL = frozenset({"Uniform", "SGM Uniform", "Simple", "Normal", "DDIM", "Beta"})
 
 
@@ -55,7 +56,7 @@ def find(name: str, schedule: str = "", options: Mapping[str, float] | None = No
     if samplers.find_sampler(joined):
         return _named(name, schedule, options)
     if stand_in := _STAND_INS_BY_FOLDED.get(fold(joined)):
-        note = f"sampler {shown(name)} is not served; {stand_in} was used"
+        note = f"sampler {_shown(name)} is not served; {stand_in} was used"
         made = _named(stand_in + name.removeprefix(joined), schedule, options)
         return Found(made.fields, (note, *made.notes))
     return _vendors(name, joined, schedule, options)
@@ -67,7 +68,7 @@ def _named(name: str, schedule: str, options: Mapping[str, float]) -> Found:
         sampler, spaced = samplers.choose(name, schedule)
     except InvalidInput:
         sampler, spaced = samplers.choose(name)
-        notes.append(f"scheduler {shown(schedule)} was ignored; {spaced or 'its own'} was used")
+        notes.append(f"scheduler {_shown(schedule)} was ignored; {spaced or 'its own'} was used")
     spec = SAMPLERS[sampler]
     silent = {**_NEUTRAL, "eta": (spec.eta,)}
     taken = {o: v for o, v in options.items() if o in spec.options and v not in silent[o]}
@@ -84,12 +85,12 @@ def _ignored(name: str, options: Mapping[str, float]) -> list[str]:
 def _vendors(name: str, joined: str, schedule: str, options: Mapping[str, float]) -> Found:
     ours = _scheduler(name) or _scheduler(joined)
     if ours is None:
-        unknown = f"sampler {shown(name)} is unknown; {DEFAULT} was used"
+        unknown = f"sampler {_shown(name)} is unknown; {DEFAULT} was used"
         return Found({"scheduler": DEFAULT}, (unknown, *_ignored(DEFAULT, options)))
     notes = _ignored(ours, options)
     spacing = name.removeprefix(joined).strip() or schedule
     if fold(spacing) not in ("", "automatic", "uniform", "normal"):
-        notes.append(f"scheduler {shown(spacing)} was ignored: {ours} has its own spacing")
+        notes.append(f"scheduler {_shown(spacing)} was ignored: {ours} has its own spacing")
     return Found({"scheduler": ours}, tuple(notes))
 
 
@@ -139,3 +140,10 @@ def schedules() -> list[dict[str, Any]]:
         }
         for name, label, rho, of_model in rows
     ]
+
+
+def _shown(name: str) -> str:
+    """A client's name in quotes, cut to a readable length."""
+    return json.dumps(
+        name if len(name) <= _NAME_MAX else f"{name[:_NAME_MAX]}...", ensure_ascii=False
+    )
