@@ -11,7 +11,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from limner.cli import drawing, easel
+from limner.cli import drawing, engines
 from limner.engine.batching.ticket import Event, Progress
 from limner.settings import load
 from limner.usecases.pictures.sheet import Cell, Sheet, to_small_png
@@ -44,14 +44,14 @@ def main(output: Path) -> None:
     bodies = [{**BODY, "scheduler": name} for name in SCHEDULERS]
     calls = [asyncio.run(drawing.to_call(body, settings)) for body in bodies]
     watchers = [Watcher() for _ in calls]
-    with easel.opened(settings, len(calls)) as engine:
+    with engines.opened(settings, len(calls)) as engine:
         # The previews' colours are learned from finished pictures: draw one first, unwatched.
-        easel.draw_all(engine, [easel.Work(calls[0].generation)])
+        engines.draw_all(engine, [engines.Work(calls[0].generation)])
         works = [
-            easel.Work(call.generation, on_event=watcher)
+            engines.Work(call.generation, on_event=watcher)
             for call, watcher in zip(calls, watchers, strict=True)
         ]
-        finished = [Cell.of(picture) for picture in easel.draw_all(engine, works)]
+        finished = [Cell.of(picture) for picture in engines.draw_all(engine, works)]
     rows = [
         (*(watcher.previews[step] for step in SHOWN), cell)
         for watcher, cell in zip(watchers, finished, strict=True)

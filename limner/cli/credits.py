@@ -31,12 +31,12 @@ def grant(
     settings: Settings,
 ) -> None:
     """Give credits to a key's account."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.domain.pricing import as_text
     from limner.usecases import administration
 
     amount = micro("credits", credits)
-    with books.changing(settings, key) as (conn, found):
+    with databases.changing(settings, key) as (conn, found):
         balance = administration.grant(conn, found.id, amount, id)
     terminal.say(f"{found.name} has {as_text(balance.available_micro)} credits.")
 
@@ -49,11 +49,11 @@ def show(
     settings: Settings,
 ) -> None:
     """Show what each key's account holds and what was issued and earned in all."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.domain.pricing import as_text
     from limner.store import keys, ledger, usage
 
-    with books.opened(settings) as database, database.read() as conn:
+    with databases.opened(settings) as database, database.read() as conn:
         found, held = keys.listing(conn), usage.held_by_key(conn)
         balances = {key.account_id: ledger.balance(conn, key.account_id) for key in found}
         totals = ledger.totals(conn)
@@ -82,10 +82,10 @@ def check(
     settings: Settings,
 ) -> None:
     """Prove that everything sums to zero and no hold has lost its owner; status 1 if not."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.store import audit
 
-    with books.opened(settings) as database:
+    with databases.opened(settings) as database:
         with database.read() as conn:
             faults = audit.check(conn)
         if files:

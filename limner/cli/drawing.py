@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import choosing, easel, files, options, terminal
+from limner.cli import choosing, engines, files, options, terminal
 from limner.engine.batching.ticket import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
@@ -123,7 +123,7 @@ async def to_call(fields: Mapping[str, Any], settings: Settings, choose: Choose)
     asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
     call = await wire.to_call(asked, Intake(settings, choose=choose))
     if any(line.loras for line in call.lines):
-        call = replace(call, lines=easel.lora_files(settings).bind(call.lines))
+        call = replace(call, lines=engines.lora_files(settings).bind(call.lines))
     return replace(call, notes=told(call))
 
 
@@ -178,7 +178,7 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
     target.refuse_taken(calls)
     works = list(_works(calls))
     failures: list[str] = []
-    for made in easel.drawn(settings, [work for _, _, work in works]):
+    for made in engines.drawn(settings, [work for _, _, work in works]):
         (number, before, _), picture = works[made.place], made.picture
         if isinstance(picture, Failed):
             failures.append(f"request {number}, picture {picture.index + 1}: {picture.error}")
@@ -191,12 +191,12 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
         raise EngineFault("; ".join(failures))
 
 
-def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, easel.Work]]:
+def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, engines.Work]]:
     """What to draw, with its call's number from 1 and the pictures of that call before it."""
     for number, call in enumerate(calls, 1):
         before = 0
         for line in call.lines:
-            yield number, before, easel.Work(line, call.pixels, choice=call.choice)
+            yield number, before, engines.Work(line, call.pixels, choice=call.choice)
             before += line.samples
 
 

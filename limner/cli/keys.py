@@ -66,7 +66,7 @@ def create(
     settings: Settings,
 ) -> None:
     """Create a key and print it, alone, on standard output; it is never shown again."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.domain.licences import RAIL_M
     from limner.store import keys
 
@@ -75,8 +75,8 @@ def create(
         raise InvalidInput("name", f"--name is {name!a}; it must be {rule}.")
     granted = micro("credits", credits)
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency, models)
-    with books.opened(settings) as database:
-        account_id = books.find(database, account).account_id if account else None
+    with databases.opened(settings) as database:
+        account_id = databases.find(database, account).account_id if account else None
         with database.begin() as conn:
             plain, key = keys.create(
                 conn,
@@ -99,11 +99,11 @@ def list_keys(
     settings: Settings,
 ) -> None:
     """List the keys, without their secrets."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.domain.pricing import as_text
     from limner.store import keys, ledger
 
-    with books.opened(settings) as database, database.read() as conn:
+    with databases.opened(settings) as database, database.read() as conn:
         found = keys.listing(conn)
         left = {key.id: ledger.balance(conn, key.account_id).available_micro for key in found}
     if as_json:
@@ -120,10 +120,10 @@ def list_keys(
 @configured(*PLACE)
 def revoke(key: Named, *, settings: Settings) -> None:
     """Refuse a key from now on."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.store import keys
 
-    with books.changing(settings, key) as (conn, found):
+    with databases.changing(settings, key) as (conn, found):
         keys.revoke(conn, found.id)
     terminal.say(f"{found.id} ({found.name}) is revoked.")
 
@@ -137,14 +137,14 @@ def rotate(
     settings: Settings,
 ) -> None:
     """Give a key a new secret and print it, alone, on standard output."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.store import keys
 
     if not 0 <= grace_hours <= HOURS_MAX:
         raise InvalidInput(
             "grace-hours", f"--grace-hours is {grace_hours}; it must be 0 to {HOURS_MAX:,}."
         )
-    with books.changing(settings, key) as (conn, found):
+    with databases.changing(settings, key) as (conn, found):
         plain, _ = keys.rotate(conn, found.id, grace_s=grace_hours * 3600)
     terminal.say(plain)
 
@@ -162,11 +162,11 @@ def limit(
     settings: Settings,
 ) -> None:
     """Change a key's limits; those not named stay."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.store import keys
 
     limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency, models)
-    with books.changing(settings, key) as (conn, found):
+    with databases.changing(settings, key) as (conn, found):
         keys.limit(conn, found.id, **limits)
     told = ", ".join(LIMITS[name] for name in limits) or "nothing"
     terminal.say(f"{found.id} ({found.name}): {told} changed.")

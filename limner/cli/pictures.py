@@ -31,13 +31,13 @@ def move(
     It may be broken off and begun again, and run while a server draws. Begin a server with
     --pictures first, so that nothing new comes to the disk.
     """
-    from limner.cli import books
+    from limner.cli import databases
     from limner.store.files import open_files
     from limner.usecases.pictures import moving
 
     if settings.pictures is None:
         raise SettingsError("pictures is not set: name the bucket with --pictures s3://...")
-    with books.opened(settings) as database:
+    with databases.opened(settings) as database:
         places = [open_files(it, database) for it in (settings.pictures_dir, settings.pictures)]
         moved = moving.move(database, *places, keep=keep, tell=_tell)
     terminal.say(f"{moved.files} files moved, {moved.bytes / 2**20:.1f} MiB")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from limner import imaging
-from limner.cli import checks, choosing, easel, files, terminal
+from limner.cli import checks, choosing, engines, files, terminal
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt, prediction_of, reading_of
 from limner.engine.batching.ticket import Pixels
@@ -43,9 +43,9 @@ def run(
     replay.check_model(record, checks.card(settings))
     pixels = _given(generation, given)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
-    easel.lora_files(settings).seek(generation.loras)
-    with easel.opened(settings, 1) as engine:
-        [picture] = easel.draw_all(engine, [easel.Work(generation, pixels)])
+    engines.lora_files(settings).seek(generation.loras)
+    with engines.opened(settings, 1) as engine:
+        [picture] = engines.draw_all(engine, [engines.Work(generation, pixels)])
     if output is not None:
         files.write(output, picture.encode("png"))
     compared = replay.judge(record, first, picture.pixels)

@@ -1,4 +1,4 @@
-"""What ``limner serve`` does: open the books, start the engine, serve, and say what happens."""
+"""What ``limner serve`` does: open the database, start the engine, serve, and say what happens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from limner import logs
-from limner.cli import checks, hints, terminal
+from limner.cli import checks, hints, loading, terminal
 from limner.cli.ending import Server
 from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
@@ -25,7 +25,7 @@ from limner.domain.pricing import MICRO
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.models import only_one
 from limner.engine.batching.ticket import Reader, read_nothing
-from limner.engine.starting import Find, Loader, find_nothing
+from limner.engine.starting import Find, find_nothing
 from limner.errors import EngineBroken, SettingsError
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
@@ -146,16 +146,7 @@ def make_engine(
 
     ``read`` finds source pictures, ``find`` the files of models by their SHA-256s.
     """
-    loader = Loader(
-        settings.model,
-        vae=settings.vae,
-        wish=checks.wish(settings),
-        device=settings.device,
-        dtype=settings.dtype,
-        knee_file=settings.data_dir / "throughput.json",
-        prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
-        find=find,
-    )
+    loader = loading.loader(settings, find)
     return ThreadEngine(
         loader.load,
         size=only_one if find is find_nothing else loader.size,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from limner.cli import choosing, drawing, easel, files, options
+from limner.cli import choosing, drawing, engines, files, options
 from limner.domain.params import Generation, Source
 from limner.domain.styles import Kind
 from limner.errors import InvalidInput, SettingsError
@@ -113,13 +113,13 @@ def flow(settings: Settings, body: Mapping[str, Any], vary: Axis, strength: floa
     calls = asyncio.run(_calls(settings, bodies))
     check_strength(calls[0].generation.steps, strength)
     chosen = choosing.only(settings, [call.choice for call in calls])
-    with easel.opened(chosen, len(bodies)) as engine:
-        drawn = easel.draw_all(engine, [easel.Work(c.generation, c.pixels) for c in calls])
+    with engines.opened(chosen, len(bodies)) as engine:
+        drawn = engines.draw_all(engine, [engines.Work(c.generation, c.pixels) for c in calls])
         works = [
             _polish(call.generation, picture, strength)
             for call, picture in zip(calls, drawn, strict=True)
         ]
-        polished = easel.draw_all(engine, works)
+        polished = engines.draw_all(engine, works)
     return Sheet(
         title=str(body["prompt"]),
         cells=(tuple(map(Cell.of, drawn)), tuple(map(Cell.of, polished))),
@@ -166,9 +166,9 @@ def draw(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[Pictur
     """One picture for each line of drawing bodies, all through one engine at once."""
     calls = asyncio.run(_calls(settings, bodies))
     works = [
-        easel.Work(line, call.pixels, choice=call.choice) for call in calls for line in call.lines
+        engines.Work(line, call.pixels, choice=call.choice) for call in calls for line in call.lines
     ]
-    return easel.all_drawn(settings, works)
+    return engines.all_drawn(settings, works)
 
 
 async def _calls(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> list[wire.Call]:
@@ -176,10 +176,10 @@ async def _calls(settings: Settings, bodies: Sequence[Mapping[str, Any]]) -> lis
     return [await drawing.to_call(body, settings, choose) for body in bodies]
 
 
-def _polish(generation: Generation, picture: Picture, strength: float) -> easel.Work:
+def _polish(generation: Generation, picture: Picture, strength: float) -> engines.Work:
     source = Source(sha256=digest(picture.pixels), strength=strength)
     again = generation.model_copy(update={"source": source})
-    return easel.Work(again, {source.sha256: picture.pixels})
+    return engines.Work(again, {source.sha256: picture.pixels})
 
 
 def _notes(picture: Picture, hide: Sequence[str] = ()) -> tuple[str, ...]:

@@ -24,14 +24,14 @@ def usage(
     settings: Settings,
 ) -> None:
     """Show what each key has asked for and what it cost, most spent first."""
-    from limner.cli import books
+    from limner.cli import databases
     from limner.domain.pricing import as_text
     from limner.store import usage as store
     from limner.store.sql import now
 
     if not 0 < days <= 36_500:
         raise InvalidInput("days", f"--days is {days:g}; it must be above 0 and at most 36,500.")
-    with books.opened(settings) as database, database.read() as conn:
+    with databases.opened(settings) as database, database.read() as conn:
         found = store.by_key(conn, now(conn) - days * DAY_S)
     if as_json:
         terminal.data([asdict(row) for row in found])

@@ -1,4 +1,4 @@
-"""What was asked for and drawn, added up: by key over a time, and the whole house at a moment."""
+"""What was asked for and drawn, added up: by key over a time, and the database at a moment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class House:
+class Figures:
     """The database at a moment: requests by status, pictures kept, micro-credits by pocket.
 
     ``captured_micro`` counts from the first day on: what keys have spent less what is held.
@@ -80,7 +80,7 @@ def held_by_key(conn: Connection) -> dict[str, int]:
     return {key_id: int(micro) for key_id, micro in conn.execute(query)}
 
 
-def house(conn: Connection) -> House:
+def figures(conn: Connection) -> Figures:
     """A snapshot, from small tables and indexes: cheap enough for every few seconds."""
     counted = (
         select(requests.c.status, func.count())
@@ -98,7 +98,7 @@ def house(conn: Connection) -> House:
         )
     ).one()
     spent = conn.execute(select(func.coalesce(func.sum(keys.c.spent_micro), 0))).scalar_one()
-    return House(
+    return Figures(
         waiting.get("QUEUED", 0),
         waiting.get("PROCESSING", 0),
         number,

@@ -1,4 +1,4 @@
-"""What an operator does and sees: keys, credits, usage, the state of the house.
+"""What an operator does and sees: keys, credits, usage, and the totals.
 
 For the admin calls over HTTP, and for ``/metrics``; on two threads of its own, so that neither
 waits behind the drawing requests' store calls.
@@ -23,7 +23,7 @@ from limner.store.db import Database
 from limner.store.keys import Key
 from limner.store.ledger import Balance
 from limner.store.sql import now
-from limner.store.usage import House, Usage
+from limner.store.usage import Figures, Usage
 
 THREADS = 2
 DAY_S = 86_400.0
@@ -93,9 +93,9 @@ class Administration:
         """What each key has asked for in the last ``days``, most spent first."""
         return await self._read(lambda conn: usage.by_key(conn, now(conn) - days * DAY_S))
 
-    async def house(self) -> House:
+    async def figures(self) -> Figures:
         """The database at this moment."""
-        return await self._read(usage.house)
+        return await self._read(usage.figures)
 
     async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
         def transaction() -> T:

@@ -1,7 +1,7 @@
 """The application, built from its arguments: what surrounds the routes of all surfaces.
 
 From outside in: CORS, the log and the counters, errors as JSON, what the account of a refused key
-holds, the gate (route, key, scope), the rate of free calls, room for a long body, the router.
+holds, authentication (route, key, scope), the rate of free calls, room for a long body, the router.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from limner.settings import Settings
-from limner.web.access.auth import Gate
+from limner.web.access.auth import Authentication
 from limner.web.access.bodies import Bodies, LongBodies
 from limner.web.access.free import FreeCalls
 from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.automatic1111 import routes as automatic1111
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.native import admin, drawing, gallery, models, prompts, replay, requests
 from limner.web.native import routes as native
 from limner.web.observing import metrics
-from limner.web.observing.calls import Meters, Seeing
+from limner.web.observing.calls import CallLog, Meters
 from limner.web.openai import routes as openai
 from limner.web.pages import docs, page
 from limner.web.reading import mixing
@@ -66,14 +66,14 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     mixing.catalogue(settings)  # a style that cannot be read stops the start
-    desk = Desk(settings, services)
-    app.state.streams = desk.streams
+    api = Api(settings, services)
+    app.state.streams = api.streams
     app.state.decoder, app.state.budget = services.decoder, services.budget
     for room in ROOMS:
-        room.install(app, desk)
+        room.install(app, api)
     docs.install(app)
     meters = Meters()
-    metrics.install(app, desk, meters)
+    metrics.install(app, api, meters)
     _surround(app, settings, services, meters)
     return app
 
@@ -85,10 +85,12 @@ def _surround(app: FastAPI, settings: Settings, services: Services, meters: Mete
         LongBodies, bodies=bodies, most=settings.body_max_bytes, admit=services.generate.admit
     )
     app.add_middleware(FreeCalls, most=settings.key_max_free_calls_per_minute)
-    app.add_middleware(Gate, router=app.router, settings=settings, accounts=services.accounts)
+    app.add_middleware(
+        Authentication, router=app.router, settings=settings, accounts=services.accounts
+    )
     app.add_middleware(Standings, accounts=services.accounts)
     app.add_middleware(Errors)
-    app.add_middleware(Seeing, meters=meters)
+    app.add_middleware(CallLog, meters=meters)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -27,7 +27,7 @@ Make = Callable[[], Awaitable[Order]]
 
 
 @dataclass(frozen=True)
-class Desk:
+class Api:
     """What the handlers of all surfaces share."""
 
     settings: Settings

@@ -13,7 +13,7 @@ from limner.web.services import Accounts
 
 
 class Standings:
-    """ASGI layer round the gate: an error tells its caller balance, cost and the key's minute.
+    """ASGI layer round authentication: errors tell callers balance, cost and the key's minute.
 
     An error costs nothing, unless its cost is told already: that of stored pictures whose files
     could not be made. Where the database does not answer, it is not known, and not told.

@@ -59,6 +59,6 @@ def test_a_picture_of_another_model_is_drawn_again_with_it(tmp_path: Path) -> No
 def test_what_is_not_there_is_said_before_anything_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("limner.cli.easel.opened", None)
+    monkeypatch.setattr("limner.cli.engines.opened", None)
     with pytest.raises(InvalidInput, match="model is 'knigt', which is not in the library"):
         run("draw", "x", "--with-model", "knigt", *SMALL)

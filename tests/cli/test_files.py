@@ -72,7 +72,7 @@ def test_a_name_that_says_another_format_is_refused(words: tuple[str, ...]) -> N
 def test_a_named_file_that_is_there_is_refused_before_drawing(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.cli.easel.opened", None)
+    monkeypatch.setattr("limner.cli.engines.opened", None)
     Path("b.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}')
     there = [Path(name) for name in ("x.png", "y-2.png", "o/0002.png", "p/0001.json")]
     for path in there:

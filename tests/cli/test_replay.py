@@ -122,7 +122,7 @@ def test_a_replay_predicts_as_the_picture_did(drawn: Path, tmp_path: Path) -> No
 def test_another_checkpoint_is_refused_before_anything_is_loaded(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.cli.easel.opened", None)
+    monkeypatch.setattr("limner.cli.engines.opened", None)
     other = checkpoint_files.write_single_file(
         tmp_path / "other.safetensors", checkpoint_files.models()
     )
@@ -135,7 +135,7 @@ def test_another_checkpoint_is_refused_before_anything_is_loaded(
 def test_a_lora_that_is_not_there_is_told_before_anything_is_loaded(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.cli.easel.opened", None)
+    monkeypatch.setattr("limner.cli.engines.opened", None)
     receipt = dict(imaging.read_metadata((drawn / "knight.png").read_bytes()).receipt or {})
     lora = {"name": "night", "sha256": "5" * 64}
     receipt["parameters"] = {**receipt["parameters"], "loras": [lora]}

@@ -83,7 +83,7 @@ def test_every_command_is_tried() -> None:
 def test_no_command_reads_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    monkeypatch.setattr("limner.cli.easel.opened", _no_engine)
+    monkeypatch.setattr("limner.cli.engines.opened", _no_engine)
     told = {words: run(monkeypatch, capsys, *words) for words in calls(name)}
     shown = [words for words, text in told.items() if name in text]
     assert {words[:2] for words in shown} >= {

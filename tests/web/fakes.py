@@ -25,7 +25,7 @@ from limner.errors import (
 from limner.store.jobs import Job, Line
 from limner.store.keys import Key
 from limner.store.ledger import Balance
-from limner.store.usage import House, Usage
+from limner.store.usage import Figures, Usage
 from limner.usecases.accounts import Standing
 from limner.usecases.drawing.choosing import Models
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
@@ -301,8 +301,8 @@ class FakeOffice:
     async def usage(self, days):
         return [Usage("key_1", "me", 3, 1, 1, 1, 2, 7, 1.25, 1.5)]
 
-    async def house(self):
-        return House(3, 2, 5, 500, 9_999_993, 0, 7)
+    async def figures(self):
+        return Figures(3, 2, 5, 500, 9_999_993, 0, 7)
 
     def _known(self, key_id):
         if key_id != self.key.id:

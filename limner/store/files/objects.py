@@ -40,7 +40,7 @@ _CLOCK, _MARK = "clock", "database"  # keys without a shelf, which are nobody's 
 
 
 class ObjectFiles:
-    """``Files`` in ``bucket``; a key is a path within it. All servers of a house share one.
+    """``Files`` in ``bucket``; a key is a path within it. All servers of a database share one.
 
     A call that fails is made again for up to 45 s where that may help.
     """

@@ -1,6 +1,6 @@
 """The one place that lets anybody in: route, then key, then scope. What is not public is closed.
 
-The gate stands before the router and looks at every route of the application, mounted files
+It stands before the router and looks at every route of the application, mounted files
 included, so that a route cannot forget to ask for a key.
 """
 
@@ -41,7 +41,7 @@ SDAPI_PREFIX = "/sdapi/"
 ONLY_ASKS = frozenset({"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"})
 
 
-class Gate:
+class Authentication:
     """ASGI layer round the router; ``scope["state"]["caller"]`` is the key that came in."""
 
     def __init__(

@@ -108,7 +108,7 @@ class Room:
 
 
 class LongBodies:
-    """ASGI layer inside the gate: ``scope["state"]["room"]`` is what the call's body has.
+    """ASGI layer inside the authentication: ``scope["state"]["room"]`` is what the call's body has.
 
     A body longer than ``most`` bytes has none: whoever reads it refuses it.
     """

@@ -56,10 +56,10 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
-        super().connection_made(cast(asyncio.Transport, _Parting(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, _ClosesInTime(transport, self.loop)))
         self._peer = places.peer_of(self.client[0]) if self.client else "unknown"
         if not self._places.come(self, self._peer):
-            self.app = _Crowded(self.app, self._places.most or 0)
+            self.app = _WithoutPlace(self.app, self._places.most or 0)
         self._begin_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -256,7 +256,7 @@ class Connection(HttpToolsProtocol, asyncio.BufferedProtocol):
         self.transport.abort()
 
 
-class _Parting:
+class _ClosesInTime:
     """A transport that, once closed, does not wait for ever for its client to read the rest."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -273,7 +273,7 @@ class _Parting:
         self._transport.close()
 
 
-class _Crowded:
+class _WithoutPlace:
     """The application for a connection beyond ``most``, which it finds in its state."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:

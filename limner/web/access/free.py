@@ -17,7 +17,7 @@ FOLLOWING = "/sdapi/v1/progress"
 
 
 class FreeCalls:
-    """ASGI layer inside the gate."""
+    """ASGI layer inside the authentication."""
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
         self.app = app

@@ -17,7 +17,7 @@ SHARE = 2  # one address may have one in so many
 TOLD_SHARE = 8  # and one in so many more may wait to be told that there is no place
 
 
-class Guest(Protocol):
+class Placed(Protocol):
     """A connection."""
 
     @property
@@ -37,61 +37,61 @@ class Places:
 
     def __init__(self, most: int | None) -> None:
         self.most = most
-        self._rooms: dict[str, dict[Guest, None]] = {}
+        self._of_peer: dict[str, dict[Placed, None]] = {}
         self._number = 0
-        self._told: dict[Guest, None] = {}
+        self._told: dict[Placed, None] = {}
 
-    def come(self, guest: Guest, peer: str) -> bool:
+    def come(self, connection: Placed, peer: str) -> bool:
         """Whether a newcomer has a place; else it may only stay to be told that it has none."""
-        room = self._crowded(peer)
-        if room is not None and not _make_room(room):
-            self._tell(guest)
+        crowded = self._crowded(peer)
+        if crowded is not None and not _make_room(crowded):
+            self._tell(connection)
             return False
-        self._rooms.setdefault(peer, {})[guest] = None
+        self._of_peer.setdefault(peer, {})[connection] = None
         self._number += 1
         return True
 
-    def rest(self, guest: Guest, peer: str) -> None:
+    def rest(self, connection: Placed, peer: str) -> None:
         """It has begun to wait: of those of its address it is now the last to go."""
-        room = self._rooms.get(peer, {})
-        if guest in room:
-            del room[guest]
-            room[guest] = None
+        own = self._of_peer.get(peer, {})
+        if connection in own:
+            del own[connection]
+            own[connection] = None
 
-    def go(self, guest: Guest, peer: str) -> None:
+    def go(self, connection: Placed, peer: str) -> None:
         """It has gone; also told twice."""
-        self._told.pop(guest, None)
-        room = self._rooms.get(peer, {})
-        if guest in room:
-            del room[guest]
+        self._told.pop(connection, None)
+        own = self._of_peer.get(peer, {})
+        if connection in own:
+            del own[connection]
             self._number -= 1
-            if not room:
-                del self._rooms[peer]
+            if not own:
+                del self._of_peer[peer]
 
-    def _crowded(self, peer: str) -> dict[Guest, None] | None:
+    def _crowded(self, peer: str) -> dict[Placed, None] | None:
         """Where somebody must go before one more of this address comes."""
         if self.most is None:
             return None
-        own = self._rooms.get(peer, {})
+        own = self._of_peer.get(peer, {})
         if len(own) >= max(1, self.most // SHARE):
             return own
-        return max(self._rooms.values(), key=len) if self._number >= self.most else None
+        return max(self._of_peer.values(), key=len) if self._number >= self.most else None
 
-    def _tell(self, guest: Guest) -> None:
-        self._told[guest] = None
+    def _tell(self, connection: Placed) -> None:
+        self._told[connection] = None
         if len(self._told) > max(1, (self.most or 0) // TOLD_SHARE):
             next(iter(self._told)).leave()
 
 
-def _make_room(room: Iterable[Guest]) -> bool:
+def _make_room(crowded: Iterable[Placed]) -> bool:
     """Send away who has waited longest, strangers first; whether there was one."""
-    known: Guest | None = None
-    for guest in room:
-        if guest.waits and not guest.known:
-            guest.leave()
+    known: Placed | None = None
+    for connection in crowded:
+        if connection.waits and not connection.known:
+            connection.leave()
             return True
-        if known is None and guest.waits:
-            known = guest
+        if known is None and connection.waits:
+            known = connection
     if known is not None:
         known.leave()
     return known is not None

@@ -17,7 +17,7 @@ from limner.web.answers import Json, adjustments
 from limner.web.automatic1111 import docs, library, lists
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.form import CLIP_SKIP, read_clip_skip
-from limner.web.drawing import Desk, unless_gone
+from limner.web.drawing import Api, unless_gone
 from limner.web.reading import body, mixing
 from limner.web.reading.fields import shown
 
@@ -26,30 +26,30 @@ ROOT = "/sdapi/v1"
 _MINE = (library.CHECKPOINT, library.VAE, CLIP_SKIP)
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
-    _install_options(app, desk)
-    _install_lists(app, desk)
+    _install_options(app, api)
+    _install_lists(app, api)
     app.add_api_route(
-        f"{ROOT}/png-info", _reader(desk), methods=["POST"], **docs.png_info_operation()
+        f"{ROOT}/png-info", _reader(api), methods=["POST"], **docs.png_info_operation()
     )
 
 
-def _install_options(app: FastAPI, desk: Desk) -> None:
+def _install_options(app: FastAPI, api: Api) -> None:
     async def show(request: Request) -> Response:
-        own = await desk.services.accounts.options(request.state.caller)
-        return Json(await pools.MODELS.run(_options, desk, await _chosen(desk, own), own))
+        own = await api.services.accounts.options(request.state.caller)
+        return Json(await pools.MODELS.run(_options, api, await _chosen(api, own), own))
 
     async def change(request: Request) -> Response:
-        fields = await read_body(request, desk)
+        fields = await read_body(request, api)
         given = {name: fields[name] for name in _MINE if fields.get(name) is not None}
-        choice = await library.choose(desk.services.generate.choose, given, [])
+        choice = await library.choose(api.services.generate.choose, given, [])
         if choice is not None and choice.model == choice.vae == "":
             given = {**given, library.CHECKPOINT: None} if library.CHECKPOINT in given else given
         if CLIP_SKIP in given:
             given[CLIP_SKIP] = read_clip_skip(given[CLIP_SKIP])
         if given:
-            await desk.services.accounts.set_options(request.state.caller, given)
+            await api.services.accounts.set_options(request.state.caller, given)
         return Json({})
 
     path = f"{ROOT}/options"
@@ -57,20 +57,20 @@ def _install_options(app: FastAPI, desk: Desk) -> None:
     app.add_api_route(path, change, methods=["POST"], **docs.set_options_operation())
 
 
-async def _chosen(desk: Desk, own: Mapping[str, Any]) -> Card:
+async def _chosen(api: Api, own: Mapping[str, Any]) -> Card:
     """The model that a key's options choose, or the server's own where that is no longer here."""
     try:
-        choice = await library.choose(desk.services.generate.choose, own, [])
+        choice = await library.choose(api.services.generate.choose, own, [])
     except InvalidInput:
-        choice = await desk.services.generate.choose()
+        choice = await api.services.generate.choose()
     if choice is None:
-        raise ModelLoading(desk.services.engine.status().message or "The model is still loading", 2)
+        raise ModelLoading(api.services.engine.status().message or "The model is still loading", 2)
     return choice.card
 
 
-def _options(desk: Desk, model: Card, own: Mapping[str, Any]) -> dict[str, Any]:
+def _options(api: Api, model: Card, own: Mapping[str, Any]) -> dict[str, Any]:
     sha256 = model.source_sha256 or model.sha256
-    titles = {row["sha256"]: row["title"] for row in _checkpoints(desk)}
+    titles = {row["sha256"]: row["title"] for row in _checkpoints(api)}
     return {
         "sd_checkpoint_hash": model.sha256,
         "samples_format": "png",
@@ -81,23 +81,23 @@ def _options(desk: Desk, model: Card, own: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _checkpoints(desk: Desk) -> list[dict[str, Any]]:
-    return library.checkpoints(_model(desk), desk.services.models.entries())
+def _checkpoints(api: Api) -> list[dict[str, Any]]:
+    return library.checkpoints(_model(api), api.services.models.entries())
 
 
-def _install_lists(app: FastAPI, desk: Desk) -> None:
-    flags = {"api": True, "nowebui": True, "listen": desk.settings.host}
-    entries = desk.services.models.entries
+def _install_lists(app: FastAPI, api: Api) -> None:
+    flags = {"api": True, "nowebui": True, "listen": api.settings.host}
+    entries = api.services.models.entries
     makers: dict[str, Callable[[], Any]] = {
         **lists.EMPTY,
         "samplers": automatic1111.listed,
         "schedulers": automatic1111.schedules,
-        "sd-models": lambda: _checkpoints(desk),
+        "sd-models": lambda: _checkpoints(api),
         "sd-vae": lambda: library.vaes(entries()),
         "loras": lambda: library.loras(entries()),
         "embeddings": lambda: library.embeddings(entries()),
         "upscalers": lambda: library.upscalers(entries()),
-        "prompt-styles": lambda: lists.styles(mixing.catalogue(desk.settings)),
+        "prompt-styles": lambda: lists.styles(mixing.catalogue(api.settings)),
         "cmd-flags": lambda: flags,
     }
     for name, make in makers.items():
@@ -113,13 +113,13 @@ def _lister(make: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]
     return show
 
 
-def _reader(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+def _reader(api: Api) -> Callable[[Request], Awaitable[Response]]:
     async def png_info(request: Request) -> Response:
-        fields = await read_body(request, desk)
+        fields = await read_body(request, api)
         image = fields.get("image")
         if not isinstance(image, str):
             raise InvalidInput("image", f"image is {shown(image)}; it must be a picture as base64")
-        reading = desk.intake(request).run("metadata", "image", image)
+        reading = api.intake(request).run("metadata", "image", image)
         found = (await unless_gone(request, reading)).metadata
         items: dict[str, Any] = {"parameters": found.parameters} if found.parameters else {}
         if found.receipt:
@@ -133,9 +133,9 @@ def _reader(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
     return png_info
 
 
-async def read_body(request: Request, desk: Desk) -> dict[str, Any]:
+async def read_body(request: Request, api: Api) -> dict[str, Any]:
     """The body's object; clients that forget the content type send JSON all the same."""
-    settings = desk.settings
+    settings = api.settings
     data = await body.read_bytes(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
@@ -144,8 +144,8 @@ async def read_body(request: Request, desk: Desk) -> dict[str, Any]:
     return await pools.BODIES.run(body.parse_json, data)
 
 
-def _model(desk: Desk) -> Card:
-    status = desk.services.engine.status()
+def _model(api: Api) -> Card:
+    status = api.services.engine.status()
     if status.model is None:
         raise ModelLoading(status.message or "The model is still loading", 2)
     return status.model

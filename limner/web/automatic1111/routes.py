@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import imaging, pools
+from limner.domain.pricing import as_text
 from limner.engine.batching.ticket import Drawn, Event, Pixels, Progress
 from limner.errors import Aborted
 from limner.usecases.drawing.orders import Order, Outcome
@@ -21,7 +22,7 @@ from limner.web.automatic1111 import docs, form, options
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.fields import IMG2IMG, TXT2IMG
 from limner.web.automatic1111.options import ROOT
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.pictures import encode
 from limner.web.reading import body, mixing
 from limner.web.reading.fields import Reader
@@ -30,8 +31,8 @@ SURFACE = "automatic1111"
 
 
 @dataclass(eq=False)
-class Sitting:
-    """One call while it is drawn: how far each of its pictures is."""
+class CallProgress:
+    """How far each picture of a call is that is being drawn."""
 
     samples: int
     steps: int
@@ -51,57 +52,54 @@ class Sitting:
             self.done[event.index] = 1.0
 
 
-@dataclass(frozen=True)
-class Studio:
-    """What the surface remembers of each key: its calls in progress."""
-
-    sittings: dict[str, list[Sitting]] = field(default_factory=dict)
+InProgress = dict[str, list[CallProgress]]
+"""The calls of each key that are being drawn, by its id, oldest first."""
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
-    studio = Studio()
+    in_progress: InProgress = {}
     for name, readers in (("txt2img", TXT2IMG), ("img2img", IMG2IMG)):
         app.add_api_route(
             f"{ROOT}/{name}",
-            _drawer(desk, studio, readers),
+            _drawer(api, in_progress, readers),
             methods=["POST"],
             **docs.draw_operation(name, readers, form.DEFAULTS),
         )
-    _install_control(app, desk, studio)
-    options.install(app, desk)
+    _install_control(app, api, in_progress)
+    options.install(app, api)
 
 
 def _drawer(
-    desk: Desk, studio: Studio, readers: Mapping[str, Reader]
+    api: Api, in_progress: InProgress, readers: Mapping[str, Reader]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
-        async with desk.account(request):
-            fields = await options.read_body(request, desk)
+        async with api.account(request):
+            fields = await options.read_body(request, api)
             asked = form.ask(fields, readers)
             digest = await body.digest_of(request, fields)
             rest = {name: value for name, value in fields.items() if name not in form.PICTURES}
             del fields  # or its pictures would stay until it is answered
-            drawn = await _sit(request, desk, studio, asked, digest)
-        return await _answer(desk, asked, drawn, rest)
+            drawn = await _run(request, api, in_progress, asked, digest)
+        return await _answer(api, asked, drawn, rest)
 
     return draw
 
 
-async def _sit(
-    request: Request, desk: Desk, studio: Studio, asked: form.Asked, digest: str
+async def _run(
+    request: Request, api: Api, in_progress: InProgress, asked: form.Asked, digest: str
 ) -> Outcome | form.Drawing:
     """Draw; what was to be drawn where the caller interrupted it."""
-    key_id, settings = request.state.caller.id, desk.settings
-    sitting = Sitting(asked.samples, asked.values["steps"])
+    key_id, settings = request.state.caller.id, api.settings
+    call = CallProgress(asked.samples, asked.values["steps"])
     made: list[form.Drawing] = []
 
     async def make() -> Order:
         catalogue = mixing.catalogue(settings)
-        chosen = await desk.services.accounts.options(request.state.caller)
-        drawing = await form.to_drawing(asked, desk.intake(request), catalogue, chosen)
+        chosen = await api.services.accounts.options(request.state.caller)
+        drawing = await form.to_drawing(asked, api.intake(request), catalogue, chosen)
         made.append(drawing)
-        sitting.samples = sum(line.samples for line in drawing.lines)
+        call.samples = sum(line.samples for line in drawing.lines)
         return Order(
             lines=drawing.lines,
             surface=SURFACE,
@@ -109,30 +107,31 @@ async def _sit(
             body_sha256=digest,
             pixels=drawing.pixels,
             adjustments=drawing.adjustments,
-            on_event=sitting.hear,
+            on_event=call.hear,
             choice=drawing.choice,
         )
 
-    sittings = studio.sittings.setdefault(key_id, [])
-    sittings.append(sitting)
+    calls = in_progress.setdefault(key_id, [])
+    calls.append(call)
     try:
-        return await desk.draw(request, digest, make)
+        return await api.draw(request, digest, make)
     except Aborted:
         if not made:
             raise
+        request.state.headers["x-cost"] = as_text(0)
         return made[0]
     finally:
-        sittings.remove(sitting)
-        if not sittings:
-            studio.sittings.pop(key_id, None)
+        calls.remove(call)
+        if not calls:
+            in_progress.pop(key_id, None)
 
 
 async def _answer(
-    desk: Desk, asked: form.Asked, drawn: Outcome | form.Drawing, fields: Mapping[str, Any]
+    api: Api, asked: form.Asked, drawn: Outcome | form.Drawing, fields: Mapping[str, Any]
 ) -> Response:
     images: list[str] = []
     if isinstance(drawn, Outcome) and asked.values["send_images"]:
-        metadata = desk.settings.embed_metadata
+        metadata = api.settings.embed_metadata
         files = await pools.FILES.run(encode, drawn, "png", metadata=metadata)
         images = [base64.b64encode(data).decode() for data in files.data]
     said = {
@@ -143,20 +142,20 @@ async def _answer(
     return await pools.FILES.run(Json, said)  # it repeats the body, which may be long
 
 
-def _install_control(app: FastAPI, desk: Desk, studio: Studio) -> None:
+def _install_control(app: FastAPI, api: Api, in_progress: InProgress) -> None:
     async def progress(request: Request) -> Response:
-        sittings = studio.sittings.get(request.state.caller.id, [])
+        calls = in_progress.get(request.state.caller.id, [])
         wanted = request.query_params.get("skip_current_image", "").lower() != "true"
-        return Json(await pools.FILES.run(_progress, list(sittings), wanted))
+        return Json(await pools.FILES.run(_progress, list(calls), wanted))
 
     async def interrupt(request: Request) -> Response:
-        caller, queue = request.state.caller, desk.services.queue
+        caller, queue = request.state.caller, api.services.queue
         for request_id in queue.running(caller, SURFACE):
             await queue.cancel(caller, request_id)
         return Json({})
 
     async def refresh(_: Request) -> Response:
-        await pools.MODELS.run(desk.services.models.refresh)
+        await pools.MODELS.run(api.services.models.refresh)
         return Json({})
 
     app.add_api_route(f"{ROOT}/progress", progress, methods=["GET"], **docs.progress_operation())
@@ -170,12 +169,12 @@ def _install_control(app: FastAPI, desk: Desk, studio: Studio) -> None:
         app.add_api_route(f"{ROOT}/{name}", handler, methods=["POST"], **docs.done_operation(name))
 
 
-def _progress(sittings: list[Sitting], wanted: bool) -> dict[str, Any]:
+def _progress(calls: list[CallProgress], wanted: bool) -> dict[str, Any]:
     """All calls of a key taken together; ``step`` and preview are of the oldest."""
-    samples = sum(sitting.samples for sitting in sittings)
-    done = sum(sum(sitting.done.values()) for sitting in sittings)
+    samples = sum(call.samples for call in calls)
+    done = sum(sum(call.done.values()) for call in calls)
     share = done / samples if samples else 0.0
-    first = sittings[0] if sittings else None
+    first = calls[0] if calls else None
     elapsed = time.monotonic() - first.began if first else 0.0
     preview = first.preview if first and wanted else None
     return {
@@ -184,7 +183,7 @@ def _progress(sittings: list[Sitting], wanted: bool) -> dict[str, Any]:
         "state": {
             "skipped": False,
             "interrupted": False,
-            "job": f"{len(sittings)} running" if sittings else "",
+            "job": f"{len(calls)} running" if calls else "",
             "job_count": samples,
             "job_no": int(done),
             "sampling_step": first.step if first else 0,

@@ -1,4 +1,4 @@
-"""The operator's calls under ``/api/admin``: keys, credits, usage. The gate asks for ``admin``."""
+"""The operator's calls under ``/api/admin``: keys, credits, usage; for the scope ``admin``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from limner.store.ledger import Balance
 from limner.usecases.administration import NewKey
 from limner.web import openapi
 from limner.web.answers import Handler, Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.reading import body
 from limner.web.reading.fields import Flag, Items, Number, Reader, Text, Whole, read, shown
 
@@ -89,38 +89,38 @@ _CHECK: Mapping[str, Reader] = {"check": Flag()}
 _DAYS: Mapping[str, Reader] = {"days": Number(0, DAYS_MAX)}
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
-    _install_keys(app, desk)
-    _install_credits(app, desk)
+    _install_keys(app, api)
+    _install_credits(app, api)
 
     async def usage(request: Request) -> Response:
         wishes, _ = read(_DAYS, {}, request.query_params)
         days = wishes.get("days", 30.0)
-        rows = [_usage_json(asdict(one)) for one in await desk.services.administration.usage(days)]
+        rows = [_usage_json(asdict(one)) for one in await api.services.administration.usage(days)]
         return Json({"days": days, "usage": rows})
 
     answer = {"days": {"type": "number"}, "usage": {"type": "array"}}
     _add(app, "GET", "/usage", usage, "What each key has asked for.", answer, query=_DAYS)
 
 
-def _install_keys(app: FastAPI, desk: Desk) -> None:
-    admin = desk.services.administration
+def _install_keys(app: FastAPI, api: Api) -> None:
+    admin = api.services.administration
 
     async def listing(_: Request) -> Response:
         return Json({"keys": [_key_json(key, balance) for key, balance in await admin.keys()]})
 
     async def create(request: Request) -> Response:
-        values = await _read(request, desk, _NEW, required=("name",))
+        values = await _read(request, api, _NEW, required=("name",))
         plain, key = await admin.create_key(_new_key(values))
         return Json({"key": plain, **_key_json(key)})
 
     async def limit(request: Request) -> Response:
-        values = _renamed(await _read(request, desk, _LIMITS))
+        values = _renamed(await _read(request, api, _LIMITS))
         return Json(_key_json(await admin.limit_key(request.path_params["id"], **values)))
 
     async def rotate(request: Request) -> Response:
-        values = await _read(request, desk, _ROTATE)
+        values = await _read(request, api, _ROTATE)
         grace_s = values.get("grace_hours", 0) * 3600
         plain, key = await admin.rotate_key(request.path_params["id"], grace_s)
         return Json({"key": plain, **_key_json(key)})
@@ -137,8 +137,8 @@ def _install_keys(app: FastAPI, desk: Desk) -> None:
     _add(app, "POST", f"{one}/rotate", rotate, "Give a key a new secret.", made, body=_ROTATE)
 
 
-def _install_credits(app: FastAPI, desk: Desk) -> None:
-    admin = desk.services.administration
+def _install_credits(app: FastAPI, api: Api) -> None:
+    admin = api.services.administration
 
     async def show(request: Request) -> Response:
         wishes, _ = read(_CHECK, {}, request.query_params)
@@ -147,7 +147,7 @@ def _install_credits(app: FastAPI, desk: Desk) -> None:
         return Json({"totals": totals, "faults": faults})
 
     async def grant(request: Request) -> Response:
-        values = await _read(request, desk, _GRANT, required=("key_id", "credits"))
+        values = await _read(request, api, _GRANT, required=("key_id", "credits"))
         balance = await admin.grant(values["key_id"], values["credits"], values.get("id"))
         return Json({"key_id": values["key_id"], **_balance_json(balance)})
 
@@ -159,10 +159,10 @@ def _install_credits(app: FastAPI, desk: Desk) -> None:
 
 
 async def _read(
-    request: Request, desk: Desk, readers: Mapping[str, Reader], required: tuple[str, ...] = ()
+    request: Request, api: Api, readers: Mapping[str, Reader], required: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The body's fields; a limit that is null is kept, to be lifted. Nothing unknown is allowed."""
-    settings = desk.settings
+    settings = api.settings
     fields = await body.read_object(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )

@@ -8,20 +8,20 @@ from starlette.responses import Response
 
 from limner.usecases.drawing.orders import Order
 from limner.web import openapi
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.native.form import FORM
 from limner.web.reading import form as wire
 from limner.web.segmind import routes as segmind
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the route."""
 
     def to_order(request: Request, call: wire.Call, digest: str) -> Order:
         return Order(
             lines=call.lines,
             surface="native",
-            slug=desk.settings.slug,
+            slug=api.settings.slug,
             body_sha256=digest,
             pixels=call.pixels,
             adjustments=call.notes,
@@ -30,7 +30,7 @@ def install(app: FastAPI, desk: Desk) -> None:
         )
 
     async def draw(request: Request) -> Response:
-        return await segmind.draw_call(request, desk, FORM, to_order)
+        return await segmind.draw_call(request, api, FORM, to_order)
 
     operation = openapi.draw_operation("native", FORM)
     operation["summary"] = "Draw pictures, within the engine's own limits."

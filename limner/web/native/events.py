@@ -17,7 +17,7 @@ from limner.usecases.drawing.events import Note
 from limner.usecases.queueing.following import follow as follow_notes
 from limner.usecases.queueing.queue import Status
 from limner.web.answers import dumps
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.stored import picture_json, seconds
 
 KEEP_ALIVE_S = 15.0
@@ -26,34 +26,34 @@ _ENDS = frozenset({"completed", "failed", "cancelled"})
 _STOPPING = "The server is stopping, and this stream with it; follow the request again in a moment"
 
 
-async def follow(request: Request, desk: Desk) -> AsyncIterator[str]:
+async def follow(request: Request, api: Api) -> AsyncIterator[str]:
     """The stream of the request that the path names.
 
     Raises ``NotFound`` and ``LimitExceeded`` before it begins.
     """
     caller, id = request.state.caller, request.path_params["id"]
-    status: Status = await desk.services.queue.status(caller, id)
-    desk.streams.check(caller.id, desk.settings.key_max_concurrent)
+    status: Status = await api.services.queue.status(caller, id)
+    api.streams.check(caller.id, api.settings.key_max_concurrent)
     last = request.headers.get("last-event-id", "")
     after = int(last[:18]) if last.isascii() and last.isdigit() else 0
-    return _counted(request, desk, status, after)
+    return _counted(request, api, status, after)
 
 
 async def _counted(
-    request: Request, desk: Desk, status: Status, after: int
+    request: Request, api: Api, status: Status, after: int
 ) -> AsyncGenerator[str, None]:
     """The stream, counted as open from its first line on."""
-    with desk.streams.open(request.state.caller.id) as stop:
-        async with aclosing(_stream(request, desk, stop, status, after)) as texts:
+    with api.streams.open(request.state.caller.id) as stop:
+        async with aclosing(_stream(request, api, stop, status, after)) as texts:
             async for text in texts:
                 yield text
 
 
 async def _stream(
-    request: Request, desk: Desk, stop: asyncio.Event, status: Status, after: int
+    request: Request, api: Api, stop: asyncio.Event, status: Status, after: int
 ) -> AsyncGenerator[str, None]:
     """Text of the events, with comments in between so that no proxy thinks it is dead."""
-    queue, caller, id = desk.services.queue, request.state.caller, status.job.id
+    queue, caller, id = api.services.queue, request.state.caller, status.job.id
     steps = (status.job.generation or {}).get("steps", 0)
     notes = cast(AsyncGenerator[Note, None], follow_notes(queue, caller, id, after))
     yield f"retry: {RETRY_MS}\n\n"
@@ -62,12 +62,12 @@ async def _stream(
             if note is None:
                 yield ": still here\n\n"
             elif note.name in _ENDS:
-                for text in _ending(desk, await queue.status(caller, id)):
+                for text in _ending(api, await queue.status(caller, id)):
                     yield text
                 return
             elif text := await pools.FILES.run(_render, note, steps):
                 yield text
-    if desk.streams.stopping:
+    if api.streams.stopping:
         yield _event("stopping", {"error": _STOPPING})
 
 
@@ -110,14 +110,14 @@ def _render(note: Note, steps: int) -> str:
     return ""
 
 
-def _ending(desk: Desk, status: Status) -> list[str]:
+def _ending(api: Api, status: Status) -> list[str]:
     """The stored pictures, and how it ended."""
     job = status.job
     if job.status != "COMPLETED":
         text = job.error or f"Request {job.id} was not drawn"
         return [_event("failed", {"error": text, "status": job.status})]
     told = [
-        _event("drawn", {"index": p.index, "picture": picture_json(desk.settings, p)})
+        _event("drawn", {"index": p.index, "picture": picture_json(api.settings, p)})
         for p in status.pictures
     ]
     finished = {

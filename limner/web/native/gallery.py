@@ -14,7 +14,7 @@ from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import StoredPicture
 from limner.web import openapi, pictures
 from limner.web.answers import Handler, Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.native.thumbnails import SIDES, Name, Thumbnails
 from limner.web.reading.fields import Flag, Reader, Whole, read
 from limner.web.stored import SUFFIXES
@@ -42,27 +42,27 @@ PATH = "/api/pictures/{id}"
 PICTURE_ID = openapi.in_path("id", "A picture's id, `pic_...`.")
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
 
     async def receipt(request: Request) -> Response:
-        gallery, id = desk.services.gallery, request.path_params["id"]
+        gallery, id = api.services.gallery, request.path_params["id"]
         return Json(await gallery.receipt(request.state.caller, id))
 
     async def source(request: Request) -> Response:
         sha256 = request.path_params["sha256"]
-        pixels = await desk.services.gallery.source(request.state.caller, sha256)
+        pixels = await api.services.gallery.source(request.state.caller, sha256)
         data = await pools.FILES.run(imaging.to_png, pixels)
         return Response(data, headers=_KEPT, media_type="image/png")
 
     async def delete(request: Request) -> Response:
-        await desk.services.gallery.delete(request.state.caller, request.path_params["id"])
+        await api.services.gallery.delete(request.state.caller, request.path_params["id"])
         return Json({"deleted": 1})
 
     async def delete_all(request: Request) -> Response:
-        return Json({"deleted": await desk.services.gallery.delete_all(request.state.caller)})
+        return Json({"deleted": await api.services.gallery.delete_all(request.state.caller)})
 
-    _install_files(app, desk)
+    _install_files(app, api)
     app.add_api_route(
         PATH, delete, methods=["DELETE"], **_delete_operation("picture", "Delete a picture.", True)
     )
@@ -78,42 +78,42 @@ def install(app: FastAPI, desk: Desk) -> None:
     app.add_api_route("/api/receipts/{id}", receipt, methods=["GET"], **_receipt_operation())
 
 
-def _install_files(app: FastAPI, desk: Desk) -> None:
+def _install_files(app: FastAPI, api: Api) -> None:
     # The longer names first: a parameter takes dots as well.
     sprite = _file_operation("sprite", "image/png", "The true small pixels of a sprite.")
-    app.add_api_route(f"{PATH}.sprite.png", _sprites(desk), methods=["GET"], **sprite)
+    app.add_api_route(f"{PATH}.sprite.png", _sprites(api), methods=["GET"], **sprite)
     for format, suffix in SUFFIXES.items():
         operation = _file_operation(f"picture-{suffix}", f"image/{format}", f"As {format}.")
         if format == "png":
             operation["responses"] |= _LINK
-        app.add_api_route(f"{PATH}.{suffix}", _files(desk, format), methods=["GET"], **operation)
+        app.add_api_route(f"{PATH}.{suffix}", _files(api, format), methods=["GET"], **operation)
     own = _file_operation("picture", "image/png", "The stored picture, lossless.")
     own["responses"] |= _LINK
-    app.add_api_route(PATH, _files(desk, "png"), methods=["GET"], **own)
+    app.add_api_route(PATH, _files(api, "png"), methods=["GET"], **own)
 
 
-async def _find(request: Request, desk: Desk) -> StoredPicture:
-    found: StoredPicture = await desk.services.gallery.picture(
+async def _find(request: Request, api: Api) -> StoredPicture:
+    found: StoredPicture = await api.services.gallery.picture(
         request.state.caller, request.path_params["id"]
     )
     return found
 
 
-async def _link(request: Request, desk: Desk) -> str | None:
-    link: str | None = await desk.services.gallery.link(
+async def _link(request: Request, api: Api) -> str | None:
+    link: str | None = await api.services.gallery.link(
         request.state.caller, request.path_params["id"]
     )
     return link
 
 
-def _files(desk: Desk, format: imaging.Format) -> Handler:
+def _files(api: Api, format: imaging.Format) -> Handler:
     thumbnails = Thumbnails()
 
     async def thumbnail(request: Request, side: int) -> Response:
-        await _link(request, desk)  # a picture of somebody else is not found, kept or not
+        await _link(request, api)  # a picture of somebody else is not found, kept or not
         name = Name(request.path_params["id"], format, side)
         if (data := thumbnails.get(name)) is None:
-            picture = await _find(request, desk)
+            picture = await _find(request, api)
             data = await pools.FILES.run(pictures.thumbnail, picture, format, side)
             thumbnails.put(name, data)
         return Response(data, headers=_KEPT, media_type=imaging.MEDIA_TYPES[format])
@@ -122,20 +122,20 @@ def _files(desk: Desk, format: imaging.Format) -> Handler:
         wishes, _ = read(_WISHES, {}, request.query_params)
         if "size" in wishes:
             return await thumbnail(request, wishes["size"])
-        metadata = _metadata(request, desk)
-        if format == "png" and metadata and (link := await _link(request, desk)):
+        metadata = _metadata(request, api)
+        if format == "png" and metadata and (link := await _link(request, api)):
             return RedirectResponse(link, 302, headers={"Cache-Control": "private, no-store"})
-        picture = await _find(request, desk)
+        picture = await _find(request, api)
         data = await pools.FILES.run(pictures.encode_one, picture, format, metadata=metadata)
         return Response(data, headers=_KEPT, media_type=imaging.MEDIA_TYPES[format])
 
     return show
 
 
-def _sprites(desk: Desk) -> Handler:
+def _sprites(api: Api) -> Handler:
     async def show(request: Request) -> Response:
-        picture, metadata = await _find(request, desk), _metadata(request, desk)
-        size = await desk.sprite_pixels(picture.receipt)
+        picture, metadata = await _find(request, api), _metadata(request, api)
+        size = await api.sprite_pixels(picture.receipt)
         if size is None:
             raise InvalidInput("id", f"Picture {picture.id} is not of a sprite painter")
         data = await pools.FILES.run(
@@ -146,9 +146,9 @@ def _sprites(desk: Desk) -> Handler:
     return show
 
 
-def _metadata(request: Request, desk: Desk) -> bool:
+def _metadata(request: Request, api: Api) -> bool:
     wishes, _ = read(_WISHES, {}, request.query_params)
-    return bool(wishes.get("metadata", desk.settings.embed_metadata))
+    return bool(wishes.get("metadata", api.settings.embed_metadata))
 
 
 def _file_operation(id: str, media_type: str, summary: str) -> dict[str, Any]:

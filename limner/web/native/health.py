@@ -10,21 +10,21 @@ from starlette.responses import Response
 
 from limner.web import openapi
 from limner.web.answers import Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _NUMBER = {"type": "integer"}
 _SEEN = {"status": _TEXT, "message": _TEXT, "waiting": _NUMBER, "running": _NUMBER}
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
 
     async def live(_: Request) -> Response:
         return Json({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        status, (word, message) = desk.services.engine.status(), _readiness(desk)
+        status, (word, message) = api.services.engine.status(), _readiness(api)
         counts = {"waiting": status.waiting, "running": status.running}
         body = {"status": word, "message": message, **counts}
         if word == "ready":
@@ -43,10 +43,10 @@ def _operation(name: str, summary: str, fields: dict[str, Any]) -> dict[str, Any
     return openapi.operation(name, summary, openapi.json_answer("Yes.", fields), security=[])
 
 
-def _readiness(desk: Desk) -> tuple[str, str]:
+def _readiness(api: Api) -> tuple[str, str]:
     """One word for a machine and a sentence for a person."""
-    status, trouble = desk.services.engine.status(), desk.services.generate.trouble()
-    if desk.streams.stopping:
+    status, trouble = api.services.engine.status(), api.services.generate.trouble()
+    if api.streams.stopping:
         return "stopping", "the server is stopping"
     if not status.ready:
         return "loading", status.message

@@ -15,7 +15,7 @@ from limner.domain.model import Card, ModelInfo
 from limner.errors import InvalidInput, ModelLoading, NotFound
 from limner.web import openapi
 from limner.web.answers import Handler, Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.native.form import FORM
 from limner.web.reading import form
 from limner.web.reading.fields import Reader, read
@@ -29,20 +29,20 @@ _NAMED = [
 ]
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
     for path, verb, handler, operation in (
-        ("/license", "GET", _show(desk), _show_operation()),
-        ("/api/license/accept", "POST", _accept(desk), _accept_operation()),
-        ("/api/model", "GET", _about(desk), _about_operation()),
+        ("/license", "GET", _show(api), _show_operation()),
+        ("/api/license/accept", "POST", _accept(api), _accept_operation()),
+        ("/api/model", "GET", _about(api), _about_operation()),
     ):
         app.add_api_route(path, handler, methods=[verb], **operation)
 
 
-def _show(desk: Desk) -> Handler:
+def _show(api: Api) -> Handler:
     async def show(request: Request) -> Response:
         try:
-            model = await _model(request, desk)
+            model = await _model(request, api)
         except InvalidInput as error:  # who has no key is told no other names
             raise NotFound("There is no such model here; GET /api/models lists them") from error
         return PlainTextResponse(licence_page(model))
@@ -50,21 +50,21 @@ def _show(desk: Desk) -> Handler:
     return show
 
 
-def _accept(desk: Desk) -> Handler:
+def _accept(api: Api) -> Handler:
     async def accept(request: Request) -> Response:
-        model = await _model(request, desk)
-        await desk.services.accounts.accept(request.state.caller, model.licence)
+        model = await _model(request, api)
+        await api.services.accounts.accept(request.state.caller, model.licence)
         version = licences.find(model.licence).version
         return Json({"accepted": True, "licence": model.licence, "version": version})
 
     return accept
 
 
-def _about(desk: Desk) -> Handler:
+def _about(api: Api) -> Handler:
     async def about(request: Request) -> Response:
-        model = await _model(request, desk)
+        model = await _model(request, api)
         pair = model.sha256, model.vae_sha256
-        resident = desk.services.engine.status().resident
+        resident = api.services.engine.status().resident
         inside = next((m for m in resident if (m.sha256, m.vae_sha256) == pair), None)
         facts = (inside or model).as_dict()
         del facts["path"]  # where the operator keeps the file is nobody's business
@@ -129,10 +129,10 @@ def licence_text(licence: licences.Licence) -> str:
     return file.read_text(encoding="utf-8")
 
 
-async def _model(request: Request, desk: Desk) -> Card:
+async def _model(request: Request, api: Api) -> Card:
     """The model that the query names, or the server's own. Raises ``InvalidInput``."""
     wishes, _ = read(_QUERY, {}, request.query_params)
-    choice = await desk.services.generate.choose(*form.named(wishes))
+    choice = await api.services.generate.choose(*form.named(wishes))
     if choice is None:
-        raise ModelLoading(desk.services.engine.status().message or "The model is still loading", 2)
+        raise ModelLoading(api.services.engine.status().message or "The model is still loading", 2)
     return choice.card

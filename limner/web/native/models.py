@@ -15,7 +15,7 @@ from limner.models.entries import Entry
 from limner.models.facts import UNREADABLE
 from limner.web import openapi
 from limner.web.answers import Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
@@ -54,12 +54,12 @@ _FIELDS: dict[str, Any] = {
 _HEADERS = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
-    library, base = desk.services.models, f"{desk.settings.public_url}/api/models"
+    library, base = api.services.models, f"{api.settings.public_url}/api/models"
 
     async def models(_: Request) -> Response:
-        resident = {model.sha256 for model in desk.services.engine.status().resident}
+        resident = {model.sha256 for model in api.services.engine.status().resident}
 
         def listed() -> Response:
             return Json([_shown(entry, base, resident) for entry in library.entries()])

@@ -19,7 +19,7 @@ from limner.usecases.prompting.explain import explain_generation
 from limner.usecases.prompting.vocabulary import of_model
 from limner.web import openapi
 from limner.web.answers import Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.native.form import EXPLAINED, FORM
 from limner.web.reading import form as wire
 from limner.web.reading import mixing
@@ -31,18 +31,18 @@ _LIST: dict[str, Any] = {"type": "array"}
 _READ_ERRORS = (401, 403, 500)
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
-    _install_explain(app, desk)
-    _install_lists(app, desk)
-    _install_preview(app, desk)
+    _install_explain(app, api)
+    _install_lists(app, api)
+    _install_preview(app, api)
 
 
-def _install_explain(app: FastAPI, desk: Desk) -> None:
+def _install_explain(app: FastAPI, api: Api) -> None:
     async def explain(request: Request) -> Response:
-        asked, _ = await segmind.read_asked(request, desk, EXPLAINED)
-        choice = await desk.services.generate.choose(*wire.named(asked.values))
-        call = await wire.plan(asked, desk.settings)
+        asked, _ = await segmind.read_asked(request, api, EXPLAINED)
+        choice = await api.services.generate.choose(*wire.named(asked.values))
+        call = await wire.plan(asked, api.settings)
         known = of_model(Path(choice.card.path)) if choice and choice.card.path else None
         return await pools.WORDS.run(_explained, call.generation, call.notes, known)
 
@@ -80,7 +80,7 @@ def _explained(
     return Json({**told, "adjustments": [*notes, *told["adjustments"]]})
 
 
-def _install_lists(app: FastAPI, desk: Desk) -> None:
+def _install_lists(app: FastAPI, api: Api) -> None:
     async def schedulers(_: Request) -> Response:
         return Json(
             [
@@ -93,7 +93,7 @@ def _install_lists(app: FastAPI, desk: Desk) -> None:
         return Json({"samplers": _samplers(), "schedules": [AUTOMATIC, *SCHEDULE_NAMES]})
 
     async def styles(_: Request) -> Response:
-        entries = listed(mixing.catalogue(desk.settings))
+        entries = listed(mixing.catalogue(api.settings))
         return Json({FILES[kind]: entries[kind] for kind in FILES})
 
     scheduler = {"name": _TEXT, "good_for": _TEXT, "order": {"type": "integer"}}
@@ -145,9 +145,9 @@ def _samplers() -> list[dict[str, Any]]:
     ]
 
 
-def _install_preview(app: FastAPI, desk: Desk) -> None:
+def _install_preview(app: FastAPI, api: Api) -> None:
     async def preview(request: Request) -> Response:
-        call, _ = await segmind.read_call(request, desk, FORM, mixed=True)
+        call, _ = await segmind.read_call(request, api, FORM, mixed=True)
         lines = [
             {
                 "prompt": line.prompt,

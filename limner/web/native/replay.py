@@ -15,42 +15,42 @@ from limner.usecases.drawing.orders import Order
 from limner.usecases.pictures.replay import Replayed
 from limner.web import openapi
 from limner.web.answers import Json
-from limner.web.drawing import Desk, unless_gone
+from limner.web.drawing import Api, unless_gone
 from limner.web.reading import body
 from limner.web.reading.fields import shown
 
 _WANTED = 'send {"picture_id": "pic_..."} of a stored picture, or {"receipt": {...}}'
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the route."""
 
     async def replay(request: Request) -> Response:
-        settings = desk.settings
-        async with desk.account(request):
+        settings = api.settings
+        async with api.account(request):
             fields = await body.read_object(
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
             _check(fields)
             digest = await body.digest_of(request, fields)
-            replayed = await _replay(request, desk, fields, digest)
+            replayed = await _replay(request, api, fields, digest)
         return Json(_told(replayed))
 
     app.add_api_route("/api/replay", replay, methods=["POST"], **_operation())
 
 
-async def _replay(request: Request, desk: Desk, fields: Mapping[str, Any], digest: str) -> Replayed:
+async def _replay(request: Request, api: Api, fields: Mapping[str, Any], digest: str) -> Replayed:
     """Draw, which is billed, and compare, which costs nothing more whatever comes of it."""
-    caller, services = request.state.caller, desk.services
+    caller, services = request.state.caller, api.services
     found: list[Mapping[str, Any]] = []
 
     async def make() -> Order:
-        found.append(await _record(request, desk, fields))
+        found.append(await _record(request, api, fields))
         return await services.replay.order(caller, found[0])
 
-    outcome = await desk.draw(request, digest, make)
+    outcome = await api.draw(request, digest, make)
     try:
-        record = found[0] if found else await _record(request, desk, fields)
+        record = found[0] if found else await _record(request, api, fields)
     except NotFound as error:
         raise Gone(
             f"Picture {fields['picture_id']}, which was drawn again, is no longer kept, so that "
@@ -68,13 +68,13 @@ def _check(fields: Mapping[str, Any]) -> None:
         raise InvalidInput("receipt", f"receipt is {shown(picture_id or record)}; {_WANTED}")
 
 
-async def _record(request: Request, desk: Desk, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+async def _record(request: Request, api: Api, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The receipt that a body holds or names. Raises ``NotFound``."""
     picture_id = fields.get("picture_id")
     if picture_id is None:
         record: Mapping[str, Any] = fields["receipt"]
         return record
-    return await desk.services.gallery.receipt(request.state.caller, picture_id)
+    return await api.services.gallery.receipt(request.state.caller, picture_id)
 
 
 def _told(replayed: Replayed) -> dict[str, Any]:

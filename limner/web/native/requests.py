@@ -17,7 +17,7 @@ from limner.usecases.drawing.orders import Order
 from limner.usecases.queueing.queue import PAGE_MAX
 from limner.web import openapi
 from limner.web.answers import Handler, Json
-from limner.web.drawing import Desk, Make
+from limner.web.drawing import Api, Make
 from limner.web.native import events
 from limner.web.native.form import FORM
 from limner.web.reading import body, form
@@ -36,39 +36,39 @@ _READ_ERRORS = (400, 401, 403, 404, 500)
 _REMOVED = "Cancel a request that is not finished; forget a finished one with its pictures."
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
     one = "/api/requests/{id}"
     for path, verb, handler, operation in (
-        ("/api/requests", "POST", _submit(desk), _submit_operation()),
-        ("/api/requests", "GET", _page(desk), _page_operation()),
-        (one, "GET", _show(desk), _one_operation("request", "One request.")),
-        (one, "DELETE", _remove(desk), _one_operation("remove-request", _REMOVED)),
-        (one + "/events", "GET", _follow(desk), _events_operation()),
+        ("/api/requests", "POST", _submit(api), _submit_operation()),
+        ("/api/requests", "GET", _page(api), _page_operation()),
+        (one, "GET", _show(api), _one_operation("request", "One request.")),
+        (one, "DELETE", _remove(api), _one_operation("remove-request", _REMOVED)),
+        (one + "/events", "GET", _follow(api), _events_operation()),
     ):
         app.add_api_route(path, handler, methods=[verb], **operation)
 
 
-def _submit(desk: Desk) -> Handler:
+def _submit(api: Api) -> Handler:
     async def submit(request: Request) -> Response:
-        async with desk.account(request):
-            settings = desk.settings
+        async with api.account(request):
+            settings = api.settings
             fields = await body.read_object(
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
             digest = await body.digest_of(request, fields)
-            intake = desk.intake(request, waits=False)
-            accepted = await desk.submit(request, digest, _makers(intake, fields, digest))
-        return Json({"requests": [request_json(desk.settings, status) for status in accepted]})
+            intake = api.intake(request, waits=False)
+            accepted = await api.submit(request, digest, _makers(intake, fields, digest))
+        return Json({"requests": [request_json(api.settings, status) for status in accepted]})
 
     return submit
 
 
-def _page(desk: Desk) -> Handler:
+def _page(api: Api) -> Handler:
     async def page(request: Request) -> Response:
         wishes, _ = read(_PAGE, {}, request.query_params)
         limit = wishes.get("limit", 50)
-        found = await desk.services.queue.recent(
+        found = await api.services.queue.recent(
             request.state.caller,
             before=wishes.get("before"),
             number=limit,
@@ -76,31 +76,31 @@ def _page(desk: Desk) -> Handler:
         )
         # A cursor, to be sent back as it is: 17 digits hold every float.
         after = f"{found[-1].job.created_at:.17g}" if len(found) == limit else None
-        shown = [request_json(desk.settings, status) for status in found]
+        shown = [request_json(api.settings, status) for status in found]
         return Json({"requests": shown, "next": after})
 
     return page
 
 
-def _show(desk: Desk) -> Handler:
+def _show(api: Api) -> Handler:
     async def show(request: Request) -> Response:
-        status = await desk.services.queue.status(request.state.caller, request.path_params["id"])
-        return Json(request_json(desk.settings, status))
+        status = await api.services.queue.status(request.state.caller, request.path_params["id"])
+        return Json(request_json(api.settings, status))
 
     return show
 
 
-def _remove(desk: Desk) -> Handler:
+def _remove(api: Api) -> Handler:
     async def remove(request: Request) -> Response:
-        status = await desk.services.queue.remove(request.state.caller, request.path_params["id"])
-        return Json(request_json(desk.settings, status))
+        status = await api.services.queue.remove(request.state.caller, request.path_params["id"])
+        return Json(request_json(api.settings, status))
 
     return remove
 
 
-def _follow(desk: Desk) -> Handler:
+def _follow(api: Api) -> Handler:
     async def follow(request: Request) -> Response:
-        stream = await events.follow(request, desk)
+        stream = await events.follow(request, api)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

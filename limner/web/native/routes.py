@@ -9,26 +9,26 @@ from starlette.responses import Response
 from limner.domain.pricing import as_credits
 from limner.web import openapi
 from limner.web.answers import Json
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.native import health, licence
 from limner.web.native.form import FORM
 from limner.web.reading import form
 from limner.web.segmind import routes as segmind
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
-    _install_quote(app, desk)
-    licence.install(app, desk)
-    health.install(app, desk)
+    _install_quote(app, api)
+    licence.install(app, api)
+    health.install(app, api)
 
 
-def _install_quote(app: FastAPI, desk: Desk) -> None:
+def _install_quote(app: FastAPI, api: Api) -> None:
     async def quote(request: Request) -> Response:
-        asked, _ = await segmind.read_asked(request, desk, FORM)
-        await desk.services.generate.choose(*form.named(asked.values))
-        call = await form.plan(asked, desk.settings)
-        prices = [await desk.services.generate.quote(line) for line in call.lines]
+        asked, _ = await segmind.read_asked(request, api, FORM)
+        await api.services.generate.choose(*form.named(asked.values))
+        call = await form.plan(asked, api.settings)
+        prices = [await api.services.generate.quote(line) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(
             {

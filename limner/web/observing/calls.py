@@ -62,7 +62,7 @@ def causes() -> list[str]:
     return sorted(names - {"LimnerError"} | {"Fault"})
 
 
-class Seeing:
+class CallLog:
     """ASGI layer that gives each call its id, times it, counts it and logs it."""
 
     def __init__(self, app: ASGIApp, *, meters: Meters) -> None:

@@ -20,20 +20,20 @@ from starlette.responses import Response
 
 from limner.domain.pricing import MICRO
 from limner.engine.batching.client import EngineStatus
-from limner.store.usage import House
+from limner.store.usage import Figures
 from limner.web import openapi
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.observing.calls import Meters
 
 
-def install(app: FastAPI, desk: Desk, meters: Meters) -> None:
+def install(app: FastAPI, api: Api, meters: Meters) -> None:
     """Add the route."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the lines
 
     async def show(_: Request) -> Response:
         now = CollectorRegistry()
         now.register(
-            _Moment(desk.services.engine.status(), await desk.services.administration.house())
+            _Moment(api.services.engine.status(), await api.services.administration.figures())
         )
         text = generate_latest(meters.registry) + generate_latest(now)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
@@ -48,8 +48,8 @@ def install(app: FastAPI, desk: Desk, meters: Meters) -> None:
 class _Moment:
     """Collects from one snapshot."""
 
-    def __init__(self, engine: EngineStatus, house: House) -> None:
-        self._engine, self._house = engine, house
+    def __init__(self, engine: EngineStatus, figures: Figures) -> None:
+        self._engine, self._kept = engine, figures
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
@@ -57,7 +57,7 @@ class _Moment:
         )
         yield from self._engine_figures()
         yield from self._cache_figures()
-        yield from self._house_figures()
+        yield from self._database_figures()
 
     def _engine_figures(self) -> Iterator[Metric]:
         engine, stats = self._engine, self._engine.stats
@@ -91,26 +91,26 @@ class _Moment:
             misses.add_metric([name], cache.misses)
         yield from (size, hits, misses)
 
-    def _house_figures(self) -> Iterator[Metric]:
-        house = self._house
+    def _database_figures(self) -> Iterator[Metric]:
+        kept = self._kept
         waiting = GaugeMetricFamily(
             "limner_queue_requests", "Stored requests that are not finished.", labels=("status",)
         )
-        waiting.add_metric(["queued"], house.queued)
-        waiting.add_metric(["processing"], house.processing)
+        waiting.add_metric(["queued"], kept.queued)
+        waiting.add_metric(["processing"], kept.processing)
         yield waiting
-        yield GaugeMetricFamily("limner_pictures", "Pictures kept.", value=house.pictures)
+        yield GaugeMetricFamily("limner_pictures", "Pictures kept.", value=kept.pictures)
         yield GaugeMetricFamily(
-            "limner_pictures_bytes", "Room that they take.", value=house.picture_bytes
+            "limner_pictures_bytes", "Room that they take.", value=kept.picture_bytes
         )
         credits = GaugeMetricFamily(
             "limner_credits", "Credits of all customers.", labels=("pocket",)
         )
-        credits.add_metric(["available"], house.available_micro / MICRO)
-        credits.add_metric(["held"], house.held_micro / MICRO)
+        credits.add_metric(["available"], kept.available_micro / MICRO)
+        credits.add_metric(["held"], kept.held_micro / MICRO)
         yield credits
         yield CounterMetricFamily(
             "limner_credits_captured",
             "Credits captured since the first day.",
-            value=house.captured_micro / MICRO,
+            value=kept.captured_micro / MICRO,
         )

@@ -20,7 +20,7 @@ from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import pictures
 from limner.web.answers import Json, adjustments
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.openai import docs, edits
 from limner.web.reading import body, ranges
 from limner.web.reading import form as wire
@@ -82,7 +82,7 @@ _SOURCE = {name: wire.READERS[name] for name in _NOT_HERE[2:]}
 EDIT = wire.Form({**_READERS, **_SOURCE}, _DEFAULTS, ("image", "prompt"))
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes."""
     began = int(time.time())
 
@@ -90,18 +90,18 @@ def install(app: FastAPI, desk: Desk) -> None:
         return {"id": id, "object": "model", "created": began, "owned_by": "limner"}
 
     async def models(_: Request) -> Response:
-        return Json({"object": "list", "data": [describe(id) for id in names(desk.settings)]})
+        return Json({"object": "list", "data": [describe(id) for id in names(api.settings)]})
 
     async def model(request: Request) -> Response:
         id = request.path_params["id"]
-        if id not in names(desk.settings):
+        if id not in names(api.settings):
             raise NotFound(f"There is no model {cut(ascii(id))}; GET /v1/models lists them")
         return Json(describe(id))
 
     for path, form in (("generations", GENERATION), ("edits", EDIT)):
         app.add_api_route(
             f"/v1/images/{path}",
-            _drawer(desk, form),
+            _drawer(api, form),
             methods=["POST"],
             **docs.draw_operation(path, form, OWN, _FILLED_IN),
         )
@@ -114,10 +114,10 @@ def names(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((settings.slug, *settings.aliases, *settings.slugs)))
 
 
-def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
+def _drawer(api: Api, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
-        async with desk.account(request):
-            settings = desk.settings
+        async with api.account(request):
+            settings = api.settings
             fields = await body.read_object(
                 request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
             )
@@ -126,7 +126,7 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
             wishes, _ = read(_WISHES, {}, {n: v for n, v in fields.items() if n in _WISHES})
 
             async def make() -> Order:
-                call = await _to_call(fields, own, desk.intake(request), form)
+                call = await _to_call(fields, own, api.intake(request), form)
                 fields.clear()  # or its pictures would stay until it is answered
                 return Order(
                     lines=call.lines,
@@ -138,7 +138,7 @@ def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Respon
                     choice=call.choice,
                 )
 
-            outcome = await desk.draw(request, digest, make)
+            outcome = await api.draw(request, digest, make)
         return await _answer(settings, {**own, **wishes}, outcome)
 
     return draw

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.errors import NotFound
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.files import File, answer
 
 PREFIX = "/static/"
@@ -52,7 +52,7 @@ _TYPES = {
 }
 
 
-def install(app: FastAPI, _: Desk) -> None:
+def install(app: FastAPI, _: Api) -> None:
     """Add ``/`` and ``/static/{path}``; they are not part of the API's document."""
     files = read(resources.files("limner.web") / "static")
     page = files.pop("index.html")

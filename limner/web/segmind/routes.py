@@ -19,7 +19,7 @@ from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import openapi, pictures
 from limner.web.answers import Json, adjustments
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.pictures import Encoded
 from limner.web.reading import body
 from limner.web.reading import form as wire
@@ -29,17 +29,17 @@ from limner.web.segmind import siblings
 SURFACE = "segmind"
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes: one for the slug and each of its aliases, and one for each sibling."""
 
     async def credits(request: Request) -> Response:
-        standing = await desk.services.accounts.standing(request.state.caller)
+        standing = await api.services.accounts.standing(request.state.caller)
         return Json({"credits": as_credits(standing.available_micro), "free-credits": 0})
 
-    for slug, form in forms(desk.settings).items():
+    for slug, form in forms(api.settings).items():
         app.add_api_route(
             f"/v1/{slug}",
-            _drawer(desk, form),
+            _drawer(api, form),
             methods=["POST"],
             **openapi.draw_operation(slug, form),
         )
@@ -64,21 +64,21 @@ def forms(settings: Settings) -> dict[str, wire.Form]:
 
 
 async def read_call(
-    request: Request, desk: Desk, form: wire.Form = wire.FORM, *, mixed: bool = False
+    request: Request, api: Api, form: wire.Form = wire.FORM, *, mixed: bool = False
 ) -> tuple[wire.Call, str]:
     """The call of a request, its pictures unread, and the digest of its body.
 
     ``mixed``: the answer has room for several pictures, whatever the request accepts.
     """
-    asked, digest = await read_asked(request, desk, form, mixed=mixed)
-    return await wire.plan(asked, desk.settings), digest
+    asked, digest = await read_asked(request, api, form, mixed=mixed)
+    return await wire.plan(asked, api.settings), digest
 
 
 async def read_asked(
-    request: Request, desk: Desk, form: wire.Form, *, mixed: bool = False
+    request: Request, api: Api, form: wire.Form, *, mixed: bool = False
 ) -> tuple[wire.Asked, str]:
     """The same before anything is fetched or left to chance."""
-    settings = desk.settings
+    settings = api.settings
     fields = await body.read_object(
         request, max_bytes=settings.body_max_bytes, max_s=settings.body_max_s
     )
@@ -87,27 +87,27 @@ async def read_asked(
     return asked, await body.digest_of(request, fields)
 
 
-def _drawer(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
+def _drawer(api: Api, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def draw(request: Request) -> Response:
-        return await draw_call(request, desk, form, to_order)
+        return await draw_call(request, api, form, to_order)
 
     return draw
 
 
 async def draw_call(
-    request: Request, desk: Desk, form: wire.Form, order: Callable[[Request, wire.Call, str], Order]
+    request: Request, api: Api, form: wire.Form, order: Callable[[Request, wire.Call, str], Order]
 ) -> Response:
     """Draw what a body of ``form`` asks for and answer with the pictures, as this surface does.
 
     ``order`` makes the order of the call and the digest of its body.
     """
-    async with desk.account(request):
-        asked, digest = await read_asked(request, desk, form)
+    async with api.account(request):
+        asked, digest = await read_asked(request, api, form)
 
         async def make() -> Order:
-            return order(request, await to_call(asked, desk.intake(request)), digest)
+            return order(request, await to_call(asked, api.intake(request)), digest)
 
-        outcome = await desk.draw(request, digest, make)
+        outcome = await api.draw(request, digest, make)
     request.state.headers["x-remaining-credits"] = as_text(outcome.remaining_micro)
     receipt = outcome.pictures[0].receipt
     files = await pools.FILES.run(
@@ -116,7 +116,7 @@ async def draw_call(
         asked.format,
         metadata=asked.metadata,
         grid=asked.grid,
-        sprite_pixels=await desk.sprite_pixels(receipt) if asked.sprite else None,
+        sprite_pixels=await api.sprite_pixels(receipt) if asked.sprite else None,
     )
     notes = (*_told(asked, outcome, files), *files.notes)
     response = _answer(asked, outcome, files)

@@ -16,7 +16,7 @@ from limner.usecases.drawing.orders import Order
 from limner.usecases.queueing.queue import Status
 from limner.web import openapi
 from limner.web.answers import Json, adjustments
-from limner.web.drawing import Desk
+from limner.web.drawing import Api
 from limner.web.reading import form as wire
 from limner.web.reading.fields import Choice, Flag, Reader, read
 from limner.web.segmind import routes as segmind
@@ -32,15 +32,15 @@ _TEXT: dict[str, Any] = {"type": "string"}
 REQUEST_ID = openapi.in_path("id", "A request's id, `req_...`.")
 
 
-def install(app: FastAPI, desk: Desk) -> None:
+def install(app: FastAPI, api: Api) -> None:
     """Add the routes: one to submit for each slug, and three to look."""
-    for slug, form in segmind.forms(desk.settings).items():
+    for slug, form in segmind.forms(api.settings).items():
         app.add_api_route(
-            f"/v2/{slug}", _submitter(desk, form), methods=["POST"], **_submit_operation(slug, form)
+            f"/v2/{slug}", _submitter(api, form), methods=["POST"], **_submit_operation(slug, form)
         )
 
     async def show_status(request: Request) -> Response:
-        status = await find(request, desk)
+        status = await find(request, api)
         job = status.job
         done = job.status == "COMPLETED"
         metrics = {"inference_time": seconds(job.infer_seconds)} if done else {}
@@ -49,8 +49,8 @@ def install(app: FastAPI, desk: Desk) -> None:
         )
 
     async def show_result(request: Request) -> Response:
-        status = await find(request, desk)
-        return _failed(status) or Json(_result(request, desk.settings, status))
+        status = await find(request, api)
+        return _failed(status) or Json(_result(request, api.settings, status))
 
     app.add_api_route(
         "/v2/requests/{id}/status", show_status, methods=["GET"], **_look_operation("status")
@@ -64,30 +64,28 @@ def install(app: FastAPI, desk: Desk) -> None:
         )
 
 
-async def find(request: Request, desk: Desk) -> Status:
+async def find(request: Request, api: Api) -> Status:
     """The request that the path names. Raises ``NotFound``, ``Gone``."""
-    found: Status = await desk.services.queue.status(
-        request.state.caller, request.path_params["id"]
-    )
+    found: Status = await api.services.queue.status(request.state.caller, request.path_params["id"])
     request.state.headers["x-request-id"] = found.job.id
     if found.job.status == "COMPLETED" and not found.pictures:
         raise Gone(f"The pictures of request {found.job.id} are no longer kept")
     return found
 
 
-def _submitter(desk: Desk, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
+def _submitter(api: Api, form: wire.Form) -> Callable[[Request], Awaitable[Response]]:
     async def submit(request: Request) -> Response:
-        async with desk.account(request):
-            asked, digest = await segmind.read_asked(request, desk, form, mixed=True)
+        async with api.account(request):
+            asked, digest = await segmind.read_asked(request, api, form, mixed=True)
 
             async def make() -> Order:
-                intake = desk.intake(request, waits=False)
+                intake = api.intake(request, waits=False)
                 call = await segmind.to_call(asked, intake)
                 return segmind.to_order(request, call, digest, _unfit(asked))
 
-            [accepted] = await desk.submit(request, digest, [make])
+            [accepted] = await api.submit(request, digest, [make])
         request.state.headers["x-request-id"] = accepted.job.id
-        return _accepted(desk.settings, asked, accepted)
+        return _accepted(api.settings, asked, accepted)
 
     return submit
 

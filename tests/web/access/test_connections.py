@@ -13,7 +13,7 @@ import uvicorn
 
 from limner.web.access import connections
 from limner.web.answers import Errors
-from limner.web.observing.calls import Meters, Seeing
+from limner.web.observing.calls import CallLog, Meters
 from tests.waiting import LONG_S, wait_until
 
 LONG = 8 << 20  # more than the system's buffers hold
@@ -35,7 +35,7 @@ async def fine(scope, receive, send):
 
 
 meters = Meters()
-app = Seeing(Errors(fine), meters=meters)
+app = CallLog(Errors(fine), meters=meters)
 
 
 @contextmanager

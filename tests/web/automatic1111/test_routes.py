@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,7 @@ from limner.errors import InvalidInput
 from limner.store import keys
 from limner.web.automatic1111 import form
 from limner.web.automatic1111.info import parse
-from tests.waiting import LONG_S, HeldEngine, wait_for
+from tests.waiting import LONG_S, HeldEngine, wait_for, wait_until
 from tests.web import fakes
 from tests.web.served import serve
 
@@ -236,6 +237,19 @@ def test_progress_and_interrupt_are_of_the_callers_own(server, api):
     with server.http(api.key) as http:
         assert http.get("/v1/get-user-credits").json()["credits"] == 10
     other.session.close()
+
+
+def test_an_interrupted_call_says_that_it_took_nothing(server, api):
+    server.engine.hold()
+    with server.http(api.key) as http, ThreadPoolExecutor() as pool:
+        call = pool.submit(http.post, "/sdapi/v1/txt2img", json={"prompt": "x", "steps": 4})
+        wait_until(lambda: api.get_progress()["state"]["job_count"])
+        wait_until(lambda: server.engine.status().running)
+        api.interrupt()
+        server.engine.release()
+        answer = call.result(LONG_S)
+    assert (answer.status_code, answer.json()["images"]) == (200, [])
+    assert (answer.headers["x-cost"], answer.headers["x-remaining-credits"]) == ("0", "10")
 
 
 def test_options_go_round(server, api):

@@ -1,4 +1,4 @@
-"""How the terminal reaches the books: the database of the settings, for one command."""
+"""The database of the settings, opened for one command of the terminal."""
 
 from __future__ import annotations
 

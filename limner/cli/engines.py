@@ -13,13 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
 
-from limner.cli import checks, choosing, terminal
+from limner.cli import checks, choosing, loading, terminal
 from limner.domain.model import ModelInfo
 from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.models import Load
 from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Progress, Sink, Ticket
-from limner.engine.starting import Loader
 from limner.errors import EngineBroken, EngineFault
 from limner.models.listing import Library
 from limner.settings import Settings
@@ -77,17 +76,8 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
     Raises before PyTorch is imported what can be known without it.
     """
     checks.model(settings)
-    load = Loader(
-        settings.model,
-        vae=settings.vae,
-        wish=checks.wish(settings),
-        device=settings.device,
-        dtype=settings.dtype,
-        knee_file=settings.data_dir / "throughput.json",
-        max_rows=None if pictures > FEW else 2 * FEW,
-        prompt_cache_bytes=settings.prompt_cache_max_mib << 20,
-        find=lora_files(settings).find,
-    ).load
+    rows = None if pictures > FEW else 2 * FEW
+    load = loading.loader(settings, lora_files(settings).find, rows).load
     engine = Engine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
     try:
         with terminal.waiting("starting") as status:
