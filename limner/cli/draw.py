@@ -32,6 +32,9 @@ def draw(
     subseed_strength: Annotated[
         float | None, typer.Option(help="How much of it to mix in, 0 to 1.")
     ] = None,
+    eta_noise_seed_delta: Annotated[
+        int | None, typer.Option(help="Added to the seed of noise drawn on the way (ENSD).")
+    ] = None,
     image: options.Image = None,
     mask: Annotated[str | None, typer.Option(help="White is repainted: a file or URL.")] = None,
     strength: options.Strength = None,
@@ -80,6 +83,7 @@ def draw(
         sampler=sampler, schedule=schedule, steps=steps, guidance=guidance,
         samples=samples, seed=seed, width=width, height=height, clip_skip=clip_skip,
         noise_source=noise_source, exact=exact, subseed=subseed, subseed_strength=subseed_strength,
+        eta_noise_seed_delta=eta_noise_seed_delta,
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,
         style=style, template=template, preset=preset, with_model=with_model, with_vae=with_vae,
     )  # fmt: skip

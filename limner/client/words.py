@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     clip_skip: int
     subseed: int
     subseed_strength: float
+    eta_noise_seed_delta: int
     exact: bool
     noise_source: str
     preset: str

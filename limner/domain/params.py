@@ -85,8 +85,9 @@ class Generation(BaseModel):
 
     Image ``i`` of the request is drawn with ``seed + i`` (modulo 2**64); of a variation
     (``subseed_strength`` above 0) with the same ``seed`` and ``subseed + i``, as AUTOMATIC1111
-    does it. ``sampler`` and ``schedule``, with the options of the sampler, stand in place of
-    ``scheduler``; a schedule that is not named becomes the one that is meant.
+    does it. ``eta_noise_seed_delta`` is added to the seed of the noise that is drawn on the way.
+    ``sampler`` and ``schedule``, with the options of the sampler, stand in place of ``scheduler``;
+    a schedule that is not named becomes the one that is meant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -110,6 +111,7 @@ class Generation(BaseModel):
     clip_skip: int = Field(1, ge=1, le=12)
     subseed: int = Field(0, ge=0, le=SEED_MAX)
     subseed_strength: float = Field(0.0, ge=0.0, le=1.0)
+    eta_noise_seed_delta: int = Field(0, ge=-SEED_MAX, le=SEED_MAX)
     noise_source: NoiseSource = "philox"
     exact: bool = False
     source: Source | None = None
@@ -135,8 +137,7 @@ class Generation(BaseModel):
         unsaid = {name for name in samplers.FIELDS if getattr(self, name) is None}
         if self.sampler is not None:
             unsaid.add("scheduler")
-        if not self.loras:
-            unsaid.add("loras")
+        unsaid |= {name for name in ("loras", "eta_noise_seed_delta") if not getattr(self, name)}
         return {name: value for name, value in serialize(self).items() if name not in unsaid}
 
     @property

@@ -49,6 +49,7 @@ _ABOUT: Mapping[str, str] = {
     "clip_skip": "Layers of the text encoder to leave out, plus one.",
     "subseed": "Seed of the variation noise; -1 takes a random one.",
     "subseed_strength": "How much of the variation noise to mix in.",
+    "eta_noise_seed_delta": "Added to the seed of the noise that the sampler draws on its way.",
     "style_mix": "Phrases of the style catalogue round the prompt; see `GET /api/styles`.",
     "template": "Fill in `{a|b}` and `__wildcard__`, drawn from the seed.",
     "loras": "LoRAs of the library by `name` or `sha256`, each with its strengths `unet` and "

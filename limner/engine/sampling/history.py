@@ -186,6 +186,7 @@ def _noise(
     start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)
     H[1] = torch.from_numpy(start).flatten()
     hidden = stream.draw(shape) if masked else None
+    stream = stream.moved(g.eta_noise_seed_delta)
     for draw in range(trace.draws):
         H[trace.noise_column(draw)] = torch.from_numpy(stream.draw(shape)).flatten()
     return H, hidden

@@ -82,6 +82,13 @@ class NoiseStream:
             torch.Generator("cpu").manual_seed(seed) if source == "torch-cpu" else None
         )
 
+    def moved(self, delta: int) -> NoiseStream:
+        """The stream of the seed so much further on, from its beginning; for 0 this one goes on.
+
+        AUTOMATIC1111's "eta noise seed delta": what a sampler draws on its way comes from there.
+        """
+        return NoiseStream(self.source, (self.seed + delta) % (SEED_MAX + 1)) if delta else self
+
     def draw(self, shape: Sequence[int]) -> Floats:
         """The next draw, float32 of ``shape``, filled in C order."""
         number = self.draws

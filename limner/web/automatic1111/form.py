@@ -14,6 +14,7 @@ from limner.domain.params import (
     SAMPLES_MAX,
     SIDE_MULTIPLE,
     Generation,
+    NoiseSource,
     ResizeMode,
     Source,
 )
@@ -26,11 +27,13 @@ from limner.usecases.drawing.choosing import Chosen
 from limner.web.automatic1111 import library, lists
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
-from limner.web.reading import inputs, mixing
-from limner.web.reading.fields import Reader, Whole, cut, read
+from limner.web.reading import inputs, mixing, ranges
+from limner.web.reading.fields import Choice, Reader, Whole, cut, read
 from limner.web.reading.intake import Intake
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
+SEED_DELTA, NOISE = "eta_noise_seed_delta", "randn_source"
+_NOISES: Mapping[str, NoiseSource] = {"gpu": "philox", "nv": "philox", "cpu": "torch-cpu"}
 MODELS = (library.CHECKPOINT, library.VAE)
 RANDOM_SEEDS = 2**32
 PICTURES = ("init_images", "mask")
@@ -134,7 +137,7 @@ async def to_drawing(
         seed=_seed(values["seed"]),
         width=_side("width", values, notes),
         height=_side("height", values, notes),
-        clip_skip=_clip_skip(values["override_settings"], options, notes),
+        **_overridden(values["override_settings"], options, notes),
         subseed=_seed(values["subseed"]),
         subseed_strength=values["subseed_strength"],
         source=None if wanted is None else wanted.source,
@@ -225,14 +228,19 @@ def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -
     return parts["prompt"], parts["negative_prompt"]
 
 
-def _clip_skip(override: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]) -> int:
+def _overridden(
+    override: Mapping[str, Any], options: Mapping[str, Any], notes: list[str]
+) -> dict[str, Any]:
+    """What a key's options and ``override_settings`` say of a ``Generation``."""
     given = {name: value for name, value in override.items() if value is not None}
-    notes += [
-        f"override_settings.{cut(name)} was ignored"
-        for name in given
-        if name not in (CLIP_SKIP, *MODELS)
-    ]
-    return read_clip_skip({**options, **given}.get(CLIP_SKIP, 1))
+    known = (CLIP_SKIP, SEED_DELTA, NOISE, *MODELS)
+    notes += [f"override_settings.{cut(name)} was ignored" for name in given if name not in known]
+    source = Choice(tuple(_NOISES)).read(NOISE, given.get(NOISE, "GPU"))
+    return {
+        "clip_skip": read_clip_skip({**options, **given}.get(CLIP_SKIP, 1)),
+        "eta_noise_seed_delta": ranges.SEED_DELTA.read(SEED_DELTA, given.get(SEED_DELTA, 0)),
+        "noise_source": _NOISES[source],
+    }
 
 
 def read_clip_skip(value: Any) -> int:

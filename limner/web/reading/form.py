@@ -15,7 +15,7 @@ from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.reading import adjusting, inputs, mixing, sampling
+from limner.web.reading import adjusting, inputs, mixing, ranges, sampling
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
 from limner.web.reading.loras import Loras
@@ -54,6 +54,7 @@ READERS: Mapping[str, Reader] = {
     "clip_skip": Whole(1, 12),
     "subseed": Whole(-1, params.SEED_MAX),
     "subseed_strength": Number(0, 1),
+    "eta_noise_seed_delta": ranges.SEED_DELTA,
     "style_mix": Mix(),
     "template": Flag(),
     "loras": Loras(),
@@ -90,6 +91,7 @@ DEFAULTS: Mapping[str, Any] = {
     "clip_skip": 1,
     "subseed": 0,
     "subseed_strength": 0.0,
+    "eta_noise_seed_delta": 0,
     "template": False,
     "loras": (),
 }
@@ -252,6 +254,7 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
         clip_skip=values["clip_skip"],
         subseed=_seed(values["subseed"], draw_seed),
         subseed_strength=values["subseed_strength"],
+        eta_noise_seed_delta=values["eta_noise_seed_delta"],
         noise_source=values["noise_source"],
         exact=values["exact"],
         source=values["source"],

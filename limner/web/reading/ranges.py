@@ -17,6 +17,7 @@ STEPS = Whole(1, STEPS_MAX)
 GUIDANCE = Number(0, 100)
 SAMPLES = Whole(1, SAMPLES_MAX)
 SEED = Whole(-1, SEED_MAX)
+SEED_DELTA = Whole(-SEED_MAX, SEED_MAX)
 SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE)
 # Floored to a latent pixel, and told.
 ANY_SIDE = Whole(SIDE_MIN, SIDE_MAX)

@@ -167,3 +167,13 @@ def test_slerp_of_parallel_noise_is_finite(amount, sign):
     assert np.isfinite(mixed).all()
     if sign > 0:
         assert np.allclose(mixed, a, atol=1e-6)
+
+
+@pytest.mark.parametrize("delta", [31337, -1, -7])
+def test_a_moved_stream_is_that_of_the_seed_further_on(delta):
+    begun = NoiseStream("philox", 5)
+    begun.draw(SHAPE)
+    moved = begun.moved(delta)
+    afresh = NoiseStream("philox", (5 + delta) % 2**64)
+    np.testing.assert_array_equal(moved.draw(SHAPE), afresh.draw(SHAPE))
+    assert begun.moved(0) is begun

@@ -160,3 +160,17 @@ def test_a_scheduler_that_cannot_is_refused_before_anything_is_drawn(
     assert plan(make_request(scheduler="UniPC"), *known)
     with pytest.raises(InvalidInput, match="scheduler is 'Heun', which cannot"):
         plan(make_request(scheduler="Heun"), *known)
+
+
+def test_noise_on_the_way_is_of_the_seed_and_its_delta(runner: Runner) -> None:
+    """As in AUTOMATIC1111: the start is the seed's, the rest a new generator's."""
+    g = make_generation("a", sampler="Euler a", steps=3, seed=5, width=SIDE, height=SIDE)
+    g = g.model_copy(update={"eta_noise_seed_delta": 31337, "noise_source": "torch-cpu"})
+    [image] = runner.plan(Request("delta", g, "a", lambda event: None, {}))
+    state = begin(image, runner.checkpoint, runner.conditioner, runner.adapters)
+    start, way = (torch.Generator().manual_seed(seed) for seed in (5, 5 + 31337))
+    length = state.H.shape[1]
+    torch.testing.assert_close(state.H[1], torch.randn(length, generator=start), rtol=0, atol=0)
+    for draw in range(2):
+        wanted = torch.randn(length, generator=way)
+        torch.testing.assert_close(state.H[2 + draw], wanted, rtol=0, atol=0)

@@ -110,7 +110,7 @@ def test_what_is_not_done_is_told(api):
     result = api.txt2img(
         prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="turbo", s_churn=4,
         enable_hr=True, tiling=True, styles=["heavy armour", "nobody's"],
-        override_settings={"CLIP_stop_at_last_layers": 2, "eta_noise_seed_delta": 31337},
+        override_settings={"CLIP_stop_at_last_layers": 2, "samples_format": "jpg"},
         alwayson_scripts={"Dragon": {"args": []}},
     )  # fmt: skip
     notes = told(result)
@@ -118,12 +118,21 @@ def test_what_is_not_done_is_told(api):
     assert 'scheduler "turbo" was ignored; Karras was used' in notes
     assert "s_churn was ignored: DPM++ 2M has none" in notes
     assert "style nobody's is unknown and was ignored" in notes
-    assert "override_settings.eta_noise_seed_delta was ignored" in notes
+    assert "override_settings.samples_format was ignored" in notes
     for name in ("enable_hr", "tiling", "alwayson_scripts", "hr_scale"):
         assert f"{name} was ignored" in notes
     assert result.info["clip_skip"] == 2
     assert result.info["prompt"].startswith("x, ornate plate armour")
     assert result.info["negative_prompt"].startswith("modern clothing")
+
+
+def test_seeds_and_noise_are_overridden_as_there(api):
+    asked = {"eta_noise_seed_delta": 31337, "randn_source": "CPU"}
+    result = api.txt2img(prompt="x", steps=1, seed=3, override_settings=asked)
+    assert told(result) == []
+    receipt = api.png_info(result.images[0]).json["items"]["limner"]
+    drawn = receipt["parameters"]
+    assert (drawn["eta_noise_seed_delta"], drawn["noise_source"]) == (31337, "torch-cpu")
 
 
 def test_only_what_is_needed(server):
@@ -186,6 +195,7 @@ def test_inpainting(server, api, invert):
         ("txt2img", {"width": 32}, "width is 32"),
         ("txt2img", {"override_settings": {"CLIP_stop_at_last_layers": 20}}, "1 to 12"),
         ("txt2img", {"override_settings": 7}, "must be an object"),
+        ("txt2img", {"override_settings": {"randn_source": "XPU"}}, "must be one of gpu, nv, cpu"),
         ("img2img", {"prompt": "x"}, "init_images is missing"),
         ("img2img", {"init_images": ["!"]}, "init_images is no base64"),
         ("img2img", {"init_images": ["!"], "steps": 2, "denoising_strength": 0.1,
