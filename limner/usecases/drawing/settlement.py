@@ -35,6 +35,10 @@ TRIES_MAX = 3
 
 
 STOPPING = "The server is stopping; nothing was billed. Send it again in a moment"
+LEASE_LOST = (
+    "The server could not reach its database in time to keep this request: the database was busy "
+    "or away, or the server stood still. Nothing was billed; send it again"
+)
 
 
 class Interrupted(Unavailable):
@@ -54,10 +58,10 @@ def complete(
 ) -> int:
     """Store the pictures' rows, capture their price and release the rest; returns the balance.
 
-    Raises ``Aborted`` when the request was cancelled meanwhile, and ``LedgerError`` when this
+    Raises ``Aborted`` when the request was cancelled meanwhile, and ``Interrupted`` when this
     process had lost it: nothing is stored then.
     """
-    _expect_running(conn, job.id)
+    _expect_running(conn, job.id, lease_id)
     cost = sum(row["price_micro"] for row in rows)
     if cost < job.price_micro:
         keys.give_back(conn, job.key_id, job.price_micro - cost)
@@ -164,10 +168,12 @@ def _forsake(conn: Connection, hold_id: str, job: Job | None) -> None:
         abandon(conn, job.id, "FAILED", error, "expire")
 
 
-def _expect_running(conn: Connection, request_id: str) -> None:
+def _expect_running(conn: Connection, request_id: str, lease_id: str) -> None:
     job = _job(conn, request_id, lock=True)
     if job.status == "CANCELLED":
         raise Aborted(f"Request {request_id} was cancelled")
+    if not _carries(conn, lease_id, job):
+        raise Interrupted(LEASE_LOST)
 
 
 def _job(conn: Connection, request_id: str, *, lock: bool = False) -> Job:

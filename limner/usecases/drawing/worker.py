@@ -36,12 +36,6 @@ from limner.usecases.drawing.threads import Threads
 
 log = logging.getLogger(__name__)
 
-LEASE_LOST = (
-    "The server could not reach its database in time to keep this request: the database was busy "
-    "or away, or the server stood still. Nothing was billed; send it again"
-)
-
-
 class Worker(Threads):
     """Draws stored requests with one engine, never on the event loop; one in each process.
 
@@ -294,7 +288,7 @@ class Worker(Threads):
     def _lost(self) -> None:
         # A loop that is closed has nothing running any more.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.stop_all, settlement.Interrupted(LEASE_LOST))
+            self._loop.call_soon_threadsafe(self.stop_all, settlement.Interrupted(settlement.LEASE_LOST))
 
     def _running_ids(self) -> list[str]:
         return list(self.running)

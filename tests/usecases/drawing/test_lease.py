@@ -117,7 +117,7 @@ def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path)
             with database.begin() as conn:
                 settlement.recover(conn, hold_id)
             engine.release()
-            with pytest.raises(Exception, match="was resolved before"):
+            with pytest.raises(settlement.Interrupted, match="could not reach its database"):
                 await task
             assert status_of(database, request_id) == "FAILED"
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from limner.errors import Aborted, EngineFault, LedgerError, NotFinite, QueueFull
+from limner.errors import Aborted, EngineFault, NotFinite, QueueFull
 from limner.settings import Settings
 from limner.store import audit, jobs, keys, leases, ledger
 from limner.store.sql import now
@@ -112,7 +112,7 @@ class QueueMachine(RuleBasedStateMachine):
             with self.database.begin() as conn:
                 job = jobs.find(conn, name)
                 left = settlement.complete(conn, job, lease, rows, 1.0, ())
-        except LedgerError:
+        except settlement.Interrupted:
             assert not mine
             return
         assert mine
