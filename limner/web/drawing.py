@@ -17,6 +17,7 @@ from limner.errors import Aborted
 from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.queueing.queue import Status
+from limner.web.reading import naming
 from limner.web.reading.intake import Intake
 from limner.web.services import Services
 from limner.web.standings import tell
@@ -74,7 +75,8 @@ class Api:
                 return found
         order = replace(await make(), idempotency_key=key, body_sha256=digest)
         request.state.room.keep(0)  # its pictures are read, and what they came as is let go
-        return await generate.run(caller, _named(request, order))
+        with naming.named(naming.of_surface(order.surface)):
+            return await generate.run(caller, _named(request, order))
 
     async def submit(self, request: Request, digest: str, makes: Sequence[Make]) -> list[Status]:
         """Queue the order of each of ``makes``, all or none; as ``draw``, drawn ones are found."""
@@ -90,7 +92,8 @@ class Api:
             ]
 
         orders = await unless_gone(request, make_all())
-        accepted = iter(await queue.submit_all(caller, orders))
+        with naming.named(naming.WIRE):
+            accepted = iter(await queue.submit_all(caller, orders))
         return [next(accepted) if status is None else status for status in found]
 
     @asynccontextmanager

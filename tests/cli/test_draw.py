@@ -95,6 +95,7 @@ def test_a_sprite_has_the_small_models_true_pixels(tmp_path: Path) -> None:
     [
         ([], InvalidInput, "prompt is missing"),
         (["x", "--steps", "151"], InvalidInput, "^--steps is 151; .* 1 to 150"),
+        (["x", "--sampler", "LCM", "--steps", "60"], InvalidInput, "^--steps is 60; LCM is drawn"),
         (["x", "--width", "100"], InvalidInput, "^--width is 100; .* multiple of 8"),
         (["x", "--image", "a.png"], InvalidInput, "^--image is a.png; there is no such file"),
         (["x", "--noise-source", "y"], InvalidInput, '^--noise-source is "y"; it must be one of'),

@@ -78,7 +78,7 @@ def expect_fits(images: Sequence[Image], max_bytes: int) -> None:
     needed = max((image.bytes for image in images), default=0)
     if needed > max_bytes:
         raise InvalidInput(
-            "num_inference_steps",
+            "steps",
             f"A picture of {images[0].request.generation.steps} steps at this size needs "
             f"{needed >> 20} MiB while it is drawn; the limit is {max_bytes >> 20} MiB. "
             "Fewer steps or a smaller size fit.",

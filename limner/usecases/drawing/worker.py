@@ -36,6 +36,7 @@ from limner.usecases.drawing.threads import Threads
 
 log = logging.getLogger(__name__)
 
+
 class Worker(Threads):
     """Draws stored requests with one engine, never on the event loop; one in each process.
 
@@ -288,7 +289,9 @@ class Worker(Threads):
     def _lost(self) -> None:
         # A loop that is closed has nothing running any more.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.stop_all, settlement.Interrupted(settlement.LEASE_LOST))
+            self._loop.call_soon_threadsafe(
+                self.stop_all, settlement.Interrupted(settlement.LEASE_LOST)
+            )
 
     def _running_ids(self) -> list[str]:
         return list(self.running)

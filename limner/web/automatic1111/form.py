@@ -27,7 +27,7 @@ from limner.usecases.drawing.choosing import Chosen
 from limner.web.automatic1111 import library, lists
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
-from limner.web.reading import inputs, mixing, ranges
+from limner.web.reading import inputs, mixing, naming, ranges
 from limner.web.reading.fields import Choice, Reader, Whole, cut, read
 from limner.web.reading.intake import Intake
 
@@ -127,21 +127,22 @@ async def to_drawing(
     vendors = "scheduler" in method.fields
     wanted = _wanted(values, notes, vendors=vendors) if asked.starts_from_picture else None
     prompts = _styled(values, catalogue, notes)
-    generation = Generation(
-        prompt=prompts[0],
-        negative_prompt=prompts[1],
-        **method.fields,
-        steps=values["steps"],
-        guidance=values["cfg_scale"],
-        samples=asked.samples,
-        seed=_seed(values["seed"]),
-        width=_side("width", values, notes),
-        height=_side("height", values, notes),
-        **_overridden(values["override_settings"], options, notes),
-        subseed=_seed(values["subseed"]),
-        subseed_strength=values["subseed_strength"],
-        source=None if wanted is None else wanted.source,
-    )
+    with naming.named(naming.AUTOMATIC1111):
+        generation = Generation(
+            prompt=prompts[0],
+            negative_prompt=prompts[1],
+            **method.fields,
+            steps=values["steps"],
+            guidance=values["cfg_scale"],
+            samples=asked.samples,
+            seed=_seed(values["seed"]),
+            width=_side("width", values, notes),
+            height=_side("height", values, notes),
+            **_overridden(values["override_settings"], options, notes),
+            subseed=_seed(values["subseed"]),
+            subseed_strength=values["subseed_strength"],
+            source=None if wanted is None else wanted.source,
+        )
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
     lines = tuple(with_tags(variant.generation) for variant in made)
     if wanted is None:
@@ -255,11 +256,9 @@ def _wanted(values: Mapping[str, Any], notes: list[str], *, vendors: bool) -> in
     if len(values["init_images"]) > 1:
         notes.append(f"one of {len(values['init_images'])} init_images was used")
     strength, mask = values["denoising_strength"], values.get("mask")
-    try:
-        if vendors:
+    if vendors:
+        with naming.named(naming.AUTOMATIC1111):
             inputs.check_strength(values["steps"], strength)
-    except InvalidInput as error:
-        raise InvalidInput("denoising_strength", f"denoising_{error}") from error
     notes += _undone(values, inpainting=mask is not None)
     source = Source(
         sha256=inputs.UNREAD,

@@ -15,7 +15,7 @@ from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.reading import adjusting, inputs, mixing, ranges, sampling
+from limner.web.reading import adjusting, inputs, mixing, naming, ranges, sampling
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
 from limner.web.reading.loras import Loras
@@ -131,7 +131,7 @@ class Asked:
     """A body that was read, and how it wants to be answered; nothing was drawn by chance for it.
 
     ``values`` are its fields after defaults; the pictures among them are taken out once they are
-    read. ``mixed``: several pictures are parts of one answer.
+    read. ``mixed``: several pictures are parts of one answer. ``names``: see ``naming.written``.
     """
 
     form: Form
@@ -144,6 +144,7 @@ class Asked:
     metadata: bool = True
     format: imaging.Format = "jpeg"
     all_fit: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,9 @@ def ask(
     notes += inputs.drop_without_image(given)
     values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
     sampling.settle(given, values, settings, notes, default=form.defaults["scheduler"])
+    names = naming.written(body, ALIASES)
     for name in ("img_width", "img_height"):
-        values[name] = adjusting.side(name, values[name], notes)
+        values[name] = adjusting.side(names.get(name, name), values[name], notes)
     encoded = values.get("base64", settings.base64_default)
     grid, sprite = values["output"] == "grid", values["output"] == "sprite"
     all_fit = encoded or grid or mixed
@@ -197,6 +199,7 @@ def ask(
         metadata=values.get("metadata", settings.embed_metadata),
         format=format,
         all_fit=all_fit,
+        names=names,
     )
 
 
@@ -210,7 +213,8 @@ async def plan(
     """
     wanted = inputs.wanted(asked.values)
     source = None if wanted is None else wanted.source
-    generation = _generation({**asked.values, "source": source}, draw_seed)
+    with naming.named(asked.names):
+        generation = _generation({**asked.values, "source": source}, draw_seed)
     notes = list(asked.notes)
     lines, more = await pools.WORDS.run(
         _lines, generation, asked.values, settings, all_fit=asked.all_fit
