@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from limner.domain.guidance import on
+
 LORAS_MAX = 8
 STRENGTH_MAX = 10.0
 
@@ -37,11 +39,4 @@ class Lora(BaseModel):
 
     def on(self, evaluation: int, evaluations: int) -> bool:
         """Whether its UNet's part changes ``evaluation`` (from 0) of ``evaluations``."""
-        begun = evaluation / evaluations >= self.start
-        return begun and (evaluation + 1) / evaluations <= self.end
-
-    def count(self, evaluations: int) -> int:
-        """How many of so many evaluations its UNet's part changes."""
-        if self.unet == 0:
-            return 0
-        return sum(self.on(i, evaluations) for i in range(evaluations))
+        return on(evaluation, evaluations, self.start, self.end)

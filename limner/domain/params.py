@@ -5,7 +5,7 @@ The limits here are the engine's; each surface of ``web/`` narrows them to its o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import (
@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from limner.domain import samplers
+from limner.domain.guidance import DEFAULTS as UNSAID_OF_GUIDANCE
+from limner.domain.guidance import Thresholding, check_interval, coefficients, on
 from limner.domain.loras import LORAS_MAX, Lora
 from limner.domain.methods import Distilled, Method, Ruled, Vendors
 from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
@@ -87,7 +89,8 @@ class Generation(BaseModel):
     (``subseed_strength`` above 0) with the same ``seed`` and ``subseed + i``, as AUTOMATIC1111
     does it. ``eta_noise_seed_delta`` is added to the seed of the noise that is drawn on the way.
     ``sampler`` and ``schedule``, with the options of the sampler, stand in place of ``scheduler``;
-    a schedule that is not named becomes the one that is meant.
+    a schedule that is not named becomes the one that is meant. ``guidance`` is 1 outside of the
+    shares of the evaluations from ``guidance_start`` to ``guidance_end``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -104,6 +107,10 @@ class Generation(BaseModel):
     s_tmax: float | None = None
     steps: int = Field(20, ge=1, le=STEPS_MAX)
     guidance: float = Field(7.5, ge=0.0, le=100.0)
+    guidance_start: float = Field(0.0, ge=0.0, le=1.0)
+    guidance_end: float = Field(1.0, ge=0.0, le=1.0)
+    guidance_rescale: float = Field(0.0, ge=0.0, le=1.0)
+    thresholding: Thresholding | None = None
     samples: int = Field(1, ge=1, le=SAMPLES_MAX)
     seed: int = Field(ge=0, le=SEED_MAX)
     width: int = Field(512, ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_MULTIPLE)
@@ -131,10 +138,16 @@ class Generation(BaseModel):
     def _with_one_method(cls, values: Any) -> Any:
         return samplers.completed(values) if isinstance(values, Mapping) else values
 
+    @model_validator(mode="after")
+    def _guided_somewhere(self) -> Generation:
+        check_interval(self.guidance_start, self.guidance_end)
+        return self
+
     @model_serializer(mode="wrap")
     def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what says nothing, so that equal pictures have equal receipts, old ones too."""
         unsaid = {name for name in samplers.FIELDS if getattr(self, name) is None}
+        unsaid |= {n for n, silent in UNSAID_OF_GUIDANCE.items() if getattr(self, n) == silent}
         if self.sampler is not None:
             unsaid.add("scheduler")
         unsaid |= {name for name in ("loras", "eta_noise_seed_delta") if not getattr(self, name)}
@@ -166,6 +179,25 @@ class Generation(BaseModel):
     def evaluations(self) -> int:
         """UNet evaluations of one picture, for each branch of its guidance."""
         return self.method.evaluations(self.steps, self.strength)
+
+    def guidance_over(self, evaluations: int) -> list[float]:
+        """Its guidance at each of so many evaluations."""
+        between = (self.guidance_start, self.guidance_end)
+        inside = (on(k, evaluations, *between) for k in range(evaluations))
+        return [self.guidance if guided else 1.0 for guided in inside]
+
+    @property
+    def tempered(self) -> bool:
+        """Whether what guidance says is changed by more than weights."""
+        return self.guidance_rescale > 0 or self.thresholding is not None
+
+    def rows(self, weights: Sequence[float]) -> list[int]:
+        """UNet rows of each evaluation of a picture whose ``AND`` has these ``weights``."""
+        counts = {
+            scale: len(coefficients(weights, scale, tempered=self.tempered))
+            for scale in (1.0, self.guidance)
+        }
+        return [counts[scale] for scale in self.guidance_over(self.evaluations)]
 
     def seed_of(self, index: int) -> int:
         """Seed of image ``index``."""

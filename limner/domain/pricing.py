@@ -2,7 +2,8 @@
 
 The unit is one micro-credit for one UNet row over one tile of 64 x 64 pixels. A row is one
 evaluation of one branch of the guidance, so a scheduler that evaluates twice a step costs
-twice, and guidance 1 (no unconditional branch) costs half. A LoRA adds a fifth of a row to each
+twice, and guidance 1 (no unconditional branch) costs half, also where it is 1 for a part of the
+steps. A LoRA adds a fifth of a row to each
 row that it changes.
 """
 
@@ -43,21 +44,18 @@ class Quote:
         return self.each_micro * self.samples
 
 
-def branch_count(weights: Sequence[float], guidance: float) -> int:
-    """UNet rows of one evaluation: the ``AND`` branches and, unless unused, the unconditional.
-
-    Guidance is ``uncond + sum(w_i * g * (cond_i - uncond))``; the unconditional branch is
-    skipped exactly when its coefficient ``1 - g * sum(w_i)`` is 0.
-    """
-    return len(weights) + (1.0 - guidance * sum(weights) != 0.0)
-
-
-def quote(generation: Generation, branches: int) -> Quote:
-    """Price of ``generation`` with ``branches`` UNet rows in each evaluation."""
+def quote(generation: Generation, weights: Sequence[float]) -> Quote:
+    """Price of ``generation``; ``weights`` are those of the prompts that its ``AND`` joins."""
     tiles = -(-generation.width // TILE) * -(-generation.height // TILE)
-    changed = sum(lora.count(generation.evaluations) for lora in generation.loras) * branches
+    rows = generation.rows(weights)
+    changed = sum(
+        count
+        for lora in generation.loras
+        for k, count in enumerate(rows)
+        if lora.unet and lora.on(k, len(rows))
+    )
     return Quote(
-        rows=generation.evaluations * branches,
+        rows=sum(rows),
         tiles=tiles,
         samples=generation.samples,
         lora_rows=-(-changed * LORA_PERCENT // 100),

@@ -18,20 +18,24 @@ def made(**fields) -> Generation:
 def test_the_published_example():
     # 25 DDIM steps, two branches, 8 x 12 tiles of 64 pixels.
     generation = made(scheduler="DDIM", steps=25, guidance=9, width=512, height=768)
-    assert pricing.quote(generation, 2).total_micro == 25 * 2 * 8 * 12
+    assert pricing.quote(generation, [1.0]).total_micro == 25 * 2 * 8 * 12
 
 
 @pytest.mark.parametrize(
-    ("fields", "branches", "rows"),
+    ("fields", "rows"),
     [
-        ({"scheduler": "Heun", "steps": 20}, 2, 39 * 2),
-        ({"scheduler": "PNDM", "steps": 20}, 2, 21 * 2),
-        ({"scheduler": "UniPC", "steps": 20}, 1, 20),
-        ({"steps": 40, "source": Source(sha256="0" * 64, strength=0.5)}, 2, 20 * 2),
+        ({"scheduler": "Heun", "steps": 20}, 39 * 2),
+        ({"scheduler": "PNDM", "steps": 20}, 21 * 2),
+        ({"scheduler": "UniPC", "steps": 20, "guidance": 1}, 20),
+        ({"steps": 40, "source": Source(sha256="0" * 64, strength=0.5)}, 20 * 2),
+        ({"steps": 20, "guidance_start": 0.2, "guidance_end": 0.5}, 20 + 6),
+        ({"steps": 20, "guidance_start": 0.21, "guidance_end": 0.24}, 20),
+        ({"scheduler": "Heun", "steps": 4, "guidance_end": 0.5}, 7 + 3),
+        ({"guidance": 1, "guidance_rescale": 0.7, "thresholding": {}}, 20),
     ],
 )
-def test_rows(fields, branches, rows):
-    assert pricing.quote(made(**fields), branches).rows == rows
+def test_rows(fields, rows):
+    assert pricing.quote(made(**fields), [1.0]).rows == rows
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,21 @@ def test_rows(fields, branches, rows):
     [([1.0], 7.5, 2), ([1.0], 1.0, 1), ([1.0, 1.0], 7.5, 3), ([0.5, 0.5], 1.0, 2), ([2.0], 0.5, 1)],
 )
 def test_branches(weights, guidance, branches):
-    assert pricing.branch_count(weights, guidance) == branches
+    assert made(guidance=guidance).rows(weights) == [branches] * 20
+
+
+def test_what_is_tempered_needs_the_unconditional_row_at_any_guidance_but_1():
+    assert made(guidance=0.5, guidance_rescale=0.5).rows([2.0]) == [2] * 20
+    assert made(guidance=1, guidance_rescale=0.5).rows([1.0]) == [1] * 20
+
+
+def test_a_lora_pays_for_the_rows_that_it_changes():
+    lora = {"sha256": "0" * 64, "end": 0.5}
+    fields = {"steps": 20, "guidance_end": 0.25}
+    priced = pricing.quote(made(loras=(lora,), **fields), [1.0])
+    assert (priced.rows, priced.lora_rows) == (20 + 5, (10 + 5) // 5)
+    nothing = {**lora, "unet": 0, "text_encoder": 1}
+    assert pricing.quote(made(loras=(nothing,), **fields), [1.0]).lora_rows == 0
 
 
 @given(
@@ -51,10 +69,11 @@ def test_branches(weights, guidance, branches):
 )
 def test_more_never_costs_less(scheduler, steps, samples, width, height):
     one = pricing.quote(
-        made(scheduler=scheduler, steps=steps, samples=samples, width=width, height=height), 2
+        made(scheduler=scheduler, steps=steps, samples=samples, width=width, height=height), [1.0]
     )
     more = pricing.quote(
-        made(scheduler=scheduler, steps=steps, samples=samples + 1, width=width, height=2048), 3
+        made(scheduler=scheduler, steps=steps, samples=samples + 1, width=width, height=2048),
+        [1.0, 1.0],
     )
     assert 0 < one.each_micro * samples == one.total_micro < more.total_micro
     assert one.tiles * 64 * 64 >= width * height

@@ -117,7 +117,7 @@ class FakeGenerate:
         return Models(lambda: self.engine.current.model).own()
 
     async def quote(self, generation):
-        return pricing.quote(generation, pricing.branch_count([1.0], generation.guidance))
+        return pricing.quote(generation, [1.0])
 
     async def afford(self, caller, lines, beside_micro=0, *, waits):
         price = beside_micro + sum([(await self.quote(line)).total_micro for line in lines])

@@ -5,8 +5,9 @@ Classifier-free guidance (Ho and Salimans, 2022) over composed prompts (Liu et a
 
     eps = uncond + sum_i w_i g (cond_i - uncond) = (1 - g sum w) uncond + sum_i g w_i cond_i
 
-The unconditional row is left out exactly when its coefficient is 0. Each prompt is encoded once
-and shared by all steps that show it, so that an alternation over many steps takes little memory.
+The unconditional row is left out exactly when its coefficient is 0, which it is at guidance 1 and
+so outside of the interval that a request may set. Each prompt is encoded once and shared by all
+steps that show it, so that an alternation over many steps takes little memory.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import torch
 from torch import Tensor
 
 from limner.domain.attention import Span
+from limner.domain.guidance import coefficients
 from limner.domain.limits import check_prompts
 from limner.domain.params import Generation
 from limner.domain.prompt import Branch, Prompt, parse
 from limner.engine.adapters.rows import Uses
 from limner.engine.sampling.conditioning import Conditioner
+from limner.engine.sampling.tempering import Tempering
 from limner.engine.sampling.transfer import to_device
 
 CHUNK_TOKENS = 77
@@ -33,12 +36,14 @@ class Rows:
     """The rows of one image for a span of steps.
 
     ``contexts`` holds what each row reads, (its tokens, width); in a batch it is filled with
-    zeros up to ``tokens`` and masked. ``G`` (rows,) float32.
+    zeros up to ``tokens`` and masked. ``G`` (rows,) float32 are their weights in the guided
+    output, which ``tempering`` makes in another way where it is set.
     """
 
     contexts: tuple[Tensor, ...]
     tokens: int
     G: Tensor
+    tempering: Tempering | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,31 +68,34 @@ class Guidance:
         there = {key: context.to(device, dtype) for key, context in contexts.items()}
         there |= {key: to_device(G, device) for key, G in weights.items()}
         moved = tuple(
-            Rows(tuple(there[id(context)] for context in r.contexts), r.tokens, there[id(r.G)])
+            replace(r, contexts=tuple(there[id(each)] for each in r.contexts), G=there[id(r.G)])
             for r in self.spans
         )
         return replace(self, spans=moved)
 
 
-def count_rows(g: Generation, conditioner: Conditioner) -> tuple[int, int]:
-    """Rows of one evaluation and the context bucket in chunks, without encoding anything.
+def count_rows(g: Generation, conditioner: Conditioner) -> tuple[list[int], int]:
+    """Rows of each evaluation and the context bucket in chunks, without encoding anything.
 
     Raises ``InvalidInput`` as ``check_prompts``.
     """
     positive, negative = _parse(g)
     prompts = {"prompt": positive, "negative_prompt": negative}
     longest = check_prompts(prompts, conditioner.count_chunks)
-    branches = positive.entries[0].branches
-    return len(_weights(g.guidance, branches)), 1 << (longest - 1).bit_length()
+    return g.rows(positive.weights), 1 << (longest - 1).bit_length()
 
 
 def count_tokens(g: Generation, conditioner: Conditioner) -> int:
-    """Tokens of all prompts that an image's rows read at one step or another, each prompt once."""
+    """Tokens of all prompts that an image's rows read at one step or another, each prompt once.
+
+    Where guidance is 1 for a part of the steps, as if it were not: at most what is read.
+    """
     positive, negative = _parse(g)
+    rows = max(g.rows(positive.weights), default=1)
     read = {
         prompt.spans
         for step in range(1, _steps_run(g) + 1)
-        for prompt in _prompts_at(g, positive, negative, step)
+        for prompt in _prompts_at(positive, negative, step, rows)
     }
     return sum(conditioner.count_chunks(spans) for spans in read) * CHUNK_TOKENS
 
@@ -102,29 +110,28 @@ def encode_guidance(
     """
     positive, negative = _parse(g)
     encoded: dict[tuple[Span, ...], Tensor] = {}
-    spans: dict[tuple[Branch, ...], int] = {}
-    G = torch.tensor(_weights(g.guidance, positive.entries[0].branches))  # the same at all steps
+    weights = {scale: _weights(g, scale, positive) for scale in (1.0, g.guidance)}
+    spans: dict[tuple[object, ...], int] = {}
     rows: list[Rows] = []
     span_of = []
-    for step in steps:
-        branches = positive.at(int(step)).branches
-        at = (negative.at(int(step)).branches[0], *branches)
+    for step, scale in zip(steps, g.guidance_over(len(steps)), strict=True):
+        G, tempering = weights[scale]
+        prompts = _prompts_at(positive, negative, int(step), len(G))
+        at = (scale, *(prompt.spans for prompt in prompts))
         if at not in spans:
-            prompts = _prompts_at(g, positive, negative, int(step))
             for prompt in prompts:
                 if prompt.spans not in encoded:
                     encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip, uses)
             spans[at] = len(rows)
             contexts = tuple(encoded[prompt.spans] for prompt in prompts)
-            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, G))
+            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, G, tempering))
         span_of.append(spans[at])
     return Guidance(tuple(rows), tuple(span_of))
 
 
-def _prompts_at(g: Generation, positive: Prompt, negative: Prompt, step: int) -> tuple[Branch, ...]:
-    """What the rows of a step read: the unconditional first, unless it counts for nothing."""
-    branches = positive.at(step).branches
-    return (negative.at(step).branches[0], *branches)[-len(_weights(g.guidance, branches)) :]
+def _prompts_at(positive: Prompt, negative: Prompt, step: int, rows: int) -> tuple[Branch, ...]:
+    """What so many rows of a step read: the unconditional first, unless it counts for nothing."""
+    return (negative.at(step).branches[0], *positive.at(step).branches)[-rows:]
 
 
 def _steps_run(g: Generation) -> int:
@@ -136,9 +143,8 @@ def _parse(g: Generation) -> tuple[Prompt, Prompt]:
     return parse(g.prompt, ran), parse(g.negative_prompt, ran, negative=True)
 
 
-def _weights(guidance: float, branches: tuple[Branch, ...]) -> list[float]:
-    """Coefficients of the rows: the unconditional first, unless it counts for nothing."""
-    total = sum(branch.weight for branch in branches)
-    weights = [guidance * branch.weight for branch in branches]
-    uncond = 1 - guidance * total
-    return weights if uncond == 0 else [uncond, *weights]
+def _weights(g: Generation, scale: float, prompt: Prompt) -> tuple[Tensor, Tempering | None]:
+    """Those of an image's rows where its guidance is ``scale``, the same at all steps."""
+    weights = torch.tensor(coefficients(prompt.weights, scale, tempered=g.tempered))
+    tempered = g.tempered and scale != 1
+    return weights, Tempering.of(g, tuple(prompt.weights)) if tempered else None

@@ -59,6 +59,14 @@ class History:
             y = torch.where(self.mask, y, self.kept[k])
         return y
 
+    def guided(self, k: int, E: Tensor) -> Tensor:
+        """The guided output (L,) of evaluation k, of those of its rows: (rows, C, n)."""
+        rows = self.guidance.at(k)
+        if rows.tempering is None:
+            return rows.G @ E.flatten(1)
+        y, share = self.at(k).view_as(E[0]), k / max(1, len(self.t) - 1)
+        return rows.tempering.guided(E, y, self.trace.estimating(k), share).flatten()
+
     def uses(self, k: int) -> Uses:
         """The adapters of its rows at evaluation k."""
         return self.adapters[k] if self.adapters else ()

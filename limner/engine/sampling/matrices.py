@@ -56,6 +56,12 @@ class Trace:
         """Column of the model's output at evaluation 0..K-1."""
         return SOURCES + self.draws + evaluation
 
+    def estimating(self, evaluation: int) -> tuple[float, float]:
+        """How much of an evaluation's input and output is in its estimate of the latent."""
+        inputs, denoised = self.inputs[evaluation], self.denoised[evaluation]
+        most = np.abs(inputs).argmax()
+        return denoised[most] / inputs[most], denoised[self.eps_column(evaluation)]
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""

@@ -20,11 +20,12 @@ def plan(
     if checkpoint.info.zero_snr:
         g.method.check_zero_snr()
     rows, bucket = count_rows(g, conditioner)
+    rows = rows or [1]  # where no step runs, which ``prepare`` refuses
     _, strength = start_of(g, checkpoint)
     count = g.method.evaluations(g.steps, strength)
     height, width = latents.latent_size(g, checkpoint.vae_scale)
     group = Group(checkpoint.info.drawn_with, height, width, bucket)
     size = footprint(request, checkpoint, conditioner)
-    size += (1 + rows) * adapters.size(g.loras)  # the files', and a copy for each row
-    same = (group, rows, group.cost(rows), size, range(count), count)
+    size += (1 + max(rows)) * adapters.size(g.loras)  # the files', and a copy for each row
+    same = (group, rows[0], group.cost(rows[0]), size, range(count), count)
     return [Image(request, i, *same) for i in range(g.samples)]

@@ -99,10 +99,9 @@ class Runner:
     def _evaluate(self, images: list[Image]) -> list[Tensor]:
         """Guided model outputs, one flat latent per image, from one UNet call."""
         with self._unet_clock:
-            conditions = [image.state.guidance.at(image.k) for image in images]
-            E = self.unet(gather(images, self.dtype))
-            E_of_image = E.flatten(1).float().split([len(c.G) for c in conditions])
-            return [c.G @ e for c, e in zip(conditions, E_of_image, strict=True)]
+            E = self.unet(gather(images, self.dtype)).flatten(2).float()
+            E_of_image = E.split([image.rows for image in images])
+            return [i.state.guided(i.k, e) for i, e in zip(images, E_of_image, strict=True)]
 
     @torch.inference_mode()
     def advance(self, image: Image) -> Pixels | None:

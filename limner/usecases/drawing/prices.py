@@ -15,8 +15,7 @@ def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
     Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
     """
     positive, negative = explain.check(generation)
-    branches = pricing.branch_count(positive.weights, generation.guidance)
-    quoted = pricing.quote(generation, branches)
+    quoted = pricing.quote(generation, positive.weights)
     if quoted.total_micro <= 0:
         strength = generation.source.strength if generation.source else 0
         raise InvalidInput(

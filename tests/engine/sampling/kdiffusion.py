@@ -115,9 +115,23 @@ def loop(
     def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         return plain.kept_where(mask, inner(x, sigma), z0)
 
+    finished = run(sampler, model, x, levels, draws, **options)
+    return plain.kept_where(mask, finished, z0)
+
+
+def run(
+    sampler: SamplerName,
+    model: Any,
+    x: torch.Tensor,
+    levels: torch.Tensor,
+    draws: Iterator[torch.Tensor],
+    **options: float,
+) -> torch.Tensor:
+    """The package's loop; whatever noise it wants is the next of ``draws``."""
     name, fixed = FUNCTIONS[sampler]
-    run = partial(getattr(package()["sampling"], name), model, x, levels, disable=True)
-    noisy = "noise_sampler" in inspect.signature(run.func).parameters
+    function = partial(getattr(package()["sampling"], name), model, x, levels, disable=True)
+    noisy = "noise_sampler" in inspect.signature(function.func).parameters
     given = {"noise_sampler": lambda *_: next(draws)} if noisy else {}
     with drawing_from(draws):
-        return plain.kept_where(mask, run(**fixed | given | options), z0)
+        finished: torch.Tensor = function(**fixed | given | options)
+    return finished

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from limner.domain.pricing import branch_count
 from limner.domain.prompt import parse
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import guidance
@@ -40,9 +39,9 @@ def test_weights_compose_to_the_formula(conditioner: Conditioner) -> None:
 def test_rows_are_what_the_price_counts(conditioner: Conditioner, text: str, scale: float) -> None:
     g = make_generation(text, guidance=scale)
     rows, _ = guidance.count_rows(g, conditioner)
-    assert rows == branch_count(parse(text, g.steps).weights, scale)
+    assert rows == g.rows(parse(text, g.steps).weights)
     prepared = guidance.encode_guidance(g, np.array([1]), 1, conditioner).at(0)
-    assert len(prepared.contexts) == rows == len(prepared.G)
+    assert len(prepared.contexts) == rows[0] == len(prepared.G)
     torch.testing.assert_close(prepared.G.sum(), torch.tensor(1.0))
 
 
@@ -62,7 +61,7 @@ def test_shorter_prompts_are_padded_to_the_bucket_and_masked(
     conditioner: Conditioner, words: int, bucket: int
 ) -> None:
     g = make_generation("tree " * words)
-    assert guidance.count_rows(g, conditioner) == (2, bucket)
+    assert guidance.count_rows(g, conditioner) == ([2] * 20, bucket)
     rows = guidance.encode_guidance(g, np.array([1]), bucket, conditioner).at(0)
     context, mask = context_of(rows.contexts, rows.tokens)
     assert context.shape[:2] == (2, 77 * bucket)

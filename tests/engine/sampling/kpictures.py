@@ -1,0 +1,88 @@
+"""Whole pictures by k-diffusion's loops, guided as AUTOMATIC1111 guides: on denoised estimates."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from limner.domain.methods import Ruled
+from limner.domain.params import Generation
+from limner.domain.samplers import SAMPLERS
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling.noise import NoiseStream
+from limner.engine.sampling.schedules import sigmas_of
+from tests.engine.sampling import kdiffusion
+
+Combine = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+"""The guided estimate from the unconditional and the prompt's, (1, 4, h, w), and a guidance."""
+
+
+def plainly(uncond: torch.Tensor, cond: torch.Tensor, guidance: float) -> torch.Tensor:
+    return uncond + guidance * (cond - uncond)
+
+
+class KPictures:
+    """Draws with a checkpoint of its own copy, in float32 or float64."""
+
+    def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
+        self.scaling = checkpoint.latent_scaling
+        self.scale = checkpoint.vae_scale
+        self.pipe = StableDiffusionPipeline(
+            vae=copy.deepcopy(checkpoint.vae).to(dtype),
+            text_encoder=checkpoint.text_encoder,
+            tokenizer=checkpoint.tokenizer,
+            unet=copy.deepcopy(checkpoint.unet).to(dtype),
+            scheduler=DDIMScheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+    @torch.inference_mode()
+    def draw(self, g: Generation, combine: Combine = plainly) -> np.ndarray[Any, Any]:
+        """The picture (h, w, 3) in 255ths, not rounded; of one prompt, from noise."""
+        contexts = self._contexts(g)
+        evaluations = iter(range(g.evaluations))
+
+        def output(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            doubled = torch.cat([x, x])
+            return self.pipe.unet(doubled, t.expand(2), encoder_hidden_states=contexts).sample
+
+        external = kdiffusion.package()["external"]
+        alphas = kdiffusion.alphas_cumprod().to(self.dtype)
+        inner = external.DiscreteEpsDDPMDenoiser(output, alphas, quantize=False)
+
+        def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            uncond, cond = inner(x, sigma).chunk(2)
+            return combine(uncond, cond, g.guidance_over(g.evaluations)[next(evaluations)])
+
+        latent = self._loop(g, model) / self.scaling
+        pixels = self.pipe.vae.decode(latent).sample[0].permute(1, 2, 0)
+        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).double().numpy()
+
+    def _contexts(self, g: Generation) -> torch.Tensor:
+        cond, uncond = self.pipe.encode_prompt(
+            g.prompt, "cpu", 1, do_classifier_free_guidance=True, negative_prompt=g.negative_prompt
+        )
+        return torch.cat([uncond, cond]).to(self.dtype)
+
+    def _loop(self, g: Generation, model: Callable[..., torch.Tensor]) -> torch.Tensor:
+        method = g.method
+        assert isinstance(method, Ruled)
+        alphas = kdiffusion.alphas_cumprod().numpy()
+        trained = np.sqrt((1 - alphas) / alphas)
+        skips = SAMPLERS[method.sampler].skips
+        sigmas = torch.from_numpy(sigmas_of(method.schedule, g.steps, trained, skips=skips))
+        stream, shape = NoiseStream(g.noise_source, g.seed), self._shape(g)
+        draws = (torch.from_numpy(stream.draw(shape)).to(self.dtype) for _ in iter(int, 1))
+        x = next(draws) * sigmas[0].to(self.dtype)
+        return kdiffusion.run(method.sampler, model, x, sigmas.to(self.dtype), draws)
+
+    def _shape(self, g: Generation) -> tuple[int, int, int, int]:
+        return 1, 4, g.height // self.scale, g.width // self.scale
