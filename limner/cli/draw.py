@@ -21,6 +21,10 @@ def draw(
     schedule: options.Schedule = None,
     steps: options.Steps = None,
     guidance: options.Guidance = None,
+    guidance_start: options.GuidanceStart = None,
+    guidance_end: options.GuidanceEnd = None,
+    guidance_rescale: options.GuidanceRescale = None,
+    thresholding: options.Thresholding = None,
     samples: Annotated[int | None, typer.Option(help="Pictures to draw, 1 to 16.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Default: random; picture i uses seed + i.")
@@ -81,6 +85,8 @@ def draw(
     given = options.body(
         prompt=prompt, negative=negative, scheduler=scheduler,
         sampler=sampler, schedule=schedule, steps=steps, guidance=guidance,
+        guidance_start=guidance_start, guidance_end=guidance_end,
+        guidance_rescale=guidance_rescale, thresholding=thresholding,
         samples=samples, seed=seed, width=width, height=height, clip_skip=clip_skip,
         noise_source=noise_source, exact=exact, subseed=subseed, subseed_strength=subseed_strength,
         eta_noise_seed_delta=eta_noise_seed_delta,

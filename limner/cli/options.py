@@ -20,6 +20,17 @@ Sampler = Annotated[
 Schedule = Annotated[str | None, typer.Option(help="Of --sampler. Default: the sampler's own.")]
 Steps = Annotated[int | None, typer.Option(help="1 to 150. Default: 20.")]
 Guidance = Annotated[float | None, typer.Option(help="0 to 100. Default: 7.5.")]
+GuidanceStart = Annotated[
+    float | None, typer.Option(help="Share of the steps before which guidance is 1. Default: 0.")
+]
+GuidanceEnd = Annotated[float | None, typer.Option(help="Share after which it is. Default: 1.")]
+GuidanceRescale = Annotated[
+    float | None, typer.Option(help="Of the spread that guidance adds, 0 to 1. Default: 0.")
+]
+Thresholding = Annotated[
+    str | None,
+    typer.Option(help="Dynamic thresholding: its mimic scale, or all of it as JSON."),
+]
 Seed = Annotated[int | None, typer.Option(help="Default: random.")]
 Side = Annotated[int | None, typer.Option(help="A multiple of 8. Default: 512.")]
 Image = Annotated[str | None, typer.Option(help="Picture to start from: a file or URL.")]

@@ -38,6 +38,10 @@ class Options(TypedDict, total=False):
     s_tmax: float
     steps: int
     guidance: float
+    guidance_start: float
+    guidance_end: float
+    guidance_rescale: float
+    thresholding: Mapping[str, Any] | float
     samples: int
     seed: int
     width: int

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from limner.domain import guidance_names
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.domain.schedulers import METHOD
@@ -197,7 +198,7 @@ def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
         "Model hash": _model_hash(record["model"]),
         "Model": _quoted(record["model"]["name"]),
     }
-    pairs |= _options(generation)
+    pairs |= _options(generation) | guidance_names.pairs_of(generation)
     if generation.clip_skip > 1:
         pairs["Clip skip"] = generation.clip_skip
     if generation.subseed_strength:

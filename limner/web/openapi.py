@@ -29,6 +29,13 @@ _ABOUT: Mapping[str, str] = {
     "s_tmax": "Most level of noise at which `s_churn` acts.",
     "num_inference_steps": "Steps of the sampler. Alias: `steps`.",
     "guidance_scale": "How closely the picture follows the prompt.",
+    "guidance_start": "Share of the steps before which guidance is 1, without the row for "
+    "`negative_prompt`, which costs nothing then.",
+    "guidance_end": "Share of the steps after which guidance is 1.",
+    "guidance_rescale": "How much of the spread that guidance adds is taken back, as diffusers "
+    "does: against colours that are too strong.",
+    "thresholding": "Dynamic thresholding: bring the guided estimate to the spread of a milder "
+    "guidance, `mimic_scale`. A number stands for that alone.",
     "samples": "Number of pictures; all come with `base64`, `output` grid or "
     "`Accept: multipart/mixed`.",
     "seed": "Start of the noise; -1 takes a random one. Picture i has seed + i.",

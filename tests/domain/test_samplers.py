@@ -96,7 +96,7 @@ def test_options_are_the_samplers_own_where_none_are_given() -> None:
 @pytest.mark.parametrize("sampler", RULED_NAMES)
 def test_two_evaluations_a_step_cost_two(sampler: Any) -> None:
     order = SAMPLERS[sampler].order
-    rows = quote(generation(sampler=sampler, schedule="Karras", steps=20), 2).rows
+    rows = quote(generation(sampler=sampler, schedule="Karras", steps=20), [1.0]).rows
     assert rows == 2 * (20 * order - (order - 1))
 
 

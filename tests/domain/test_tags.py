@@ -62,6 +62,6 @@ def test_a_lora_costs_a_fifth_of_each_row_that_it_changes(
     loras: tuple[Lora, ...], rows: int
 ) -> None:
     generation = Generation(prompt="a", seed=1, steps=20, scheduler="DDIM", loras=loras)
-    quoted = quote(generation, 2)
+    quoted = quote(generation, [1.0])
     assert quoted.rows == 40
     assert quoted.each_micro == rows * 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from limner.domain import samplers
-from limner.web.reading import ranges
+from limner.web.reading import guidance, ranges
 from limner.web.reading.fields import (
     Bit,
     Blob,
@@ -43,10 +43,12 @@ TXT2IMG: Mapping[str, Reader] = {
     "s_tmin": Number(*samplers.OPTIONS["s_tmin"]),
     "s_tmax": Number(*samplers.OPTIONS["s_tmax"]),
     "override_settings": Object(),
+    "alwayson_scripts": Object(),
     "send_images": Flag(),
     # Limner's own, as on every surface.
     "style_mix": Mix(),
     "template": Flag(),
+    **guidance.READERS,
 }
 IMG2IMG: Mapping[str, Reader] = {
     **TXT2IMG,

@@ -9,6 +9,7 @@ from typing import Any
 
 from limner import pools
 from limner.domain import automatic1111
+from limner.domain.guidance_names import SKIP_EARLY
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
     SAMPLES_MAX,
@@ -24,7 +25,7 @@ from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.automatic1111 import library, lists
+from limner.web.automatic1111 import guidance, library, lists
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
 from limner.web.reading import inputs, mixing, naming, ranges
@@ -133,7 +134,7 @@ async def to_drawing(
             negative_prompt=prompts[1],
             **method.fields,
             steps=values["steps"],
-            guidance=values["cfg_scale"],
+            **guidance.fields_of(values, notes),
             samples=asked.samples,
             seed=_seed(values["seed"]),
             width=_side("width", values, notes),
@@ -234,7 +235,7 @@ def _overridden(
 ) -> dict[str, Any]:
     """What a key's options and ``override_settings`` say of a ``Generation``."""
     given = {name: value for name, value in override.items() if value is not None}
-    known = (CLIP_SKIP, SEED_DELTA, NOISE, *MODELS)
+    known = (CLIP_SKIP, SKIP_EARLY, SEED_DELTA, NOISE, *MODELS)
     notes += [f"override_settings.{cut(name)} was ignored" for name in given if name not in known]
     source = Choice(tuple(_NOISES)).read(NOISE, given.get(NOISE, "GPU"))
     return {

@@ -15,7 +15,7 @@ from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.reading import adjusting, inputs, mixing, naming, ranges, sampling
+from limner.web.reading import adjusting, guidance, inputs, mixing, naming, ranges, sampling
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
 from limner.web.reading.loras import Loras
@@ -58,6 +58,7 @@ READERS: Mapping[str, Reader] = {
     "style_mix": Mix(),
     "template": Flag(),
     "loras": Loras(),
+    **guidance.READERS,
     "model": Text(0, MODEL_LENGTH_MAX),
     "vae": Text(0, MODEL_LENGTH_MAX),
 }
@@ -251,6 +252,7 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
         **sampling.chosen(values),
         steps=values["num_inference_steps"],
         guidance=values["guidance_scale"],
+        **guidance.chosen(values),
         samples=values["samples"],
         seed=_seed(values["seed"], draw_seed),
         width=values["img_width"],

@@ -119,7 +119,7 @@ def test_what_is_not_done_is_told(api):
     assert "s_churn was ignored: DPM++ 2M has none" in notes
     assert "style nobody's is unknown and was ignored" in notes
     assert "override_settings.samples_format was ignored" in notes
-    for name in ("enable_hr", "tiling", "alwayson_scripts", "hr_scale"):
+    for name in ("enable_hr", "tiling", "alwayson_scripts.Dragon", "hr_scale"):
         assert f"{name} was ignored" in notes
     assert result.info["clip_skip"] == 2
     assert result.info["prompt"].startswith("x, ornate plate armour")
@@ -133,6 +133,37 @@ def test_seeds_and_noise_are_overridden_as_there(api):
     receipt = api.png_info(result.images[0]).json["items"]["limner"]
     drawn = receipt["parameters"]
     assert (drawn["eta_noise_seed_delta"], drawn["noise_source"]) == (31337, "torch-cpu")
+
+
+def test_guidance_is_skipped_early_and_thresholded(api):
+    result = api.txt2img(
+        prompt="x", steps=10, cfg_scale=9, sampler_name="Euler",
+        override_settings={"skip_early_cond": 0.2},
+        alwayson_scripts={
+            "Dynamic Thresholding (CFG Scale Fix)": {"args": [True, 6, 98, "Constant"]},
+            "seed": {"args": []},
+        },
+    )  # fmt: skip
+    assert told(result) == ["alwayson_scripts.seed was ignored"]
+    [text] = result.info["infotexts"]
+    assert "Skip Early CFG: 0.2, Dynamic thresholding enabled: True, Mimic scale: 6" in text
+    assert "Threshold percentile: 98" in text
+    cost = sum([1, 1, 1] + [2] * 7)
+    assert result.info["cost"] * 1_000_000 == cost * 64
+
+
+def test_what_an_extension_is_asked_in_vain_is_refused(server, api):
+    for script, words in (
+        ({"args": [True, 6, 98, "Sometimes"]}, "args.mimic_mode is"),
+        ({"args": [True, "much"]}, "args.mimic_scale is"),
+        ({"args": {}}, "must be as"),
+        (7, "must be as"),
+    ):
+        scripts = {"dynamic thresholding (cfg scale fix)": script}
+        with server.http(api.key) as http:
+            answer = http.post(TXT2IMG, json={"steps": 1, "alwayson_scripts": scripts})
+        assert answer.status_code == 400
+        assert words in answer.text
 
 
 def test_only_what_is_needed(server):

@@ -30,13 +30,14 @@ const boxOf = (row, ...inside) => h("div", { class: row.half ? "field half" : "f
 function slider(row) {
   const output = h("output", { id: `${row.id}-value`, for: row.id });
   const input = h("input", { type: "range", id: row.id, name: row.name, min: row.low, max: row.high, step: row.step,
-    oninput: () => order.set({ [row.name]: Number(input.value) }) });
+    oninput: () => order.set({ [row.name]: Number(input.value) === row.rest ? null : Number(input.value) }) });
   const ticks = (row.ticks ?? []).map((mark) => tick(row, mark));
   order.watch((o) => {
+    const value = o[row.name] ?? row.rest;
     // A stored picture's value may lie beyond the marks: then the slider is longer.
-    input.max = Math.max(row.high, o[row.name]);
-    input.value = o[row.name];
-    output.textContent = o[row.name];
+    input.max = Math.max(row.high, value);
+    input.value = value;
+    output.textContent = value;
     ticks.forEach((node, i) => node.setAttribute("aria-pressed", String(row.ticks[i].value === o[row.name])));
   });
   return boxOf(row, h("div", { class: "field-head" }, h("label", { for: row.id }, row.label), output), input,
@@ -57,7 +58,7 @@ function select(row) {
   const show = () => {
     const value = order.get()[row.name] ?? null;
     const found = known.find((one) => one.value === value || (one.also && one.also === value));
-    const chosen = found ?? { value, text: value ?? "" };
+    const chosen = found ?? { value, text: (value && row.textOf?.(value)) ?? value ?? "" };
     const rows = found ? known : [...known, chosen];
     list.replaceChildren(...rows.map((one) => h("option", { value: one.value ?? "" }, one.text)));
     list.value = chosen.value ?? "";

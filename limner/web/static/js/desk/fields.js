@@ -3,9 +3,10 @@
 // A row is all that a field needs. `name` is its name on the wire and in the order, `start` its
 // value on an empty desk (null is not sent), `of` its value in a stored generation, `kind` the
 // control that `controls.js` makes for it. `half` puts two beside each other.
-//   slider:   `low`, `high`, `step`, `ticks` as [{name, value, says}]
+//   slider:   `low`, `high`, `step`, `ticks` as [{name, value, says}]; null stands at `rest`
 //   select:   `options()`, a promise of [{value, text, note, also}], asked for once a key is let in;
-//             `also` is another name of the value, and a list of one is not shown
+//             `also` is another name of the value, and a list of one is not shown; `textOf(value)`
+//             of one that is not in the list
 //   segments: `options` as a list of values
 
 import { get } from "../page/api.js";
@@ -38,6 +39,24 @@ export const FIELDS = [
   {
     name: "guidance_scale", id: "guidance", label: "Guidance", kind: "slider", start: 4.5, of: (g) => g.guidance,
     low: 1, high: 12, step: 0.5, ticks: ticks("guidance"),
+  },
+  {
+    name: "guidance_start", id: "guidance-start", label: "Guided from", kind: "slider", half: true, start: null,
+    of: (g) => g.guidance_start, low: 0, high: 0.95, step: 0.05, rest: 0,
+  },
+  {
+    name: "guidance_end", id: "guidance-end", label: "Guided until", kind: "slider", half: true, start: null,
+    of: (g) => g.guidance_end, low: 0.05, high: 1, step: 0.05, rest: 1,
+  },
+  {
+    name: "guidance_rescale", id: "guidance-rescale", label: "Rescale", kind: "slider", half: true, start: null,
+    of: (g) => g.guidance_rescale, low: 0, high: 1, step: 0.05, rest: 0,
+  },
+  {
+    name: "thresholding", id: "thresholding", label: "Thresholding", kind: "select", half: true, start: null,
+    of: (g) => g.thresholding && JSON.stringify(g.thresholding),
+    options: async () => [{ value: null, text: "off" }, ...["3", "5", "7", "9"].map((value) => ({ value, text: `as guidance ${value}` }))],
+    textOf: (value) => `as guidance ${JSON.parse(value).mimic_scale ?? value}`,
   },
   {
     // One list of both families: the vendor's schedulers, and samplers that take a schedule.
@@ -92,9 +111,12 @@ async function schedules() {
   ];
 }
 
+/** `{name: value}` of every row, by `valueOf(row)`; null where there is none. */
+export const everyValueOf = (valueOf) => Object.fromEntries(FIELDS.map((row) => [row.name, valueOf(row) ?? null]));
+
 /** `{name: value}` of every row, by `valueOf(row)`; without those that are null. */
 export const valuesOf = (valueOf) => Object.fromEntries(
-  FIELDS.map((row) => [row.name, valueOf(row)]).filter(([, value]) => value !== null && value !== undefined),
+  Object.entries(everyValueOf(valueOf)).filter(([, value]) => value !== null),
 );
 
 /** The same as the API takes it. */

@@ -1,7 +1,7 @@
 // The order on the desk: what would be drawn now. One observable object; its draft survives a reload.
 
 import { loadDraft, saveDraft } from "../page/local.js";
-import { onWire, valuesOf } from "./fields.js";
+import { everyValueOf, onWire, valuesOf } from "./fields.js";
 
 export const LIMITS = { side: [512, 1024], sideStep: 64 };
 
@@ -91,7 +91,7 @@ export function fromGeneration(g) {
   const picks = Object.entries(said?.picks ?? {});
   return {
     prompt: (said ?? g).prompt, negative_prompt: (said ?? g).negative_prompt ?? "", img_width: g.width, img_height: g.height,
-    ...valuesOf((row) => row.start), ...valuesOf((row) => row.of(g)), seed: g.seed, locked: true, extra: extraOf(g),
+    ...everyValueOf((row) => row.of(g) ?? row.start), seed: g.seed, locked: true, extra: extraOf(g),
     styles: picks.flatMap(([kind, chosen]) => chosen.map(({ name, weight }) => ({ kind, name, weight: weight ?? null }))),
   };
 }

@@ -1,0 +1,51 @@
+"""``alwayson_scripts``: what extensions of AUTOMATIC1111 are asked to do, by their titles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from limner.domain import guidance_names
+from limner.errors import InvalidInput
+from limner.web.reading.fields import cut, shown
+from limner.web.reading.guidance import Thresholds
+
+ALWAYS_ON = "alwayson_scripts"
+ARGUMENTS_MAX = 100
+
+Script = Callable[[str, list[Any]], dict[str, Any]]
+"""From the name of its arguments, for errors, and themselves to fields of a ``Generation``."""
+
+
+def _thresholding(field: str, arguments: list[Any]) -> dict[str, Any]:
+    given = guidance_names.from_script(arguments)
+    return {} if given is None else {"thresholding": Thresholds().read(field, given)}
+
+
+SCRIPTS: Mapping[str, Script] = {guidance_names.SCRIPT.lower(): _thresholding}
+
+
+def fields_of(scripts: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Fields of a ``Generation`` by the scripts that are served; others are noted.
+
+    Raises ``InvalidInput``.
+    """
+    fields: dict[str, Any] = {}
+    for title, given in scripts.items():
+        field = f"{ALWAYS_ON}.{cut(title)}"
+        if title.strip().lower() not in SCRIPTS:
+            notes.append(f"{field} was ignored")
+            continue
+        fields |= SCRIPTS[title.strip().lower()](f"{field}.args", _arguments(field, given))
+    return fields
+
+
+def _arguments(field: str, given: Any) -> list[Any]:
+    arguments = given.get("args", []) if isinstance(given, dict) else given
+    if not isinstance(arguments, list) or len(arguments) > ARGUMENTS_MAX:
+        raise InvalidInput(
+            field,
+            f'{field} is {shown(given)}; it must be as {{"args": [...]}}, of at most '
+            f"{ARGUMENTS_MAX} arguments",
+        )
+    return arguments
