@@ -19,7 +19,15 @@ from limner.cli.configured import MODEL, PLACE, configured
 from limner.errors import LimnerError
 from limner.settings import Settings, without_password
 
-PACKAGES = ("limner", "torch", "diffusers", "transformers", "safetensors", "sqlalchemy", "fastapi")
+PACKAGES = (
+    "limner",
+    "torch",
+    "diffusers",
+    "transformers",
+    "safetensors",
+    "sqlalchemy",
+    "starlette",
+)
 LOW_DISK = 2 * 2**30  # bytes; a full-size checkpoint and a day of pictures
 
 

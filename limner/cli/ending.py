@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from limner.engine.batching.loop import ThreadEngine
     from limner.usecases.closing import Closing
+    from limner.web.application import Application
     from limner.web.streams import Streams
 
 log = logging.getLogger(__name__)
@@ -72,10 +71,10 @@ class Server(uvicorn.Server):
 
     @property
     def _closing(self) -> Closing:
-        closing: Closing = cast("FastAPI", self.config.app).state.closing
+        closing: Closing = cast("Application", self.config.app).state.closing
         return closing
 
     @property
     def _streams(self) -> Streams:
-        streams: Streams = cast("FastAPI", self.config.app).state.streams
+        streams: Streams = cast("Application", self.config.app).state.streams
         return streams

@@ -51,7 +51,7 @@ from limner.web.app import create_app
 from limner.web.services import Services
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from limner.web.application import Application
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def make_app(
     *,
     library: Library | None = None,
     loras: LoraFiles | None = None,
-) -> FastAPI:
+) -> Application:
     """The application with its use cases, which start and stop with it.
 
     ``sources`` and ``loras``: those that ``engine`` reads from; ``library``: the one of ``loras``.
@@ -191,7 +191,7 @@ def make_app(
     hashing = Hashing(library, lambda: _is_idle(engine))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Application) -> AsyncIterator[None]:
         await generate.start()
         await queue.start()
         await retention.start()

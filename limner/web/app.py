@@ -6,17 +6,15 @@ holds, authentication (route, key, scope), the rate of free calls, room for a lo
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import Any
-
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from limner import __version__
 from limner.settings import Settings
 from limner.web.access.auth import Authentication
 from limner.web.access.bodies import Bodies, LongBodies
 from limner.web.access.free import FreeCalls
 from limner.web.answers import EXPOSED_HEADERS, Errors
+from limner.web.application import Application
 from limner.web.automatic1111 import routes as automatic1111
 from limner.web.drawing import Api
 from limner.web.native import admin, drawing, gallery, models, prompts, replay, requests
@@ -53,18 +51,10 @@ ROOMS = (
 )
 
 
-def create_app(settings: Settings, services: Services) -> FastAPI:
+def create_app(settings: Settings, services: Services) -> Application:
     """The ASGI application. It opens nothing: ``services`` are running, or starting."""
-    app = _Application(
-        title="Limner",
-        version=version("limner"),
-        description=DESCRIPTION,
-        servers=[{"url": settings.public_url}],
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    info = {"title": "Limner", "description": DESCRIPTION, "version": __version__}
+    app = Application(info=info, url=settings.public_url)
     mixing.catalogue(settings)  # a style that cannot be read stops the start
     api = Api(settings, services)
     app.state.streams = api.streams
@@ -78,7 +68,7 @@ def create_app(settings: Settings, services: Services) -> FastAPI:
     return app
 
 
-def _surround(app: FastAPI, settings: Settings, services: Services, meters: Meters) -> None:
+def _surround(app: Application, settings: Settings, services: Services, meters: Meters) -> None:
     """Add the layers round the router; the last one added is the outermost."""
     bodies = app.state.bodies = Bodies(settings.bodies_max_mib << 20)
     app.add_middleware(
@@ -101,16 +91,3 @@ def _surround(app: FastAPI, settings: Settings, services: Services, meters: Mete
         expose_headers=EXPOSED_HEADERS,
         max_age=86400,
     )
-
-
-class _Application(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        """The document, with the two ways to send a key."""
-        if self.openapi_schema is None:
-            document = super().openapi()
-            document.setdefault("components", {})["securitySchemes"] = {
-                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-                "bearer": {"type": "http", "scheme": "bearer"},
-            }
-            document["security"] = [{"key": []}, {"bearer": []}]
-        return self.openapi_schema or {}

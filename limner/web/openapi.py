@@ -145,13 +145,12 @@ def in_query(name: str, description: str, schema: Schema) -> Schema:
 def operation(
     id: str, summary: str, answer: Schema, *, errors: tuple[int, ...] = (), **rest: Any
 ) -> Schema:
-    """Arguments of ``add_api_route``: one answer in JSON, and the errors it may give."""
+    """What a route is documented by: one answer in JSON, and the errors it may give, by status."""
     return {
-        "operation_id": id,
         "summary": summary,
-        "response_model": None,
+        "operationId": id,
         "responses": {200: answer} | {code: _error(code) for code in errors},
-        "openapi_extra": rest,
+        **rest,
     }
 
 

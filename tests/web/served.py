@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from fastapi import FastAPI
 
 from limner.cli.serving import Server, make_app
 from limner.engine.batching.fake import FakeEngine
@@ -19,6 +18,7 @@ from limner.store.db import Database
 from limner.store.files import open_files
 from limner.usecases.drawing.sources import Sources
 from limner.web.access.connections import Connection
+from limner.web.application import Application
 from tests.store.databases import empty_bytes
 from tests.waiting import LONG_S, wait_until
 
@@ -31,7 +31,7 @@ class Served:
 
     url: str
     key: str
-    app: FastAPI
+    app: Application
     database: Database
     engine: FakeEngine
     settings: Settings

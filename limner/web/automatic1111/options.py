@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +13,7 @@ from limner.domain import automatic1111
 from limner.domain.model import Card
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web.answers import Json, adjustments
+from limner.web.application import Application
 from limner.web.automatic1111 import docs, library, lists
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.form import CLIP_SKIP, read_clip_skip
@@ -26,7 +26,7 @@ ROOT = "/sdapi/v1"
 _MINE = (library.CHECKPOINT, library.VAE, CLIP_SKIP)
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     _install_options(app, api)
     _install_lists(app, api)
@@ -35,7 +35,7 @@ def install(app: FastAPI, api: Api) -> None:
     )
 
 
-def _install_options(app: FastAPI, api: Api) -> None:
+def _install_options(app: Application, api: Api) -> None:
     async def show(request: Request) -> Response:
         own = await api.services.accounts.options(request.state.caller)
         return Json(await pools.MODELS.run(_options, api, await _chosen(api, own), own))
@@ -85,7 +85,7 @@ def _checkpoints(api: Api) -> list[dict[str, Any]]:
     return library.checkpoints(_model(api), api.services.models.entries())
 
 
-def _install_lists(app: FastAPI, api: Api) -> None:
+def _install_lists(app: Application, api: Api) -> None:
     flags = {"api": True, "nowebui": True, "listen": api.settings.host}
     entries = api.services.models.entries
     makers: dict[str, Callable[[], Any]] = {

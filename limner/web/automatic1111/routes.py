@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +17,7 @@ from limner.engine.batching.ticket import Drawn, Event, Pixels, Progress
 from limner.errors import Aborted
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web.answers import Json
+from limner.web.application import Application
 from limner.web.automatic1111 import docs, form, options
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.fields import IMG2IMG, TXT2IMG
@@ -56,7 +56,7 @@ InProgress = dict[str, list[CallProgress]]
 """The calls of each key that are being drawn, by its id, oldest first."""
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     in_progress: InProgress = {}
     for name, readers in (("txt2img", TXT2IMG), ("img2img", IMG2IMG)):
@@ -142,7 +142,7 @@ async def _answer(
     return await pools.FILES.run(Json, said)  # it repeats the body, which may be long
 
 
-def _install_control(app: FastAPI, api: Api, in_progress: InProgress) -> None:
+def _install_control(app: Application, api: Api, in_progress: InProgress) -> None:
     async def progress(request: Request) -> Response:
         calls = in_progress.get(request.state.caller.id, [])
         wanted = request.query_params.get("skip_current_image", "").lower() != "true"

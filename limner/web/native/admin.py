@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,6 +17,7 @@ from limner.store.ledger import Balance
 from limner.usecases.administration import NewKey
 from limner.web import openapi
 from limner.web.answers import Handler, Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.reading import body
 from limner.web.reading.fields import Flag, Items, Number, Reader, Text, Whole, read, shown
@@ -89,7 +89,7 @@ _CHECK: Mapping[str, Reader] = {"check": Flag()}
 _DAYS: Mapping[str, Reader] = {"days": Number(0, DAYS_MAX)}
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     _install_keys(app, api)
     _install_credits(app, api)
@@ -104,7 +104,7 @@ def install(app: FastAPI, api: Api) -> None:
     _add(app, "GET", "/usage", usage, "What each key has asked for.", answer, query=_DAYS)
 
 
-def _install_keys(app: FastAPI, api: Api) -> None:
+def _install_keys(app: Application, api: Api) -> None:
     admin = api.services.administration
 
     async def listing(_: Request) -> Response:
@@ -137,7 +137,7 @@ def _install_keys(app: FastAPI, api: Api) -> None:
     _add(app, "POST", f"{one}/rotate", rotate, "Give a key a new secret.", made, body=_ROTATE)
 
 
-def _install_credits(app: FastAPI, api: Api) -> None:
+def _install_credits(app: Application, api: Api) -> None:
     admin = api.services.administration
 
     async def show(request: Request) -> Response:
@@ -240,7 +240,7 @@ _KEY: dict[str, Any] = {
 
 
 def _add(
-    app: FastAPI,
+    app: Application,
     verb: str,
     path: str,
     handler: Handler,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.usecases.drawing.orders import Order
 from limner.web import openapi
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.native.form import FORM
 from limner.web.reading import form as wire
 from limner.web.segmind import routes as segmind
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the route."""
 
     def to_order(request: Request, call: wire.Call, digest: str) -> Order:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -14,6 +13,7 @@ from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import StoredPicture
 from limner.web import openapi, pictures
 from limner.web.answers import Handler, Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.native.thumbnails import SIDES, Name, Thumbnails
 from limner.web.reading.fields import Flag, Reader, Whole, read
@@ -42,7 +42,7 @@ PATH = "/api/pictures/{id}"
 PICTURE_ID = openapi.in_path("id", "A picture's id, `pic_...`.")
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
 
     async def receipt(request: Request) -> Response:
@@ -78,7 +78,7 @@ def install(app: FastAPI, api: Api) -> None:
     app.add_api_route("/api/receipts/{id}", receipt, methods=["GET"], **_receipt_operation())
 
 
-def _install_files(app: FastAPI, api: Api) -> None:
+def _install_files(app: Application, api: Api) -> None:
     # The longer names first: a parameter takes dots as well.
     sprite = _file_operation("sprite", "image/png", "The true small pixels of a sprite.")
     app.add_api_route(f"{PATH}.sprite.png", _sprites(api), methods=["GET"], **sprite)

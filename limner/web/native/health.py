@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.web import openapi
 from limner.web.answers import Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -17,7 +17,7 @@ _NUMBER = {"type": "integer"}
 _SEEN = {"status": _TEXT, "message": _TEXT, "waiting": _NUMBER, "running": _NUMBER}
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
 
     async def live(_: Request) -> Response:

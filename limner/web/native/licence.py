@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -15,6 +14,7 @@ from limner.domain.model import Card, ModelInfo
 from limner.errors import InvalidInput, ModelLoading, NotFound
 from limner.web import openapi
 from limner.web.answers import Handler, Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.native.form import FORM
 from limner.web.reading import form
@@ -29,7 +29,7 @@ _NAMED = [
 ]
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     for path, verb, handler, operation in (
         ("/license", "GET", _show(api), _show_operation()),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +14,7 @@ from limner.models.entries import Entry
 from limner.models.facts import UNREADABLE
 from limner.web import openapi
 from limner.web.answers import Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -54,7 +54,7 @@ _FIELDS: dict[str, Any] = {
 _HEADERS = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     library, base = api.services.models, f"{api.settings.public_url}/api/models"
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from limner.usecases.prompting.explain import explain_generation
 from limner.usecases.prompting.vocabulary import of_model
 from limner.web import openapi
 from limner.web.answers import Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.native.form import EXPLAINED, FORM
 from limner.web.reading import form as wire
@@ -31,14 +31,14 @@ _LIST: dict[str, Any] = {"type": "array"}
 _READ_ERRORS = (401, 403, 500)
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     _install_explain(app, api)
     _install_lists(app, api)
     _install_preview(app, api)
 
 
-def _install_explain(app: FastAPI, api: Api) -> None:
+def _install_explain(app: Application, api: Api) -> None:
     async def explain(request: Request) -> Response:
         asked, _ = await segmind.read_asked(request, api, EXPLAINED)
         choice = await api.services.generate.choose(*wire.named(asked.values))
@@ -80,7 +80,7 @@ def _explained(
     return Json({**told, "adjustments": [*notes, *told["adjustments"]]})
 
 
-def _install_lists(app: FastAPI, api: Api) -> None:
+def _install_lists(app: Application, api: Api) -> None:
     async def schedulers(_: Request) -> Response:
         return Json(
             [
@@ -145,7 +145,7 @@ def _samplers() -> list[dict[str, Any]]:
     ]
 
 
-def _install_preview(app: FastAPI, api: Api) -> None:
+def _install_preview(app: Application, api: Api) -> None:
     async def preview(request: Request) -> Response:
         call, _ = await segmind.read_call(request, api, FORM, mixed=True)
         lines = [

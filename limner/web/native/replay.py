@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +14,7 @@ from limner.usecases.drawing.orders import Order
 from limner.usecases.pictures.replay import Replayed
 from limner.web import openapi
 from limner.web.answers import Json
+from limner.web.application import Application
 from limner.web.drawing import Api, unless_gone
 from limner.web.reading import body
 from limner.web.reading.fields import shown
@@ -22,7 +22,7 @@ from limner.web.reading.fields import shown
 _WANTED = 'send {"picture_id": "pic_..."} of a stored picture, or {"receipt": {...}}'
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the route."""
 
     async def replay(request: Request) -> Response:

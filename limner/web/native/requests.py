@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -17,6 +16,7 @@ from limner.usecases.drawing.orders import Order
 from limner.usecases.queueing.queue import PAGE_MAX
 from limner.web import openapi
 from limner.web.answers import Handler, Json
+from limner.web.application import Application
 from limner.web.drawing import Api, Make
 from limner.web.native import events
 from limner.web.native.form import FORM
@@ -36,7 +36,7 @@ _READ_ERRORS = (400, 401, 403, 404, 500)
 _REMOVED = "Cancel a request that is not finished; forget a finished one with its pictures."
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     one = "/api/requests/{id}"
     for path, verb, handler, operation in (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.domain.pricing import as_credits
 from limner.web import openapi
 from limner.web.answers import Json
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.native import health, licence
 from limner.web.native.form import FORM
@@ -16,14 +16,14 @@ from limner.web.reading import form
 from limner.web.segmind import routes as segmind
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     _install_quote(app, api)
     licence.install(app, api)
     health.install(app, api)
 
 
-def _install_quote(app: FastAPI, api: Api) -> None:
+def _install_quote(app: Application, api: Api) -> None:
     async def quote(request: Request) -> Response:
         asked, _ = await segmind.read_asked(request, api, FORM)
         await api.services.generate.choose(*form.named(asked.values))

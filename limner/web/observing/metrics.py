@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -22,11 +21,12 @@ from limner.domain.pricing import MICRO
 from limner.engine.batching.client import EngineStatus
 from limner.store.usage import Figures
 from limner.web import openapi
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.observing.calls import Meters
 
 
-def install(app: FastAPI, api: Api, meters: Meters) -> None:
+def install(app: Application, api: Api, meters: Meters) -> None:
     """Add the route."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the lines
 

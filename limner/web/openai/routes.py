@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +19,7 @@ from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import pictures
 from limner.web.answers import Json, adjustments
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.openai import docs, edits
 from limner.web.reading import body, ranges
@@ -82,7 +82,7 @@ _SOURCE = {name: wire.READERS[name] for name in _NOT_HERE[2:]}
 EDIT = wire.Form({**_READERS, **_SOURCE}, _DEFAULTS, ("image", "prompt"))
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes."""
     began = int(time.time())
 

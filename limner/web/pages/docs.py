@@ -7,12 +7,12 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.web import files
 from limner.web.answers import dumps
+from limner.web.application import Application
 from limner.web.files import File
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -29,7 +29,7 @@ code { font-family: ui-monospace, monospace }
 """
 
 
-def install(app: FastAPI) -> None:
+def install(app: Application) -> None:
     """Add the two routes, each made once; they are not part of the document."""
 
     @cache
@@ -46,8 +46,8 @@ def install(app: FastAPI) -> None:
     async def page(request: Request) -> Response:
         return files.answer(request, page_file(), {"Content-Security-Policy": POLICY})
 
-    app.add_api_route("/openapi.json", document, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/docs", page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/openapi.json", document, methods=["GET"])
+    app.add_api_route("/docs", page, methods=["GET"])
 
 
 def render(document: Mapping[str, Any]) -> str:

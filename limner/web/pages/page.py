@@ -8,14 +8,15 @@ security policy forbids it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from limner.errors import NotFound
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.files import File, answer
 
@@ -52,10 +53,9 @@ _TYPES = {
 }
 
 
-def install(app: FastAPI, _: Api) -> None:
+def install(app: Application, _: Api) -> None:
     """Add ``/`` and ``/static/{path}``; they are not part of the API's document."""
-    files = read(resources.files("limner.web") / "static")
-    page = files.pop("index.html")
+    page, files = _own()
 
     async def show_page(request: Request) -> Response:
         return answer(request, page, SECURITY)
@@ -66,8 +66,14 @@ def install(app: FastAPI, _: Api) -> None:
             raise NotFound(f"Nothing is served at {PREFIX}{name[:200]}")
         return answer(request, files[name], SECURITY)
 
-    app.add_api_route("/", show_page, methods=["GET"], include_in_schema=False)
-    app.add_api_route(PREFIX + "{path:path}", show_file, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/", show_page, methods=["GET"])
+    app.add_api_route(PREFIX + "{path:path}", show_file, methods=["GET"])
+
+
+@cache
+def _own() -> tuple[File, Mapping[str, File]]:
+    files = read(resources.files("limner.web") / "static")
+    return files.pop("index.html"), files
 
 
 def read(folder: Traversable, prefix: str = "") -> dict[str, File]:

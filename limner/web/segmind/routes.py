@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import openapi, pictures
 from limner.web.answers import Json, adjustments
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.pictures import Encoded
 from limner.web.reading import body
@@ -29,7 +29,7 @@ from limner.web.segmind import siblings
 SURFACE = "segmind"
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes: one for the slug and each of its aliases, and one for each sibling."""
 
     async def credits(request: Request) -> Response:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +15,7 @@ from limner.usecases.drawing.orders import Order
 from limner.usecases.queueing.queue import Status
 from limner.web import openapi
 from limner.web.answers import Json, adjustments
+from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.reading import form as wire
 from limner.web.reading.fields import Choice, Flag, Reader, read
@@ -32,7 +32,7 @@ _TEXT: dict[str, Any] = {"type": "string"}
 REQUEST_ID = openapi.in_path("id", "A request's id, `req_...`.")
 
 
-def install(app: FastAPI, api: Api) -> None:
+def install(app: Application, api: Api) -> None:
     """Add the routes: one to submit for each slug, and three to look."""
     for slug, form in segmind.forms(api.settings).items():
         app.add_api_route(
