@@ -122,8 +122,7 @@ async def to_call(fields: Mapping[str, Any], settings: Settings, choose: Choose)
     read = {name: _from_file(name, value) for name, value in fields.items()}
     asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
     call = await wire.to_call(asked, Intake(settings, choose=choose))
-    if any(line.loras for line in call.lines):
-        call = replace(call, lines=engines.lora_files(settings).bind(call.lines))
+    call = replace(call, lines=engines.adapter_files(settings).bind(call.lines))
     return replace(call, notes=told(call))
 
 

@@ -22,7 +22,7 @@ from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Pr
 from limner.errors import EngineBroken, EngineFault
 from limner.models.listing import Library
 from limner.settings import Settings
-from limner.usecases.drawing.adapters import LoraFiles
+from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.pictures import Picture, picture_of
 
@@ -77,7 +77,7 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
     """
     checks.model(settings)
     rows = None if pictures > FEW else 2 * FEW
-    load = loading.loader(settings, lora_files(settings).find, rows).load
+    load = loading.loader(settings, adapter_files(settings).find, rows).load
     engine = Engine(load, max_queue=WORKS_MAX * SAMPLES_MAX)
     try:
         with terminal.waiting("starting") as status:
@@ -91,14 +91,14 @@ def opened(settings: Settings, pictures: int) -> Iterator[Engine]:
         engine.close()
 
 
-def lora_files(settings: Settings) -> LoraFiles:
+def adapter_files(settings: Settings) -> AdapterFiles:
     """Those that requests in the terminal may name."""
-    return _lora_files(settings.data_dir, tuple(settings.models_dirs))
+    return _adapter_files(settings.data_dir, tuple(settings.models_dirs))
 
 
 @lru_cache(maxsize=1)
-def _lora_files(data_dir: Path, models_dirs: tuple[Path, ...]) -> LoraFiles:
-    return LoraFiles(Library(data_dir, models_dirs, fresh_s=60.0))
+def _adapter_files(data_dir: Path, models_dirs: tuple[Path, ...]) -> AdapterFiles:
+    return AdapterFiles(Library(data_dir, models_dirs, fresh_s=60.0))
 
 
 def drawn(settings: Settings, works: Sequence[Work]) -> Iterator[Made]:

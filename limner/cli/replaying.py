@@ -43,7 +43,7 @@ def run(
     replay.check_model(record, checks.card(settings))
     pixels = _given(generation, given)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
-    engines.lora_files(settings).seek(generation.loras)
+    engines.adapter_files(settings).seek(generation)
     with engines.opened(settings, 1) as engine:
         [picture] = engines.draw_all(engine, [engines.Work(generation, pixels)])
     if output is not None:

@@ -38,7 +38,7 @@ from limner.store.sql import lock_start
 from limner.usecases.accounts import LOCAL, Accounts
 from limner.usecases.administration import Administration
 from limner.usecases.closing import Closing
-from limner.usecases.drawing.adapters import LoraFiles
+from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.sources import Sources, open_sources
 from limner.usecases.drawing.worker import Worker
@@ -76,9 +76,9 @@ def run(settings: Settings) -> None:
         open_local(settings, database)
     sources = open_sources(settings, database)
     library = open_library(settings)
-    loras = LoraFiles(library)
-    engine = make_engine(settings, sources.read, loras.find_any)
-    app = make_app(settings, database, engine, sources, library=library, loras=loras)
+    adapters = AdapterFiles(library)
+    engine = make_engine(settings, sources.read, adapters.find_any)
+    app = make_app(settings, database, engine, sources, library=library, adapters=adapters)
     threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
     config = uvicorn.Config(
         app,
@@ -169,16 +169,17 @@ def make_app(
     sources: Sources | None = None,
     *,
     library: Library | None = None,
-    loras: LoraFiles | None = None,
+    adapters: AdapterFiles | None = None,
 ) -> Application:
     """The application with its use cases, which start and stop with it.
 
-    ``sources`` and ``loras``: those that ``engine`` reads from; ``library``: the one of ``loras``.
+    ``sources`` and ``adapters``: those that ``engine`` reads from; ``library``: that of
+    ``adapters``.
     """
     library = library or open_library(settings)
     sources = sources or open_sources(settings, database)
     worker = Worker(settings, database, engine, sources, library)
-    generate = Generate(worker, loras or LoraFiles(library))
+    generate = Generate(worker, adapters or AdapterFiles(library))
     queue, retention = Queue(generate), Retention(worker)
     accounts, gallery = Accounts(settings, database), Gallery(worker)
     replay = Replay(generate.worker, gallery)

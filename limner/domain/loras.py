@@ -16,9 +16,9 @@ class Lora(BaseModel):
     """An adapter of a request: its file by SHA-256, and the strengths of its two parts.
 
     ``name`` is for people; before a request is accepted, ``sha256`` may be empty, and then the
-    name finds the file. The UNet's part is on at evaluation ``i`` of ``K`` unless ``i / K`` is
-    below ``start`` or ``(i + 1) / K`` above ``end``, as diffusers counts for what it guides with.
-    The text encoder's part, ``unet`` where it is not named, knows no time.
+    name finds the file. The UNet's part is on from the share ``start`` of the evaluations to
+    ``end`` (``guidance.on``). The text encoder's part, ``unet`` where it is not named, knows no
+    time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

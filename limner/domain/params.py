@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from limner.domain import samplers
+from limner.domain.controls import CONTROLS_MAX, Control
 from limner.domain.guidance import DEFAULTS as UNSAID_OF_GUIDANCE
 from limner.domain.guidance import Thresholding, check_interval, coefficients, on
 from limner.domain.loras import LORAS_MAX, Lora
@@ -124,6 +125,7 @@ class Generation(BaseModel):
     source: Source | None = None
     origin: Origin | None = None
     loras: tuple[Lora, ...] = Field((), max_length=LORAS_MAX)
+    controls: tuple[Control, ...] = Field((), max_length=CONTROLS_MAX)
 
     @model_validator(mode="before")
     @classmethod
@@ -150,7 +152,8 @@ class Generation(BaseModel):
         unsaid |= {n for n, silent in UNSAID_OF_GUIDANCE.items() if getattr(self, n) == silent}
         if self.sampler is not None:
             unsaid.add("scheduler")
-        unsaid |= {name for name in ("loras", "eta_noise_seed_delta") if not getattr(self, name)}
+        silent = ("loras", "controls", "eta_noise_seed_delta")
+        unsaid |= {name for name in silent if not getattr(self, name)}
         return {name: value for name, value in serialize(self).items() if name not in unsaid}
 
     @property
@@ -169,6 +172,12 @@ class Generation(BaseModel):
     def strength(self) -> float | None:
         """How much of the schedule runs from a source; None from pure noise."""
         return None if self.source is None else self.source.strength
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """SHA-256s of the pixels that it is drawn from: source, mask and maps of controls."""
+        started = () if self.source is None else self.source.names
+        return (*started, *(control.map_sha256 for control in self.controls))
 
     @property
     def steps_run(self) -> int:

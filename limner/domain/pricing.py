@@ -3,8 +3,8 @@
 The unit is one micro-credit for one UNet row over one tile of 64 x 64 pixels. A row is one
 evaluation of one branch of the guidance, so a scheduler that evaluates twice a step costs
 twice, and guidance 1 (no unconditional branch) costs half, also where it is 1 for a part of the
-steps. A LoRA adds a fifth of a row to each
-row that it changes.
+steps. A LoRA adds a fifth of a row to each row that it changes, a ControlNet seven twentieths; a
+T2I-Adapter, which runs once for a picture, adds nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from limner.domain.params import Generation
 
 TILE = 64
 LORA_PERCENT = 20  # of a row; docs/log.md has what one of rank 32 was measured to cost
+CONTROL_PERCENT = {"controlnet": 35, "t2i-adapter": 0}  # of a row, by operations counted
 MICRO = 1_000_000
 CREDITS_MAX = 1_000_000_000  # of one amount; balances in micro-credits stay within 64 bits
 
@@ -25,18 +26,19 @@ CREDITS_MAX = 1_000_000_000  # of one amount; balances in micro-credits stay wit
 class Quote:
     """A price: ``rows`` UNet rows over ``tiles`` tiles, ``samples`` times.
 
-    ``lora_rows`` are what LoRAs add, in rows.
+    ``lora_rows`` and ``control_rows`` are what LoRAs and ControlNets add, in rows.
     """
 
     rows: int
     tiles: int
     samples: int
     lora_rows: int = 0
+    control_rows: int = 0
 
     @property
     def each_micro(self) -> int:
         """Micro-credits for one picture."""
-        return (self.rows + self.lora_rows) * self.tiles
+        return (self.rows + self.lora_rows + self.control_rows) * self.tiles
 
     @property
     def total_micro(self) -> int:
@@ -54,11 +56,18 @@ def quote(generation: Generation, weights: Sequence[float]) -> Quote:
         for k, count in enumerate(rows)
         if lora.unet and lora.on(k, len(rows))
     )
+    led = sum(
+        CONTROL_PERCENT[control.kind] * (min(count, len(weights)) if control.conditional else count)
+        for control in generation.controls
+        for k, count in enumerate(rows)
+        if control.on(k, len(rows))
+    )
     return Quote(
         rows=sum(rows),
         tiles=tiles,
         samples=generation.samples,
         lora_rows=-(-changed * LORA_PERCENT // 100),
+        control_rows=-(-led // 100),
     )
 
 

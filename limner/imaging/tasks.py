@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from limner.domain.params import ResizeMode
 from limner.errors import InvalidInput
+from limner.imaging import preprocessing
 from limner.imaging.canvas import place
 from limner.imaging.files import Metadata, Pixels
 from limner.imaging.fitting import fit, fit_mask
@@ -52,6 +53,26 @@ def picture(data: bytes, name: str, *, width: int, height: int, resize_mode: Res
     notes: list[str] = []
     image = load_image(data, name, notes)
     return _named(notes, fit(image, width, height, resize_mode, field=name))
+
+
+def control(
+    data: bytes,
+    name: str,
+    *,
+    width: int,
+    height: int,
+    resize_mode: ResizeMode,
+    preprocessor: str | None,
+    options: Mapping[str, float],
+) -> Result:
+    """The map that a control follows, RGB at the size to draw: the picture, or what a
+    preprocessor makes of it."""
+    notes: list[str] = []
+    image = load_image(data, name, notes)
+    fitted = fit(image, width, height, resize_mode, field=name)
+    if preprocessor is None:
+        return _named(notes, fitted)
+    return _named(notes, preprocessing.apply(preprocessor, np.asarray(fitted), options))
 
 
 def mask(
@@ -113,6 +134,7 @@ def metadata(data: bytes, name: str) -> Result:
 
 TASKS: Mapping[str, Callable[..., Result]] = {
     "picture": picture,
+    "control": control,
     "mask": mask,
     "canvas": canvas,
     "transparency": transparency,

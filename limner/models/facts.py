@@ -31,6 +31,7 @@ _BASES: Mapping[str, str] = {
 }  # fmt: skip
 
 
+_BESIDE = ("lora", "controlnet", "t2i-adapter")  # what is drawn with beside a checkpoint
 _OTHER_BASE: Mapping[str, str] = {
     base: f"It is for {name}, and Limner draws with Stable Diffusion 1.x."
     for base, name in {"sd2": "Stable Diffusion 2", "sdxl": "SDXL"}.items()
@@ -120,7 +121,7 @@ def _of_file(path: Path) -> Facts:
         facts = _of_whole(path, facts)
     elif kind == "vae":
         facts = _of_vae(path, facts)
-    elif kind == "lora":
+    elif kind in _BESIDE:
         facts = replace(facts, reason=_OTHER_BASE.get(facts.base))
     else:
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from limner import imaging, pools
 from limner.domain.params import Generation
 from limner.domain.pricing import as_text
 from limner.errors import Aborted
@@ -95,6 +97,14 @@ class Api:
         with naming.named(naming.WIRE):
             accepted = iter(await queue.submit_all(caller, orders))
         return [next(accepted) if status is None else status for status in found]
+
+    async def maps(self, request: Request, outcome: Outcome) -> list[str]:
+        """What the controls of an outcome followed, each as base64 of a PNG."""
+        gallery, caller = self.services.gallery, request.state.caller
+        names = [control.map_sha256 for control in outcome.lines[0].controls]
+        found = [await gallery.source(caller, name) for name in names]
+        files = [await pools.FILES.run(imaging.to_png, pixels) for pixels in found]
+        return [base64.b64encode(file).decode() for file in files]
 
     @asynccontextmanager
     async def account(self, request: Request) -> AsyncIterator[None]:

@@ -61,6 +61,9 @@ _ABOUT: Mapping[str, str] = {
     "template": "Fill in `{a|b}` and `__wildcard__`, drawn from the seed.",
     "loras": "LoRAs of the library by `name` or `sha256`, each with its strengths `unet` and "
     "`text_encoder`; on from the share `start` of the evaluations to `end`.",
+    "controls": "ControlNets and T2I-Adapters of the library by `name` or `sha256`, each with the "
+    "`image` that its map is made of or `pose`, `preprocessor`, `weight`, `start`, `end`, `mode`.",
+    "return_control": "With `base64`: answer the maps of `controls` too, as PNG.",
     "model": "Checkpoint to draw with: a name of `GET /api/models`, or a SHA-256. Default: the "
     "server's own.",
     "vae": "VAE to decode with, named alike. Default: the checkpoint's own.",
@@ -179,6 +182,11 @@ def draw_operation(slug: str, form: wire.Form = wire.FORM) -> Schema:
             },
             "status": {"type": "string", "enum": ["Success"]},
             "infer_time": {"type": "number"},
+            "controls": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "With `return_control`: the maps, as base64 of PNG.",
+            },
         },
     )
     for media_type in ("image/jpeg", "image/png", "image/webp", "multipart/mixed"):

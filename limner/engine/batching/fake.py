@@ -68,8 +68,9 @@ class FakeRunner:
 
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
-        if any("!unfit" in lora.name for lora in g.loras):
-            raise InvalidInput("loras", "loras: a planted file that does not fit")
+        for field, files in (("loras", [*g.loras]), ("controls", [*g.controls])):
+            if any("!unfit" in str(file.name) for file in files):
+                raise InvalidInput(field, f"{field}: a planted file that does not fit")
         rows = 1 if g.guidance == 1 else 2
         group = Group(self.model.drawn_with, g.height // 8, g.width // 8)
         count = max(1, g.evaluations)

@@ -46,9 +46,9 @@ class Request:
     @classmethod
     def of(cls, ticket: Ticket, sink: Sink, read: Reader) -> Request:
         """Reads what the ticket starts from; raises what ``read`` raises."""
-        source, pixels = ticket.generation.source, dict[str, Pixels]()
-        if source is not None and ticket.sources is not None:
-            pixels = dict(read(ticket.sources, source.names))
+        names, pixels = ticket.generation.pictures, dict[str, Pixels]()
+        if names and ticket.sources is not None:
+            pixels = dict(read(ticket.sources, names))
         own = (ticket.id, ticket.generation, ticket.owner, sink, pixels)
         return cls(*own, ticket.first, ticket.watched, Choice(ticket.model, ticket.vae))
 

@@ -104,7 +104,7 @@ _WITHOUT_UNET: tuple[tuple[str, Callable[[Header], bool]], ...] = (
     ("flux", _named(r"(^|\.)double_blocks\.")),
     ("controlnet", _named(r"^control_model\.|^controlnet_cond_embedding\.|^input_hint_block\.")),
     ("ip-adapter", _named(r"^ip_adapter\.|^image_proj\.")),
-    ("t2i-adapter", _named(r"^(adapter\.)?body\.\d+\.(block1|resnets\.\d+\.block1)\.")),
+    ("t2i-adapter", _named(r"^(adapter\.)?body\.\d+\.((resnets|body)\.\d+\.)?block1\.")),
     ("motion-module", _named(r"motion_modules?\.")),
     ("hypernetwork", _named(_HYPERNETWORK)),
     ("sd2", _named(r"^cond_stage_model\.model\.")),

@@ -33,11 +33,14 @@ def fitted(name: str, part: Part, expected: Mapping[str, torch.Tensor]) -> Infos
             f"{file} lacks {len(missing)} of the {len(expected)} tensors of the {name}, "
             f"{missing[0]!r} among them."
         )
-    return {key: _fit(file, name, key, found[key], tuple(t.shape)) for key, t in expected.items()}
+    return {key: fit(file, name, key, found[key], tuple(t.shape)) for key, t in expected.items()}
 
 
-def _fit(file: str, part: str, key: str, info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
-    """The same numbers in the model's shape: a 1x1 convolution is a matrix, and the reverse."""
+def fit(file: str, part: str, key: str, info: TensorInfo, shape: tuple[int, ...]) -> TensorInfo:
+    """The same numbers in the model's shape: a 1x1 convolution is a matrix, and the reverse.
+
+    Raises ``CheckpointError`` for another shape, or numbers that are no floating-point ones.
+    """
     if info.dtype not in FLOATS:
         raise quantised(file, part, info)
     if info.shape == shape:

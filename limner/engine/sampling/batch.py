@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from limner.engine.adapters.rows import Uses
+from limner.engine.controls.rows import Uses as Controls
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +21,9 @@ class Batch:
 
     ``y`` (rows, C, h, w) and ``context`` (rows, tokens, width) are in the UNet's number type,
     ``t`` (rows,) holds timesteps. ``mask`` (rows, tokens) is True where a token counts, or None
-    where all do, so that fast kernels stay. ``adapters`` are what each row uses, or None
-    where none uses any. What a row brings besides becomes a field here, with a row of it for each
-    row: cutting and padding then know it.
+    where all do, so that fast kernels stay. ``adapters`` are what each row uses, ``controls``
+    what each follows; None where none does any. What a row brings besides becomes a field here,
+    with a row of it for each row: cutting and padding then know it.
     """
 
     y: Tensor
@@ -30,6 +31,7 @@ class Batch:
     context: Tensor
     mask: Tensor | None = None
     adapters: tuple[Uses, ...] | None = None
+    controls: tuple[Controls, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.y)

@@ -37,13 +37,15 @@ class Rows:
 
     ``contexts`` holds what each row reads, (its tokens, width); in a batch it is filled with
     zeros up to ``tokens`` and masked. ``G`` (rows,) float32 are their weights in the guided
-    output, which ``tempering`` makes in another way where it is set.
+    output, which ``tempering`` makes in another way where it is set. The first ``negatives`` rows
+    are of the negative prompt.
     """
 
     contexts: tuple[Tensor, ...]
     tokens: int
     G: Tensor
     tempering: Tempering | None = None
+    negatives: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +126,8 @@ def encode_guidance(
                     encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip, uses)
             spans[at] = len(rows)
             contexts = tuple(encoded[prompt.spans] for prompt in prompts)
-            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, G, tempering))
+            negatives = len(G) - len(positive.at(int(step)).branches)
+            rows.append(Rows(contexts, bucket * CHUNK_TOKENS, G, tempering, negatives))
         span_of.append(spans[at])
     return Guidance(tuple(rows), tuple(span_of))
 

@@ -21,6 +21,7 @@ from limner.engine.adapters.targets import TEXT, UNET
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.controls.resident import NO_CONTROLS, Controls, Led
 from limner.engine.sampling import inpainting, latents, samplers
 from limner.engine.sampling.batch import Batch, context_of
 from limner.engine.sampling.conditioning import Conditioner
@@ -37,7 +38,7 @@ class History:
     ``C`` (K+1, B) float32: rows of the trace, the last one gives the finished latent.
     ``H`` (B, L) float32: source, noise, then one row per evaluation. ``t`` (K,) float32.
     ``kept`` (K+1, L) float32 or None and ``mask`` (L,) bool: what inpainting puts back.
-    ``adapters`` are what its rows use at each evaluation.
+    ``adapters`` are what its rows use at each evaluation, ``controls`` what they follow.
     ``beside`` (C', h, w) float32 or None: what the UNet reads beside the latent, always the same.
     """
 
@@ -50,6 +51,7 @@ class History:
     kept: Tensor | None = None
     beside: Tensor | None = None
     adapters: Sequence[Uses] = ()
+    controls: Led = NO_CONTROLS
 
     def at(self, k: int) -> Tensor:
         """The UNet's input at evaluation k, or after the last one the finished latent: (L,)."""
@@ -90,12 +92,16 @@ def start_of(g: Generation, checkpoint: Checkpoint) -> tuple[samplers.Mode, floa
 
 
 def begin(
-    image: Image, checkpoint: Checkpoint, conditioner: Conditioner, adapters: Adapters
+    image: Image,
+    checkpoint: Checkpoint,
+    conditioner: Conditioner,
+    adapters: Adapters,
+    controls: Controls,
 ) -> History:
     """Everything an image needs before its first evaluation, on the UNet's device.
 
-    Reads its adapters, traces the sampler, encodes the prompts, encodes the source and draws all
-    noise, each in the order in which diffusers draws it.
+    Reads its adapters and controls, traces the sampler, encodes the prompts, encodes the source and
+    draws all noise, each in the order in which diffusers draws it.
     """
     g = image.request.generation
     mode, strength = start_of(g, checkpoint)
@@ -117,6 +123,7 @@ def begin(
         H=to_device(noise, weight.device),
         t=_tensor(trace.timesteps, weight.device),
         adapters=_by_evaluation(g, adapters, len(trace.steps)),
+        controls=controls.led(g.controls, _maps(image, checkpoint), len(trace.steps)),
     )
     if checkpoint.inpaints and hidden is not None:
         history.beside = inpainting.conditions(image.request, checkpoint, hidden)
@@ -129,6 +136,19 @@ def _by_evaluation(g: Generation, adapters: Adapters, count: int) -> tuple[Uses,
     """What the rows use at each of ``count`` evaluations; nothing where they never use any."""
     on = ([lora for lora in g.loras if lora.on(k, count)] for k in range(count))
     return tuple(adapters.uses(loras, UNET) for loras in on) if g.loras else ()
+
+
+def _maps(image: Image, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """What its controls follow, of as many pixels as its latent spans, on the UNet's device."""
+    pixels, scale = image.request.pixels, checkpoint.vae_scale
+    names = {control.map_sha256 for control in image.request.generation.controls}
+    size = image.group.height, image.group.width
+    return {
+        name: to_device(
+            torch.from_numpy(latents.padded(pixels[name], size, scale)), checkpoint.unet.device
+        )
+        for name in names & pixels.keys()
+    }
 
 
 def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner) -> int:
@@ -176,8 +196,14 @@ def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     contexts = [context for c in conditions for context in c.contexts]
     used = [image.state.uses(image.k) for image in images]
     adapters = tuple(uses for uses, n in zip(used, rows, strict=True) for _ in range(n))
+    controls = tuple(
+        uses
+        for i, c in zip(images, conditions, strict=True)
+        for uses in i.state.controls.at(i.k, len(c.contexts), c.negatives)
+    )
     context = context_of(contexts, conditions[0].tokens)
-    return Batch(y, t, *context, adapters if any(used) else None)
+    beside = (adapters if any(used) else None, controls if any(controls) else None)
+    return Batch(y, t, *context, *beside)
 
 
 def _noise(

@@ -20,10 +20,12 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.engine.adapters.rows import Adapted
 from limner.engine.adapters.targets import UNET
+from limner.engine.controls.nets import Rows
+from limner.engine.controls.rows import additions
 from limner.engine.sampling.batch import Batch
 from limner.engine.sampling.rowwise import make_rowwise
 
@@ -58,6 +60,13 @@ class Lanes:
         if self._in_lanes:
             make_rowwise(made.model)
         return made
+
+    def adopt(self, model: nn.Module) -> int:
+        """Have another model compute as the UNet does; the fewest rows with which it may run."""
+        if not self._in_lanes:
+            return 1
+        make_rowwise(model)
+        return ROWS_PER_LANE_MIN
 
     def __call__(self, batch: Batch) -> Tensor:
         """The UNet's output for the batch: (rows, C, h, w)."""
@@ -102,9 +111,11 @@ class Lanes:
 
     @staticmethod
     def _made(unet: Any, y: Tensor, batch: Batch) -> Tensor:
-        made: Tensor = unet(
-            y, batch.t, encoder_hidden_states=batch.context, encoder_attention_mask=batch.mask
-        ).sample
+        reads = {"encoder_hidden_states": batch.context, "encoder_attention_mask": batch.mask}
+        if batch.controls is not None and any(batch.controls):
+            rows = Rows(y, batch.t, batch.context, batch.mask)
+            reads |= additions(batch.controls, rows)
+        made: Tensor = unet(y, batch.t, **reads).sample
         return made
 
 

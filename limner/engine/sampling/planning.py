@@ -6,6 +6,7 @@ from limner.engine.adapters.resident import Adapters
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.request import Request
 from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.controls.resident import Controls
 from limner.engine.sampling import latents
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import count_rows
@@ -13,7 +14,11 @@ from limner.engine.sampling.history import footprint, start_of
 
 
 def plan(
-    request: Request, checkpoint: Checkpoint, conditioner: Conditioner, adapters: Adapters
+    request: Request,
+    checkpoint: Checkpoint,
+    conditioner: Conditioner,
+    adapters: Adapters,
+    controls: Controls,
 ) -> list[Image]:
     """The images of a request, all but their state. Raises ``InvalidInput`` for what cannot be."""
     g = request.generation
@@ -27,5 +32,6 @@ def plan(
     group = Group(checkpoint.info.drawn_with, height, width, bucket)
     size = footprint(request, checkpoint, conditioner)
     size += (1 + max(rows)) * adapters.size(g.loras)  # the files', and a copy for each row
+    size += controls.size(g.controls) + controls.hint_bytes(g.controls, height, width)
     same = (group, rows[0], group.cost(rows[0]), size, range(count), count)
     return [Image(request, i, *same) for i in range(g.samples)]

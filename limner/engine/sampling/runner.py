@@ -29,6 +29,7 @@ from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Facts, Pixels
 from limner.engine.checkpoints.pruning import prune
 from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.controls.resident import Controls
 from limner.engine.sampling import latents, samplers
 from limner.engine.sampling.clock import Clock
 from limner.engine.sampling.conditioning import Caches, Conditioner
@@ -68,17 +69,18 @@ class Runner:
         self.unet = Lanes(checkpoint.unet)
         self.conditioner = Conditioner.of(checkpoint, caches or Caches(64 << 20))
         self.adapters = adapters_of(checkpoint, lambda: self.unet.adapted.model, find)
+        self.controls = Controls(find, checkpoint, self.unet.adopt)
         self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)
 
     def begin(self) -> None:
         """Nothing is left to measure."""
 
     def plan(self, request: Request) -> list[Image]:
-        return plan(request, self.checkpoint, self.conditioner, self.adapters)
+        return plan(request, self.checkpoint, self.conditioner, self.adapters, self.controls)
 
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
-        image.state = begin(image, self.checkpoint, self.conditioner, self.adapters)
+        image.state = begin(image, self.checkpoint, self.conditioner, self.adapters, self.controls)
 
     @torch.inference_mode()
     def step(self, images: list[Image]) -> None:
@@ -122,10 +124,8 @@ class Runner:
         return self._unet_clock.seconds, self._vae_clock.seconds
 
     def caches(self) -> Mapping[str, CacheStats]:
-        return self.conditioner.caches() | {
-            "matrices": samplers.cache_stats(),
-            "adapters": self.adapters.stats,
-        }
+        beside = {"adapters": self.adapters.stats, "controls": self.controls.stats}
+        return self.conditioner.caches() | beside | {"matrices": samplers.cache_stats()}
 
     def facts(self, image: Image) -> Facts:
         return Facts(

@@ -1,13 +1,20 @@
-"""The files of LoRAs: found by what requests call them, and bound to them by their SHA-256."""
+"""The files that requests draw with beside a model: LoRAs and controls.
+
+They are found by what requests call them, and bound to these by their SHA-256.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limner import pools
+from limner.domain import controls
+from limner.domain.controls import Control
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.engine.batching.client import EngineClient
@@ -17,10 +24,30 @@ from limner.errors import CheckpointError, InvalidInput, UnknownModel
 from limner.models.entries import Entry
 from limner.models.listing import Library
 
-KIND, FIELD = "lora", "loras"
+Adapter = Lora | Control
 
 
-class LoraFiles:
+@dataclass(frozen=True)
+class Kinds:
+    """What a field of a ``Generation`` may name: kinds of the library, and what they are called."""
+
+    kinds: tuple[str, ...]
+    called: str
+
+
+FIELDS: Mapping[str, Kinds] = {
+    "loras": Kinds(("lora",), "LoRA"),
+    "controls": Kinds(controls.KINDS, "ControlNet or T2I-Adapter"),
+}
+
+
+def named(line: Generation) -> Iterator[tuple[str, Adapter]]:
+    """All that a line names in ``FIELDS``, each behind its field."""
+    for field in FIELDS:
+        yield from ((field, adapter) for adapter in getattr(line, field))
+
+
+class AdapterFiles:
     """Those of a library. Everything here may read files; for any thread.
 
     What a request was bound to is found again at once, also where the library's list is older.
@@ -32,22 +59,17 @@ class LoraFiles:
         self._lock = threading.Lock()
 
     def bind(self, lines: Sequence[Generation]) -> tuple[Generation, ...]:
-        """``lines`` with each LoRA's name and SHA-256.
+        """``lines`` with the name and SHA-256 of each file, and of a control its kind.
 
         Raises:
-            InvalidInput: of ``loras``, for one that is not there, may be several, or cannot be
+            InvalidInput: of one of ``FIELDS``, for what is not there, may be several, or cannot be
                 used; the sentence names it.
         """
-        return tuple(
-            line.model_copy(update={"loras": tuple(map(self._bound, line.loras))})
-            if line.loras
-            else line
-            for line in lines
-        )
+        return tuple(self._bound_line(line) if any(named(line)) else line for line in lines)
 
     async def bound(self, lines: Sequence[Generation]) -> tuple[Generation, ...]:
-        """The same beside an event loop, and at once where there are no LoRAs."""
-        if not any(line.loras for line in lines):
+        """The same beside an event loop, and at once where no file is named."""
+        if not any(any(named(line)) for line in lines):
             return tuple(lines)
         return await pools.MODELS.run(self.bind, lines)
 
@@ -59,38 +81,41 @@ class LoraFiles:
         ``model`` and ``vae`` as tickets name them.
         """
         for line in lines:
-            if line.loras:
+            if any(named(line)):
                 await pools.MODELS.run(engine.check, Ticket("", line, "", model=model, vae=vae))
 
     def find(self, sha256: str) -> Path | None:
         """Where the file of this SHA-256 lies, or lay when it was bound; None: nobody knows."""
         with self._lock:
             known = self._paths.get(sha256)
+        if known is not None or self._library is None:
+            return known
         try:
-            return known or self._entry(sha256).file
+            return self._library.find(sha256, [k for f in FIELDS.values() for k in f.kinds]).file
         except InvalidInput:
             return None
 
-    def seek(self, loras: Sequence[Lora]) -> None:
+    def seek(self, line: Generation) -> None:
         """Make the sums by which a receipt's files are found; in a server all are made in time.
 
         Files of their names come first. Raises ``InvalidInput`` for one that is not there.
         """
-        for lora in loras:
-            if self.find(lora.sha256) is None and not self._sought(lora):
+        for field, adapter in named(line):
+            if self.find(adapter.sha256) is None and not self._sought(field, adapter):
                 raise InvalidInput(
-                    FIELD,
-                    f"loras: no file is {lora.name} (SHA-256 {lora.sha256[:12]}...); "
+                    field,
+                    f"{field}: no file is {adapter.name} (SHA-256 {adapter.sha256[:12]}...); "
                     "put it into a folder of models",
                 )
 
-    def _sought(self, lora: Lora) -> bool:
+    def _sought(self, field: str, adapter: Adapter) -> bool:
         if self._library is None:
             return False
-        those = [e for e in self._library.entries() if e.facts.kind == KIND and e.sha256 is None]
-        for entry in sorted(those, key=lambda e: e.name != lora.name):
+        kinds = FIELDS[field].kinds
+        those = [e for e in self._library.entries() if e.facts.kind in kinds and e.sha256 is None]
+        for entry in sorted(those, key=lambda e: e.name != adapter.name):
             with suppress(CheckpointError):
-                if self._library.identify(entry) == lora.sha256:
+                if self._library.identify(entry) == adapter.sha256:
                     return True
         return False
 
@@ -99,41 +124,53 @@ class LoraFiles:
         library = self._library
         return self.find(sha256) or (None if library is None else library.file(sha256))
 
-    def _bound(self, lora: Lora) -> Lora:
-        entry = self._entry(lora.sha256 or lora.name)
+    def _bound_line(self, line: Generation) -> Generation:
+        found: dict[str, list[Any]] = {field: [] for field in FIELDS}
+        for field, adapter in named(line):
+            found[field].append(self._bound(field, adapter))
+        return line.model_copy(update={field: tuple(those) for field, those in found.items()})
+
+    def _bound(self, field: str, adapter: Adapter) -> Adapter:
+        entry = self._entry(field, adapter.sha256 or adapter.name)
         if entry.facts.reason is not None:
-            raise InvalidInput(FIELD, f"loras: {entry.name} cannot be used: {entry.facts.reason}")
+            raise InvalidInput(field, f"{field}: {entry.name} cannot be used: {entry.facts.reason}")
         try:
             assert self._library is not None, "an entry is of a library"
             sha256 = self._library.identify(entry)
         except CheckpointError as error:
-            raise InvalidInput(FIELD, f"loras: {error}") from error
-        if lora.sha256 and sha256 != lora.sha256:
+            raise InvalidInput(field, f"{field}: {error}") from error
+        if adapter.sha256 and sha256 != adapter.sha256:
             raise InvalidInput(
-                FIELD, f"loras: the file of SHA-256 {lora.sha256[:12]}... has changed"
+                field, f"{field}: the file of SHA-256 {adapter.sha256[:12]}... has changed"
             )
         with self._lock:
             self._paths[sha256] = entry.file
-        return lora.model_copy(update={"sha256": sha256, "name": lora.name or entry.name})
+        told: dict[str, Any] = {"sha256": sha256, "name": adapter.name or entry.name}
+        if isinstance(adapter, Control):
+            told["kind"] = entry.facts.kind
+        return adapter.model_copy(update=told)
 
-    def _entry(self, name: str) -> Entry:
+    def _entry(self, field: str, name: str) -> Entry:
         if self._library is None:
-            raise InvalidInput(FIELD, f"loras is {name!r}; this server has no library of models")
+            raise InvalidInput(field, f"{field} is {name!r}; this server has no library of models")
         with self._lock:
             known = self._paths.get(name)
         for entry in self._library.entries() if known else ():
             if entry.file == known:
                 return entry
         try:
-            return self._library.find(name, (KIND,), FIELD)
+            return self._library.find(name, FIELDS[field].kinds, field)
         except UnknownModel as unknown:
-            raise _no_lora(self._library, name) or unknown from None
+            raise _another(self._library, field, name) or unknown from None
 
 
-def _no_lora(library: Library, name: str) -> InvalidInput | None:
+def _another(library: Library, field: str, name: str) -> InvalidInput | None:
     """The error for a name that a model of another kind has; None where nothing has it."""
     try:
         kind = library.find(name).facts.kind
     except InvalidInput:
         return None
-    return InvalidInput(FIELD, f"loras is {name!r}, which is no LoRA: it is {DESCRIPTIONS[kind]}")
+    called = FIELDS[field].called
+    return InvalidInput(
+        field, f"{field} is {name!r}, which is no {called}: it is {DESCRIPTIONS[kind]}"
+    )

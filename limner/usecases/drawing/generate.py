@@ -32,7 +32,7 @@ from limner.store import jobs
 from limner.store.jobs import Job
 from limner.store.keys import Key
 from limner.usecases.drawing import acceptance, models, settlement
-from limner.usecases.drawing.adapters import LoraFiles
+from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.drawing.prices import price
@@ -51,9 +51,9 @@ T = TypeVar("T")
 class Generate:
     """Serves callers who wait; ``start`` it before use and ``close`` it before the database."""
 
-    def __init__(self, worker: Worker, loras: LoraFiles | None = None) -> None:
+    def __init__(self, worker: Worker, adapters: AdapterFiles | None = None) -> None:
         self.worker = worker
-        self._loras = loras or LoraFiles()
+        self._adapters = adapters or AdapterFiles()
         self.settings = worker.settings
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -86,7 +86,7 @@ class Generate:
 
     async def quote(self, generation: Generation) -> Quote:
         """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
-        [bound] = await self._loras.bound((generation,))
+        [bound] = await self._adapters.bound((generation,))
         quoted, _ = await pools.WORDS.run(price, bound)
         return quoted
 
@@ -144,10 +144,10 @@ class Generate:
         order = replace(order, choice=order.choice or self.worker.models.own())
         if order.samples > self.settings.queue_max_requests:
             raise QueueFull(f"The queue takes {self.settings.queue_max_requests} pictures at once")
-        order = replace(order, lines=await self._loras.bound(order.lines))
+        order = replace(order, lines=await self._adapters.bound(order.lines))
         prices = [await pools.PRICES.run(price, line) for line in order.lines]
         named = ("", "") if order.choice is None else (order.choice.model, order.choice.vae)
-        await self._loras.check(order.lines, self.worker.engine, *named)
+        await self._adapters.check(order.lines, self.worker.engine, *named)
         notes = [note for _, told in prices for note in told]
         card = None if order.choice is None else order.choice.card
         models.check_lines(card, order.lines)

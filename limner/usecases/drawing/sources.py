@@ -56,7 +56,7 @@ def _damaged(sha256: str) -> Damaged:
 
 def wanted(*lines: Generation) -> set[str]:
     """SHA-256s of the pixels that generations need."""
-    return {name for line in lines if line.source is not None for name in line.source.names}
+    return {name for line in lines for name in line.pictures}
 
 
 class Sources:

@@ -15,10 +15,20 @@ from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.reading import adjusting, guidance, inputs, mixing, naming, ranges, sampling
+from limner.web.reading import (
+    adjusting,
+    controls,
+    guidance,
+    inputs,
+    mixing,
+    naming,
+    pictures,
+    ranges,
+    sampling,
+)
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
-from limner.web.reading.loras import Loras
+from limner.web.reading.loras import LORAS
 from limner.web.reading.mixing import Mix
 
 STEPS_MIN, STEPS_MAX = 20, 100
@@ -57,7 +67,9 @@ READERS: Mapping[str, Reader] = {
     "eta_noise_seed_delta": ranges.SEED_DELTA,
     "style_mix": Mix(),
     "template": Flag(),
-    "loras": Loras(),
+    "loras": LORAS,
+    "controls": controls.CONTROLS,
+    "return_control": Flag(),
     **guidance.READERS,
     "model": Text(0, MODEL_LENGTH_MAX),
     "vae": Text(0, MODEL_LENGTH_MAX),
@@ -95,6 +107,8 @@ DEFAULTS: Mapping[str, Any] = {
     "eta_noise_seed_delta": 0,
     "template": False,
     "loras": (),
+    "controls": (),
+    "return_control": False,
 }
 
 
@@ -180,6 +194,7 @@ def ask(
             raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")
     notes += inputs.drop_without_image(given)
     values = {**form.defaults, **form.presets.get(given.get("preset", ""), {}), **given}
+    values["controls"] = controls.with_images(values["controls"], values.get("image"))
     sampling.settle(given, values, settings, notes, default=form.defaults["scheduler"])
     names = naming.written(body, ALIASES)
     for name in ("img_width", "img_height"):
@@ -188,6 +203,9 @@ def ask(
     grid, sprite = values["output"] == "grid", values["output"] == "sprite"
     all_fit = encoded or grid or mixed
     values["samples"] = adjusting.samples(values["samples"], notes, all_fit=all_fit)
+    if values["return_control"] and not encoded:
+        notes.append("return_control was ignored: it acts only where base64 is true")
+        values["return_control"] = False
     format = adjusting.format(values["output_format"], given, notes, sprite=sprite)
     return Asked(
         form=form,
@@ -230,14 +248,10 @@ async def to_call(asked: Asked, intake: Intake) -> Call:
     choice = await intake.choose(*named(asked.values))
     call = replace(await plan(asked, intake.settings), choice=choice)
     wanted = inputs.wanted(asked.values)
-    if wanted is None:
-        return call
-    await intake.afford(call.lines)
-    pixels, source, told = await inputs.read_source(intake, wanted)
-    for name in inputs.PICTURES:
+    found = await pictures.read(intake, call.lines, wanted, asked.values["controls"])
+    for name in (*inputs.PICTURES, "controls"):
         asked.values.pop(name, None)
-    lines = tuple(line.model_copy(update={"source": source}) for line in call.lines)
-    return Call((*call.notes, *told), lines, pixels, choice)
+    return Call((*call.notes, *found.notes), found.lines, found.pixels, choice)
 
 
 def named(values: Mapping[str, Any]) -> tuple[str, str]:
@@ -265,6 +279,7 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
         exact=values["exact"],
         source=values["source"],
         loras=values["loras"],
+        controls=controls.unread(values["controls"]),
     )
 
 

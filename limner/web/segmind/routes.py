@@ -118,8 +118,9 @@ async def draw_call(
         grid=asked.grid,
         sprite_pixels=await api.sprite_pixels(receipt) if asked.sprite else None,
     )
+    maps = await api.maps(request, outcome) if asked.values["return_control"] else []
     notes = (*_told(asked, outcome, files), *files.notes)
-    response = _answer(asked, outcome, files)
+    response = _answer(asked, outcome, files, maps)
     response.headers.update(result_headers(asked.format, outcome, files))
     if notes:
         response.headers["x-adjustments"] = adjustments(notes)
@@ -160,13 +161,14 @@ def _told(asked: wire.Asked, outcome: Outcome, files: Encoded) -> tuple[str, ...
     return (*outcome.adjustments, f"the first of {number} pictures drawn and billed is answered")
 
 
-def _answer(asked: wire.Asked, outcome: Outcome, files: Encoded) -> Response:
+def _answer(asked: wire.Asked, outcome: Outcome, files: Encoded, maps: Sequence[str]) -> Response:
     media_type = imaging.MEDIA_TYPES[asked.format]
     if asked.base64:
         texts = [base64.b64encode(data).decode() for data in files.data]
         image = texts[0] if asked.grid or outcome.samples == 1 else texts
         seconds = round(outcome.infer_seconds, 3)
-        return Json({"image": image, "status": "Success", "infer_time": seconds})
+        told = {"image": image, "status": "Success", "infer_time": seconds}
+        return Json({**told, "controls": maps} if asked.values["return_control"] else told)
     if asked.mixed and len(files.data) > 1:
         return _mixed(outcome, files.data, media_type)
     return Response(files.data[0], media_type=media_type)

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from limner.domain.controls import Control
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.engine.checkpoints import digests
 from limner.errors import InvalidInput
 from limner.models.listing import Library
-from limner.usecases.drawing.adapters import LoraFiles
+from limner.usecases.drawing.adapters import AdapterFiles
 
 KEY = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
 
@@ -24,17 +25,22 @@ def written(path: Path, width: int = 768, number: float = 1.0) -> str:
     return digests.compute(path)
 
 
+def written_to(folder: Path, name: str) -> Path:
+    (folder / "models").mkdir(exist_ok=True)
+    return folder / "models" / f"{name}.safetensors"
+
+
 def asked(**lora: object) -> tuple[Generation, ...]:
     return (Generation(prompt="a", seed=1, loras=(Lora(**lora),)),)
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoraFiles:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AdapterFiles:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return LoraFiles(Library(tmp_path / "data", [tmp_path / "models"], fresh_s=600.0))
+    return AdapterFiles(Library(tmp_path / "data", [tmp_path / "models"], fresh_s=600.0))
 
 
-def test_a_name_is_bound_to_its_file(files: LoraFiles, tmp_path: Path) -> None:
+def test_a_name_is_bound_to_its_file(files: AdapterFiles, tmp_path: Path) -> None:
     path = tmp_path / "models" / "lora" / "hero.safetensors"
     sha256 = written(path)
     plain = Generation(prompt="a", seed=1)
@@ -44,6 +50,24 @@ def test_a_name_is_bound_to_its_file(files: LoraFiles, tmp_path: Path) -> None:
     assert files.find(sha256) == path
     assert files.find("0" * 64) is None
     assert files.bind(asked(sha256=sha256))[0].loras[0].name == "hero"
+
+
+def test_a_control_is_bound_to_its_file_and_kind(files: AdapterFiles, tmp_path: Path) -> None:
+    names = {"edges": "controlnet_cond_embedding.conv_in.weight", "sketch": "body.0.block1.weight"}
+    for name, tensor in names.items():
+        save_file({tensor: torch.zeros(4, 3, 3, 3)}, written_to(tmp_path, name))
+    controls = [Control(name=name, map_sha256="0" * 64) for name in names]
+    [line] = files.bind([Generation(prompt="a", seed=1, controls=controls)])
+    assert [control.kind for control in line.controls] == ["controlnet", "t2i-adapter"]
+    for control in line.controls:
+        assert files.find(control.sha256) == tmp_path / "models" / f"{control.name}.safetensors"
+    written(tmp_path / "models" / "hero.safetensors")
+    with pytest.raises(
+        InvalidInput, match="is 'hero', which is no ControlNet or T2I-Adapter: it is a LoRA"
+    ):
+        AdapterFiles(Library(tmp_path / "data", [tmp_path / "models"])).bind(
+            [Generation(prompt="a", seed=1, controls=[Control(name="hero", map_sha256="0" * 64)])]
+        )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +81,7 @@ def test_a_name_is_bound_to_its_file(files: LoraFiles, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_told(
-    files: LoraFiles, tmp_path: Path, name: str, sentence: str
+    files: AdapterFiles, tmp_path: Path, name: str, sentence: str
 ) -> None:
     written(tmp_path / "models" / "hero.safetensors")
     written(tmp_path / "models" / "a" / "twin.safetensors")
@@ -69,7 +93,7 @@ def test_what_cannot_be_used_is_told(
     assert caught.value.field == "loras"
 
 
-def test_a_file_that_went_away_or_changed_is_told(files: LoraFiles, tmp_path: Path) -> None:
+def test_a_file_that_went_away_or_changed_is_told(files: AdapterFiles, tmp_path: Path) -> None:
     path = tmp_path / "models" / "hero.safetensors"
     sha256 = written(path)
     files.bind(asked(name="hero"))
@@ -83,17 +107,17 @@ def test_a_file_that_went_away_or_changed_is_told(files: LoraFiles, tmp_path: Pa
 
 def test_without_a_library_there_are_none() -> None:
     with pytest.raises(InvalidInput, match="this server has no library"):
-        LoraFiles().bind(asked(name="hero"))
+        AdapterFiles().bind(asked(name="hero"))
 
 
 def test_what_a_receipt_names_is_found_though_no_sum_is_known(
-    files: LoraFiles, tmp_path: Path
+    files: AdapterFiles, tmp_path: Path
 ) -> None:
     written(tmp_path / "models" / "hero.safetensors", number=2.0)
     path = tmp_path / "models" / "renamed.safetensors"
     there = Lora(name="hero", sha256=written(path))
     assert files.find(there.sha256) is None
-    files.seek([there])
+    files.seek(Generation(prompt="a", seed=1, loras=(there,)))
     assert files.find(there.sha256) == path
     with pytest.raises(InvalidInput, match=r"no file is hero \(SHA-256 000000000000\.\.\.\)"):
-        files.seek([there, Lora(name="hero", sha256="0" * 64)])
+        files.seek(asked(name="hero", sha256="0" * 64)[0])

@@ -8,7 +8,7 @@ import pytest
 
 from limner.domain.loras import Lora
 from limner.errors import InvalidInput
-from limner.web.reading.loras import Loras
+from limner.web.reading.loras import LORAS
 
 SUM = "ab" * 32
 
@@ -26,7 +26,7 @@ SUM = "ab" * 32
     ],
 )
 def test_loras_are_read(value: Any, expected: tuple[Lora, ...]) -> None:
-    assert Loras().read("loras", value) == expected
+    assert LORAS.read("loras", value) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,6 @@ def test_loras_are_read(value: Any, expected: tuple[Lora, ...]) -> None:
 )
 def test_what_cannot_be_read_is_named(value: Any, sentence: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        Loras().read("loras", value)
+        LORAS.read("loras", value)
     assert sentence in str(caught.value)
     assert caught.value.field.startswith("loras")
