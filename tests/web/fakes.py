@@ -51,6 +51,7 @@ class FakeKey:
     id: str
     scopes: frozenset[str]
     micro: int = 10_000_000
+    models: tuple[str, ...] = ()
 
 
 @dataclass

@@ -40,9 +40,10 @@ class Served:
     def headers(self):
         return {"x-api-key": self.key}
 
-    def new_key(self, credits=CREDITS):
+    def new_key(self, credits=CREDITS, **limits):
+        micro = int(credits * 1_000_000)
         with self.database.begin() as conn:
-            return keys.create(conn, name="more", credits_micro=int(credits * 1_000_000))[0]
+            return keys.create(conn, name="more", credits_micro=micro, **limits)[0]
 
     def http(self, key=None):
         headers = {"x-api-key": key or self.key}

@@ -244,3 +244,22 @@ def test_the_operator_keeps_a_key_to_some_models(served):
         assert http.patch(path, json={"models": None}).json()["models"] is None
         refused = http.patch(path, json={"models": [""]})
         assert refused.status_code == 400
+
+
+def test_openais_list_is_what_a_client_may_name(served, http):
+    def listed(client):
+        return [each["id"] for each in client.get("/v1/models").json()["data"]]
+
+    assert listed(http) == ["sd1.5-rpg", "sprites", "sd1.5-img2img", "squire", "knight"]
+    assert http.get("/v1/models/knight").json()["id"] == "knight"
+    with served.http(served.new_key(models=["knight"])) as client:
+        assert listed(client) == ["knight"]
+        assert client.get("/v1/models/squire").status_code == 404
+    with served.http(served.new_key(models=["squire"])) as client:
+        assert listed(client) == ["sprites", "sd1.5-img2img", "squire"]
+        for id in listed(client):
+            body = {"prompt": "x", "size": "64x64", "model": id}
+            drawn = client.post("/v1/images/generations", json=body)
+            assert drawn.status_code == 200, drawn.text
+        body["model"] = "sd1.5-rpg"
+        assert client.post("/v1/images/generations", json=body).status_code == 403

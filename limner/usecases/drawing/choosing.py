@@ -143,6 +143,22 @@ class Models:
             "name one of these as model"
         )
 
+    def nameable(self, allowed: Sequence[str] = ()) -> list[str]:
+        """Names of the library's models that can draw here, of those ``allowed``, if not all."""
+        entries = () if self._library is None else self._library.entries()
+        usable = [e for e in entries if e.facts.kind in LOADED and e.facts.reason is None]
+        return [e.name for e in usable if not allowed or not _called(e).isdisjoint(allowed)]
+
+    def allows(self, allowed: Sequence[str], name: str = "") -> bool:
+        """Whether a key with this list may draw with the model of a name; the server's own: ""."""
+        if not allowed:
+            return True
+        if name:
+            with suppress(InvalidInput):
+                return not _called(self._entry(name, LOADED, "model")).isdisjoint(allowed)
+        own = self.own()
+        return own is None or any(self._is_called(own, each) for each in allowed)
+
     def _is_called(self, choice: Chosen, name: str) -> bool:
         if name in choice.names:
             return True
@@ -243,6 +259,12 @@ def _names(entry: Entry) -> frozenset[str]:
     found = entry.found
     names = (entry.name, found.stem, found.inner, found.shown, found.whole, entry.source_sha256)
     return frozenset(filter(None, names))
+
+
+def _called(entry: Entry) -> frozenset[str]:
+    """All by which a list of models may name an entry."""
+    sums = [each for each in (entry.sha256, entry.source_sha256) if each]
+    return _names(entry) | {*sums, *(each[:10] for each in sums)}
 
 
 def _is(choice: Chosen, model_sha256: str | None, vae_sha256: str | None) -> bool:

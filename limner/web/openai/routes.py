@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from limner import pools
 from limner.domain.params import SAMPLES_MAX, SIDE_MAX, SIDE_MIN, SIDE_MULTIPLE
 from limner.errors import InvalidInput, NotFound, UnknownModel
 from limner.settings import Settings
+from limner.usecases.drawing.choosing import Models
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web import pictures
 from limner.web.answers import Json, adjustments
@@ -85,16 +86,23 @@ EDIT = wire.Form({**_READERS, **_SOURCE}, _DEFAULTS, ("image", "prompt"))
 def install(app: Application, api: Api) -> None:
     """Add the routes."""
     began = int(time.time())
+    found = Models(lambda: api.services.engine.status().model, library=api.services.models)
 
     def describe(id: str) -> dict[str, Any]:
         return {"id": id, "object": "model", "created": began, "owned_by": "limner"}
 
-    async def models(_: Request) -> Response:
-        return Json({"object": "list", "data": [describe(id) for id in names(api.settings)]})
+    def listed(allowed: Sequence[str]) -> list[str]:
+        bound = {id: api.settings.slugs.get(id, "") for id in names(api.settings)}
+        ids = [id for id, model in bound.items() if found.allows(allowed, model)]
+        return list(dict.fromkeys((*ids, *found.nameable(allowed))))
+
+    async def models(request: Request) -> Response:
+        ids = await pools.MODELS.run(listed, request.state.caller.models)
+        return Json({"object": "list", "data": [describe(id) for id in ids]})
 
     async def model(request: Request) -> Response:
         id = request.path_params["id"]
-        if id not in names(api.settings):
+        if id not in await pools.MODELS.run(listed, request.state.caller.models):
             raise NotFound(f"There is no model {cut(ascii(id))}; GET /v1/models lists them")
         return Json(describe(id))
 
@@ -106,11 +114,11 @@ def install(app: Application, api: Api) -> None:
             **docs.draw_operation(path, form, OWN, _FILLED_IN),
         )
     app.add_api_route("/v1/models", models, methods=["GET"], **docs.models_operation())
-    app.add_api_route("/v1/models/{id}", model, methods=["GET"], **docs.model_operation())
+    app.add_api_route("/v1/models/{id:path}", model, methods=["GET"], **docs.model_operation())
 
 
 def names(settings: Settings) -> tuple[str, ...]:
-    """The ids that are the operator's choice; the library's models have their own names."""
+    """The ids that are the operator's choice."""
     return tuple(dict.fromkeys((settings.slug, *settings.aliases, *settings.slugs)))
 
 

@@ -241,3 +241,21 @@ def test_a_list_that_came_later_is_kept_when_drawing(database, tmp_path):
     job = asyncio.run(drawn(request_id))
     assert (job.status, job.error_kind) == ("FAILED", "ModelNotAllowed")
     assert balance(database, key).available_micro == 100
+
+
+def test_names_that_a_list_of_models_allows(models, folder):
+    """As ``permit`` decides, though no model is read for it."""
+    knight = chosen.info(folder / "knight.safetensors")
+    assert models.nameable() == ["squire", "knight"]
+    assert models.allows((), "knight")
+    models.choose("knight")  # its sum is known then
+    for name in ("knight", "knight.safetensors", knight.sha256, knight.sha256[:10]):
+        assert models.nameable([name]) == ["knight"]
+        assert (models.allows([name], "knight"), models.allows([name])) == (True, False)
+        models.permit([name], models.choose("knight"))
+    for name in ("fake", SUM):
+        assert models.nameable([name]) == []
+        assert (models.allows([name]), models.allows([name], "knight")) == (True, False)
+    assert models.nameable(["gone", "squire"]) == ["squire"]
+    assert Models(lambda: None).nameable() == []
+    assert Models(lambda: None).allows(["x"])  # it is not known yet whether that is its own

@@ -120,7 +120,7 @@ def test_an_alias_is_a_model(ai):
 
 
 def test_models(ai):
-    assert [model.id for model in ai.models.list()] == ["sd1.5-rpg", "rpg"]
+    assert [model.id for model in ai.models.list()] == ["sd1.5-rpg", "rpg", "squire"]
     assert ai.models.retrieve("rpg").object == "model"
     with pytest.raises(openai.NotFoundError, match="no model 'gpt-9'"):
         ai.models.retrieve("gpt-9")
