@@ -59,7 +59,7 @@ class Picture:
 
     def _encoded(self, format: Any) -> bytes:
         from limner import imaging
-        from limner.domain.receipt import parameters_text
+        from limner.domain.infotext.writing import parameters_text
 
         metadata = imaging.Metadata(parameters_text(self.receipt), self.receipt)
         return imaging.encode(imaging.read_image(self.png), format, metadata)

@@ -61,6 +61,12 @@ _NAMED = (
 )
 
 
+NAMES = frozenset(
+    {"Skip Early CFG", "CFG end", "CFG rescale", _ENABLED, *(row.name for row in _NAMED)}
+)
+"""All that a text may say of it."""
+
+
 def pairs_of(g: Generation) -> dict[str, str]:
     """What a picture's text says of its guidance, beside how strong it is."""
     pairs = {}

@@ -13,11 +13,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from limner.domain import guidance_names
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
 from limner.domain.schedulers import METHOD
-from limner.domain.tags import tag
 from limner.errors import InvalidInput
 
 SCHEMA = 1
@@ -62,6 +60,7 @@ def receipt(
             "name": model.name,
             "sha256": model.sha256,
             "vae_sha256": model.vae_sha256,
+            **({"vae": model.vae} if model.vae_sha256 else {}),
             **({"source_sha256": model.source_sha256} if model.source_sha256 else {}),
             **_reading(model),
             "licence": model.licence,
@@ -156,21 +155,6 @@ def from_receipt(record: Mapping[str, Any]) -> Generation:
     return generation
 
 
-def parameters_text(record: Mapping[str, Any]) -> str:
-    """The text block that AUTOMATIC1111 writes into pictures, made from a receipt.
-
-    Prompt, negative prompt, then one line of ``Name: value`` pairs, under that program's names, so
-    that other tools can repeat the picture.
-    """
-    generation = from_receipt(record)
-    lines = [record["prompts"]["positive"] + "".join(map(tag, generation.loras))]
-    if record["prompts"]["negative"]:
-        lines.append(f"Negative prompt: {record['prompts']['negative']}")
-    pairs = _pairs(generation, record)
-    lines.append(", ".join(f"{name}: {value}" for name, value in pairs.items()))
-    return "\n".join(lines)
-
-
 def method_change(record: Mapping[str, Any]) -> str | None:
     """What is sampled otherwise now than when ``record`` was made, if it concerns its picture."""
     drawing = record.get("drawing")
@@ -184,47 +168,3 @@ def method_change(record: Mapping[str, Any]) -> str | None:
         f"sampling method was {then}, is {METHOD}: since 2, {generation.scheduler} starts from a "
         "picture without leaving noise in it"
     )
-
-
-def _pairs(generation: Generation, record: Mapping[str, Any]) -> dict[str, Any]:
-    sampler, schedule = generation.method.names
-    pairs: dict[str, Any] = {
-        "Steps": generation.steps,
-        "Sampler": sampler,
-        "Schedule type": schedule,
-        "CFG scale": f"{generation.guidance:g}",
-        "Seed": generation.seed,
-        "Size": f"{generation.width}x{generation.height}",
-        "Model hash": _model_hash(record["model"]),
-        "Model": _quoted(record["model"]["name"]),
-    }
-    pairs |= _options(generation) | guidance_names.pairs_of(generation)
-    if generation.clip_skip > 1:
-        pairs["Clip skip"] = generation.clip_skip
-    if generation.subseed_strength:
-        pairs["Variation seed"] = generation.subseed
-        pairs["Variation seed strength"] = f"{generation.subseed_strength:g}"
-    if generation.source:
-        pairs["Denoising strength"] = f"{generation.source.strength:g}"
-    if prediction_of(record)[1]:
-        pairs["Noise Schedule"] = "Zero Terminal SNR"
-    pairs["Version"] = f"limner {record['versions'].get('limner', '')}".strip()
-    return pairs
-
-
-def _options(generation: Generation) -> dict[str, str]:
-    """What is set of a sampler's options, under AUTOMATIC1111's names."""
-    eta = "Eta DDIM" if generation.sampler == "DDIM" else "Eta"
-    names = {"eta": eta, "s_churn": "Sigma churn", "s_tmin": "Sigma tmin"}
-    names |= {"s_tmax": "Sigma tmax", "s_noise": "Sigma noise"}
-    said = {names[name]: getattr(generation, name) for name in names}
-    return {name: f"{value:g}" for name, value in said.items() if value is not None}
-
-
-def _model_hash(model: Mapping[str, Any]) -> str:
-    """Of the author's file, so that model sites know it."""
-    return str(model.get("source_sha256") or model["sha256"])[:10]
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if set(value) & set(',:\n"') else value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from limner.domain.loras import LORAS_MAX, STRENGTH_MAX, Lora
 from limner.domain.params import Generation
 from limner.domain.prompt import Adapter, take_adapters
@@ -25,10 +27,19 @@ def with_tags(generation: Generation) -> Generation:
     return generation.model_copy(update={"prompt": prompt, "loras": loras})
 
 
-def tag(lora: Lora) -> str:
-    """A LoRA as a tag, as short as it can be."""
+def tagged(prompt: str, loras: Iterable[Lora]) -> str:
+    """``prompt`` with ``loras`` as tags at its end, each as short as it can be."""
+    return prompt + "".join(map(_tag, loras))
+
+
+def number(value: float) -> str:
+    """The shortest text that reads back as ``value``, without a point where it is whole."""
+    return repr(value).removesuffix(".0")
+
+
+def _tag(lora: Lora) -> str:
     strengths = dict.fromkeys((lora.text_encoder, lora.unet))
-    return f"<lora:{lora.name}:{':'.join(f'{strength:g}' for strength in strengths)}>"
+    return f"<lora:{lora.name}:{':'.join(map(number, strengths))}>"
 
 
 def _lora(adapter: Adapter) -> Lora:

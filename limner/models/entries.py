@@ -24,13 +24,15 @@ _SUM = re.compile("[0-9a-f]{10}|[0-9a-f]{64}")
 class Entry:
     """One model: its ``name``, which no other has, where it lies, and what it is.
 
-    ``sha256``: of its bytes, or of a folder as ``parts.Layout`` sums it; None while it is unknown.
+    ``sha256``: of its bytes, or of a folder as ``parts.Layout`` sums it; None while it is unknown,
+    as is a LoRA's ``short_hash``.
     """
 
     name: str
     found: Found
     facts: Facts
     sha256: str | None = None
+    short_hash: str | None = None
 
     @property
     def source_sha256(self) -> str | None:
@@ -79,17 +81,17 @@ class Entry:
         }
 
 
-def named(rows: Sequence[tuple[Found, Facts, str | None]]) -> tuple[Entry, ...]:
-    """Entries, each of what was found, its facts and its SHA-256, if known.
+def named(rows: Sequence[tuple[Found, Facts, str | None, str | None]]) -> tuple[Entry, ...]:
+    """Entries, each of what was found, its facts, its SHA-256 and its short hash, if known.
 
     Their names are the shortest by which ``find`` finds them.
     """
-    plain = [found for found, facts, _ in rows if not facts.pickled and facts.kind != UNREADABLE]
+    plain = [found for found, facts, *_ in rows if not facts.pickled and facts.kind != UNREADABLE]
     among_plain = Counter(name for found in plain for name in set(_names(found)))
     among_all = Counter(name for found, *_ in rows for name in set(_names(found)))
     return tuple(
-        Entry(_shortest(found, among_all if facts.pickled else among_plain), found, facts, sha256)
-        for found, facts, sha256 in rows
+        Entry(_shortest(found, among_all if facts.pickled else among_plain), found, facts, *sums)
+        for found, facts, *sums in rows
     )
 
 

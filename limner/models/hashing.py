@@ -13,6 +13,8 @@ from limner.models.entries import Entry
 from limner.models.facts import UNREADABLE
 from limner.models.listing import Library
 
+LORA = "lora"
+
 log = logging.getLogger(__name__)
 
 _REST_S = 60.0  # between two looks for what is new
@@ -64,7 +66,8 @@ class Hashing:
             self._stop.wait(_REST_S)
 
     def _is_wanted(self, entry: Entry) -> bool:
-        known = entry.sha256 is not None or entry.facts.kind == UNREADABLE
+        short = entry.facts.kind != LORA or entry.short_hash is not None
+        known = (entry.sha256 is not None and short) or entry.facts.kind == UNREADABLE
         return not known and (str(entry.file), entry.found.stamp) not in self._failed
 
     def _may_go_on(self) -> bool:
@@ -77,6 +80,8 @@ class Hashing:
     def _identify(self, entry: Entry) -> None:
         try:
             self._library.identify(entry)
+            if entry.facts.kind == LORA:
+                self._library.short_hash(entry)
         except CheckpointError as error:
             self._failed.add((str(entry.file), entry.found.stamp))
             log.info("model cannot be identified", extra={"reason": str(error)})

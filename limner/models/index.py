@@ -26,7 +26,8 @@ _FORMAT = f"3 of {__version__}"  # a newer Limner may tell more kinds of file
 _SUMS_KEPT_S = 5.0  # how long sums wait to be written, for each writes the whole file
 
 _Known = dict[str, tuple[str, Facts]]  # by path: the stamp with everything beside, the facts
-_Sums = dict[str, tuple[str, str]]  # by path: the stamp of the file itself, its SHA-256
+# By path, and kind of sum where it is not SHA-256: the stamp of the file itself, and the sum.
+_Sums = dict[str, tuple[str, str]]
 
 
 class Index:
@@ -57,25 +58,26 @@ class Index:
                 self._changed = True
         return facts
 
-    def known_sha256(self, found: Found) -> str | None:
-        """The sum of what was found, where it is known."""
-        known = self._sums.get(str(found.path))
+    def known_sum(self, found: Found, kind: str = "") -> str | None:
+        """The sum of what was found, where it is known: its SHA-256, or another ``kind``."""
+        known = self._sums.get(_key(found.path, kind))
         return known[1] if known and known[0] == found.own else None
 
-    def sha256(self, path: Path, compute: Callable[[Path], str]) -> str | None:
+    def sum(self, path: Path, compute: Callable[[Path], str], kind: str = "") -> str | None:
         """The sum of what is at ``path`` now: as it is known, else as ``compute`` says.
 
         None where that changed while it was read. Raises OSError where it cannot be read.
         """
         now = walking.own_stamp(path)
-        known = self._sums.get(str(path))
+        key = _key(path, kind)
+        known = self._sums.get(key)
         if known and known[0] == now:
             return known[1]
         made = compute(path)
         if walking.own_stamp(path) != now:
             return None
         with self._lock:
-            self._sums[str(path)] = now, made
+            self._sums[key] = now, made
             self._changed = True
         if time.monotonic() - self._written >= _SUMS_KEPT_S:
             self.write()
@@ -87,8 +89,8 @@ class Index:
         roots = tuple(f"{folder}/" for folder in folders)
         with self._lock:
             for rows in (self._known, self._sums):
-                for path in [p for p in rows if p.startswith(roots) and p not in there]:
-                    del rows[path]
+                for key in [k for k in rows if k.startswith(roots) and _path(k) not in there]:
+                    del rows[key]
                     self._changed = True
         self.write()
 
@@ -99,6 +101,14 @@ class Index:
                 _write(self._file, self._known, self._sums)
                 self._written = time.monotonic()
             self._changed = False
+
+
+def _key(path: Path, kind: str) -> str:
+    return f"{path}\0{kind}" if kind else str(path)
+
+
+def _path(key: str) -> str:
+    return key.partition("\0")[0]
 
 
 def _read(file: Path) -> tuple[_Known, _Sums]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from limner.engine.checkpoints import digests, layouts
+from limner.engine.checkpoints import digests, layouts, short_hashes
 from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import CheckpointError, InvalidInput, NotFound
 from limner.models import entries, facts, places, sidecars, walking
@@ -71,27 +72,36 @@ class Library:
             CheckpointError: it is gone, closed to this process, changes while it is read, or is a
                 folder that is no checkpoint.
         """
-        path = entry.file
+        made = self._sum(entry.file, _sha256)
+        self._tell(entry.file, sha256=made)
+        return made
+
+    def short_hash(self, entry: Entry) -> str:
+        """The twelve digits by which AUTOMATIC1111 names a LoRA; made and raising alike."""
+        made = self._sum(entry.file, short_hashes.short_hash, "short")
+        self._tell(entry.file, short_hash=made)
+        return made
+
+    def _sum(self, path: Path, compute: Callable[[Path], str], kind: str = "") -> str:
         with self._lock:
             index = self._index = self._index or Index(self._index_file)
             turn = self._turns.setdefault(path, threading.Lock())
         try:
             with turn:
-                made = index.sha256(path, _sha256)
+                made = index.sum(path, compute, kind)
         except OSError as error:
             why = str(error.strerror or error).lower()
             raise CheckpointError(f"{path.name} cannot be read: {why}.") from error
         if made is None:
             raise CheckpointError(f"{path.name} changed while it was read; try again.")
-        self._tell(path, made)
         return made
 
-    def _tell(self, path: Path, sha256: str) -> None:
+    def _tell(self, path: Path, **sums: Any) -> None:
         """Put a sum into the list that is kept, or the model would not be found by it yet."""
         with self._lock:
             if self._listed is not None:
                 when, listed = self._listed
-                told = (replace(e, sha256=sha256) if e.file == path else e for e in listed)
+                told = (replace(e, **sums) if e.file == path else e for e in listed)
                 self._listed = when, tuple(told)
 
     def save(self) -> None:
@@ -115,7 +125,8 @@ class Library:
             (
                 each,
                 facts.Facts(reason=each.reason) if each.reason else index.facts(each, facts.read),
-                index.known_sha256(each),
+                index.known_sum(each),
+                index.known_sum(each, "short"),
             )
             for each in found
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limner import imaging
-from limner.domain.receipt import parameters_text
+from limner.domain.infotext.writing import parameters_text
 from limner.usecases.drawing.orders import Outcome, StoredPicture
 
 TOO_LONG = "the receipt is too long for a JPEG; its id stands in its place"

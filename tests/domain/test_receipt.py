@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limner.domain import receipt as receipts
+from limner.domain.infotext.writing import parameters_text
+from limner.domain.loras import Lora
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation, Source
 from limner.errors import InvalidInput
@@ -56,7 +58,7 @@ def test_how_the_model_predicted_is_told_where_it_is_not_epsilon():
         Generation(prompt="x", seed=7), Facts(), model, VERSIONS, ("x", ""), "cd" * 32
     )
     assert receipts.prediction_of(told) == ("v-prediction", True)
-    assert "Noise Schedule: Zero Terminal SNR" in receipts.parameters_text(told)
+    assert "Noise Schedule: Zero Terminal SNR" in parameters_text(told)
 
 
 def test_how_prompts_were_read_is_told_where_it_is_not_as_usual():
@@ -117,7 +119,7 @@ def test_the_model_hash_is_of_the_authors_file():
     plain = Generation(prompt="x", seed=7)
     made = receipts.receipt(plain, Facts(), imported, VERSIONS, ("x", ""), "c" * 64)
     assert made["model"]["source_sha256"] == "ef" * 32
-    assert "Model hash: efefefefef, " in receipts.parameters_text(made)
+    assert "Model hash: efefefefef, " in parameters_text(made)
     assert "source_sha256" not in record(plain)["model"]
 
 
@@ -127,13 +129,37 @@ def test_parameters_text():
         subseed=9, subseed_strength=0.25, source=Source(sha256="0" * 64, strength=0.5),
     )  # fmt: skip
     made = record(generation, prompts=("a knight\nin red", "blurry"))
-    assert receipts.parameters_text(made) == (
+    assert parameters_text(made) == (
         "a knight\nin red\nNegative prompt: blurry\n"
         "Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7.5, Seed: 7, "
         "Size: 512x768, "
-        "Model hash: ababababab, Model: RPG V4, Clip skip: 2, Variation seed: 9, "
-        "Variation seed strength: 0.25, Denoising strength: 0.5, Version: limner 0.1.0"
+        "Model hash: ababababab, Model: RPG V4, Denoising strength: 0.5, Clip skip: 2, "
+        "Variation seed: 9, Variation seed strength: 0.25, RNG: NV, Version: limner 0.1.0, "
+        'Hashes: {"model": "ababababab"}'
     )
+
+
+def test_all_files_are_named_with_their_hashes():
+    hero = Lora(name="hero", sha256="12" * 32, short_hash="0123456789ab", unet=0.8)
+    villain = Lora(name="villain", sha256="34" * 32, unet=0.8, text_encoder=1)
+    generation = Generation(
+        prompt="x", seed=7, noise_source="torch-cpu", eta_noise_seed_delta=31337,
+        guidance=7.123456789, sampler="Euler a", loras=(hero, villain),
+    )  # fmt: skip
+    other = replace(MODEL, vae="soft, and warm.safetensors", vae_sha256="ef" * 32)
+    made = receipts.receipt(generation, Facts(), other, VERSIONS, ("x", ""), "c" * 64)
+    assert made["model"]["vae"] == "soft, and warm.safetensors"
+    assert parameters_text(made) == (
+        "x<lora:hero:0.8><lora:villain:1:0.8>\n"
+        "Steps: 20, Sampler: Euler a, Schedule type: Uniform, CFG scale: 7.123456789, Seed: 7, "
+        "Size: 512x512, Model hash: ababababab, Model: RPG V4, VAE hash: efefefefef, "
+        'VAE: "soft, and warm.safetensors", ENSD: 31337, RNG: CPU, '
+        'Lora hashes: "hero: 0123456789ab", Version: limner 0.1.0, '
+        'Hashes: {"model": "ababababab", "vae": "efefefefef", "lora:hero": "1212121212", '
+        '"lora:villain": "3434343434"}'
+    )
+    older = {**made, "model": {n: v for n, v in made["model"].items() if n != "vae"}}
+    assert "VAE hash: efefefefef, VAE: efefefefef, " in parameters_text(older)
 
 
 @pytest.mark.parametrize(
@@ -146,17 +172,17 @@ def test_parameters_text():
 )
 def test_samplers_have_the_names_that_others_know(name, said):
     made = record(Generation(prompt="x", seed=7, scheduler=name))
-    assert f"Steps: 20, {said}, CFG scale" in receipts.parameters_text(made)
+    assert f"Steps: 20, {said}, CFG scale" in parameters_text(made)
     assert made["parameters"]["scheduler"] == name
 
 
 def test_a_sampler_by_name_is_written_as_its_program_does():
     made = record(Generation(prompt="x", seed=7, sampler="DPM++ 2M SDE Karras", eta=0.5))
-    text = receipts.parameters_text(made)
+    text = parameters_text(made)
     assert "Sampler: DPM++ 2M SDE, Schedule type: Karras, CFG scale: 7.5" in text
     assert "Eta: 0.5" in text
     churned = Generation(prompt="x", seed=7, sampler="Euler", s_churn=2, s_tmax=9)
-    assert "Sigma churn: 2, Sigma tmax: 9, " in receipts.parameters_text(record(churned))
+    assert "Sigma churn: 2, Sigma tmax: 9, " in parameters_text(record(churned))
     assert (
         receipts.from_receipt(made).method
         == Generation(prompt="x", seed=7, sampler="DPM++ 2M SDE", schedule="Karras", eta=0.5).method
@@ -178,7 +204,7 @@ def test_a_name_with_a_comma_is_quoted():
         ("x", ""),
         "",
     )
-    assert 'Model: "a, b",' in receipts.parameters_text(made)
+    assert 'Model: "a, b",' in parameters_text(made)
 
 
 @pytest.mark.parametrize(

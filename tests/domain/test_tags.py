@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from limner.domain import tags
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.domain.pricing import quote
-from limner.domain.tags import tag, with_tags
+from limner.domain.tags import with_tags
 from limner.errors import InvalidInput
 
 
@@ -42,9 +43,9 @@ def test_tags_come_after_the_fields_loras_and_count_with_them() -> None:
         tagged("<lora:a:11>")
 
 
-@pytest.mark.parametrize("lora", [Lora(name="a b"), Lora(name="a", unet=0.5, text_encoder=2)])
+@pytest.mark.parametrize("lora", [Lora(name="a b"), Lora(name="a", unet=0.5, text_encoder=1 / 3)])
 def test_a_tag_reads_back(lora: Lora) -> None:
-    assert tagged(tag(lora)).loras == (lora,)
+    assert tagged(tags.tagged("a", [lora])) == tagged("a", loras=(lora,))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 from limner import imaging
 from limner.domain import pricing
+from limner.domain.infotext.writing import parameters_text
 from limner.domain.params import Generation
-from limner.domain.receipt import parameters_text, receipt
+from limner.domain.receipt import receipt
 from limner.engine.batching.client import EngineStatus
 from limner.engine.batching.fake import FAKE_MODEL, fake_pixels
 from limner.engine.batching.ticket import Facts

@@ -137,6 +137,7 @@ class AdapterFiles:
         try:
             assert self._library is not None, "an entry is of a library"
             sha256 = self._library.identify(entry)
+            short = "" if isinstance(adapter, Control) else self._library.short_hash(entry)
         except CheckpointError as error:
             raise InvalidInput(field, f"{field}: {error}") from error
         if adapter.sha256 and sha256 != adapter.sha256:
@@ -148,6 +149,8 @@ class AdapterFiles:
         told: dict[str, Any] = {"sha256": sha256, "name": adapter.name or entry.name}
         if isinstance(adapter, Control):
             told["kind"] = entry.facts.kind
+        else:
+            told["short_hash"] = short
         return adapter.model_copy(update=told)
 
     def _entry(self, field: str, name: str) -> Entry:

@@ -12,8 +12,9 @@ from importlib import metadata
 from typing import Any
 
 from limner import imaging
+from limner.domain.infotext.writing import parameters_text
 from limner.domain.params import Generation
-from limner.domain.receipt import parameters_text, receipt
+from limner.domain.receipt import receipt
 from limner.engine.batching.ticket import Drawn, Pixels
 from limner.errors import Damaged, InvalidInput, NotFound
 from limner.store import ids, images

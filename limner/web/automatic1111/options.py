@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from limner import pools
 from limner.domain import automatic1111
+from limner.domain.infotext import parsing
 from limner.domain.model import Card
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
 from limner.web.answers import Json, adjustments
 from limner.web.application import Application
 from limner.web.automatic1111 import docs, library, lists
-from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.form import CLIP_SKIP, read_clip_skip
 from limner.web.drawing import Api, unless_gone
 from limner.web.reading import body, mixing
@@ -125,7 +125,7 @@ def _reader(api: Api) -> Callable[[Request], Awaitable[Response]]:
         if found.receipt:
             items["limner"] = found.receipt
         text = found.parameters
-        parameters = await pools.WORDS.run(told.parse, text) if text else {}
+        parameters = await pools.WORDS.run(parsing.parse, text) if text else {}
         told_aside = {"x-adjustments": adjustments(found.notes)} if found.notes else None
         found_in = {"info": found.parameters, "items": items, "parameters": parameters}
         return Json(found_in, headers=told_aside)

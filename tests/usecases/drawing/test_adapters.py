@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from limner.domain.controls import Control
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
-from limner.engine.checkpoints import digests
+from limner.engine.checkpoints import digests, short_hashes
 from limner.errors import InvalidInput
 from limner.models.listing import Library
 from limner.usecases.drawing.adapters import AdapterFiles
@@ -45,7 +45,8 @@ def test_a_name_is_bound_to_its_file(files: AdapterFiles, tmp_path: Path) -> Non
     sha256 = written(path)
     plain = Generation(prompt="a", seed=1)
     [line, same] = files.bind((*asked(name="lora/hero", unet=0.5), plain))
-    assert line.loras == (Lora(name="lora/hero", sha256=sha256, unet=0.5),)
+    short = short_hashes.short_hash(path)
+    assert line.loras == (Lora(name="lora/hero", sha256=sha256, short_hash=short, unet=0.5),)
     assert same is plain
     assert files.find(sha256) == path
     assert files.find("0" * 64) is None

@@ -1,0 +1,181 @@
+"""A text block as people post it: whole, on one line, one pair a line, with more behind it.
+
+What AUTOMATIC1111's own rules read, they decide (``parsing``); only where they find no settings is
+the beginning of these looked for. Takes time in proportion to the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from limner.domain.infotext.parsing import (
+    check_length,
+    has_pairs,
+    split_prompts,
+    unquoted,
+)
+
+# What other programs, and people, call the same.
+ALIASES: Mapping[str, str] = {
+    "cfg": "CFG scale",
+    "guidance": "CFG scale",
+    "guidance scale": "CFG scale",
+    "sampling steps": "Steps",
+    "sampling method": "Sampler",
+    "sampler name": "Sampler",
+    "scheduler": "Schedule type",
+    "schedule": "Schedule type",
+    "resolution": "Size",
+    "image size": "Size",
+    "dimensions": "Size",
+    "base model": "Model",
+    "base model hash": "Model hash",
+    "model name": "Model",
+    "checkpoint": "Model",
+    "clipskip": "Clip skip",
+    "eta noise seed delta": "ENSD",
+    "denoising": "Denoising strength",
+    "lora hash": "Lora hashes",
+}
+_CORE = (
+    "Steps", "Sampler", "Sampling method", "Schedule type", "CFG scale", "CFG Scale", "Seed",
+    "Size", "Model hash", "Model",
+)  # fmt: skip
+_CORE_MIN = 3
+_KNOWN = {name.casefold(): name for name in _CORE if name != "CFG Scale"} | {
+    name.casefold(): name
+    for name in ("Clip skip", "VAE", "VAE hash", "Denoising strength", "ENSD", "RNG", "Eta")
+}
+_START = re.compile(rf"(?:^|(?<=[\s,.;|>)]))({'|'.join(_CORE)})[ ]?:[ ]*", re.MULTILINE)
+_STEPS = re.compile(r"Steps ?: *\d+")
+_NAME = re.compile(r"[\s,|]*+([^\W_][\w /-]*+):[ \t]*+")
+_QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=\s*(?:[,|\n]|\Z))', re.DOTALL)
+_NEGATIVE_LINE = re.compile(r"^\s*negative prompt ?:", re.IGNORECASE | re.MULTILINE)
+_NEGATIVE = re.compile(r"\bnegative prompt ?:", re.IGNORECASE)
+_PROMPT = re.compile(r"\A\s*(?:positive )?prompt ?: *\n?", re.IGNORECASE)
+_LINE = re.compile(r"\n|\Z")
+_TEMPLATES = ("Template", "Negative Template")  # of prompts, without quotes: to the line's end
+_JSON = ("Hashes", "Civitai resources", "Civitai metadata")
+# What "Lora hashes" holds, where a site has lost the name.
+_HASHED = re.compile(r'[\s,|]*+"((?:[^":,]++: ?[0-9a-f]{8,64}+(?:, ?|(?=")))++)"')
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """A text block in its parts; ``pairs`` by the names that AUTOMATIC1111 has for them."""
+
+    prompt: str
+    negative_prompt: str = ""
+    pairs: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(text: str) -> Infotext:
+    """The parts of a posted text; without settings ``pairs`` is empty.
+
+    Raises ``InvalidInput`` for a text that is too long.
+    """
+    check_length(text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ").strip("\ufeff \n")
+    head, _, last = text.rpartition("\n")
+    if last.startswith("Steps: ") and has_pairs(last):
+        return Infotext(*_prompts(head, plain=True), _pairs(last))
+    start = _start(text)
+    if start is None:
+        return Infotext(*_prompts(text, plain=True))
+    return Infotext(*_prompts(text[:start], plain=False), _pairs(text[start:]))
+
+
+def _start(text: str) -> int | None:
+    """Where the settings begin: at the last ``Steps`` that others follow, or the line of the first
+    of at least three.
+    """
+    found = list(_START.finditer(text))
+    if len({match[1] for match in found}) < _CORE_MIN:
+        return None
+    for place in range(len(found) - _CORE_MIN, -1, -1):
+        match = found[place]
+        if _STEPS.match(text, match.start(1)):
+            line = text.rfind("\n", 0, match.start(1)) + 1
+            first = next(each for each in found if each.start(1) >= line)
+            at_line = not text[line : first.start(1)].strip()
+            return first.start(1) if at_line else match.start(1)
+    return _block(text, [match.start(1) for match in found])
+
+
+def _block(text: str, starts: list[int]) -> int:
+    """The first line of the last run of lines that begin with a known name."""
+    begun = {text.rfind("\n", 0, start) + 1: start for start in reversed(starts)}
+    lines = sorted(line for line, start in begun.items() if not text[line:start].strip())
+    if not lines:
+        return starts[0]
+    at = lines[-1]
+    for line in reversed(lines[:-1]):
+        if text.count("\n", line, at) > 1:
+            break
+        at = line
+    return begun[at]
+
+
+def _prompts(text: str, *, plain: bool) -> tuple[str, str]:
+    """Prompt and negative prompt; ``plain``: as AUTOMATIC1111 lays them out."""
+    prompt, negative = split_prompts(text.split("\n"))
+    if not negative:
+        mark = _NEGATIVE_LINE.search(text) or (None if plain else _NEGATIVE.search(text))
+        if mark:
+            prompt, negative = (part.strip() for part in (text[: mark.start()], text[mark.end() :]))
+    return _PROMPT.sub("", prompt, count=1), negative
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """The first value of each name."""
+    read: dict[str, str] = {}
+    for name, value in _scan(text, "|" if re.match(r"Steps: *\d+ *\|", text) else ","):
+        folded = " ".join(name.split()).casefold()
+        known = ALIASES.get(folded) or _KNOWN.get(folded) or " ".join(name.split())
+        if value:
+            read.setdefault(known, value)
+    return read
+
+
+def _scan(text: str, mark: str) -> Iterator[tuple[str, str]]:
+    """Names and values one after the other; what is neither is passed over."""
+    end = re.compile(rf"[{mark}\n]|\Z")
+    decoded: set[str] = set()
+    at = 0
+    while at < len(text):
+        if named := _NAME.match(text, at):
+            name = named[1].strip()
+            as_json = name in _JSON and name not in decoded
+            decoded.add(name)  # each once, or a broken one could be tried from every place
+            whole = name in _TEMPLATES
+            value, at = _value(text, named.end(), end, as_json=as_json, whole=whole)
+            yield name, value
+        elif bare := _HASHED.match(text, at):
+            yield "Lora hashes", bare[1]
+            at = bare.end()
+        else:
+            at = max(_end(end, text, at).end(), at + 1)
+
+
+def _value(
+    text: str, at: int, end: re.Pattern[str], *, as_json: bool, whole: bool
+) -> tuple[str, int]:
+    """The value that begins at ``at``, and where it ends."""
+    if as_json:
+        with suppress(ValueError, RecursionError):
+            _, stop = json.JSONDecoder().raw_decode(text, at)
+            return text[at:stop], stop
+    if quoted := _QUOTED.match(text, at):
+        return str(unquoted(quoted[0])), quoted.end()
+    stopped = _end(_LINE if whole else end, text, at)
+    return text[at : stopped.start()].strip(), stopped.end()
+
+
+def _end(end: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+    found = end.search(text, at)
+    assert found is not None, "the end of a text ends a value"
+    return found

@@ -1,0 +1,130 @@
+"""The text of any picture, read back: by AUTOMATIC1111's rules and by ours, it is its request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limner.domain.infotext import meaning, reading
+from limner.domain.infotext.writing import parameters_text
+from limner.domain.loras import Lora
+from limner.domain.params import Generation
+from limner.domain.receipt import receipt
+from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
+from tests.domain.infotext import webui
+from tests.domain.test_receipt import MODEL, VERSIONS, Facts
+
+NAMES = st.text("abcdefgh_-. 0123456789", min_size=1, max_size=12).map(str.strip).filter(bool)
+WORDS = st.text(
+    st.characters(
+        blacklist_categories=("Cs", "Cc", "Zl", "Zp"), blacklist_characters="\u00a0\ufeff"
+    ),
+    max_size=30,
+)
+# What its rules cannot carry: space at the ends of lines, a tag, the negative prompt's mark.
+LINES = (
+    st.lists(WORDS, max_size=4)
+    .map(lambda lines: "\n".join(line.replace("<", "(").strip() for line in lines).strip())
+    .filter(lambda text: "prompt" not in text.casefold())
+)
+STRENGTHS = st.floats(-10, 10)
+LORAS = st.builds(
+    Lora,
+    name=NAMES,
+    sha256=st.just("12" * 32),
+    short_hash=st.just("0123456789ab"),
+    unet=STRENGTHS,
+    text_encoder=STRENGTHS,
+)
+SEEDS = st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def generations(draw: st.DrawFn) -> Generation:
+    sampler = draw(st.sampled_from(RULED_NAMES))
+    noisy = sampler in ("Euler a", "DPM++ 2S a", "DPM++ 2M SDE")
+    return Generation(
+        prompt=draw(LINES),
+        negative_prompt=draw(LINES),
+        sampler=sampler,
+        schedule=draw(st.sampled_from(SCHEDULE_NAMES)),
+        eta=draw(st.floats(0, 0.99)) if noisy else None,
+        steps=draw(st.integers(1, 150)),
+        guidance=draw(st.floats(0, 100)),
+        seed=draw(SEEDS),
+        width=8 * draw(st.integers(8, 256)),
+        height=8 * draw(st.integers(8, 256)),
+        clip_skip=draw(st.integers(1, 12)),
+        subseed=draw(SEEDS),
+        subseed_strength=draw(st.floats(0, 1)),
+        eta_noise_seed_delta=draw(st.integers(-100, 2**40)) if noisy else 0,
+        noise_source=draw(st.sampled_from(("philox", "torch-cpu"))),
+        loras=tuple(draw(st.lists(LORAS, max_size=3, unique_by=lambda lora: lora.name))),
+    )
+
+
+def text_of(g: Generation, name: str = "RPG V4") -> str:
+    model = replace(MODEL, name=name)
+    prompts = (g.prompt, g.negative_prompt)
+    return parameters_text(receipt(g, Facts(seed=g.seed), model, VERSIONS, prompts, "cd" * 32))
+
+
+@given(g=generations(), name=st.text('abc, :"\\\n0123é', min_size=1, max_size=9).filter(str.strip))
+def test_automatic1111_reads_the_request_that_was_drawn(g: Generation, name: str) -> None:
+    read = webui.request_of(text_of(g, name.strip()))
+    assert read == {
+        "prompt": g.prompt,
+        "negative_prompt": g.negative_prompt,
+        "loras": [(lora.name, lora.text_encoder, lora.unet) for lora in g.loras],
+        "steps": g.steps,
+        "sampler": g.sampler,
+        "scheduler": g.schedule,
+        "cfg_scale": g.guidance,
+        "seed": g.seed,
+        "size": (g.width, g.height),
+        "clip_skip": g.clip_skip,
+        "subseed": g.subseed,
+        "subseed_strength": g.subseed_strength,
+        "eta_noise_seed_delta": g.eta_noise_seed_delta,
+        "randn_source": "CPU" if g.noise_source == "torch-cpu" else "NV",
+        "eta": g.eta,
+        "model_hash": "ababababab",
+        "model": name.strip(),
+        "lora_hashes": ", ".join(f"{lora.name}: 0123456789ab" for lora in g.loras),
+    }
+
+
+@given(g=generations())
+def test_the_text_means_the_request_that_was_drawn(g: Generation) -> None:
+    draft = meaning.mean(reading.read(text_of(g)))
+    body = {
+        "subseed": 0,
+        "subseed_strength": 0.0,
+        "clip_skip": 1,
+        "eta_noise_seed_delta": 0,
+    } | draft.body
+    body = {"noise_source": "philox"} | body
+    assert draft.missing == []
+    loras = [(f.name, f.unet, f.text_encoder) for f in draft.files if f.kind == "LoRA"]
+    assert loras == [(lora.name, lora.unet, lora.text_encoder) for lora in g.loras]
+    again = Generation(
+        prompt=body["prompt"],
+        negative_prompt=body["negative_prompt"],
+        sampler=body["sampler"],
+        schedule=body["schedule"],
+        eta=body.get("eta"),
+        steps=int(body["num_inference_steps"]),
+        guidance=float(body["guidance_scale"]),
+        seed=int(body["seed"]),
+        width=body["img_width"],
+        height=body["img_height"],
+        clip_skip=int(body["clip_skip"]),
+        subseed=int(body["subseed"]),
+        subseed_strength=float(body["subseed_strength"]),
+        eta_noise_seed_delta=int(body["eta_noise_seed_delta"]),
+        noise_source=body["noise_source"],
+        loras=g.loras,
+    )
+    assert again == g
