@@ -21,10 +21,13 @@ import webuiapi
 from PIL import Image
 
 import limner.client
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.starting import Loader
 from limner.imaging import read_metadata
 from tests.e2e import servers
 from tests.e2e.servers import Server
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_until
+from tests.web.served import serve
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = json.loads((ROOT / "examples" / "published.json").read_text())
@@ -161,17 +164,41 @@ def test_a_client_of_automatic1111_draws_and_paints_on(server: Server) -> None:
     api.session.close()
 
 
-def test_the_python_client_draws_shows_and_replays(server: Server, tmp_path: Path) -> None:
+def draw_show_and_replay(client: limner.Client, folder: Path) -> None:
     seen: list[limner.client.Progress] = []
-    with limner.Client(server.url, server.key) as client:
-        [picture] = client.draw(
-            "a knight", seed=3, steps=10, width=256, height=256, exact=True, on_progress=seen.append
-        )
-        again = client.replay(picture)
+    [picture] = client.draw(
+        "a knight", seed=3, steps=10, width=256, height=256, exact=True, on_progress=seen.append
+    )
+    again = client.replay(picture)
     assert any(progress.preview for progress in seen)
     assert again.identical, again.text
-    receipt = read_metadata(picture.save(tmp_path / "a.webp").read_bytes()).receipt
+    receipt = read_metadata(picture.save(folder / "a.webp").read_bytes()).receipt
     assert receipt == picture.receipt
+
+
+class EmbeddedEngine(ThreadEngine):
+    """With the embedded model, in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(Loader(device="cpu", dtype="float32", max_rows=4).load)
+
+    def wait_ready(self) -> EmbeddedEngine:
+        wait_until(lambda: self.status().ready)
+        return self
+
+
+def test_the_python_client_draws_shows_and_replays(tmp_path: Path) -> None:
+    with (
+        serve(tmp_path / "data", engine=EmbeddedEngine()) as running,
+        limner.Client(running.url, running.key) as client,
+    ):
+        draw_show_and_replay(client, tmp_path)
+
+
+@pytest.mark.slow
+def test_it_does_with_a_server_of_its_own(server: Server, tmp_path: Path) -> None:
+    with limner.Client(server.url, server.key) as client:
+        draw_show_and_replay(client, tmp_path)
 
 
 @pytest.mark.slow

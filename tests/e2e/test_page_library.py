@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from functools import partial
+
+import pytest
+from playwright.sync_api import Route, expect
 
 from tests.e2e.browser import Visitor
 
-MANY = 10_000
 
-
-def many(route) -> None:
-    """Answers for a server with ten thousand pictures, page by page, newest first."""
+def many(number: int, route: Route) -> None:
+    """Answers for a server with so many pictures, page by page, newest first."""
     url = route.request.url
     if "unfinished" in url:
         return route.fulfill(json={"requests": [], "next": None})
     limit = int(url.partition("limit=")[2].partition("&")[0])
-    start = MANY - int(url.partition("before=")[2] or MANY)
-    found = [_request(MANY - n) for n in range(start, min(start + limit, MANY))]
-    rest = MANY - start - limit
+    start = number - int(url.partition("before=")[2] or number)
+    found = [_request(number - n) for n in range(start, min(start + limit, number))]
+    rest = number - start - limit
     return route.fulfill(json={"requests": found, "next": str(rest) if rest > 0 else None})
 
 
@@ -52,18 +53,19 @@ def test_the_places_have_addresses_and_back_goes_between_them(visitor: Visitor):
     assert page.url.endswith("#desk")
 
 
-def test_ten_thousand_pictures_keep_few_nodes(visitor: Visitor):
+@pytest.mark.parametrize("number", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_many_pictures_keep_few_nodes(visitor: Visitor, number):
     page = visitor.page
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.route("**/api/requests?*", many)
+    page.route("**/api/requests?*", partial(many, number))
     page.route("**/api/pictures/**", lambda route: route.abort())
     page.goto(page.url.partition("#")[0] + "#library")
     page.reload()
     expect(page.locator("#grid .cell").first).to_be_visible()
     lists = [url for url in asked if "/api/requests?" in url]
     assert len(lists) <= 6, lists
-    for _ in range(30):
+    for _ in range(number // 333):
         page.locator("#library").evaluate("node => { node.scrollTop = node.scrollHeight }")
         assert page.locator("#grid *").count() <= 400
     expect(page.locator("#library-count")).to_contain_text("pictures")
