@@ -14,13 +14,8 @@ from limner.errors import InvalidInput
 
 DEFAULT: SchedulerName = "UniPC"
 
-# What it samples that only diffusers does here, and our names that follow its pattern.
-VENDORS: Mapping[str, SchedulerName] = {
-    "PLMS": "PNDM",
-    "UniPC": "UniPC",
-    "DPM++ 2S": "DPM Single",
-    "DDPM": "DDPM",
-}
+# A name that follows its pattern, of a scheduler that is no sampler here.
+VENDORS: Mapping[str, SchedulerName] = {"DPM++ 2S": "DPM Single"}
 # Relatives that stand in, and are told.
 _STAND_INS: Mapping[str, SamplerName] = {"DPM fast": "DPM++ 2M", "DPM adaptive": "DPM++ 2M"}
 _VENDORS_BY_FOLDED = {fold(theirs): ours for theirs, ours in VENDORS.items()}
@@ -36,6 +31,7 @@ _NEUTRAL: Mapping[str, tuple[float, ...]] = {
 _NAMES: Mapping[ScheduleName, str] = {
     name: name.lower().replace(" ", "_") for name in SCHEDULE_NAMES
 }
+_PLAIN = ("", "automatic", "uniform", "normal")  # as diffusers spaces by itself, or nearly
 _RHO: Mapping[ScheduleName, float] = {"Karras": 7.0, "Polyexponential": 1.0}
 _NAME_MAX = 60
 _OF_MODEL = frozenset({"Uniform", "SGM Uniform", "Simple", "Normal", "DDIM", "Beta"})
@@ -68,7 +64,9 @@ def _named(name: str, schedule: str, options: Mapping[str, float]) -> Found:
         sampler, spaced = samplers.choose(name, schedule)
     except InvalidInput:
         sampler, spaced = samplers.choose(name)
-        notes.append(f"scheduler {_shown(schedule)} was ignored; {spaced or 'its own'} was used")
+        if spaced or fold(schedule) not in _PLAIN:
+            told = f"scheduler {_shown(schedule)} was ignored; {spaced or 'its own'} was used"
+            notes.append(told)
     spec = SAMPLERS[sampler]
     silent = {**_NEUTRAL, "eta": (spec.eta,)}
     taken = {o: v for o, v in options.items() if o in spec.options and v not in silent[o]}
@@ -89,7 +87,7 @@ def _vendors(name: str, joined: str, schedule: str, options: Mapping[str, float]
         return Found({"scheduler": DEFAULT}, (unknown, *_ignored(DEFAULT, options)))
     notes = _ignored(ours, options)
     spacing = name.removeprefix(joined).strip() or schedule
-    if fold(spacing) not in ("", "automatic", "uniform", "normal"):
+    if fold(spacing) not in _PLAIN:
         notes.append(f"scheduler {_shown(spacing)} was ignored: {ours} has its own spacing")
     return Found({"scheduler": ours}, tuple(notes))
 

@@ -19,6 +19,7 @@ from limner.domain.samplers import (
     ScheduleName,
 )
 from limner.domain.schedulers import SPECS, SchedulerName
+from limner.errors import InvalidInput
 
 
 class Method(Protocol):
@@ -81,31 +82,44 @@ class Vendors:
 
 
 @dataclass(frozen=True)
-class Distilled:
-    """LCM or TCD, as diffusers' pipelines run them."""
+class Diffusers:
+    """A sampler that diffusers' pipelines run, such as LCM or UniPC.
+
+    With timesteps of its own, or the levels of ``schedule`` as diffusers spaces them.
+    """
 
     sampler: SamplerName
-    eta: float
+    eta: float = 1.0
+    schedule: ScheduleName | None = None
 
     def steps_run(self, steps: int, strength: float | None) -> int:
         return schedulers.steps_run(steps, strength)
 
     def evaluations(self, steps: int, strength: float | None) -> int:
-        return self.steps_run(steps, strength)
+        ran = self.steps_run(steps, strength)
+        return ran + (SAMPLERS[self.sampler].first_twice and ran > 1)
 
     def draws(self, steps: int, strength: float | None) -> int:
-        return max(0, self.steps_run(steps, strength) - 1)
+        return SAMPLERS[self.sampler].draws * max(0, self.steps_run(steps, strength) - 1)
 
     @property
     def keeps_noise(self) -> bool:
         return False
 
     def check_zero_snr(self) -> None:
-        """Both can: their timesteps begin at the end of the schedule."""
+        if SAMPLERS[self.sampler].zero_snr:
+            return
+        allowed = ", ".join(name for name, spec in SAMPLERS.items() if spec.zero_snr)
+        raise InvalidInput(
+            "sampler",
+            f"sampler is {self.sampler!r}, which cannot begin at the zero terminal SNR that the "
+            f"loaded model was trained with; allowed are {allowed}.",
+        )
 
     @property
     def names(self) -> tuple[str, str]:
-        return self.sampler, AUTOMATIC
+        theirs = "PLMS" if self.sampler == "PNDM" else self.sampler
+        return theirs, self.schedule or AUTOMATIC
 
 
 @dataclass(frozen=True)

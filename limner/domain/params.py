@@ -22,7 +22,7 @@ from limner.domain.controls import CONTROLS_MAX, Control
 from limner.domain.guidance import DEFAULTS as UNSAID_OF_GUIDANCE
 from limner.domain.guidance import Thresholding, check_interval, coefficients, on
 from limner.domain.loras import LORAS_MAX, Lora
-from limner.domain.methods import Distilled, Method, Ruled, Vendors
+from limner.domain.methods import Diffusers, Method, Ruled, Vendors
 from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
 from limner.domain.schedulers import SchedulerName
 
@@ -164,8 +164,9 @@ class Generation(BaseModel):
         options = {name: getattr(self, name) for name in samplers.OPTIONS}
         given = {name: value for name, value in options.items() if value is not None}
         given = {"eta": SAMPLERS[self.sampler].eta} | given
-        if self.schedule is None:
-            return Distilled(self.sampler, **given)
+        if SAMPLERS[self.sampler].diffusers:
+            return Diffusers(self.sampler, schedule=self.schedule, **given)
+        assert self.schedule is not None  # a rule has one, named or automatic
         return Ruled(self.sampler, self.schedule, **given)
 
     @property

@@ -7,10 +7,10 @@ schedule which levels there are (``engine/sampling/schedules.py``); any goes wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from limner.domain.schedulers import fold
+from limner.domain.schedulers import SPECS, SchedulerName, fold
 from limner.errors import InvalidInput
 
 SamplerName = Literal[
@@ -29,6 +29,10 @@ SamplerName = Literal[
     "DDIM",
     "LCM",
     "TCD",
+    "UniPC",
+    "DEIS",
+    "DDPM",
+    "PNDM",
 ]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
 ScheduleName = Literal[
@@ -58,6 +62,13 @@ OPTIONS: Mapping[str, tuple[float, float]] = {
 }
 """The options' ranges, both ends included."""
 
+SPACED_BY_DIFFUSERS: Mapping[ScheduleName, str] = {
+    "Karras": "use_karras_sigmas",
+    "Exponential": "use_exponential_sigmas",
+    "Beta": "use_beta_sigmas",
+}
+"""The schedules that some of diffusers' classes have, by the argument that asks for it."""
+
 FIELDS = ("sampler", "schedule", *OPTIONS)
 """The fields of a request that name a sampler and set it up."""
 
@@ -72,8 +83,12 @@ class SamplerSpec:
     ``automatic``: the schedule that AUTOMATIC1111 takes where none is named. ``order``: UNet
     evaluations in a step (the last takes one). ``draws``: how often a step draws noise.
     ``skips``: the level of noise before the last is left out, of a schedule of one step more.
-    ``options`` that it takes, and its ``eta`` where none is given. ``diffusers``: its class there,
-    for what is computed as diffusers does, with timesteps of its own, at most ``STEPS_MOST``.
+    ``options`` that it takes, and its ``eta`` where none is given.
+
+    Of what diffusers computes, ``diffusers`` is the class and ``arguments`` are its own beside the
+    checkpoint's. It has timesteps of its own, or the levels of one of ``schedules``. Its first step
+    is evaluated twice (``first_twice``); it may begin at zero terminal SNR (``zero_snr``); it takes
+    at most ``steps_most``.
     """
 
     automatic: ScheduleName | None
@@ -84,6 +99,24 @@ class SamplerSpec:
     options: tuple[str, ...] = ()
     eta: float = 1.0
     diffusers: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    schedules: tuple[ScheduleName, ...] = ()
+    first_twice: bool = False
+    zero_snr: bool = True
+    steps_most: int | None = None
+
+
+def _of_vendors(name: SchedulerName, **more: Any) -> SamplerSpec:
+    """A sampler that is one of the vendor's schedulers, on the terms of a sampler by name."""
+    spec = SPECS[name]
+    return SamplerSpec(
+        None,
+        spec.good_for,
+        diffusers=spec.class_name,
+        arguments=spec.arguments,
+        zero_snr=spec.zero_snr,
+        **more,
+    )
 
 
 SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
@@ -124,6 +157,7 @@ SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
         draws=1,
         eta=0.0,
         diffusers="LCMScheduler",
+        steps_most=STEPS_MOST,
     ),
     "TCD": SamplerSpec(
         None,
@@ -132,13 +166,28 @@ SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
         options=("eta",),
         eta=0.3,
         diffusers="TCDScheduler",
+        steps_most=STEPS_MOST,
     ),
+    "UniPC": _of_vendors("UniPC", schedules=tuple(SPACED_BY_DIFFUSERS)),
+    "DEIS": SamplerSpec(
+        None,
+        "sharp pictures in 15 to 20 steps",
+        diffusers="DEISMultistepScheduler",
+        schedules=tuple(SPACED_BY_DIFFUSERS),
+        zero_snr=False,
+    ),
+    "DDPM": _of_vendors("DDPM", draws=1),
+    "PNDM": _of_vendors("PNDM", first_twice=True),
 }
 
 RULED_NAMES = tuple(name for name in SAMPLER_NAMES if not SAMPLERS[name].diffusers)
 """The samplers that go with any schedule."""
 
-_ALIASES: Mapping[str, SamplerName] = {"eulerancestral": "Euler a", "dpm2ancestral": "DPM2 a"}
+_ALIASES: Mapping[str, SamplerName] = {
+    "eulerancestral": "Euler a",
+    "dpm2ancestral": "DPM2 a",
+    "plms": "PNDM",
+}
 _SCHEDULE_ALIASES: Mapping[str, ScheduleName] = {"ays": "Align Your Steps"}
 _BY_FOLDED: Mapping[str, SamplerName] = {**{fold(n): n for n in SAMPLER_NAMES}, **_ALIASES}
 _SCHEDULES_BY_FOLDED: Mapping[str, ScheduleName] = {
@@ -176,8 +225,9 @@ def choose(sampler: str, schedule: str | None = None) -> tuple[SamplerName, Sche
     """What is meant by a sampler's name, and a schedule's beside it or at its end.
 
     A schedule by itself counts before one at the sampler's end; none, or ``Automatic``, is the one
-    that AUTOMATIC1111 takes for the sampler. LCM and TCD have none. Raises ``InvalidInput`` for a
-    name nobody knows, and for a schedule that the sampler does not take.
+    that AUTOMATIC1111 takes for the sampler, and none of diffusers' with timesteps of their own.
+    Raises ``InvalidInput`` for a name nobody knows, and for a schedule that the sampler does not
+    take.
     """
     method, joined = split(sampler)
     found = find_sampler(method)
@@ -187,11 +237,14 @@ def choose(sampler: str, schedule: str | None = None) -> tuple[SamplerName, Sche
     named = joined
     if schedule is not None and fold(schedule) not in ("", fold(AUTOMATIC)):
         named = _schedule(schedule)
-    if named and SAMPLERS[found].diffusers:
+    spec = SAMPLERS[found]
+    if named and spec.diffusers and named not in spec.schedules:
+        others = f" or take one of {', '.join(spec.schedules)}" if spec.schedules else ""
         raise InvalidInput(
-            "schedule", f"schedule is {named!r}; {found} has timesteps of its own: leave it out"
+            "schedule",
+            f"schedule is {named!r}; {found} has timesteps of its own: leave it out{others}",
         )
-    return found, named or SAMPLERS[found].automatic
+    return found, named or spec.automatic
 
 
 def _schedule(name: str) -> ScheduleName:
@@ -235,8 +288,9 @@ def completed(values: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     sampler, schedule = choose(given["sampler"], given.get("schedule"))
     check_options(sampler, {name: given[name] for name in OPTIONS if name in given})
-    if SAMPLERS[sampler].diffusers and values.get("steps", 0) > STEPS_MOST:
+    most = SAMPLERS[sampler].steps_most
+    if most and values.get("steps", 0) > most:
         raise InvalidInput(
-            "steps", f"steps is {values['steps']}; {sampler} is drawn in at most {STEPS_MOST}"
+            "steps", f"steps is {values['steps']}; {sampler} is drawn in at most {most}"
         )
     return {**values, "sampler": sampler, "schedule": schedule}

@@ -21,8 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from limner.domain.methods import Distilled, Method, Ruled, Vendors
-from limner.domain.samplers import SAMPLERS
+from limner.domain.methods import Diffusers, Method, Ruled, Vendors
+from limner.domain.samplers import SAMPLERS, SPACED_BY_DIFFUSERS
 from limner.domain.schedulers import BETAS, SPECS, SchedulerName
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
@@ -69,8 +69,10 @@ def trace(
 
 def _in_diffusers(method: Method) -> tuple[str, Mapping[str, Any], float | None]:
     """The class there, its arguments beside the checkpoint's, and what its steps are told."""
-    if isinstance(method, Distilled):
-        return SAMPLERS[method.sampler].diffusers, {}, method.eta
+    if isinstance(method, Diffusers):
+        of, schedule = SAMPLERS[method.sampler], method.schedule
+        spaced = {SPACED_BY_DIFFUSERS[schedule]: True} if schedule else {}
+        return of.diffusers, {**of.arguments, **spaced}, method.eta
     spec = SPECS[method.scheduler]
     return spec.class_name, spec.arguments, None
 
@@ -195,6 +197,8 @@ def _run(
             kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
     rows = _rows([*inputs, x])
     levels = _levels(made.alphas_cumprod, timesteps)
+    if any(made.config.get(spacing) for spacing in SPACED_BY_DIFFUSERS.values()):
+        levels = _shares(scheduler.sigmas[start or 0 :][:count].double().numpy()[:, None])
     denoised = _denoised(made.config.prediction_type, rows[:-1], _rows(eps), *levels)
     return _trimmed(rows, denoised, _rows([*keep, kept]), timesteps, steps - (start or 0))
 
@@ -215,7 +219,11 @@ def _levels(alphas_cumprod: torch.Tensor, timesteps: torch.Tensor) -> tuple[Matr
     """
     alphas = alphas_cumprod.double().numpy().clip(min=LEAST_SIGNAL)
     sigmas = np.sqrt((1 - alphas) / alphas)
-    sigma = np.interp(timesteps.double().numpy(), np.arange(len(sigmas)), sigmas)[:, None]
+    return _shares(np.interp(timesteps.double().numpy(), np.arange(len(sigmas)), sigmas)[:, None])
+
+
+def _shares(sigma: Matrix) -> tuple[Matrix, Matrix]:
+    """Signal and noise where there is so much noise for one part of signal."""
     signal = 1 / np.sqrt(1 + sigma**2)
     return signal, sigma * signal
 

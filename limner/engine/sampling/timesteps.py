@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from limner.domain.samplers import SPACED_BY_DIFFUSERS
+
 
 def scheduled(
     class_name: str, made: Any, steps: int, start: int | None
@@ -15,6 +17,9 @@ def scheduled(
     scheduler = copy.deepcopy(made)
     _space(scheduler, steps)
     if start is None:
+        if any(scheduler.config.get(spacing) for spacing in SPACED_BY_DIFFUSERS.values()):
+            # Levels that round to one timestep: told no place, it would begin at the second.
+            scheduler.set_begin_index(0)
         return scheduler, scheduler.timesteps
     if class_name == "PNDMScheduler":
         return scheduler, _twice_at_first(scheduler.timesteps, start)

@@ -19,7 +19,7 @@ from limner.domain.params import (
     ResizeMode,
     Source,
 )
-from limner.domain.samplers import OPTIONS
+from limner.domain.samplers import OPTIONS, RULED_NAMES
 from limner.domain.styles import Catalogue
 from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
@@ -125,8 +125,8 @@ async def to_drawing(
         {name: values[name] for name in OPTIONS if name in values},
     )
     notes += method.notes
-    vendors = "scheduler" in method.fields
-    wanted = _wanted(values, notes, vendors=vendors) if asked.starts_from_picture else None
+    ruled = method.fields.get("sampler") in RULED_NAMES
+    wanted = _wanted(values, notes, ruled=ruled) if asked.starts_from_picture else None
     prompts = _styled(values, catalogue, notes)
     with naming.named(naming.AUTOMATIC1111):
         generation = Generation(
@@ -250,14 +250,14 @@ def read_clip_skip(value: Any) -> int:
     return int(Whole(1, 12).read(CLIP_SKIP, value or 1))
 
 
-def _wanted(values: Mapping[str, Any], notes: list[str], *, vendors: bool) -> inputs.Wanted:
-    """What img2img starts from, unread. ``vendors``: drawn by one of the vendor's schedulers."""
+def _wanted(values: Mapping[str, Any], notes: list[str], *, ruled: bool) -> inputs.Wanted:
+    """What img2img starts from, unread. ``ruled``: one step runs always."""
     if not values.get("init_images"):
         raise InvalidInput("init_images", "init_images is missing; send a list of one picture")
     if len(values["init_images"]) > 1:
         notes.append(f"one of {len(values['init_images'])} init_images was used")
     strength, mask = values["denoising_strength"], values.get("mask")
-    if vendors:
+    if not ruled:
         with naming.named(naming.AUTOMATIC1111):
             inputs.check_strength(values["steps"], strength)
     notes += _undone(values, inpainting=mask is not None)

@@ -10,6 +10,7 @@ from typing import Any
 
 from limner.domain import schedulers
 from limner.domain.params import Source
+from limner.domain.samplers import RULED_NAMES
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.imaging.reading import MaskBy
@@ -58,7 +59,7 @@ def wanted(values: Mapping[str, Any]) -> Wanted | None:
     """What typed ``values`` start from. Raises ``InvalidInput`` where no step would be left."""
     if "image" not in values:
         return None
-    if values["scheduler"] is not None:  # of a sampler one step runs always
+    if values.get("sampler") not in RULED_NAMES:  # of those one step runs always
         check_strength(values["num_inference_steps"], values["strength"])
     masked = "mask" in values or "scale" in values
     source = Source(
