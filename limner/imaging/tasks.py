@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from limner.domain.params import ResizeMode
+from limner.domain.params import SIDE_MAX, ResizeMode
 from limner.errors import InvalidInput
 from limner.imaging import preprocessing
 from limner.imaging.canvas import place
@@ -59,20 +59,33 @@ def control(
     data: bytes,
     name: str,
     *,
-    width: int,
-    height: int,
-    resize_mode: ResizeMode,
     preprocessor: str | None,
     options: Mapping[str, float],
+    width: int | None = None,
+    height: int | None = None,
+    resize_mode: ResizeMode = "crop",
+    resolution: int | None = None,
 ) -> Result:
-    """The map that a control follows, RGB at the size to draw: the picture, or what a
-    preprocessor makes of it."""
+    """The map that a control follows, RGB: the picture, or what a preprocessor makes of it.
+
+    At the size to draw, or with a shorter side of ``resolution``, or of the picture's own size.
+    """
     notes: list[str] = []
     image = load_image(data, name, notes)
+    if width is None or height is None:
+        width, height = _size(image, resolution)
     fitted = fit(image, width, height, resize_mode, field=name)
     if preprocessor is None:
         return _named(notes, fitted)
     return _named(notes, preprocessing.apply(preprocessor, np.asarray(fitted), options))
+
+
+def _size(image: Image.Image, resolution: int | None) -> tuple[int, int]:
+    """That of a map whose size nobody names; the longer side is at most ``SIDE_MAX``."""
+    scale = resolution / min(image.size) if resolution else 1.0
+    scale = min(scale, SIDE_MAX / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return width, height
 
 
 def mask(

@@ -17,7 +17,16 @@ from limner.web.answers import EXPOSED_HEADERS, Errors
 from limner.web.application import Application
 from limner.web.automatic1111 import routes as automatic1111
 from limner.web.drawing import Api
-from limner.web.native import admin, drawing, gallery, models, prompts, replay, requests
+from limner.web.native import (
+    admin,
+    drawing,
+    gallery,
+    models,
+    preprocess,
+    prompts,
+    replay,
+    requests,
+)
 from limner.web.native import routes as native
 from limner.web.observing import metrics
 from limner.web.observing.calls import CallLog, Meters
@@ -40,6 +49,7 @@ ROOMS = (
     native,
     drawing,
     prompts,
+    preprocess,
     models,
     automatic1111,
     v2,

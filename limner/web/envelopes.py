@@ -7,7 +7,7 @@ from typing import Any
 from limner import errors
 
 OPENAI_PATHS = ("/v1/images", "/v1/models")
-AUTOMATIC1111_PATH = "/sdapi/"
+AUTOMATIC1111_PATHS = ("/sdapi/", "/controlnet/")
 
 _OPENAI_CODES: dict[type[Exception], str] = {
     errors.InvalidKey: "invalid_api_key",
@@ -23,7 +23,7 @@ def body(path: str, status: int, text: str, error: Exception) -> dict[str, Any]:
     """The JSON of an error: ``{"error": text}``, or what the path's surface has in its place."""
     if path.startswith(OPENAI_PATHS):
         return {"error": _openai(status, text, error)}
-    if path.startswith(AUTOMATIC1111_PATH):
+    if path.startswith(AUTOMATIC1111_PATHS):
         # Its server sends all four; clients read ``detail`` or ``errors``.
         return {"error": type(error).__name__, "detail": text, "body": "", "errors": text}
     return {"error": text}
@@ -31,7 +31,7 @@ def body(path: str, status: int, text: str, error: Exception) -> dict[str, Any]:
 
 def headers(path: str, status: int) -> dict[str, str]:
     """Headers in which a path's surface differs: who speaks Basic is asked for Basic."""
-    if status == 401 and path.startswith(AUTOMATIC1111_PATH):
+    if status == 401 and path.startswith(AUTOMATIC1111_PATHS):
         return {"WWW-Authenticate": 'Basic realm="Limner"'}
     return {}
 

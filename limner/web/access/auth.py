@@ -36,9 +36,12 @@ PUBLIC: frozenset[str] = frozenset(
 )
 ADMIN_PREFIX = "/api/admin/"
 METRICS = "/metrics"
-SDAPI_PREFIX = "/sdapi/"
+SDAPI_PREFIXES = ("/sdapi/", "/controlnet/")
 # They are posted, because a prompt is long, but draw, spend and change nothing.
-ONLY_ASKS = frozenset({"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"})
+ONLY_ASKS = frozenset(
+    {"/api/quote", "/api/explain", "/api/preprocess", "/api/styles/preview", "/sdapi/v1/png-info",
+     "/controlnet/detect"}
+)  # fmt: skip
 
 
 class Authentication:
@@ -95,7 +98,7 @@ class Authentication:
 
     def _is_local(self, scope: Scope) -> bool:
         """AUTOMATIC1111's surface, where it is set open to programs of this machine."""
-        if not self._open_sdapi or not scope["path"].startswith(SDAPI_PREFIX):
+        if not self._open_sdapi or not scope["path"].startswith(SDAPI_PREFIXES):
             return False
         return origins.is_direct(scope)
 

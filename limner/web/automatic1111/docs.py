@@ -101,6 +101,19 @@ def png_info_operation() -> Schema:
     )
 
 
+def detect_operation(readers: Mapping[str, Reader]) -> Schema:
+    """``POST /controlnet/detect``."""
+    schema = {"type": "object", "properties": {n: r.schema() for n, r in readers.items()}}
+    fields = {"images": {"type": "array", "items": _TEXT}, "info": _TEXT}
+    return _operation(
+        "controlnet-detect",
+        "Maps that a module makes of pictures.",
+        openapi.json_answer("As PNG in base64.", fields),
+        _BODY,
+        **openapi.body(schema, form=False),
+    )
+
+
 def _any(schema: Schema) -> Schema:
     return {"description": "As named.", "content": {"application/json": {"schema": schema}}}
 

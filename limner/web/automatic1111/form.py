@@ -28,7 +28,7 @@ from limner.usecases.drawing.choosing import Chosen
 from limner.web.automatic1111 import guidance, library, lists
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
-from limner.web.reading import inputs, mixing, naming, ranges
+from limner.web.reading import controls, inputs, mixing, naming, pictures, ranges
 from limner.web.reading.fields import Choice, Reader, Whole, cut, read
 from limner.web.reading.intake import Intake
 
@@ -128,13 +128,16 @@ async def to_drawing(
     ruled = method.fields.get("sampler") in RULED_NAMES
     wanted = _wanted(values, notes, ruled=ruled) if asked.starts_from_picture else None
     prompts = _styled(values, catalogue, notes)
+    guided = guidance.fields_of(values, notes)
+    own = None if wanted is None else wanted.image
+    followed = controls.with_images(guided.pop("controls", ()), own)
     with naming.named(naming.AUTOMATIC1111):
         generation = Generation(
             prompt=prompts[0],
             negative_prompt=prompts[1],
             **method.fields,
             steps=values["steps"],
-            **guidance.fields_of(values, notes),
+            **guided,
             samples=asked.samples,
             seed=_seed(values["seed"]),
             width=_side("width", values, notes),
@@ -143,17 +146,14 @@ async def to_drawing(
             subseed=_seed(values["subseed"]),
             subseed_strength=values["subseed_strength"],
             source=None if wanted is None else wanted.source,
+            controls=controls.unread(followed),
         )
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
     lines = tuple(with_tags(variant.generation) for variant in made)
-    if wanted is None:
-        return Drawing(lines, tuple(notes), choice=choice)
-    await intake.afford(lines)
-    pixels, source, told = await inputs.read_source(intake, wanted)
-    if not values["include_init_images"]:
+    found = await pictures.read(intake, lines, wanted, followed)
+    if not values.get("include_init_images"):
         values |= {name: None for name in PICTURES if name in values}
-    lines = tuple(line.model_copy(update={"source": source}) for line in lines)
-    return Drawing(lines, (*notes, *told), pixels, choice)
+    return Drawing(found.lines, (*notes, *found.notes), found.pixels, choice)
 
 
 async def _choice(

@@ -102,11 +102,13 @@ def _install_lists(app: Application, api: Api) -> None:
     }
     for name, make in makers.items():
         app.add_api_route(
-            f"{ROOT}/{name}", _lister(make), methods=["GET"], **docs.list_operation(name)
+            f"{ROOT}/{name}", lister(make), methods=["GET"], **docs.list_operation(name)
         )
 
 
-def _lister(make: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+def lister(make: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+    """A handler that answers what ``make`` finds, which may read files."""
+
     async def show(_: Request) -> Response:
         return await pools.MODELS.run(lambda: Json(make()))
 

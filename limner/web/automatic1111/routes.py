@@ -18,7 +18,7 @@ from limner.errors import Aborted
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.web.answers import Json
 from limner.web.application import Application
-from limner.web.automatic1111 import docs, form, options
+from limner.web.automatic1111 import controlnet, docs, form, options
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.fields import IMG2IMG, TXT2IMG
 from limner.web.automatic1111.options import ROOT
@@ -68,6 +68,7 @@ def install(app: Application, api: Api) -> None:
         )
     _install_control(app, api, in_progress)
     options.install(app, api)
+    controlnet.install(app, api)
 
 
 def _drawer(

@@ -7,22 +7,31 @@ from typing import Any
 
 from limner.domain import guidance_names
 from limner.errors import InvalidInput
+from limner.web.automatic1111 import units
 from limner.web.reading.fields import cut, shown
 from limner.web.reading.guidance import Thresholds
 
 ALWAYS_ON = "alwayson_scripts"
 ARGUMENTS_MAX = 100
 
-Script = Callable[[str, list[Any]], dict[str, Any]]
-"""From the name of its arguments, for errors, and themselves to fields of a ``Generation``."""
+Script = Callable[[str, list[Any], list[str]], dict[str, Any]]
+"""From the name of its arguments, for errors, and themselves to fields of a ``Generation``; it may
+add notes. Of a control it gives what is wanted, whose picture nobody has read."""
 
 
-def _thresholding(field: str, arguments: list[Any]) -> dict[str, Any]:
+def _thresholding(field: str, arguments: list[Any], _notes: list[str]) -> dict[str, Any]:
     given = guidance_names.from_script(arguments)
     return {} if given is None else {"thresholding": Thresholds().read(field, given)}
 
 
-SCRIPTS: Mapping[str, Script] = {guidance_names.SCRIPT.lower(): _thresholding}
+def _controls(field: str, arguments: list[Any], notes: list[str]) -> dict[str, Any]:
+    return {"controls": units.wanted(field, arguments, notes)}
+
+
+SCRIPTS: Mapping[str, Script] = {
+    guidance_names.SCRIPT.lower(): _thresholding,
+    units.TITLE: _controls,
+}
 
 
 def fields_of(scripts: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -36,7 +45,7 @@ def fields_of(scripts: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
         if title.strip().lower() not in SCRIPTS:
             notes.append(f"{field} was ignored")
             continue
-        fields |= SCRIPTS[title.strip().lower()](f"{field}.args", _arguments(field, given))
+        fields |= SCRIPTS[title.strip().lower()](f"{field}.args", _arguments(field, given), notes)
     return fields
 
 

@@ -140,8 +140,7 @@ def _made(field: str, given: dict[str, Any]) -> Wanted:
             f"{field}.pose", f"{field}.pose is drawn as it is; leave out image and preprocessor"
         )
     named = {name: given[name] for name in (*NAMING, "weight", *TIMING) if name in given}
-    preprocessor = given.get("preprocessor", _NONE)
-    preprocessor = None if preprocessor == _NONE else preprocessor
+    preprocessor = chosen(given.get("preprocessor"))
     control = Control(
         **named,
         map_sha256=inputs.UNREAD,
@@ -159,6 +158,17 @@ def _made(field: str, given: dict[str, Any]) -> Wanted:
 
 
 CONTROLS = Objects(READERS, CONTROLS_MAX, _made, text_max=_TEXT_MAX)
+
+
+def chosen(preprocessor: str | None) -> str | None:
+    """A preprocessor, None for the word that stands for none."""
+    return None if preprocessor == _NONE else preprocessor
+
+
+def drawn(people: People, width: int, height: int) -> Pixels:
+    """A pose whose points are shares of the picture."""
+    points = [[p and (p[0] * width, p[1] * height) for p in person] for person in people]
+    return pose.draw(points, width, height)
 
 
 def unread(wanted: Sequence[Wanted]) -> tuple[Control, ...]:
@@ -202,11 +212,7 @@ async def read_map(
 ) -> tuple[Pixels, list[str]]:
     """A single map, RGB (height, width, 3)."""
     if wanted.people is not None:
-        people = [
-            [None if point is None else (point[0] * width, point[1] * height) for point in person]
-            for person in wanted.people
-        ]
-        return await pools.WORDS.run(pose.draw, people, width, height), []
+        return await pools.WORDS.run(drawn, wanted.people, width, height), []
     assert wanted.image is not None, "asked for before"
     result = await intake.run(
         "control",

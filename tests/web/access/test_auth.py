@@ -154,7 +154,8 @@ def test_a_reading_key_may_not_draw(stranger, services):
 def test_every_route_asks_for_its_scope(app, services, stranger, scope):
     """The whole table with a key that has one scope; nothing but 'admin' has another's rights."""
     services.accounts.keys[WRONG] = fakes.FakeKey("key_9", frozenset({scope}))
-    looks = {"/api/quote", "/api/explain", "/api/styles/preview", "/sdapi/v1/png-info"}
+    looks = {"/api/quote", "/api/explain", "/api/preprocess", "/api/styles/preview"}
+    looks |= {"/sdapi/v1/png-info", "/controlnet/detect"}
     for verb, path in route_table(app):
         if is_public(path):
             continue

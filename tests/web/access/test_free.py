@@ -62,12 +62,24 @@ def png_with(text):
     return {"image": base64.b64encode(png[:33] + chunk + png[33:]).decode()}
 
 
+def large_png(side=2048):
+    """A picture of as many pixels as a map may have, in a small file."""
+    pixels = np.zeros((side, side, 3), np.uint8)
+    pixels[::64, ::64] = 255
+    return {"image": base64.b64encode(imaging.to_png(pixels)).decode()}
+
+
 # The worst that fits into 100 KB, by the route that reads it. A route that posts and is not here
 # fails the test below: think of its worst body when you add it.
 WORST = {
     "/api/quote": [{**body, "num_inference_steps": 150} for body in DRAWINGS],
     "/api/explain": [{**body, "num_inference_steps": 150} for body in DRAWINGS],
     "/api/styles/preview": FEW[:5],
+    "/api/preprocess": [
+        {"pose": [[[0.1 * n, 0.5] for n in range(18)]] * 20, "width": 2048, "height": 2048},
+        {**large_png(), "preprocessor": "canny"},
+        {**large_png(), "preprocessor": "shuffle"},
+    ],
     "/api/requests": [*FEW, {"requests": [{"prompt": TEXTS[3]}] * 9}],
     "/api/replay": [{"receipt": {"receipt": 1, "parameters": {f"a{n}": 1 for n in range(9_000)}}}],
     "/api/license/accept": [{}],
@@ -90,6 +102,13 @@ WORST = {
         png_with("a: " * 24_000),
         png_with('ab:"\\,' * 11_000),
         png_with("a\n" * 35_000),
+    ],
+    "/controlnet/detect": [
+        {
+            "controlnet_input_images": [large_png()["image"]],
+            "controlnet_module": "lineart",
+            "controlnet_processor_res": 2048,
+        }
     ],
     "/sdapi/v1/interrupt": [{}],
     "/sdapi/v1/skip": [{}],
