@@ -131,6 +131,12 @@ class Settings(BaseModel):
     strict: bool = Field(
         False, description="Refuse an unknown scheduler (406) where otherwise UniPC is used."
     )
+    min_steps: int = Field(
+        20,
+        ge=1,
+        le=20,
+        description="Fewest steps of the vendor's and OpenAI's calls where no `sampler` is named.",
+    )
     base64_default: bool = Field(
         False, description="What an absent `base64` means: a JSON answer in place of the picture."
     )

@@ -60,6 +60,7 @@ def test_every_setting_is_a_flag(monkeypatch: pytest.MonkeyPatch, name: str) -> 
 
 GIVEN = {
     "body_max_bytes": "2048",
+    "min_steps": "4",
     "fetch_max_bytes": "2048",
     "pictures": "s3://pictures/house",
     "public_url": "https://draw.example",

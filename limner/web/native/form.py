@@ -28,12 +28,12 @@ _READERS: Mapping[str, Reader] = {
     "img_height": ranges.SIDE,
     "preset": Choice(tuple(PRESETS)),
 }
-FORM = Form(_READERS, DEFAULTS, presets=PRESETS, by_scheduler={})
+FORM = Form(_READERS, DEFAULTS, presets=PRESETS, vendors_steps=False)
 # Nothing is drawn from what is only explained, so the prompt may be empty.
 EXPLAINED = Form(
     {**_READERS, "prompt": ranges.MAYBE_PROMPT},
     DEFAULTS,
     presets=PRESETS,
     tags=False,
-    by_scheduler={},
+    vendors_steps=False,
 )

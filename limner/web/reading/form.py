@@ -31,7 +31,7 @@ from limner.web.reading.intake import Intake
 from limner.web.reading.loras import LORAS
 from limner.web.reading.mixing import Mix
 
-STEPS_MIN, STEPS_MAX = 20, 100
+STEPS_MAX = 100
 SAMPLES_MAX = 4
 SEED_MAX = 999_999_999_999_999
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 512, 1024, 64
@@ -74,8 +74,6 @@ READERS: Mapping[str, Reader] = {
     "model": Text(0, MODEL_LENGTH_MAX),
     "vae": Text(0, MODEL_LENGTH_MAX),
 }
-# The vendor's narrower ranges, where no ``sampler`` is named: LCM and TCD want few steps.
-BY_SCHEDULER: Mapping[str, Reader] = {"num_inference_steps": Whole(STEPS_MIN, STEPS_MAX)}
 ALIASES: Mapping[str, str] = {
     "negativePrompt": "negative_prompt",
     "width": "img_width",
@@ -116,8 +114,8 @@ DEFAULTS: Mapping[str, Any] = {
 class Form:
     """What a route takes: how each field is read, what an absent one means, which are needed.
 
-    ``by_scheduler``: how fields are read where no ``sampler`` is named. ``presets``: what absent
-    fields mean where ``preset`` names one. ``tags``: name LoRAs.
+    ``presets``: what absent fields mean where ``preset`` names one. ``tags``: name LoRAs.
+    ``vendors_steps``: at least the operator's ``min_steps`` where no ``sampler`` is named.
     """
 
     readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
@@ -125,12 +123,13 @@ class Form:
     required: tuple[str, ...] = ("prompt",)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: bool = True
-    by_scheduler: Mapping[str, Reader] = field(default_factory=lambda: BY_SCHEDULER)
+    vendors_steps: bool = True
 
-    def reading(self, body: Mapping[str, Any]) -> Mapping[str, Reader]:
+    def reading(self, body: Mapping[str, Any], settings: Settings) -> Mapping[str, Reader]:
         """How each field of this body is read."""
-        named = body.get("sampler") not in (None, "")
-        return self.readers if named else {**self.readers, **self.by_scheduler}
+        if not self.vendors_steps or body.get("sampler") not in (None, ""):
+            return self.readers
+        return {**self.readers, "num_inference_steps": Whole(settings.min_steps, STEPS_MAX)}
 
 
 FORM = Form()
@@ -188,7 +187,7 @@ def ask(
 
     Raises ``InvalidInput`` for a field the caller can correct.
     """
-    given, notes = read(form.reading(body), ALIASES, body)
+    given, notes = read(form.reading(body, settings), ALIASES, body)
     for name in form.required:
         if name not in given:
             raise InvalidInput(name, f"{name} is missing; {_WANTED[name]}")

@@ -49,6 +49,13 @@ def test_few_steps_are_for_samplers_alone(of: form.Form) -> None:
         read({"sampler": "Euler", "steps": 101}, of)
 
 
+def test_the_operator_may_allow_fewer() -> None:
+    asked = form.ask({"prompt": "a", "steps": 4}, Settings(min_steps=4))
+    assert asked.values["num_inference_steps"] == 4
+    with pytest.raises(InvalidInput, match="steps is 3; it must be a whole number 4 to 100"):
+        form.ask({"prompt": "a", "steps": 3}, Settings(min_steps=4))
+
+
 def test_options_are_numbers_in_their_range() -> None:
     drawn, _ = read({"sampler": "Euler", "s_churn": "2.5", "s_tmin": 0.1, "s_tmax": 5})
     assert (drawn.s_churn, drawn.s_tmin, drawn.s_tmax, drawn.eta) == (2.5, 0.1, 5.0, None)
