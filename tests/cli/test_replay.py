@@ -171,7 +171,7 @@ def test_what_cannot_be_replayed(tmp_path: Path) -> None:
     plain, broken = tmp_path / "plain.png", tmp_path / "broken.json"
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(plain)
     broken.write_text("[")
-    assert "holds no receipt" in str(failure(str(plain)))
+    assert "holds no receipt and no settings" in str(failure(str(plain)))
     assert isinstance(failure(str(broken)), MalformedBody)
     assert "cannot be read" in str(failure(str(tmp_path / "nothing.png")))
     plain.write_text("no picture")

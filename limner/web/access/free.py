@@ -38,7 +38,8 @@ class FreeCalls:
         async def look(message: Message) -> None:
             nonlocal paid
             if message["type"] == "http.response.start":
-                paid = draws and message["status"] < 400
+                free = scope["state"].get("free", False)  # what is only asked costs nothing
+                paid = draws and message["status"] < 400 and not free
             await send(message)
 
         try:

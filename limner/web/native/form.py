@@ -6,6 +6,7 @@ The vendor's routes are narrower: 20 to 100 steps, at most four samples, sides f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from limner.web.reading import ranges
@@ -37,3 +38,5 @@ EXPLAINED = Form(
     tags=False,
     vendors_steps=False,
 )
+# Other programs draw from an empty prompt.
+FOREIGN = replace(FORM, readers={**_READERS, "prompt": ranges.MAYBE_PROMPT})

@@ -16,10 +16,15 @@ from limner.web import openapi
 from limner.web.answers import Json
 from limner.web.application import Application
 from limner.web.drawing import Api, unless_gone
+from limner.web.native import foreign
 from limner.web.reading import body
-from limner.web.reading.fields import shown
+from limner.web.reading.fields import Flag, shown
 
-_WANTED = 'send {"picture_id": "pic_..."} of a stored picture, or {"receipt": {...}}'
+_WAYS = ("picture_id", "receipt", "picture", "text")
+_WANTED = (
+    'send {"picture_id": "pic_..."} of a stored picture, {"receipt": {...}}, {"picture": "..."} '
+    'of any program, or {"text": "..."} of its settings'
+)
 
 
 def install(app: Application, api: Api) -> None:
@@ -33,10 +38,43 @@ def install(app: Application, api: Api) -> None:
             )
             _check(fields)
             digest = await body.digest_of(request, fields)
+            dry = Flag().read("dry_run", fields.get("dry_run") or False)
+            request.state.free = dry
+            if any(fields.get(name) is not None for name in ("picture", "text")):
+                found = await foreign.metadata(request, api, fields)
+                if not found.receipt:
+                    return Json(await _foreign(request, api, fields, digest, found.parameters))
+                fields = {"receipt": found.receipt, "dry_run": dry}
+            if dry:
+                return Json(await _dry(request, api, fields))
             replayed = await _replay(request, api, fields, digest)
         return Json(_told(replayed))
 
     app.add_api_route("/api/replay", replay, methods=["POST"], **_operation())
+
+
+async def _foreign(
+    request: Request, api: Api, fields: Mapping[str, Any], digest: str, text: str
+) -> dict[str, Any]:
+    """Draw what another program's text asks for, or say what would be drawn."""
+    found = await foreign.read(api, fields, text)
+    if request.state.free:
+        return await foreign.price(api, found)
+    return foreign.told(found, await foreign.draw(request, api, found, digest))
+
+
+async def _dry(request: Request, api: Api, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a replay of a receipt would draw; raises what keeps it from being drawn."""
+    record = await _record(request, api, fields)
+    order = await api.services.replay.order(request.state.caller, record)
+    quoted = await api.services.generate.quote(order.generation)
+    return {
+        "settings": order.generation.model_dump(mode="json"),
+        "missing": [],
+        "differs": [],
+        "credits": as_credits(quoted.total_micro),
+        "adjustments": [],
+    }
 
 
 async def _replay(request: Request, api: Api, fields: Mapping[str, Any], digest: str) -> Replayed:
@@ -60,12 +98,13 @@ async def _replay(request: Request, api: Api, fields: Mapping[str, Any], digest:
 
 
 def _check(fields: Mapping[str, Any]) -> None:
-    """Raises ``InvalidInput`` where a body neither holds nor names a receipt."""
-    picture_id, record = fields.get("picture_id"), fields.get("receipt")
-    if (picture_id is None) == (record is None):
-        raise InvalidInput("receipt", f"receipt: {_WANTED}, and not both")
-    if not isinstance(picture_id, str) and not isinstance(record, Mapping):
-        raise InvalidInput("receipt", f"receipt is {shown(picture_id or record)}; {_WANTED}")
+    """Raises ``InvalidInput`` where a body neither holds nor names what is to be drawn again."""
+    given = [name for name in _WAYS if fields.get(name) is not None]
+    if len(given) != 1:
+        raise InvalidInput("receipt", f"receipt: {_WANTED}, and one of them")
+    kind = Mapping if given == ["receipt"] else (str, bytes)
+    if not isinstance(fields[given[0]], kind):
+        raise InvalidInput(given[0], f"{given[0]} is {shown(fields[given[0]])}; {_WANTED}")
 
 
 async def _record(request: Request, api: Api, fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -93,6 +132,12 @@ def _told(replayed: Replayed) -> dict[str, Any]:
     }
 
 
+def _told_too() -> dict[str, Any]:
+    sentences = {"type": "array", "items": {"type": "string"}}
+    told = {"missing": sentences, "differs": sentences, "credits": {"type": "number"}}
+    return {"settings": {"type": "object"}, **told}
+
+
 def _operation() -> dict[str, Any]:
     text: dict[str, Any] = {"type": "string"}
     number: dict[str, Any] = {"type": ["integer", "null"]}
@@ -110,16 +155,29 @@ def _operation() -> dict[str, Any]:
     }
     schema = {
         "type": "object",
-        "properties": {"picture_id": text, "receipt": {"type": "object"}},
+        "properties": {
+            "picture_id": text,
+            "receipt": {"type": "object"},
+            "picture": text,
+            "text": text,
+            "image": text,
+            "mask": text,
+            "dry_run": {"type": "boolean"},
+        },
     }
+    answer = openapi.json_answer(
+        "`different_pixels` and `largest_difference` (in 255ths) are null where the first picture "
+        "is not stored. `picture_id` is the new picture's. Of another program's picture there is "
+        "nothing to compare: `settings` are what was read, `missing` what is not here, `differs` "
+        "what cannot be the same; with `dry_run` the price, `credits`.",
+        fields | _told_too(),
+    )
+    del answer["content"]["application/json"]["schema"]["required"]
     return openapi.operation(
         "replay",
-        "Draw a receipt again and compare every pixel. It is billed like any drawing.",
-        openapi.json_answer(
-            "`different_pixels` and `largest_difference` (in 255ths) are null where the first "
-            "picture is not stored. `picture_id` is the new picture's.",
-            fields,
-        ),
+        "Draw a picture again: one of Limner's, which is compared pixel by pixel, or another "
+        "program's. It is billed like any drawing, unless `dry_run` only asks.",
+        answer,
         errors=(*openapi.DRAW_ERRORS, 404, 410),
         parameters=[openapi.IDEMPOTENCY_KEY],
         **openapi.body(schema, form=False),

@@ -81,7 +81,12 @@ WORST = {
         {**large_png(), "preprocessor": "shuffle"},
     ],
     "/api/requests": [*FEW, {"requests": [{"prompt": TEXTS[3]}] * 9}],
-    "/api/replay": [{"receipt": {"receipt": 1, "parameters": {f"a{n}": 1 for n in range(9_000)}}}],
+    "/api/replay": [
+        {"receipt": {"receipt": 1, "parameters": {f"a{n}": 1 for n in range(9_000)}}},
+        {"text": "Steps: 1, Sampler: a, Seed: 1, " + "Hashes: {[" * 6_000, "dry_run": True},
+        {"text": "a\n" * 30_000 + "Seed: 1\nSize: 1\nModel: x", "dry_run": True},
+        {"text": "<lora:" * 10_000 + "\nSteps: 1, Sampler: a, Seed: 1", "dry_run": True},
+    ],
     "/api/license/accept": [{}],
     "/api/draw": FEW[:1],
     "/v1/sd1.5-rpg": FEW,

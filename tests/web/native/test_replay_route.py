@@ -185,9 +185,9 @@ def test_a_damaged_picture_is_drawn_again_from_its_receipt(served, http, monkeyp
     ("body", "sentence"),
     [
         ({}, "receipt: send"),
-        ({"picture_id": "a", "receipt": {}}, "and not both"),
+        ({"picture_id": "a", "receipt": {}}, "and one of them"),
         ({"receipt": "x"}, 'receipt is "x"; send'),
-        ({"picture_id": 5}, "receipt is 5; send"),
+        ({"picture_id": 5}, "picture_id is 5; send"),
         ({"receipt": {"receipt": 9}}, "schema 9 is unknown"),
         ({"receipt": {"receipt": 1, "parameters": {"prompt": 1}}}, "receipt: parameters."),
         ({"receipt": {"receipt": 1, "parameters": {"prompt": "x", "seed": 1}}}, "drawn by None"),

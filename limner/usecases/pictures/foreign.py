@@ -1,0 +1,203 @@
+"""A text of another program: what it asks for here, and which of its files are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.domain.infotext import files, meaning, reading
+from limner.domain.infotext.files import Kind, Named
+from limner.domain.infotext.meaning import Draft
+from limner.domain.model import Card
+from limner.engine.checkpoints import short_hashes
+from limner.engine.checkpoints.inspection import LOADED
+from limner.errors import CheckpointError
+from limner.models.entries import Entry
+from limner.models.listing import Library
+
+KINDS: Mapping[Kind, tuple[str, ...]] = {
+    "checkpoint": LOADED,
+    "VAE": ("vae",),
+    "LoRA": ("lora",),
+    "embedding": ("textual-inversion",),
+    "hypernetwork": ("hypernetwork",),
+}
+_OLD = 8  # digits of a hash of 2022
+
+
+@dataclass(frozen=True)
+class Settled:
+    """``body`` asks for the picture in the names of ``POST /api/draw``, in values as they are read.
+
+    ``missing`` are what the text speaks of and is not here; ``differs`` what cannot be the same.
+    """
+
+    body: dict[str, Any]
+    missing: tuple[str, ...]
+    differs: tuple[str, ...]
+
+
+class Shelf:
+    """Where files are looked for: a library, and the model that draws where none is named.
+
+    ``thorough``: sums that are not known are made of all files; else of those of the name alone,
+    for a server makes them all in time.
+    """
+
+    def __init__(self, library: Library, own: Card | None, *, thorough: bool = False) -> None:
+        self.own = own
+        self._library = library
+        self._thorough = thorough
+
+    def is_own(self, named: Named) -> bool:
+        """Whether the model that draws anyway has one of the hashes, or, without any, the name."""
+        if self.own is None:
+            return False
+        sums = list(filter(None, (self.own.sha256, self.own.source_sha256)))
+        if named.digits:
+            return any(_begins(sums, Path(self.own.path), digits) for digits in named.digits)
+        return named.name.casefold() in (
+            self.own.name.casefold(),
+            files.plain(self.own.path).casefold(),
+        )
+
+    def find(self, named: Named) -> Entry | None:
+        """By one of the hashes, else by the name."""
+        those = [e for e in self._library.entries() if e.facts.kind in KINDS[named.kind]]
+        alike = [e for e in those if named.name and _is_called(e, named.name)]
+        if named.digits and (found := self._by_hash(those, alike, named.digits)):
+            return found
+        return alike[0] if alike else None
+
+    def has(self, entry: Entry, digits: tuple[str, ...]) -> bool:
+        """Whether a file has one of these hashes."""
+        sums = list(filter(None, (entry.sha256, entry.source_sha256, entry.short_hash)))
+        return any(_begins(sums, entry.file, each) for each in digits)
+
+    def _by_hash(
+        self, those: list[Entry], alike: list[Entry], digits: tuple[str, ...]
+    ) -> Entry | None:
+        for entry in those:
+            if self.has(entry, digits):
+                return entry
+        rest = those if self._thorough else []
+        for entry in alike + rest:
+            with suppress(CheckpointError):
+                if self.has(self._identified(entry), digits):
+                    return entry
+        return None
+
+    def _identified(self, entry: Entry) -> Entry:
+        self._library.identify(entry)
+        if entry.facts.kind == "lora":
+            self._library.short_hash(entry)
+        return next((e for e in self._library.entries() if e.file == entry.file), entry)
+
+    def identified(self, entry: Entry) -> Entry:
+        """With its sums; as it was where they cannot be made."""
+        try:
+            return self._identified(entry)
+        except CheckpointError:
+            return entry
+
+
+def settle(text: str, shelf: Shelf, *, from_picture: bool = False) -> Settled:
+    """The request that draws what ``text`` describes with the files that are here. Reads files.
+
+    ``from_picture``: the caller has the picture that it starts from. Raises ``InvalidInput`` for a
+    text without settings.
+    """
+    draft = meaning.mean(reading.read(text))
+    for named in draft.files:
+        _SEEKERS[named.kind](draft, named, shelf)
+    if not from_picture and (strength := draft.body.pop("strength", None)) is not None:
+        draft.missing.append(
+            f"the picture that it starts from (Denoising strength: {strength}): no text holds it; "
+            "name it as image, or the drawing begins with noise"
+        )
+    return Settled(draft.body, tuple(draft.missing), tuple(dict.fromkeys(draft.differs)))
+
+
+def _seek_checkpoint(draft: Draft, named: Named, shelf: Shelf) -> None:
+    own = "the model that is loaded" if shelf.own is None else shelf.own.name
+    if not (named.name or named.digits):
+        draft.missing.append(f"Model: the text does not hold it; {own} draws")
+    elif not shelf.is_own(named):
+        found = _found(draft, named, shelf, f"{own} draws in its place")
+        if found is None and named.digits and shelf.is_own(Named("checkpoint", named.name)):
+            draft.missing.pop()
+            draft.differs.append(_renamed(named, shelf.own.short_hash if shelf.own else "unknown"))
+        draft.body |= {} if found is None else {"model": found.name}
+
+
+def _seek_vae(draft: Draft, named: Named, shelf: Shelf) -> None:
+    found = _found(draft, named, shelf, "the checkpoint's own takes its place")
+    draft.body |= {} if found is None else {"vae": found.name}
+
+
+def _seek_lora(draft: Draft, named: Named, shelf: Shelf) -> None:
+    found = _found(draft, named, shelf, "drawn without it")
+    if found is None:
+        return
+    asked = {"name": found.name, "unet": named.unet, "text_encoder": named.text_encoder}
+    draft.body.setdefault("loras", []).append(asked)
+    if named.more:
+        draft.differs.append(f"{named}: {named.more!r} of its tag is not known here; left out")
+
+
+def _seek_other(draft: Draft, named: Named, shelf: Shelf) -> None:
+    """An embedding is drawn with by its word in the prompt, where it can be."""
+    _found(draft, named, shelf, "drawn without it")
+
+
+_SEEKERS: Mapping[Kind, Callable[[Draft, Named, Shelf], None]] = {
+    "checkpoint": _seek_checkpoint,
+    "VAE": _seek_vae,
+    "LoRA": _seek_lora,
+    "embedding": _seek_other,
+    "hypernetwork": _seek_other,
+}
+
+
+def _found(draft: Draft, named: Named, shelf: Shelf, otherwise: str) -> Entry | None:
+    """What can be drawn with; else ``draft`` says what is missing."""
+    entry = shelf.find(named)
+    if entry is None:
+        draft.missing.append(f"{named} is not in the library; {otherwise}")
+        return None
+    if entry.facts.reason is not None:
+        draft.missing.append(
+            f"{named} cannot be used: {entry.facts.reason} {otherwise.capitalize()}"
+        )
+        return None
+    if named.digits and not shelf.has(entry := shelf.identified(entry), named.digits):
+        draft.differs.append(_renamed(named, next(_short(entry), "unknown")))
+    return entry
+
+
+def _renamed(named: Named, mine: str) -> str:
+    return f"{named}: found by its name; the file here has the hash {mine}"
+
+
+def _short(entry: Entry) -> Iterator[str]:
+    if entry.short_hash:
+        yield entry.short_hash
+    if entry.sha256:
+        yield (entry.source_sha256 or entry.sha256)[:10]
+
+
+def _begins(sums: list[str], path: Path, digits: str) -> bool:
+    if len(digits) > _OLD:
+        return any(known.startswith(digits) for known in sums)
+    with suppress(OSError):
+        return short_hashes.old_hash(path) == digits
+    return False
+
+
+def _is_called(entry: Entry, name: str) -> bool:
+    """Whatever the case, the folder and the suffix."""
+    names = {entry.name, entry.found.stem, files.plain(entry.found.shown)}
+    return name.casefold() in {each.casefold() for each in names}

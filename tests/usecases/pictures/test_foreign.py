@@ -1,0 +1,136 @@
+"""Files that a text names: found by every hash that is written of them, then by name."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from limner.domain.model import Card
+from limner.engine.batching.fake import FAKE_MODEL
+from limner.errors import InvalidInput
+from limner.models.listing import Library
+from limner.usecases.pictures.foreign import Settled, Shelf, settle
+from tests.models import chosen, files
+
+PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = chosen.write(tmp_path_factory.mktemp("models"))
+    files.lora(folder / "Owl.safetensors", sshs_model_hash="abcdef012345" + "0" * 52)
+    files.lora(folder / "xl.safetensors", 2048)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def library(folder: Path) -> Library:
+    return Library(None, [folder], fresh_s=60)
+
+
+def settled(library: Library, more: str, prompt: str = "x", own: Card | None = None) -> Settled:
+    text = f"{prompt}\n{PAIRS}, {more}"
+    return settle(text, Shelf(library, own or FAKE_MODEL, thorough=True))
+
+
+def sum_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def old(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()[0x100000:0x110000]).hexdigest()[:8]
+
+
+def test_a_checkpoint_is_found_by_its_hash_whatever_its_name(
+    library: Library, folder: Path
+) -> None:
+    knight = folder / "knight.safetensors"
+    for digits in (sum_of(knight)[:10], sum_of(knight).upper(), old(knight)):
+        found = settled(library, f"Model hash: {digits}, Model: somethingElse_v3")
+        assert (found.body["model"], found.missing) == ("knight", ())
+        assert not any("found by its name" in sentence for sentence in found.differs)
+
+
+def test_a_name_does_where_no_hash_is_known_and_another_hash_is_told(library: Library) -> None:
+    for name in ("knight", "Knight.ckpt", "SD 1.5/knight.safetensors", "KNIGHT [aaaaaaaaaa]"):
+        found = settled(library, f"Model: {name}")
+        assert (found.body["model"], found.missing) == ("knight", ())
+    found = settled(library, "Model hash: aaaaaaaaaa, Model: knight")
+    assert found.body["model"] == "knight"
+    [told] = [each for each in found.differs if "found by its name" in each]
+    assert told.startswith("checkpoint knight (aaaaaaaaaa): found by its name; the file here has")
+
+
+def test_the_servers_own_model_is_known_too(library: Library) -> None:
+    found = settled(library, f"Model hash: {FAKE_MODEL.sha256[:10]}, Model: anything")
+    assert ("model" in found.body, found.missing) == (False, ())
+    found = settled(library, f"Model hash: aaaaaaaaaa, Model: {FAKE_MODEL.name}")
+    assert ("model" in found.body, found.missing) == (False, ())
+    assert any("found by its name" in each for each in found.differs)
+
+
+def test_what_is_not_there_is_said_and_what_cannot_be_used_why(library: Library) -> None:
+    found = settled(
+        library,
+        'Model hash: aaaaaaaaaa, Model: far, VAE hash: bbbbbbbbbb, VAE: gone.pt, TI hashes: "e:c"',
+        "a <lora:nobody:0.5> b <lora:xl:1><hypernet:h:1>",
+    )
+    assert found.body["prompt"] == "a  b "
+    assert not {"model", "vae", "loras"} & set(found.body)
+    said = "\n".join(found.missing)
+    assert f"checkpoint far (aaaaaaaaaa) is not in the library; {FAKE_MODEL.name} draws" in said
+    assert "VAE gone (bbbbbbbbbb) is not in the library; the checkpoint's own takes" in said
+    assert "LoRA nobody is not in the library; drawn without it" in said
+    assert "LoRA xl cannot be used: It is for SDXL" in said
+    assert "embedding e is not in the library" in said
+    assert "hypernetwork h is not in the library" in said
+
+
+def test_loras_are_found_by_both_of_their_hashes(library: Library, folder: Path) -> None:
+    data = (folder / "fox.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    autov3 = hashlib.sha256(data[8 + length :]).hexdigest()[:12]
+    hashes = f'Lora hashes: "old name: {autov3}, bird: abcdef012345"'
+    found = settled(library, hashes, "x <lora:old name:0.8><lora:bird:0.5:-1>")
+    assert not any("LoRA" in sentence for sentence in found.missing)
+    assert found.body["loras"] == [
+        {"name": "fox", "unet": 0.8, "text_encoder": 0.8},
+        {"name": "Owl", "unet": -1.0, "text_encoder": 0.5},
+    ]
+    sha256 = sum_of(folder / "fox.safetensors")[:10]
+    found = settled(library, f'Hashes: {{"lora:zorro": "{sha256}"}}', "<lora:zorro:1:lbw=ALL>")
+    assert [lora["name"] for lora in found.body["loras"]] == ["fox"]
+    assert any("'lbw=ALL' of its tag is not known here" in each for each in found.differs)
+
+
+def test_a_vae_is_found_by_hash_or_name(library: Library, folder: Path) -> None:
+    digits = sum_of(folder / "soft.safetensors")[:10]
+    for said in (f"VAE hash: {digits}, VAE: other.pt", "VAE: soft.vae.pt"):
+        assert settled(library, said).body["vae"] == "soft"
+    assert "vae" not in settled(library, "VAE: None").body
+
+
+def test_a_server_makes_only_the_sums_of_files_of_the_name(folder: Path) -> None:
+    digits = sum_of(folder / "knight.safetensors")[:10]
+    fresh = Library(None, [folder], fresh_s=60)
+    text = f"x\n{PAIRS}, Model hash: {digits}, Model: "
+    assert "model" not in settle(text + "other", Shelf(fresh, FAKE_MODEL)).body
+    assert [entry for entry in fresh.entries() if entry.sha256] == []
+    assert settle(text + "knight", Shelf(fresh, FAKE_MODEL)).body["model"] == "knight"
+
+
+def test_a_picture_to_start_from_is_missed_unless_it_is_given(library: Library) -> None:
+    text = f"x\n{PAIRS}, Denoising strength: 0.4"
+    found = settle(text, Shelf(library, FAKE_MODEL))
+    assert "strength" not in found.body
+    assert any("Denoising strength: 0.4" in sentence for sentence in found.missing)
+    given = settle(text, Shelf(library, FAKE_MODEL), from_picture=True)
+    assert given.body["strength"] == "0.4"
+    assert not any("Denoising" in sentence for sentence in given.missing)
+
+
+def test_a_text_without_settings_is_refused(library: Library) -> None:
+    with pytest.raises(InvalidInput, match="the text holds none"):
+        settle("a cat on a mat", Shelf(library, FAKE_MODEL))
