@@ -8,14 +8,14 @@ import typer
 
 from limner.cli import options, terminal
 from limner.cli.configured import configured
-from limner.domain.params import STEPS_MAX
+from limner.domain.params import PROMPT_LENGTH_MAX, STEPS_MAX, Generation
 from limner.settings import Settings
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 
-@configured("model")
+@configured("model", "models_dirs")
 def explain(
     text: Annotated[str, typer.Argument(help="The prompt to read.")],
     steps: Annotated[
@@ -27,12 +27,16 @@ def explain(
     settings: Settings,
 ) -> None:
     """Show tokens, chunks, weights and schedule of a prompt, and what was changed or dropped."""
+    from limner.cli import listing
     from limner.engine.checkpoints.layouts import EMBEDDED
+    from limner.usecases.drawing.embeddings import Words
     from limner.usecases.prompting.explain import explain as read
     from limner.usecases.prompting.vocabulary import of_model
 
     known = of_model(settings.model or EMBEDDED)
-    explained = read(text, steps, negative=negative, known=known)
+    asked = Generation(prompt=text[:PROMPT_LENGTH_MAX], steps=steps, seed=0, embeddings=None)
+    words = Words(listing.opened(settings)).bind(asked).embeddings or ()
+    explained = read(text, steps, negative=negative, known=known, embeddings=words)
     if as_json:
         terminal.data(explained)
         return
@@ -76,7 +80,7 @@ def _coloured(pieces: list[list[Any]], between: str) -> Text:
             continue
         colour = "red" if weight > 1 else "cyan" if weight < 1 else "default"
         word = piece.removesuffix("</w>") if between else piece
-        shown.append(terminal.plain(word), style=colour)
+        shown.append(terminal.plain(word) or "·", style=colour)
         if weight != 1:
             shown.append(f"×{weight:.4g}", style="dim")
         shown.append(between)

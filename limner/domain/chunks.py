@@ -2,15 +2,16 @@
 
 CLIP reads 77 tokens: a start, 75 of text, an end. A longer prompt is cut into several such
 chunks that are encoded one by one, as AUTOMATIC1111 does it. Where the cut falls shortly after a
-comma, it moves back to that comma, so that a phrase is not torn.
+comma, it moves back to that comma, so that a phrase is not torn; nor is an embedding, ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from limner.domain.attention import Span
+from limner.domain.embeddings import PREFIX, Embedding, Names, Vector, vectors
 from limner.domain.params import CHUNKS_MAX
 from limner.errors import InvalidInput
 
@@ -20,6 +21,7 @@ LOOK_BACK = 20
 ENCODED_MAX = 160
 """Chunks of all texts of a request: enough for a short prompt that changes at each of 150 steps."""
 
+Token = int | Vector
 Tokenize = Callable[[Sequence[str]], Sequence[Sequence[int]]]
 """CLIP's byte-pair encoding of some texts, each by itself, without start and end tokens."""
 
@@ -39,9 +41,9 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Chunk:
-    """At most 75 tokens of text, each with its weight."""
+    """At most 75 tokens of text, or vectors in their places, each with its weight."""
 
-    tokens: tuple[int, ...] = ()
+    tokens: tuple[Token, ...] = ()
     weights: tuple[float, ...] = ()
 
     def padded(self) -> Chunk:
@@ -58,18 +60,21 @@ class _Cutter:
     """The chunks so far, the one being filled, and the place of its last comma."""
 
     chunks: list[Chunk] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
+    tokens: list[Token] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     comma: int = -1
 
-    def add(self, token: int, weight: float) -> None:
+    def add(self, piece: Sequence[Token], weight: float) -> None:
+        """A token, or all vectors of an embedding, which stay together."""
         if len(self.tokens) == CHUNK_LENGTH:
-            near = self.comma >= CHUNK_LENGTH - LOOK_BACK and token != COMMA
+            near = self.comma >= CHUNK_LENGTH - LOOK_BACK and piece[0] != COMMA
             self.cut(self.comma + 1 if near else CHUNK_LENGTH)
-        elif token == COMMA:
+        elif piece[0] == COMMA:
             self.comma = len(self.tokens)
-        self.tokens.append(token)
-        self.weights.append(weight)
+        if len(self.tokens) + len(piece) > CHUNK_LENGTH:
+            self.cut(CHUNK_LENGTH)
+        self.tokens += piece
+        self.weights += [weight] * len(piece)
 
     def cut(self, at: int) -> None:
         """Close the chunk after ``at`` tokens; the rest begins the next one."""
@@ -78,24 +83,51 @@ class _Cutter:
         self.comma = -1
 
 
-def cut(spans: Sequence[Span], tokenize: Tokenize) -> tuple[Chunk, ...]:
+def cut(
+    spans: Sequence[Span], tokenize: Tokenize, embeddings: Sequence[Embedding] = ()
+) -> tuple[Chunk, ...]:
     """The chunks of ``spans``: at least one; a BREAK with nothing before it makes an empty one.
 
     A full chunk is cut after its last comma, when that is among its last 20 tokens and the
-    token that no longer fits is not itself a comma.
+    token that no longer fits is not itself a comma. The names of ``embeddings`` are vectors.
     """
-    cutter = _Cutter()
-    # A lone surrogate is in no vocabulary and stops the tokenizer; "?" stands for it.
-    encoded = tokenize([span.text.encode("utf-8", "replace").decode() for span in spans])
-    for span, tokens in zip(spans, encoded, strict=True):
+    cutter, names = _Cutter(), _names(embeddings, tokenize)
+    for span, tokens in zip(spans, encoded(spans, tokenize), strict=True):
         if span == Span.BREAK:
             cutter.cut(CHUNK_LENGTH)
             continue
-        for token in tokens:
-            cutter.add(token, span.weight)
+        for piece in _pieces(tokens, names):
+            cutter.add(piece, span.weight)
     if cutter.tokens or not cutter.chunks:
         cutter.cut(CHUNK_LENGTH)
     return tuple(cutter.chunks)
+
+
+def encoded(spans: Sequence[Span], tokenize: Tokenize) -> Sequence[Sequence[int]]:
+    """The tokens of each span's text by itself."""
+    # A lone surrogate is in no vocabulary and stops the tokenizer; "?" stands for it.
+    return tokenize([span.text.encode("utf-8", "replace").decode() for span in spans])
+
+
+def _names(embeddings: Sequence[Embedding], tokenize: Tokenize) -> Names[Embedding] | None:
+    if not embeddings:
+        return None
+    both = [each for embedding in embeddings for each in (embedding, embedding)]
+    texts = [text for e in embeddings for text in (e.name, f"{PREFIX}{e.name}")]
+    return Names(zip(tokenize(texts), both, strict=True))
+
+
+def _pieces(tokens: Sequence[int], names: Names[Embedding] | None) -> Iterator[Sequence[Token]]:
+    """Token by token; where an embedding is named, all of its vectors at once."""
+    place = 0
+    while place < len(tokens):
+        here = None if names is None else names.at(tokens, place)
+        if here is None:
+            yield tokens[place : place + 1]
+            place += 1
+        else:
+            yield vectors(here[1], here[0])
+            place += len(here[0])
 
 
 def check_chunks(field: str, chunks: Iterable[int]) -> None:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from limner.domain import samplers
 from limner.domain.controls import CONTROLS_MAX, Control
+from limner.domain.embeddings import EMBEDDINGS_MAX, Embedding
 from limner.domain.guidance import DEFAULTS as UNSAID_OF_GUIDANCE
 from limner.domain.guidance import Thresholding, check_interval, coefficients, on
 from limner.domain.loras import LORAS_MAX, Lora
@@ -91,7 +92,8 @@ class Generation(BaseModel):
     does it. ``eta_noise_seed_delta`` is added to the seed of the noise that is drawn on the way.
     ``sampler`` and ``schedule``, with the options of the sampler, stand in place of ``scheduler``;
     a schedule that is not named becomes the one that is meant. ``guidance`` is 1 outside of the
-    shares of the evaluations from ``guidance_start`` to ``guidance_end``.
+    shares of the evaluations from ``guidance_start`` to ``guidance_end``. ``embeddings`` are those
+    that its prompts name; None where nobody has looked for them yet.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -126,6 +128,7 @@ class Generation(BaseModel):
     origin: Origin | None = None
     loras: tuple[Lora, ...] = Field((), max_length=LORAS_MAX)
     controls: tuple[Control, ...] = Field((), max_length=CONTROLS_MAX)
+    embeddings: tuple[Embedding, ...] | None = Field((), max_length=EMBEDDINGS_MAX)
 
     @model_validator(mode="before")
     @classmethod
@@ -152,7 +155,7 @@ class Generation(BaseModel):
         unsaid |= {n for n, silent in UNSAID_OF_GUIDANCE.items() if getattr(self, n) == silent}
         if self.sampler is not None:
             unsaid.add("scheduler")
-        silent = ("loras", "controls", "eta_noise_seed_delta")
+        silent = ("loras", "controls", "embeddings", "eta_noise_seed_delta")
         unsaid |= {name for name in silent if not getattr(self, name)}
         return {name: value for name, value in serialize(self).items() if name not in unsaid}
 

@@ -145,14 +145,26 @@ def _take_tags(text: str, adapters: list[Adapter], notes: list[str]) -> str:
     def taken(match: re.Match[str]) -> str:
         adapter = _adapter(match[1], match[2])
         if adapter is None:
-            notes.append(f"{match[0]!r} was taken out: it is no adapter that Limner knows.")
+            notes.append(_unread(match))
         else:
             adapters.append(adapter)
-            notes.append(f"{match[0]!r} was taken out: a request draws with the LoRA it names.")
+            notes.append(f"{match[0]!r} draws with the LoRA that it names, and is no text.")
         return ""
 
     last = text.rfind(">") + 1
     return _TAG.sub(taken, text[:last]) + text[last:]
+
+
+def _unread(tag: re.Match[str]) -> str:
+    if tag[1] not in _ADAPTER_KINDS:
+        return f"{tag[0]!r} was taken out: it is no adapter that Limner knows."
+    name, *strengths = tag[2].split(":")
+    if not name.strip():
+        return f"{tag[0]!r} was taken out: it names no LoRA."
+    return (
+        f"{tag[0]!r} was taken out: {':'.join(strengths)!r} is no strength of a LoRA; a number is, "
+        "as in '<lora:name:0.8>'."
+    )
 
 
 def _adapter(kind: str, arguments: str) -> Adapter | None:

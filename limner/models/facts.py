@@ -17,12 +17,13 @@ from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 from limner.engine.checkpoints.layouts import SOURCE_SHA256
 from limner.errors import CheckpointError
-from limner.models import sidecars
+from limner.models import sidecars, walking
 from limner.models.walking import Found
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = "unreadable"
+UNREADABLE, PICTURE = "unreadable", "picture"
+EMBEDDING = "textual-inversion"
 PICKLED = "It is a pickle; `limner models import` makes a copy of it that can be used."
 _REASON_CHARS = 500
 _BASES: Mapping[str, str] = {
@@ -71,7 +72,7 @@ def read(found: Found) -> Facts:
         with _uncollected():
             facts = _of_folder(found.path) if found.path.is_dir() else _of_file(found.path)
     except CheckpointError as error:
-        facts = Facts(reason=str(error))
+        facts = Facts(PICTURE if _is_picture(found.path) else UNREADABLE, reason=str(error))
     except Exception as error:  # a stranger's file may not end the list of all others
         log.warning("model cannot be read", extra={"path": str(found.path)}, exc_info=True)
         facts = Facts(reason=f"{found.path.name} cannot be read: {type(error).__name__}.")
@@ -83,6 +84,11 @@ def read(found: Found) -> Facts:
         notes=facts.notes + told.notes,
         reason=_inside(facts.reason, found),
     )
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether its name says so; then it is no model that is broken, but none at all."""
+    return path.suffix.lower() in walking.PICTURES
 
 
 @contextmanager
@@ -123,9 +129,20 @@ def _of_file(path: Path) -> Facts:
         facts = _of_vae(path, facts)
     elif kind in _BESIDE:
         facts = replace(facts, reason=_OTHER_BASE.get(facts.base))
+    elif kind == EMBEDDING:
+        return replace(facts, reason=_OTHER_BASE.get(facts.base) or _no_embedding(header))
     else:
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
     return replace(facts, reason=facts.reason or PICKLED) if header.pickled else facts
+
+
+def _no_embedding(header: Header) -> str | None:
+    """Why its vectors cannot be put into a prompt. One in a pickle is as good as any."""
+    try:
+        adapters.embedding_of(header)
+    except CheckpointError as error:
+        return str(error)
+    return None
 
 
 def _told(header: Header, kind: str) -> dict[str, Any]:

@@ -39,10 +39,14 @@ class Library:
         self._lock = threading.Lock()
         self._turns: dict[Path, threading.Lock] = {}
 
-    def entries(self) -> tuple[Entry, ...]:
-        """All models, folder by folder; what cannot be read is there with its reason."""
+    def entries(self, patience: float = 1.0) -> tuple[Entry, ...]:
+        """All models, folder by folder; what cannot be read is there with its reason.
+
+        With ``patience`` the list may be so many times as old.
+        """
         with self._lock:
-            if self._listed is None or time.monotonic() - self._listed[0] >= self._fresh_s:
+            old = self._listed and time.monotonic() - self._listed[0] >= self._fresh_s * patience
+            if self._listed is None or old:
                 self._listed = time.monotonic(), self._list()
             return self._listed[1]
 
@@ -131,7 +135,7 @@ class Library:
             for each in found
         ]
         index.keep((each.path for each in found), (place.folder for place in folders))
-        return entries.named(rows)
+        return entries.named([row for row in rows if row[1].kind != facts.PICTURE])
 
     def _own(self) -> list[Place]:
         own = [Place(BUILT_IN, EMBEDDED.absolute())]

@@ -18,6 +18,7 @@ from limner.models import sidecars
 from limner.models.places import Place
 
 SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+PICTURES = (".png",)  # in which embeddings may hide
 _PARTS = ("", *PARTS, "scheduler", "tokenizer")
 
 Identity = tuple[int, int]  # of a folder: its device and its number there
@@ -49,7 +50,8 @@ class Found:
     def inner(self) -> str:
         """The same without the suffix of a file of tensors."""
         suffix = self.path.suffix
-        return self.shown.removesuffix(suffix) if suffix.lower() in SUFFIXES else self.shown
+        named = suffix.lower() in (*SUFFIXES, *PICTURES)
+        return self.shown.removesuffix(suffix) if named else self.shown
 
     @property
     def stem(self) -> str:
@@ -112,8 +114,14 @@ def _in_folder(
             continue
         if stat.S_ISDIR(about.st_mode):
             inner.append(folder / entry.name)
-        elif suffix in SUFFIXES:
+        elif suffix in SUFFIXES or (suffix in PICTURES and not _is_beside(entry.name, names)):
             yield _file(place, folder / entry.name, about, names)
+
+
+def _is_beside(picture: str, names: set[str]) -> bool:
+    """Whether it shows a model that lies beside it."""
+    stem = os.path.splitext(picture)[0].removesuffix(".preview")
+    return any(f"{stem}{suffix}" in names for suffix in SUFFIXES)
 
 
 def _file(place: Place, path: Path, about: os.stat_result, names: set[str]) -> Found:

@@ -61,6 +61,9 @@ class Generate(Protocol):
     async def recognize(self, record: Mapping[str, Any]) -> Chosen | None:
         """The model that a receipt names, if this server has it."""
 
+    async def with_words(self, generation: Generation) -> Generation:
+        """The same with the embeddings that its prompts name; raises ``InvalidInput``."""
+
     async def quote(self, generation: Generation) -> Quote:
         """The price, before anything is charged."""
 

@@ -121,9 +121,9 @@ def test_only_the_bracket_with_the_bad_weight_is_text() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a <lora:hero:0.8> b", "a request draws with the LoRA it names"),
+        ("a <lora:hero:0.8> b", "draws with the LoRA that it names"),
         ("a <unknown:hero> b", "no adapter that Limner knows"),
-        ("a <lora:hero:much> b", "no adapter that Limner knows"),
+        ("a <lora:hero:much> b", "is no strength of a LoRA"),
         ("a | b [c:3]", "read as plain text"),
         ("[c:3] \\", "read as plain text"),
         ("(open", "never closed"),

@@ -118,6 +118,9 @@ class FakeGenerate:
     async def recognize(self, record):
         return Models(lambda: self.engine.current.model).own()
 
+    async def with_words(self, generation):
+        return generation
+
     async def quote(self, generation):
         return pricing.quote(generation, [1.0])
 

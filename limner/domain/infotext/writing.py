@@ -78,9 +78,14 @@ def _files(generation: Generation, record: Mapping[str, Any]) -> Iterator[tuple[
     if model.get("vae_sha256"):
         hashes["vae"] = model["vae_sha256"][:10]
     hashes |= {f"lora:{lora.name}": lora.sha256[:10] for lora in generation.loras}
+    words = generation.embeddings or ()
+    hashes |= {f"embed:{each.name}": each.sha256[:10] for each in words}
     known = [f"{lora.name}: {lora.short_hash}" for lora in generation.loras if lora.short_hash]
     if known:
         yield "Lora hashes", json.dumps(", ".join(known), ensure_ascii=False)
+    if words:
+        sums = ", ".join(f"{each.name}: {each.sha256[:12]}" for each in words)
+        yield "TI hashes", json.dumps(sums, ensure_ascii=False)
     yield "Version", f"limner {record['versions'].get('limner', '')}".strip()
     yield "Hashes", json.dumps(hashes, ensure_ascii=False)
 

@@ -68,8 +68,11 @@ class FakeRunner:
 
     def plan(self, request: Request) -> list[Image]:
         g = request.generation
-        for field, files in (("loras", [*g.loras]), ("controls", [*g.controls])):
-            if any("!unfit" in str(file.name) for file in files):
+        names = {"loras": [each.name for each in g.loras]}
+        names["controls"] = [each.name for each in g.controls]
+        names["prompt"] = [each.name for each in g.embeddings or ()]
+        for field, those in names.items():
+            if any("unfit" in name for name in those):
                 raise InvalidInput(field, f"{field}: a planted file that does not fit")
         rows = 1 if g.guidance == 1 else 2
         group = Group(self.model.drawn_with, g.height // 8, g.width // 8)

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from limner.engine.checkpoints.headers import Header, TensorInfo
+from limner.domain.embeddings import VECTORS_MAX
+from limner.engine.checkpoints.headers import FLOATS, Header, TensorInfo
+from limner.errors import CheckpointError
 
 KINDS = ("lora", "textual-inversion")
 BASES: Mapping[int, str] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}  # by the width of contexts
@@ -23,6 +25,8 @@ _DOWN = (
     ".lora_A.default.weight", ".hada_w1_b", ".diff",
 )  # fmt: skip
 _WORDS_SHOWN = 8
+BUNDLED = "bundle_emb."
+_VECTORS = (".string_to_param.*", ".clip_l", ".emb_params")
 
 # By LyCORIS' names and PEFT's, the endings of names: what a file's layers are changed by.
 _NETWORKS: Mapping[str, tuple[str, ...]] = {
@@ -136,16 +140,59 @@ def _widths(header: Header) -> Iterator[tuple[str, int]]:
             yield name, tensor.shape[1]
 
 
+def embedding_of(header: Header, name: str = "") -> TensorInfo:
+    """The vectors of an embedding's file, or those called ``name`` that a LoRA brings.
+
+    Raises:
+        CheckpointError: they are not one row of vectors, too many, or those of SDXL.
+    """
+    file, brought = header.path.name, bundled(header)
+    if brought:
+        found = [brought[name]] if name in brought else []
+    else:
+        found = [t for n, t in header.tensors.items() if not n.startswith("string_to_token")]
+    if _of_embedding(header) == "sdxl":
+        raise CheckpointError(f"{file} is an embedding for SDXL, with vectors of two encoders.")
+    if len(found) != 1 or found[0].ndim not in (1, 2) or found[0].dtype not in FLOATS:
+        raise CheckpointError(f"{file} holds no single row of an embedding's vectors.")
+    if not 1 <= rows(found[0]) <= VECTORS_MAX:
+        raise CheckpointError(
+            f"{file} has {rows(found[0]):,} vectors; embeddings of 1 to {VECTORS_MAX} are used."
+        )
+    return found[0]
+
+
+def bundled(header: Header) -> dict[str, TensorInfo]:
+    """The embeddings that a LoRA brings in its file, by their names."""
+    inside = {n.removeprefix(BUNDLED): t for n, t in header.tensors.items() if is_bundled(n)}
+    return {
+        name.removesuffix(end): tensor
+        for name, tensor in inside.items()
+        for end in _VECTORS
+        if name.endswith(end)
+    }
+
+
+def is_bundled(tensor: str) -> bool:
+    """Whether a LoRA's tensor belongs to an embedding that it brings."""
+    return tensor.startswith(BUNDLED)
+
+
 def _of_embedding(header: Header) -> str:
     """By the width of its vectors; one with two sets is SDXL's."""
-    if header.any("clip_g"):
+    if any(name.endswith("clip_g") for name in header.tensors):
         return "sdxl"
     widths = {tensor.shape[-1] for tensor in header.tensors.values() if tensor.ndim in (1, 2)}
     return BASES.get(max(widths), "unknown") if widths else "unknown"
 
 
 def _vectors(header: Header) -> int:
-    return max((t.shape[0] if t.ndim == 2 else 1 for t in header.tensors.values()), default=0)
+    return max((rows(tensor) for tensor in header.tensors.values()), default=0)
+
+
+def rows(tensor: TensorInfo) -> int:
+    """How many vectors it is."""
+    return tensor.shape[0] if tensor.ndim == 2 else 1
 
 
 def _words(metadata: Mapping[str, str]) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from limner.engine.checkpoints import names, torchfiles
+from limner.engine.checkpoints import names, pictured, torchfiles
 from limner.engine.checkpoints.headers import SIZES, Header, TensorInfo, stamp
 from limner.errors import CheckpointError
 
@@ -29,7 +29,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"<", "an HTML or XML page, perhaps an error page saved in place of the download"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with git lfs pull"),
     (b"GGUF", "a GGUF file, whose numbers are quantised; take the same model as .safetensors"),
-    (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"\x89HDF", "an HDF5 file; take the same model as .safetensors"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it first"),
@@ -85,6 +84,8 @@ def _read(path: Path, file: BinaryIO) -> Header:
         raise CheckpointError(f"{path.name} is empty.")
     if start.startswith(torchfiles.MAGIC):
         return torchfiles.read(path, file)
+    if start.startswith(pictured.MAGIC):
+        return pictured.header(path)
     for magic, what in _MAGIC:
         if start.lstrip().startswith(magic) and not _may_be_length(start):
             raise CheckpointError(f"{path.name} seems to be {what}.")

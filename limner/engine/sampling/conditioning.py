@@ -2,13 +2,16 @@
 
 Each chunk of 77 tokens is encoded by itself, so that its numbers depend on nothing else. Weights
 multiply the last hidden state, after the final layer norm; then the chunk is scaled back to the
-mean that it had before. This is AUTOMATIC1111's "original" emphasis, one prompt at a time.
+mean that it had before. This is AUTOMATIC1111's "original" emphasis, one prompt at a time. Vectors
+of embeddings stand in the places of tokens, for one call of the encoder alone.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +20,9 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.domain.attention import Span
 from limner.domain.chunks import Chunk, Remembered, check_chunks, cut
+from limner.domain.embeddings import Embedding, Vector
+from limner.engine.adapters.embeddings import bound
+from limner.engine.adapters.resident import Find, find_nothing
 from limner.engine.adapters.rows import Adapted, Uses
 from limner.engine.adapters.targets import TEXT
 from limner.engine.batching.client import CacheStats
@@ -30,16 +36,20 @@ MEAN_MIN = 1e-4
 
 _TOKEN_BYTES = 100
 
+Embeddings = tuple[Embedding, ...] | None
+"""The words of a prompt that are vectors; None as none."""
+
 
 class Caches:
     """What conditioners of any models keep together: at most so many bytes of encoded chunks.
 
-    And an eighth of that more of their tokens.
+    And an eighth of that more of their tokens, and of embeddings.
     """
 
     def __init__(self, capacity: int) -> None:
         self.encoded: ByteCache[Tensor] = ByteCache(capacity)
         self.cut: ByteCache[tuple[Chunk, ...]] = ByteCache(capacity // 8)
+        self.vectors: ByteCache[Tensor] = ByteCache(capacity // 8)
 
 
 class Conditioner:
@@ -52,46 +62,66 @@ class Conditioner:
         *,
         caches: Caches,
         model_sha256: str,
+        find: Find = find_nothing,
     ) -> None:
         self.tokenizer = tokenizer
         self.text_encoder = text_encoder
         self.model_sha256 = model_sha256
         self.layers: int = text_encoder.config.num_hidden_layers
-        self._encoded, self._cut = caches.encoded, caches.cut
+        self._encoded, self._cut, self._vectors = caches.encoded, caches.cut, caches.vectors
+        self._find = find
+        self._now = threading.local()
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, caches: Caches) -> Conditioner:
-        """With a loaded checkpoint's own."""
+    def of(cls, checkpoint: Checkpoint, caches: Caches, find: Find = find_nothing) -> Conditioner:
+        """With a loaded checkpoint's own; ``find`` knows the files of embeddings."""
         parts = checkpoint.tokenizer, checkpoint.text_encoder
-        return cls(*parts, caches=caches, model_sha256=checkpoint.info.sha256)
+        return cls(*parts, caches=caches, model_sha256=checkpoint.info.sha256, find=find)
 
     def caches(self) -> dict[str, CacheStats]:
         """How its caches do."""
-        return {"prompts": self._encoded.stats, "chunks": self._cut.stats}
+        caches = {"prompts": self._encoded, "chunks": self._cut, "embeddings": self._vectors}
+        return {name: cache.stats for name, cache in caches.items()}
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """CLIP's tokens of each text by itself, without start and end."""
         return self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
 
-    def chunks(self, spans: Sequence[Span]) -> tuple[Chunk, ...]:
+    def chunks(self, spans: Sequence[Span], embeddings: Embeddings = ()) -> tuple[Chunk, ...]:
         """The spans cut into chunks of at most 75 tokens."""
         key = tuple(spans)
         tokenize = Remembered(self.tokenize)
-        own = (self.model_sha256, key)
-        return self._cut.get(own, lambda: cut(key, tokenize), lambda made: _weight(key, made))
+        return self._cut.get(
+            (self.model_sha256, key, embeddings),
+            lambda: cut(key, tokenize, embeddings or ()),
+            lambda made: _weight(key, made),
+        )
 
-    def count_chunks(self, spans: Sequence[Span]) -> int:
+    def count_chunks(self, spans: Sequence[Span], embeddings: Embeddings = ()) -> int:
         """How many chunks of 77 tokens the spans need."""
-        return len(self.chunks(spans))
+        return len(self.chunks(spans, embeddings))
 
-    def encode(self, spans: Sequence[Span], clip_skip: int = 1, uses: Uses = ()) -> Tensor:
+    def check(self, embeddings: Embeddings) -> None:
+        """Read those that are not in memory. Raises ``InvalidInput`` for what cannot be read."""
+        for embedding in embeddings or ():
+            self._vectors_of(embedding)
+
+    def encode(
+        self,
+        spans: Sequence[Span],
+        clip_skip: int = 1,
+        uses: Uses = (),
+        embeddings: Embeddings = (),
+    ) -> Tensor:
         """The context of one prompt: float32 (chunks * 77, width) on the encoder's device.
 
         ``clip_skip`` N reads hidden state -N (1 is the last), then the final layer norm;
-        ``uses`` are the adapters that the encoder has for this prompt.
+        ``uses`` are the adapters that the encoder has for this prompt, ``embeddings`` the words
+        that are vectors.
 
         Raises:
-            InvalidInput: more chunks than ``CHUNKS_MAX``, or a ``clip_skip`` below the first layer.
+            InvalidInput: more chunks than ``CHUNKS_MAX``, a ``clip_skip`` below the first layer,
+                or an embedding that cannot be read.
         """
         if not 1 <= clip_skip <= self.layers:
             raise InvalidInput(
@@ -99,13 +129,29 @@ class Conditioner:
                 f"clip_skip is {clip_skip}; this model's text encoder has {self.layers} layers, "
                 f"so 1 to {self.layers} are possible.",
             )
-        chunks = self.chunks(spans)
+        chunks = self.chunks(spans, embeddings)
         check_chunks("prompt", [len(chunks)])
         return torch.cat([self._encode(chunk, clip_skip, uses) for chunk in chunks])
 
     @cached_property
     def _adapted(self) -> Adapted:
-        return Adapted(TEXT, self.text_encoder)
+        twin = Adapted(TEXT, self.text_encoder)
+        twin.model.embeddings.token_embedding.register_forward_hook(self._put)
+        return twin
+
+    def _put(self, _layer: Any, _ids: Any, read: Tensor) -> None:
+        """Put what this thread encodes with into the encoder's reading of tokens."""
+        for place, vector in self._now.vectors:
+            read[0, place] = vector
+
+    def _vectors_of(self, embedding: Embedding) -> Tensor:
+        """(vectors, width) float32, on the host."""
+        width: int = self.text_encoder.config.hidden_size
+        return self._vectors.get(
+            (embedding, width),
+            lambda: bound(embedding, self._find, width),
+            lambda made: made.numel() * made.element_size(),
+        )
 
     def _encode(self, chunk: Chunk, clip_skip: int, uses: Uses) -> Tensor:
         adapters = tuple((use.adapter.sha256, use.strength) for use in uses)
@@ -118,14 +164,23 @@ class Conditioner:
     @torch.inference_mode()
     def _hidden(self, chunk: Chunk, clip_skip: int, uses: Uses) -> Tensor:
         """The encoder's reading of one chunk, unweighted: float32 (77, width)."""
-        if not uses:
-            return self._read(self.text_encoder, chunk, clip_skip)
+        tokens = chunk.padded().tokens
+        vectors = [(n, self._vector(t)) for n, t in enumerate(tokens) if isinstance(t, Vector)]
+        ids = [0 if isinstance(token, Vector) else token for token in tokens]
+        if not uses and not vectors:
+            return self._read(self.text_encoder, ids, clip_skip)
+        self._now.vectors = vectors
         with self._adapted.using([uses]) as encoder:
-            return self._read(encoder, chunk, clip_skip)
+            return self._read(encoder, ids, clip_skip)
 
-    def _read(self, encoder: CLIPTextModel, chunk: Chunk, clip_skip: int) -> Tensor:
+    def _vector(self, vector: Vector) -> Tensor:
+        weight = next(self.text_encoder.parameters())
+        whole = self._vectors_of(vector.embedding)
+        return to_device(whole[vector.row].to(weight.dtype), weight.device)
+
+    def _read(self, encoder: CLIPTextModel, tokens: list[int], clip_skip: int) -> Tensor:
         device = next(self.text_encoder.parameters()).device
-        ids = to_device(torch.tensor([chunk.padded().tokens]), device)
+        ids = to_device(torch.tensor([tokens]), device)
         if clip_skip == 1:
             return encoder(ids).last_hidden_state[0].float()
         states = encoder(ids, output_hidden_states=True).hidden_states

@@ -83,7 +83,7 @@ def count_rows(g: Generation, conditioner: Conditioner) -> tuple[list[int], int]
     """
     positive, negative = _parse(g)
     prompts = {"prompt": positive, "negative_prompt": negative}
-    longest = check_prompts(prompts, conditioner.count_chunks)
+    longest = check_prompts(prompts, lambda spans: conditioner.count_chunks(spans, g.embeddings))
     return g.rows(positive.weights), 1 << (longest - 1).bit_length()
 
 
@@ -99,7 +99,7 @@ def count_tokens(g: Generation, conditioner: Conditioner) -> int:
         for step in range(1, _steps_run(g) + 1)
         for prompt in _prompts_at(positive, negative, step, rows)
     }
-    return sum(conditioner.count_chunks(spans) for spans in read) * CHUNK_TOKENS
+    return sum(conditioner.count_chunks(spans, g.embeddings) for spans in read) * CHUNK_TOKENS
 
 
 def encode_guidance(
@@ -123,7 +123,8 @@ def encode_guidance(
         if at not in spans:
             for prompt in prompts:
                 if prompt.spans not in encoded:
-                    encoded[prompt.spans] = conditioner.encode(prompt.spans, g.clip_skip, uses)
+                    own = (prompt.spans, g.clip_skip, uses, g.embeddings)
+                    encoded[prompt.spans] = conditioner.encode(*own)
             spans[at] = len(rows)
             contexts = tuple(encoded[prompt.spans] for prompt in prompts)
             negatives = len(G) - len(positive.at(int(step)).branches)

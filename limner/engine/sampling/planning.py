@@ -24,6 +24,7 @@ def plan(
     g = request.generation
     if checkpoint.info.zero_snr:
         g.method.check_zero_snr()
+    conditioner.check(g.embeddings)
     rows, bucket = count_rows(g, conditioner)
     rows = rows or [1]  # where no step runs, which ``prepare`` refuses
     _, strength = start_of(g, checkpoint)

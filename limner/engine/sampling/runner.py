@@ -67,7 +67,7 @@ class Runner:
         prune(checkpoint.unet)
         prune(checkpoint.vae)
         self.unet = Lanes(checkpoint.unet)
-        self.conditioner = Conditioner.of(checkpoint, caches or Caches(64 << 20))
+        self.conditioner = Conditioner.of(checkpoint, caches or Caches(64 << 20), find)
         self.adapters = adapters_of(checkpoint, lambda: self.unet.adapted.model, find)
         self.controls = Controls(find, checkpoint, self.unet.adopt)
         self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)

@@ -1,4 +1,4 @@
-"""The files that requests draw with beside a model: LoRAs and controls.
+"""The files that requests draw with beside a model: LoRAs, controls, embeddings.
 
 They are found by what requests call them, and bound to these by their SHA-256.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from limner import pools
 from limner.domain import controls
 from limner.domain.controls import Control
+from limner.domain.embeddings import Embedding
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.engine.batching.client import EngineClient
@@ -22,7 +23,9 @@ from limner.engine.batching.ticket import Ticket
 from limner.engine.checkpoints.inspection import DESCRIPTIONS
 from limner.errors import CheckpointError, InvalidInput, UnknownModel
 from limner.models.entries import Entry
+from limner.models.facts import EMBEDDING
 from limner.models.listing import Library
+from limner.usecases.drawing.embeddings import Words, brought
 
 Adapter = Lora | Control
 
@@ -55,21 +58,29 @@ class AdapterFiles:
 
     def __init__(self, library: Library | None = None) -> None:
         self._library = library
+        self._words = Words(library)
         self._paths: dict[str, Path] = {}
         self._lock = threading.Lock()
 
     def bind(self, lines: Sequence[Generation]) -> tuple[Generation, ...]:
-        """``lines`` with the name and SHA-256 of each file, and of a control its kind.
+        """``lines`` with the name and SHA-256 of each file, also of those that prompts name.
+
+        And of a control its kind.
 
         Raises:
-            InvalidInput: of one of ``FIELDS``, for what is not there, may be several, or cannot be
-                used; the sentence names it.
+            InvalidInput: of one of ``FIELDS`` or ``prompt``, for what is not there, may be several,
+                or cannot be used; the sentence names it.
         """
-        return tuple(self._bound_line(line) if any(named(line)) else line for line in lines)
+        bound = (self._bound_line(line) if any(named(line)) else line for line in lines)
+        return tuple(map(self.with_words, bound))
+
+    def with_words(self, line: Generation) -> Generation:
+        """A line whose LoRAs are bound with the embeddings that its prompts name, as ``bind``."""
+        return self._words.bind(line, [each for lora in line.loras for each in self._brought(lora)])
 
     async def bound(self, lines: Sequence[Generation]) -> tuple[Generation, ...]:
         """The same beside an event loop, and at once where no file is named."""
-        if not any(any(named(line)) for line in lines):
+        if not any(any(named(line)) or line.embeddings is None for line in lines):
             return tuple(lines)
         return await pools.MODELS.run(self.bind, lines)
 
@@ -81,7 +92,7 @@ class AdapterFiles:
         ``model`` and ``vae`` as tickets name them.
         """
         for line in lines:
-            if any(named(line)):
+            if any(named(line)) or line.embeddings:
                 await pools.MODELS.run(engine.check, Ticket("", line, "", model=model, vae=vae))
 
     def find(self, sha256: str) -> Path | None:
@@ -91,7 +102,8 @@ class AdapterFiles:
         if known is not None or self._library is None:
             return known
         try:
-            return self._library.find(sha256, [k for f in FIELDS.values() for k in f.kinds]).file
+            kinds = [kind for field in FIELDS.values() for kind in field.kinds]
+            return self._library.find(sha256, [*kinds, EMBEDDING]).file
         except InvalidInput:
             return None
 
@@ -100,7 +112,8 @@ class AdapterFiles:
 
         Files of their names come first. Raises ``InvalidInput`` for one that is not there.
         """
-        for field, adapter in named(line):
+        words = (("prompt", each) for each in line.embeddings or ())
+        for field, adapter in (*named(line), *words):
             if self.find(adapter.sha256) is None and not self._sought(field, adapter):
                 raise InvalidInput(
                     field,
@@ -108,10 +121,11 @@ class AdapterFiles:
                     "put it into a folder of models",
                 )
 
-    def _sought(self, field: str, adapter: Adapter) -> bool:
+    def _sought(self, field: str, adapter: Adapter | Embedding) -> bool:
         if self._library is None:
             return False
-        kinds = FIELDS[field].kinds
+        # A word may be an embedding that a LoRA brings.
+        kinds = FIELDS[field].kinds if field in FIELDS else (EMBEDDING, "lora")
         those = [e for e in self._library.entries() if e.facts.kind in kinds and e.sha256 is None]
         for entry in sorted(those, key=lambda e: e.name != adapter.name):
             with suppress(CheckpointError):
@@ -123,6 +137,14 @@ class AdapterFiles:
         """The same of a model of any kind that the library has."""
         library = self._library
         return self.find(sha256) or (None if library is None else library.file(sha256))
+
+    def _brought(self, lora: Lora) -> list[Embedding]:
+        with self._lock:
+            path = self._paths.get(lora.sha256)
+        try:
+            return [] if path is None else brought(lora.sha256, path)
+        except CheckpointError as error:
+            raise InvalidInput("loras", f"loras: {error}") from error
 
     def _bound_line(self, line: Generation) -> Generation:
         found: dict[str, list[Any]] = {field: [] for field in FIELDS}

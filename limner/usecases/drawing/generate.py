@@ -22,7 +22,6 @@ from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.batching.client import EngineStatus
 from limner.errors import (
-    Aborted,
     DatabaseUnavailable,
     LimnerError,
     QueueFull,
@@ -36,7 +35,7 @@ from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
 from limner.usecases.drawing.prices import price
-from limner.usecases.drawing.running import Running, retrieve
+from limner.usecases.drawing.running import Running, Serving, retrieve
 from limner.usecases.drawing.sources import pack
 from limner.usecases.drawing.worker import Worker
 
@@ -84,6 +83,13 @@ class Generate:
         """The model that a receipt names, if this server has it."""
         return await pools.MODELS.run(self.worker.models.of_receipt, record)
 
+    async def with_words(self, generation: Generation) -> Generation:
+        """The same with the embeddings that its prompts name, beside those that LoRAs bring.
+
+        Raises ``InvalidInput`` for what cannot be used.
+        """
+        return await pools.MODELS.run(self._adapters.with_words, generation)
+
     async def quote(self, generation: Generation) -> Quote:
         """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
         [bound] = await self._adapters.bound((generation,))
@@ -112,7 +118,7 @@ class Generate:
         retry. Raises every error of ``limner.errors`` that concerns drawing; none is billed.
         """
         priced = await self.prepare(order)
-        serving = _Serving()
+        serving = Serving()
         task = self._spawn(self._serve(caller, priced, serving))
         try:
             return await asyncio.shield(task)
@@ -218,7 +224,7 @@ class Generate:
         data = await pools.FILES.run(pack, order.pixels)
         return await self.worker.in_store(self.worker.sources.write, data, order.pixels), len(data)
 
-    async def _serve(self, caller: Key, priced: Priced, serving: _Serving) -> Outcome:
+    async def _serve(self, caller: Key, priced: Priced, serving: Serving) -> Outcome:
         """Accept and draw; or join the request that has the idempotency key."""
         deadline = time.monotonic() + self.settings.wait_max_s
         while True:
@@ -255,7 +261,7 @@ class Generate:
             return None
         return await self.worker.load(found, replayed=True)
 
-    async def _draw(self, job: Job, lease_id: str, order: Order, serving: _Serving) -> Outcome:
+    async def _draw(self, job: Job, lease_id: str, order: Order, serving: Serving) -> Outcome:
         structlog.contextvars.bind_contextvars(request_id=job.id)
         if order.on_stored is not None:
             order.on_stored(job.id)
@@ -278,21 +284,3 @@ class Generate:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(retrieve)
         return task
-
-
-class _Serving:
-    """Ties a caller who may leave to a drawing that may not have begun."""
-
-    def __init__(self) -> None:
-        self._running: Running | None = None
-        self._left = False
-
-    def join(self, running: Running) -> None:
-        self._running = running
-        if self._left:
-            self.leave()
-
-    def leave(self) -> None:
-        self._left = True
-        if self._running is not None:
-            self._running.stop(Aborted("The client went away before its picture was finished"))

@@ -23,4 +23,8 @@ def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
             f"strength {strength:g} of {generation.steps} steps leaves no step to run; "
             "raise strength or the number of steps",
         )
-    return quoted, (*positive.adjustments, *negative.adjustments)
+    return quoted, (
+        *positive.adjustments,
+        *negative.adjustments,
+        *explain.strange(generation, (positive, negative)),
+    )

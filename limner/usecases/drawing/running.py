@@ -9,6 +9,7 @@ from typing import Any
 
 from limner.domain.params import Generation
 from limner.engine.batching.ticket import End, Event, Progress, Sink, Ticket
+from limner.errors import Aborted
 from limner.store.jobs import Job
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Outcome
@@ -112,3 +113,21 @@ def sink_of(running: Running) -> Sink:
             loop.call_soon_threadsafe(receive, event)
 
     return sink
+
+
+class Serving:
+    """Ties a caller who may leave to a drawing that may not have begun."""
+
+    def __init__(self) -> None:
+        self._running: Running | None = None
+        self._left = False
+
+    def join(self, running: Running) -> None:
+        self._running = running
+        if self._left:
+            self.leave()
+
+    def leave(self) -> None:
+        self._left = True
+        if self._running is not None:
+            self._running.stop(Aborted("The client went away before its picture was finished"))

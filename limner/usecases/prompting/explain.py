@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from tokenizers.models import BPE
 
 import limner.assets
 from limner.domain.attention import Span
-from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, cut
+from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, Token, cut
+from limner.domain.embeddings import Embedding, Vector
 from limner.domain.limits import check_prompts
 from limner.domain.params import BRANCHES_MAX, CHUNKS_MAX, Generation
 from limner.domain.prompt import Branch, Entry, Prompt, parse, unparse
-from limner.usecases.prompting.vocabulary import unlearned
+from limner.usecases.prompting.trade import strangers
+from limner.usecases.prompting.vocabulary import unlearned, words
 
 DIALECT = "automatic1111"
 
+_END = "</w>"
 _CLIP = Path(limner.assets.__file__).parent / "clip"
 _WORDS = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -37,7 +40,7 @@ def clip_tokenizer() -> Tokenizer:
     model = BPE.from_file(
         str(_CLIP / "vocab.json"),
         str(_CLIP / "merges.txt"),
-        end_of_word_suffix="</w>",
+        end_of_word_suffix=_END,
         continuing_subword_prefix="",
         unk_token="<|endoftext|>",
     )
@@ -62,13 +65,19 @@ def tokenize(texts: Sequence[str]) -> list[list[int]]:
 
 
 def explain(
-    text: str, steps: int, *, negative: bool = False, known: frozenset[str] | None = None
+    text: str,
+    steps: int,
+    *,
+    negative: bool = False,
+    known: frozenset[str] | None = None,
+    embeddings: Sequence[Embedding] = (),
 ) -> dict[str, Any]:
     """How ``text`` is read for a picture of ``steps`` steps, ready for JSON.
 
     ``schedule`` has an entry wherever the prompt changes, each valid up to and including its
     ``until_step``. ``chunks`` are those of the first entry's branches, one after the other:
-    ``[token, weight]`` pairs as in CLIP's vocabulary, without start, end and padding.
+    ``[token, weight]`` pairs as in CLIP's vocabulary, without start, end and padding; the first
+    place of one of ``embeddings`` has its name, the others nothing.
     ``unlearned`` lists the words that are not among ``known``, those of the model; it is None
     where they are not known. ``canonical`` is the prompt spelt out: every weight, edit and escape
     written in one way.
@@ -77,7 +86,7 @@ def explain(
     # Equal texts have equal spans, and an alternation repeats most of them at every step.
     texts = {b.text: b.spans for entry in prompt.entries for b in entry.branches}
     remembered = Remembered(tokenize)
-    counted = {text: cut(spans, remembered) for text, spans in texts.items()}
+    counted = {text: cut(spans, remembered, embeddings) for text, spans in texts.items()}
     chunks = [chunk for branch in prompt.entries[0].branches for chunk in counted[branch.text]]
     return {
         "dialect": DIALECT,
@@ -90,8 +99,13 @@ def explain(
             {"name": a.name, "text_encoder": a.text_encoder, "unet": a.unet}
             for a in prompt.adapters
         ],
-        "unlearned": None if known is None else unlearned(map(_said, texts.values()), known),
-        "adjustments": [*prompt.adjustments, *_limits(prompt, [len(c) for c in counted.values()])],
+        "embeddings": [each.model_dump() for each in _used(counted.values())],
+        "unlearned": None if known is None else _unlearned(texts.values(), known, embeddings),
+        "adjustments": [
+            *prompt.adjustments,
+            *_limits(prompt, [len(c) for c in counted.values()]),
+            *_strange((prompt,), embeddings),
+        ],
     }
 
 
@@ -103,9 +117,10 @@ def explain_generation(
     The steps are those that really run, which for img2img are fewer.
     """
     steps = _steps(generation)
+    told: dict[str, Any] = {"known": known, "embeddings": generation.embeddings or ()}
     return {
-        **explain(generation.prompt, steps, known=known),
-        "negative": explain(generation.negative_prompt, steps, negative=True, known=known),
+        **explain(generation.prompt, steps, **told),
+        "negative": explain(generation.negative_prompt, steps, negative=True, **told),
     }
 
 
@@ -119,8 +134,33 @@ def check(generation: Generation) -> tuple[Prompt, Prompt]:
         "prompt": parse(generation.prompt, steps),
         "negative_prompt": parse(generation.negative_prompt, steps, negative=True),
     }
-    check_prompts(prompts, lambda spans: len(cut(spans, remembered)))
+    own = generation.embeddings or ()
+    check_prompts(prompts, lambda spans: len(cut(spans, remembered, own)))
     return prompts["prompt"], prompts["negative_prompt"]
+
+
+def strange(generation: Generation, prompts: Sequence[Prompt]) -> list[str]:
+    """What to tell of words that look like embeddings in ``generation``'s prompts, and are none."""
+    return _strange(prompts, generation.embeddings or ())
+
+
+def _strange(prompts: Sequence[Prompt], embeddings: Sequence[Embedding]) -> list[str]:
+    branches = (b for prompt in prompts for entry in prompt.entries for b in entry.branches)
+    spans = (span for branch in branches for span in branch.spans)
+    return list(dict.fromkeys(strangers(spans, embeddings, tokenize)))
+
+
+def _used(chunked: Iterable[Sequence[Chunk]]) -> list[Embedding]:
+    tokens = (token for chunks in chunked for chunk in chunks for token in chunk.tokens)
+    return list(dict.fromkeys(t.embedding for t in tokens if isinstance(t, Vector)))
+
+
+def _unlearned(
+    texts: Iterable[Sequence[Span]], known: frozenset[str], embeddings: Sequence[Embedding]
+) -> list[str]:
+    """Words that the model was never taught; the names of embeddings are none."""
+    names = words(" ".join(["embedding", *(each.name for each in embeddings)]))
+    return unlearned(map(_said, texts), known.union(names) if embeddings else known)
 
 
 def _steps(generation: Generation) -> int:
@@ -142,10 +182,19 @@ def _branch(branch: Branch) -> dict[str, Any]:
 
 
 def _chunk(chunk: Chunk) -> list[list[Any]]:
-    names = clip_tokenizer().id_to_token
-    return [
-        [names(token), weight] for token, weight in zip(chunk.tokens, chunk.weights, strict=True)
-    ]
+    return [[_shown(t), weight] for t, weight in zip(chunk.tokens, chunk.weights, strict=True)]
+
+
+def _shown(token: Token) -> str:
+    """As in CLIP's vocabulary; of an embedding what stands in the text, in its first place."""
+    if not isinstance(token, Vector):
+        return _name(token)
+    text = "".join(_name(each).removesuffix(_END) for each in token.named_by)
+    return text and text + _END
+
+
+def _name(token: int) -> str:
+    return clip_tokenizer().id_to_token(token) or ""
 
 
 def _limits(prompt: Prompt, counts: list[int]) -> list[str]:

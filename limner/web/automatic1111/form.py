@@ -147,6 +147,7 @@ async def to_drawing(
             subseed_strength=values["subseed_strength"],
             source=None if wanted is None else wanted.source,
             controls=controls.unread(followed),
+            embeddings=None,
         )
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
     lines = tuple(with_tags(variant.generation) for variant in made)

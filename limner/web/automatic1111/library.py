@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from limner.domain.model import Card
+from limner.engine.checkpoints import adapters
 from limner.engine.checkpoints.inspection import LOADED
 from limner.errors import InvalidInput, UnknownModel
 from limner.models.entries import Entry
@@ -19,6 +20,8 @@ CHECKPOINT, VAE = "sd_model_checkpoint", "sd_vae"
 _TEXT = Text(0, MODEL_LENGTH_MAX)
 _HASHED = re.compile(r"(?P<name>.*?) *\[(?P<hash>[0-9a-f]{8,64})\]")
 _SUFFIX = re.compile(r"\.(safetensors|sft|ckpt|pt)$", re.IGNORECASE)
+# Of embeddings, by the family of models that they are for.
+_WIDTHS = {base: width for width, base in adapters.BASES.items() if base != "sdxl"} | {"sdxl": 1280}
 _OWN_VAE = ("", "automatic", "none")
 
 
@@ -69,8 +72,9 @@ def embeddings(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
     told: dict[str, dict[str, Any]] = {"loaded": {}, "skipped": {}}
     for entry in _of(entries, "textual-inversion"):
         kind = "loaded" if entry.facts.reason is None else "skipped"
-        about = dict.fromkeys(("step", "sd_checkpoint", "sd_checkpoint_name", "shape", "vectors"))
-        told[kind][entry.name] = about
+        about = dict.fromkeys(("step", "sd_checkpoint", "sd_checkpoint_name"))
+        shape = {"shape": _WIDTHS.get(entry.facts.base), "vectors": entry.facts.vectors}
+        told[kind][entry.name] = about | shape
     return told
 
 

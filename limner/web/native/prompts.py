@@ -44,7 +44,8 @@ def _install_explain(app: Application, api: Api) -> None:
         choice = await api.services.generate.choose(*wire.named(asked.values))
         call = await wire.plan(asked, api.settings)
         known = of_model(Path(choice.card.path)) if choice and choice.card.path else None
-        return await pools.WORDS.run(_explained, call.generation, call.notes, known)
+        generation = await api.services.generate.with_words(call.generation)
+        return await pools.WORDS.run(_explained, generation, call.notes, known)
 
     fields = {
         "dialect": _TEXT,
@@ -54,6 +55,7 @@ def _install_explain(app: Application, api: Api) -> None:
         "schedule": _LIST,
         "chunks": _LIST,
         "adapters": _LIST,
+        "embeddings": _LIST,
         "unlearned": {"type": ["array", "null"]},
         "adjustments": _LIST,
         "negative": _OBJECT,

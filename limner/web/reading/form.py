@@ -279,6 +279,7 @@ def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> G
         source=values["source"],
         loras=values["loras"],
         controls=controls.unread(values["controls"]),
+        embeddings=None,
     )
 
 

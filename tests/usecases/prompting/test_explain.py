@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from limner.cli.explain import explain as command
 from limner.domain.attention import Span
 from limner.domain.chunks import cut
+from limner.domain.embeddings import Embedding
 from limner.domain.params import Generation, Source
 from limner.engine.checkpoints.layouts import EMBEDDED, TOKENIZER
 from limner.engine.sampling.guidance import count_rows
@@ -93,9 +94,66 @@ def test_the_whole_answer() -> None:
             [["sky</w>", 1.0]],
         ],
         "adapters": [{"name": "hero", "text_encoder": 1.0, "unet": 1.0}],
+        "embeddings": [],
         "unlearned": None,
-        "adjustments": ["'<lora:hero>' was taken out: a request draws with the LoRA it names."],
+        "adjustments": ["'<lora:hero>' draws with the LoRA that it names, and is no text."],
     }
+
+
+@pytest.mark.parametrize(
+    ("tag", "sentence"),
+    [
+        ("<lora:night:strong>", "'strong' is no strength of a LoRA; a number is"),
+        ("<lora:night:0.5:much>", "'0.5:much' is no strength of a LoRA"),
+        ("<lora::1>", "it names no LoRA"),
+        ("<hypernet:night:1>", "it is no adapter that Limner knows"),
+    ],
+)
+def test_a_tag_that_cannot_be_read_is_told(tag: str, sentence: str) -> None:
+    (told,) = explain(f"a {tag}", 20)["adjustments"]
+    assert sentence in told
+    assert tag in told
+
+
+OWN = Embedding(name="EasyNegative", sha256="0" * 64, vectors=8)
+
+
+@pytest.mark.parametrize("named", ["easynegative", "embedding:EasyNegative"])
+def test_an_embedding_has_its_name_in_its_first_place_and_nothing_in_the_others(
+    named: str,
+) -> None:
+    told = explain(f"a ({named}:1.2), sky", 20, embeddings=[OWN], known=frozenset({"sky"}))
+    (chunk,) = told["chunks"]
+    first = [f"{named.lower()}</w>", 1.2]
+    assert chunk == [["a</w>", 1.0], first, *[["", 1.2]] * 7, [",</w>", 1.0], ["sky</w>", 1.0]]
+    assert told["embeddings"] == [OWN.model_dump()]
+    assert told["unlearned"] == []
+    assert told["adjustments"] == []
+
+
+def test_one_that_the_prompt_does_not_name_is_not_told() -> None:
+    assert explain("a knight", 20, embeddings=[OWN])["embeddings"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("easynegative", ["EasyNegative"]),
+        ("(bad-hands-5:1.2), BADHANDV4", ["bad-hands-5", "badhandv4"]),
+        ("[a:ng_deepnegative_v1_75t:0.5]", ["ng_deepnegative_v1_75t"]),
+        ("verybadimagenegative_v1.3, FastNegativeV2", None),
+        ("easynegativev2", ["EasyNegativeV2"]),
+        ("embedding:night sky", ["night"]),
+        ("a bad hand, an easy negative", []),
+    ],
+)
+def test_names_of_the_trade_are_told_where_they_are_only_words(
+    text: str, names: list[str] | None
+) -> None:
+    told = explain(text, 20, negative=True)["adjustments"]
+    for name in names if names is not None else text.split(", "):
+        assert any(f"{name!r} was read as plain words" in each for each in told)
+    assert len(told) == len(text.split(", ") if names is None else names)
 
 
 def test_chunks_hold_no_padding_and_are_cut_where_the_engine_cuts() -> None:
@@ -138,7 +196,7 @@ def test_what_the_engine_would_refuse_is_refused_before(field: str, text: str, w
 class Tokens:
     """As much of a ``Conditioner`` as counting needs."""
 
-    def count_chunks(self, spans: tuple[Span, ...]) -> int:
+    def count_chunks(self, spans: tuple[Span, ...], _: object) -> int:
         return len(cut(spans, tokenize))
 
 

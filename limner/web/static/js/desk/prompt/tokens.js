@@ -7,6 +7,7 @@ const bytes = new TextEncoder();
  * `{token, weight, start, end, chunk}` for each of the explanation's tokens.
  *
  * A token's letters are the bytes of its text (byte-level BPE), so lengths are all that is needed.
+ * The second and later vectors of an embedding stand for no text, and are left out.
  * `places` are those of the characters drawn from the first step on, in order.
  */
 export function place(text, places, chunks) {
@@ -16,6 +17,7 @@ export function place(text, places, chunks) {
     while (at < places.length && /\s/u.test(text[places[at]])) at++;
   };
   chunks.forEach((chunk, number) => chunk.forEach(([token, weight]) => {
+    if (!token) return;
     skip();
     const start = places[at];
     let left = token.endsWith(END) ? token.length - END.length : token.length;
