@@ -18,6 +18,16 @@ ModeName = Literal["balanced", "prompt", "control", "guess"]
 KINDS: tuple[Kind, ...] = ("controlnet", "t2i-adapter")
 
 
+# Kinds of maps by words in the names that files of their nets have.
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "canny": ("canny",),
+    "depth": ("depth",),
+    "openpose": ("pose",),
+    "scribble": ("scribble", "sketch"),
+    "softedge": ("softedge", "hed", "pidinet"),
+}
+
+
 @dataclass(frozen=True)
 class Mode:
     """How much of a control reaches the places of the UNet that it is added to.

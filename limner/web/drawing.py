@@ -17,6 +17,7 @@ from limner.domain.params import Generation
 from limner.domain.pricing import as_text
 from limner.errors import Aborted
 from limner.settings import Settings
+from limner.usecases.drawing import adapters
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.queueing.queue import Status
 from limner.web.reading import naming
@@ -45,6 +46,9 @@ class Api:
             nonlocal price_micro  # of all that this request has asked for so far
             price_micro = await services.generate.afford(caller, lines, price_micro, waits=waits)
 
+        async def find_control(kind: str) -> str:
+            return await pools.MODELS.run(adapters.of_kind, services.models, kind)
+
         return Intake(
             self.settings,
             caller.id,
@@ -52,6 +56,7 @@ class Api:
             services.budget,
             afford,
             services.generate.choose,
+            find_control,
         )
 
     async def sprite_pixels(self, record: Mapping[str, Any]) -> int | None:

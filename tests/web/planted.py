@@ -18,6 +18,8 @@ from decimal import Decimal
 
 import httpx
 import pytest
+import torch
+from safetensors.torch import save_file
 from sqlalchemy import select
 
 from limner import imaging
@@ -256,6 +258,14 @@ def settle(run: Run, server) -> None:
         run.expect(taken == run.said_micro, f"said {run.said_micro}, taken {taken}")
 
 
+def with_control(folder):
+    """A folder of models with a file that looks like a ControlNet of edges."""
+    folder.mkdir()
+    names = {"controlnet_cond_embedding.conv_in.weight": torch.zeros(16, 3, 3, 3)}
+    save_file(names, folder / "canny.safetensors")
+    return folder
+
+
 def check(folder, number: int, *, seed: int, odds: float = 0.03, clients: int = 4):
     """Play ``number`` runs; what is wrong, and how often each answer and each fault came."""
     dice, done, lock = random.Random(seed), [], threading.Lock()
@@ -274,6 +284,7 @@ def check(folder, number: int, *, seed: int, odds: float = 0.03, clients: int = 
                 run.expect(False, f"the client failed: {error!r}")
 
     limits = {"key_max_requests_per_minute": 1000, "lease_s": 5}
+    limits["models_dirs"] = (with_control(folder / "models"),)
     with faults.planted(), serve(folder, empty=False, **limits) as server:
         threads = [threading.Thread(target=client, args=(server,)) for _ in range(clients)]
         for thread in threads:

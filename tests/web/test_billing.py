@@ -24,4 +24,7 @@ def test_every_call_that_bills_is_among_them(app):
         if parameter["name"] == "Idempotency-Key"
     }
     aliases = {"/v1/rpg", "/v2/rpg"}
+    # Of one form with that of edges.
+    kinds = ("depth", "openpose", "scribble", "softedge")
+    aliases |= {f"/v{n}/sd1.5-controlnet-{kind}" for n in (1, 2) for kind in kinds}
     assert billing - aliases == {surface.path for surface in SURFACES}

@@ -105,6 +105,29 @@ def test_a_control_is_priced_as_quoted_and_drawn_again(served):
         assert again.json()["identical"] is True
 
 
+def test_the_vendors_routes_follow_their_picture(served):
+    with served.http() as http:
+        body = {"prompt": "a castle", "image": png(size=(640, 1100)), "strength": 0.7, "seed": 1}
+        answer = http.post("/v1/sd1.5-controlnet-canny", json={**body, "output_format": "png"})
+        assert answer.status_code == 200, answer.text
+        parameters = imaging.read_metadata(answer.content).receipt["parameters"]
+        [control] = parameters["controls"]
+        assert (control["name"], control["weight"]) == ("canny", 0.7)
+        assert control["preprocessor"] == "canny"
+        assert parameters["source"] is None
+        assert (parameters["width"], parameters["height"]) == (592, 1024)
+        kept = imaging.read_image(http.get(f"/api/sources/{control['map_sha256']}").content)
+        assert kept.shape == (1024, 592, 3)
+        assert not kept.any()  # a picture of one colour has no edges
+        before = credits(http)
+        missing = http.post("/v1/sd1.5-controlnet-depth", json=body)
+        assert missing.status_code == 400
+        assert "this server's library has no depth ControlNet" in missing.text
+        assert credits(http) == before
+        sketched = http.post("/v2/sd1.5-controlnet-scribble", json=body)
+        assert sketched.status_code == 200, sketched.text
+
+
 def test_a_queued_request_is_drawn_with_its_map(served):
     with served.http() as http:
         body = {**PLAIN, "controls": [{"name": "canny", "pose": [[[0.5, 0.5]] * 18]}]}

@@ -189,6 +189,33 @@ class AdapterFiles:
             raise _another(self._library, field, name) or unknown from None
 
 
+def of_kind(library: Library, kind: str) -> str:
+    """The name of a control of a kind of ``controls.WORDS``, told by the names of files.
+
+    Of several the ControlNet that is surely for Stable Diffusion 1 and has the shortest name.
+    Raises ``UnknownModel``.
+    """
+    words = controls.WORDS[kind]
+    those = [
+        entry
+        for entry in library.entries()
+        if entry.facts.kind in controls.KINDS and entry.facts.reason is None
+        if any(word in entry.name.lower() for word in words)
+    ]
+    if not those:
+        raise UnknownModel(
+            "controls",
+            f"controls: this server's library has no {kind} ControlNet: no file of one has "
+            f"{' or '.join(words)} in its name",
+        )
+    return min(those, key=_rank).name
+
+
+def _rank(entry: Entry) -> tuple[bool, bool, int, str]:
+    facts = entry.facts
+    return facts.kind != "controlnet", facts.base != "sd1", len(entry.name), entry.name
+
+
 def _another(library: Library, field: str, name: str) -> InvalidInput | None:
     """The error for a name that a model of another kind has; None where nothing has it."""
     try:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import imaging, pools
-from limner.domain.controls import CONTROLS_MAX, KINDS
+from limner.domain.controls import CONTROLS_MAX, KINDS, WORDS
 from limner.engine.batching.ticket import Pixels
 from limner.imaging.preprocessing import PREPROCESSORS
 from limner.models.entries import Entry
@@ -34,12 +34,12 @@ DETECT: Mapping[str, Reader] = {
 }
 # Types of controls by a word in the names of their files, and the module that makes their maps.
 TYPES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "Canny": (("canny",), "canny"),
-    "Depth": (("depth",), "none"),
-    "OpenPose": (("openpose", "pose"), "none"),
+    "Canny": (WORDS["canny"], "canny"),
+    "Depth": (WORDS["depth"], "none"),
+    "OpenPose": (WORDS["openpose"], "none"),
     "Lineart": (("lineart",), "lineart_standard"),
-    "SoftEdge": (("softedge", "hed", "pidinet"), "softedge_pidinet"),
-    "Scribble/Sketch": (("scribble", "sketch"), "scribble_xdog"),
+    "SoftEdge": (WORDS["softedge"], "softedge_pidinet"),
+    "Scribble/Sketch": (WORDS["scribble"], "scribble_xdog"),
     "Tile/Blur": (("tile", "blur"), "tile_resample"),
     "Shuffle": (("shuffle",), "shuffle"),
     "T2I-Adapter": (("t2i",), "none"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from limner.domain.params import SIDE_MIN, SIDE_MULTIPLE
 from limner.errors import InvalidInput
+from limner.web.reading import adjusting
 from limner.web.reading.fields import Blob
 from limner.web.reading.intake import Intake
 
@@ -32,7 +32,7 @@ async def prepare(
     await intake.afford(())
     rest["image"] = image = await intake.fetch("image", image)
     clear = await intake.run("transparency", "image", image)
-    size = _fitted(*clear.told["size"])
+    size = adjusting.fitted(*clear.told["size"], longest=LONGEST)
     area = clear.arrays
     if mask := fields.get("mask[]", fields.get("mask")):
         found = await intake.run("area", "mask", Blob().read("mask", mask))
@@ -41,11 +41,3 @@ async def prepare(
     if area:
         rest = {"strength": 1.0, **rest, "mask": area[0].tobytes()}
     return rest, size, told
-
-
-def _fitted(width: int, height: int) -> tuple[int, int]:
-    """The picture's own proportions in whole latent pixels, at most ``LONGEST`` a side."""
-    scale = min(1.0, LONGEST / max(width, height))
-    sides = (int(side * scale) // SIDE_MULTIPLE * SIDE_MULTIPLE for side in (width, height))
-    fitted_width, fitted_height = (max(SIDE_MIN, side) for side in sides)
-    return fitted_width, fitted_height

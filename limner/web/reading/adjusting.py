@@ -19,6 +19,16 @@ def side(name: str, pixels: int, notes: list[str]) -> int:
     return floored
 
 
+def fitted(width: int, height: int, *, longest: int) -> tuple[int, int]:
+    """A picture's own proportions in whole latent pixels, at most ``longest`` a side."""
+    scale = min(1.0, longest / max(width, height))
+    sides = (int(side * scale) for side in (width, height))
+    fitted_width, fitted_height = (
+        max(params.SIDE_MIN, side - side % params.SIDE_MULTIPLE) for side in sides
+    )
+    return fitted_width, fitted_height
+
+
 def samples(samples: int, notes: list[str], *, all_fit: bool) -> int:
     """How many samples are drawn; what has no place in the answer is noted."""
     if samples == 1 or all_fit:

@@ -116,6 +116,7 @@ class Form:
 
     ``presets``: what absent fields mean where ``preset`` names one. ``tags``: name LoRAs.
     ``vendors_steps``: at least the operator's ``min_steps`` where no ``sampler`` is named.
+    ``control``: of which kind of control ``image`` is what is followed.
     """
 
     readers: Mapping[str, Reader] = field(default_factory=lambda: READERS)
@@ -124,6 +125,7 @@ class Form:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tags: bool = True
     vendors_steps: bool = True
+    control: str | None = None
 
     def reading(self, body: Mapping[str, Any], settings: Settings) -> Mapping[str, Reader]:
         """How each field of this body is read."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from limner import fetching, pools
 from limner.domain.params import Generation
+from limner.errors import UnknownModel
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
 from limner.imaging.tasks import Result
@@ -28,13 +29,19 @@ async def _own(model: str, vae: str) -> None:
     """One's own terminal says for itself what draws."""
 
 
+async def _no_control(kind: str) -> str:
+    """One's own terminal has none of the vendor's routes."""
+    raise UnknownModel("controls", f"controls: no {kind} ControlNet is here")
+
+
 @dataclass(frozen=True)
 class Intake:
     """For the calls of one ``owner``; what is left out is for the terminal.
 
     ``afford`` raises where the lines of a call would be refused whatever its pictures are: it is
     cheap, and asked before a picture is fetched or decoded. ``choose`` finds the model and VAE of
-    these names, and raises where there is none that draws.
+    these names, and raises where there is none that draws; ``find_control`` the name of a control
+    of a kind.
     """
 
     settings: Settings
@@ -43,6 +50,7 @@ class Intake:
     budget: Budget = field(default_factory=lambda: Budget(_UNBOUNDED))
     afford: Afford = _anyhow
     choose: Choose = _own
+    find_control: Callable[[str], Awaitable[str]] = _no_control
 
     async def fetch(self, name: str, value: str | bytes) -> str | bytes:
         """The file that a field holds or names, or its base64.

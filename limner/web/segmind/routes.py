@@ -24,7 +24,7 @@ from limner.web.pictures import Encoded
 from limner.web.reading import body
 from limner.web.reading import form as wire
 from limner.web.reading.intake import Intake
-from limner.web.segmind import siblings
+from limner.web.segmind import following, siblings
 
 SURFACE = "segmind"
 
@@ -52,7 +52,7 @@ def forms(settings: Settings) -> dict[str, wire.Form]:
     """What is served, by slug: the model, its aliases, those bound to others, and the siblings."""
     own = dict.fromkeys((settings.slug, *settings.aliases), wire.FORM)
     bound = {
-        slug: replace(form, defaults={**form.defaults, "model": settings.slugs[slug]})
+        slug: replace(form, defaults={**form.defaults, _bound(form): settings.slugs[slug]})
         for slug, form in {
             **siblings.FORMS,
             **dict.fromkeys(settings.slugs, wire.FORM),
@@ -61,6 +61,11 @@ def forms(settings: Settings) -> dict[str, wire.Form]:
         if slug in settings.slugs
     }
     return {**siblings.FORMS, **own, **bound}
+
+
+def _bound(form: wire.Form) -> str:
+    """Which file a slug can be bound to: the checkpoint, or the control that it is for."""
+    return "model" if form.control is None else "control"
 
 
 async def read_call(
@@ -132,6 +137,8 @@ async def to_call(asked: wire.Asked, intake: Intake) -> wire.Call:
 
     Raises ``InvalidInput``, also for sprites of a model that paints none.
     """
+    if asked.form.control is not None:
+        asked = await following.followed(asked, asked.form.control, intake)
     call = await wire.to_call(asked, intake)
     card = None if call.choice is None else call.choice.card
     if asked.sprite and card is not None and card.sprite_pixels is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from limner.domain.controls import WEIGHT_MAX, WORDS
 from limner.web.reading.fields import Number, Reader, Whole
 from limner.web.reading.form import DEFAULTS, READERS, SIDE_MAX, SIDE_MIN, Form
 
@@ -24,7 +25,19 @@ def _without(*names: str) -> dict[str, Reader]:
     return {name: reader for name, reader in _READERS.items() if name not in names}
 
 
+# ``strength`` is the control's weight, and the picture's size is that of ``image``.
+_FOLLOWING = {
+    **_without("mask", "mask_blur", "img_width", "img_height", "resize_mode", "controls"),
+    "strength": Number(0, WEIGHT_MAX),
+}
+
 FORMS: Mapping[str, Form] = {
+    **{
+        f"sd1.5-controlnet-{kind}": Form(
+            _FOLLOWING, {**DEFAULTS, "strength": 1.0}, ("image", "prompt"), control=kind
+        )
+        for kind in WORDS
+    },
     "sd1.5-img2img": Form(_without("mask", "mask_blur"), _DEFAULTS, ("image", "prompt")),
     "sd1.5-inpainting": Form(_READERS, _DEFAULTS, ("image", "mask", "prompt")),
     "sd1.5-outpaint": Form(

@@ -93,6 +93,11 @@ WORST = {
     "/v1/sd1.5-img2img": FEW[:1],
     "/v1/sd1.5-inpainting": FEW[:1],
     "/v1/sd1.5-outpaint": FEW[:1],
+    **{
+        f"/{version}/sd1.5-controlnet-{kind}": [large_png()]
+        for version in ("v1", "v2")
+        for kind in ("canny", "depth", "openpose", "scribble", "softedge")
+    },
     "/v2/sd1.5-rpg": FEW[:1],
     "/v2/sd1.5-img2img": FEW[:1],
     "/v2/sd1.5-inpainting": FEW[:1],
