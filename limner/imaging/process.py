@@ -138,13 +138,15 @@ class Process:
 def _environment() -> dict[str, str]:
     """What Python needs and nothing of what the server was told; our own package comes first.
 
-    One thread: more would only need address space.
+    One thread: more would only need address space. What a picture took goes back to the system
+    when it is freed; else a process holds the largest one's memory, in pieces, for good.
     """
     here = str(Path(limner.__file__).parents[1])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
-    one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    memory = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
     needed = {name: os.environ[name] for name in _NEEDED if name in os.environ}
-    return {**needed, **one, "PYTHONPATH": path}
+    return {**needed, **threads, **memory, "PYTHONPATH": path}
 
 
 def _receive(connection: Connection, shapes: list[list[int]]) -> tuple[Pixels, ...]:

@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import os
+import re
 import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,8 @@ from limner.errors import (
 )
 from limner.imaging import pool as pools
 from limner.imaging.pool import Here, Limits, Pool
-from tests.imaging.hostile import endless_gif, many_scans, wide_png
+from limner.imaging.process import Ask, Process
+from tests.imaging.hostile import endless_gif, many_frames, many_scans, wide_png
 
 SIZE = {"width": 64, "height": 96, "resize_mode": "crop"}
 NOISE = np.random.default_rng(0).integers(0, 256, (120, 100, 3), dtype=np.uint8)
@@ -116,6 +119,22 @@ def test_the_largest_picture_of_every_mode_fits_the_limits(shared, mode):
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "RGB", "1"])
 def test_the_largest_mask_of_every_mode_fits_the_limits(shared, mode):
     assert asyncio.run(shared.run("me", "area", wide_png(mode), "image")).arrays
+
+
+def test_a_process_keeps_no_memory_of_what_it_has_decoded():
+    """Or it would hold the largest picture's for good, and refuse the next for want of room."""
+    picture, process = many_frames("WEBP", 2, 2000, method=0), Process(PATIENT)
+    held = [
+        process.run(Ask("picture", "image", data, SIZE)) and _resident_mib(process)
+        for data in (PICTURE, picture, picture, picture)
+    ]
+    process.close()
+    assert max(held) < held[0] + 8, held
+
+
+def _resident_mib(process):
+    status = Path(f"/proc/{process.id}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) >> 10
 
 
 def test_a_killed_process_is_our_fault_and_replaced():

@@ -85,12 +85,13 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_own_name(url: str) -> bool:
-    """Whether a URL's host is a name of this machine for itself."""
+    """Whether a URL's host, with nothing but a port beside it, names this machine for itself."""
     try:
-        host = urlsplit(url).hostname or ""
+        parts = urlsplit(url)
     except ValueError:
         return False
-    return host == "localhost" or is_loopback(host)
+    host = parts.hostname or ""
+    return "@" not in parts.netloc and (host == "localhost" or is_loopback(host))
 
 
 def _host(origin: str) -> str:

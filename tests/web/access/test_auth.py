@@ -185,6 +185,7 @@ def test_a_path_that_only_looks_like_another_needs_its_own_scope(stranger):
         ("127.0.0.1", {"CF-Connecting-IP": "10.0.0.1"}, 401),
         ("127.0.0.1", {"X-Forwarded-Proto": "https"}, 401),
         ("127.0.0.1", {"Host": "limner.example"}, 401),
+        ("127.0.0.1", {"Host": "limner.example:80@127.0.0.1"}, 401),
         ("127.0.0.1", {"Origin": "https://evil.example"}, 401),
         ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}, 401),
     ],
