@@ -39,4 +39,5 @@ def embedded_is_loaded_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "load", shared)
         checkpoint_files.tokenizer_once(patch)
+        checkpoint_files.skeletons_once(patch)
         yield

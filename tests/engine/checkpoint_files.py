@@ -6,6 +6,7 @@ converter, which the loader uses in the other direction.
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
@@ -25,7 +26,7 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.layouts import TOKENIZER
-from limner.engine.checkpoints.parts import Layout
+from limner.engine.checkpoints.parts import Layout, Part
 from limner.engine.checkpoints.shapes import SD15
 
 Tensors = dict[str, torch.Tensor]
@@ -123,6 +124,20 @@ def tokenizer_once(patch: pytest.MonkeyPatch) -> None:
         return kept(TOKENIZER) if layout.tokenizer == TOKENIZER else read(layout)
 
     patch.setattr(weights, "_tokenizer", tokenizer)
+
+
+def skeletons_once(patch: pytest.MonkeyPatch) -> None:
+    """A model without weights is built once for each config, and copied: half of the work."""
+    build = weights._empty
+    built: dict[str, Any] = {}
+
+    def copied(name: str, part: Part) -> Any:
+        key = name + json.dumps(dict(part.config), sort_keys=True, default=repr)
+        if key not in built:
+            built[key] = build(name, part)
+        return copy.deepcopy(built[key])
+
+    patch.setattr(weights, "_empty", copied)
 
 
 def unet_name(name: str) -> str:

@@ -16,9 +16,10 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _tokenizer_once() -> Iterator[None]:
+def _made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         checkpoint_files.tokenizer_once(patch)
+        checkpoint_files.skeletons_once(patch)
         yield
 
 
