@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from limner.engine.adapters.forms import Dense, Form, Kronecker, LowRank
+from limner.engine.adapters.scaled import Biased, Norm, Scaled, lengths
 from limner.engine.adapters.targets import Target
 from limner.errors import CheckpointError
 
@@ -42,10 +43,50 @@ def build(target: Target, tensors: Tensors) -> Form:
     Raises:
         Unfit: they are of no known kind, lack one, or do not fit the layer.
     """
-    for kind in KINDS:
+    if "diff_b" in tensors and not target.is_norm:
+        rest, bias = _without("diff_b", tensors)
+        _require(bias.numel() == target.out, "diff_b", bias)
+        return Biased(build(target, rest) if rest else None, bias.reshape(1, -1))
+    for name in ("dora_scale", "magnitude"):
+        if name in tensors:
+            rest, wanted = _without(name, tensors)
+            return _dora(target, build(target, rest), wanted, ours=name == "dora_scale")
+    for kind in NORMS if target.is_norm else KINDS:
         if kind.needs <= tensors.keys() <= kind.needs | kind.may and set(tensors) != {"alpha"}:
             return kind.build(target, tensors)
     raise Unfit(f"has {', '.join(sorted(tensors))}, which is no adapter known here")
+
+
+def _without(name: str, tensors: Tensors) -> tuple[Tensors, Tensor]:
+    return {other: tensor for other, tensor in tensors.items() if other != name}, tensors[name]
+
+
+def _dora(target: Target, change: Form, wanted: Tensor, *, ours: bool) -> Form:
+    """``wanted`` (out, 1, ...) or (1, in, ...) as LyCORIS has it; PEFT's is of the outputs."""
+    assert target.weight is not None, "a layer has a weight"
+    outputs = wanted.numel() == target.out and (not ours or len(wanted) == target.out)
+    inputs = ours and wanted.shape[:2] == (1, target.shape[1])
+    _require((outputs or inputs) and wanted.numel() == max(wanted.shape), "dora_scale", wanted)
+    base = target.weight.detach().to("cpu", torch.float32)
+    merged = base + change.weight()[0].view(base.shape)
+    short = lengths(merged, of_inputs=not outputs) + torch.finfo(torch.float32).eps
+    return Scaled(change, (wanted.flatten() / short)[None], on_input=not outputs)
+
+
+def _ia3(target: Target, tensors: Tensors) -> Form:
+    factors, on_input = tensors["weight"], bool(tensors["on_input"].any())
+    _require(factors.numel() == target.shape[on_input], "weight", factors)
+    return Scaled(None, 1 + factors.reshape(1, -1), on_input)
+
+
+def _norm(target: Target, tensors: Tensors) -> Form:
+    found = []
+    for names in (("w_norm", "diff"), ("b_norm", "diff_b")):
+        name = next((name for name in names if name in tensors), "")
+        values = tensors[name] if name else torch.zeros(target.out)
+        _require(values.numel() == target.out, name, values)
+        found.append(values.reshape(1, -1))
+    return Norm(*found)
 
 
 def _lora(target: Target, tensors: Tensors) -> Form:
@@ -156,4 +197,9 @@ KINDS: tuple[Kind, ...] = (
         _lokr,
     ),
     Kind(frozenset({"diff"}), frozenset({"alpha"}), _difference),
+    Kind(frozenset({"weight", "on_input"}), frozenset({"alpha"}), _ia3),
+)
+NORMS: tuple[Kind, ...] = (
+    Kind(frozenset(), frozenset({"w_norm", "b_norm", "alpha"}), _norm),
+    Kind(frozenset(), frozenset({"diff", "diff_b", "alpha"}), _norm),
 )

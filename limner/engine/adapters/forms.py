@@ -38,6 +38,11 @@ class Form:
         """Forms of one kind can be stacked."""
         return type(self), *(tensor.shape[1:] for tensor in self.tensors())
 
+    @property
+    def shared(self) -> bool:
+        """Whether it is as large as the weights themselves, and not to be copied for each row."""
+        return False
+
     def to(self: AnyForm, device: torch.device, dtype: torch.dtype) -> AnyForm:
         """The same in a model's memory and number type."""
         return self._each(lambda tensor: tensor.to(device, dtype).contiguous())
@@ -115,6 +120,10 @@ class Dense(Form):
     """Any change of a weight, ``W`` (n, out, K): where no shorter form is known."""
 
     W: Tensor
+
+    @property
+    def shared(self) -> bool:
+        return True
 
     @property
     def first(self) -> Tensor:

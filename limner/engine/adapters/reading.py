@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,12 +39,17 @@ ENDINGS: Mapping[str, str] = {
     ".down.weight": "down",
     ".up.weight": "up",
     ".alpha": "alpha",
+    ".lora_magnitude_vector": "magnitude",
+    ".lora_magnitude_vector.weight": "magnitude",
+    ".lora_magnitude_vector.default.weight": "magnitude",
     **{f".{name}": name for name in (
         "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2",
         "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2", "diff",
+        "diff_b", "w_norm", "b_norm", "dora_scale", "on_input", "weight",
     )},
 }  # fmt: skip
 _SHOWN = 3
+_PEFT = "lora_adapter_metadata"
 _OTHER = {"sd2": "Stable Diffusion 2", "sdxl": "SDXL"}
 
 Found = dict[Target, dict[str, TensorInfo]]
@@ -77,7 +85,7 @@ def load(
     found = matched(header, targets)
     forms: dict[str, dict[str, Form]] = defaultdict(dict)
     for target, infos in found.items():
-        form = _form(path, target, infos)
+        form = _form(path, target, infos, _said_alpha(header, target))
         forms[target.part][target.path] = form.to(*places[target.part])
     sha256 = digests.compute(path)
     require_unchanged(header)
@@ -97,6 +105,8 @@ def matched(header: Header, targets: Targets) -> Found:
     foreign = []
     for info in header.tensors.values():
         target, role = _place(info.name, targets)
+        if told.is_bundled(info.name):
+            continue  # words of prompts, which ``embeddings`` reads
         if target is None:
             foreign.append(info.name)
         else:
@@ -139,10 +149,29 @@ def _foreign(file: str, foreign: list[str], count: int) -> str:
     )
 
 
-def _form(path: Path, target: Target, infos: Mapping[str, TensorInfo]) -> Form:
+def _said_alpha(header: Header, target: Target) -> Callable[[int], float] | None:
+    """The alpha, by the rank, that diffusers says in a file's metadata, in PEFT's words."""
+    try:
+        said = json.loads(header.metadata[_PEFT])
+        own = {k.removeprefix(f"{target.part}."): v for k, v in said.items()}
+        alpha = float(own["lora_alpha"])
+        for pattern, other in (own.get("alpha_pattern") or {}).items():
+            if re.fullmatch(rf"(.*\.)?({pattern})", target.path):
+                alpha = float(other)
+        return lambda rank: alpha * math.sqrt(rank) if own.get("use_rslora") else alpha
+    except (LookupError, ValueError, TypeError, AttributeError, re.error, RecursionError):
+        return None
+
+
+def _form(
+    path: Path,
+    target: Target,
+    infos: Mapping[str, TensorInfo],
+    alpha: Callable[[int], float] | None = None,
+) -> Form:
     tensors = {}
     for role, info in infos.items():
-        if info.dtype not in FLOATS:
+        if info.dtype not in FLOATS and role != "on_input":
             raise CheckpointError(
                 f"{path.name}: {info.name!r} is stored as {info.dtype}; an adapter's numbers "
                 "must be floating-point ones."
@@ -150,6 +179,8 @@ def _form(path: Path, target: Target, infos: Mapping[str, TensorInfo]) -> Form:
         tensors[role] = read(info).float()
         if not is_finite(tensors[role]):
             raise CheckpointError(f"{path.name}: {info.name!r} holds values that are not finite.")
+    if alpha and "down" in tensors and "alpha" not in tensors:
+        tensors["alpha"] = torch.tensor(alpha(len(tensors["down"])))
     try:
         return build(target, tensors)
     except Unfit as error:

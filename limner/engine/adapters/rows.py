@@ -24,8 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from limner.engine.adapters.forms import Dense, Form, LowRank
+from limner.engine.adapters.forms import Form, LowRank
 from limner.engine.adapters.reading import Adapter
+from limner.engine.adapters.scaled import Biased, Norm, Scaled
 from limner.engine.adapters.targets import layers
 from limner.engine.checkpoints.pruning import idle, restore
 
@@ -52,16 +53,17 @@ class Together:
     rows: slice | Tensor
     form: Form
 
-    def add(self, layer: nn.Module, x: Tensor, y: Tensor) -> None:
-        """Add to the output ``y`` of the layer what the rows' forms say of its input ``x``."""
-        read = x[self.rows]
+    def add(self, layer: nn.Module, x: Tensor, own: Tensor, y: Tensor) -> None:
+        """Add to ``y`` what the rows' forms say of the layer's input ``x`` and ``own`` output."""
+        read, said = x[self.rows], own[self.rows]
         rows = len(read)
-        read = torch.cat([read] * ROWS_MIN) if rows < ROWS_MIN else read
-        made = self.form.rest(first_product(layer, self.form, read))[:rows]
+        if rows < ROWS_MIN:
+            read, said = torch.cat([read] * ROWS_MIN), torch.cat([said] * ROWS_MIN)
+        made = added(self.form, layer, read, said)[:rows]
         if isinstance(self.rows, slice):
-            y[self.rows] += _as_output(made, y[self.rows])
+            y[self.rows] += made
         else:
-            y.index_add_(0, self.rows, _as_output(made, y[:rows]))
+            y.index_add_(0, self.rows, made)
 
 
 class Adapted:
@@ -94,8 +96,11 @@ class Adapted:
             self._now.layers = {}
 
     def _add(self, path: str, layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
-        for together in getattr(self._now, "layers", {}).get(path, ()):
-            together.add(layer, inputs[0], y)
+        those = getattr(self._now, "layers", {}).get(path, ())
+        # What several forms add is to be made of what the layer itself computed.
+        own = y.clone() if any(isinstance(each.form, Scaled) for each in those) else y
+        for together in those:
+            together.add(layer, inputs[0], own, y)
 
     def _together(self, rows: Sequence[Uses]) -> Mapping[str, list[Together]]:
         key = tuple(tuple((use.adapter.sha256, use.strength) for use in uses) for uses in rows)
@@ -126,7 +131,7 @@ def together(
             of_uses[uses] = _joined(uses, part)
         for path, forms in of_uses[uses].items():
             for form in forms:
-                shared = isinstance(form, Dense) or path in kernels
+                shared = form.shared or path in kernels
                 key = (*form.kind, id(form)) if shared else form.kind
                 groups.setdefault(path, {}).setdefault(key, []).append((row, form))
     return {
@@ -160,6 +165,15 @@ def _rows_and_form(members: list[tuple[int, Form]]) -> tuple[slice | Tensor, For
     if stop - start == len(numbers):
         return slice(start, stop), first
     return torch.tensor(numbers, device=device), first
+
+
+def added(form: Form, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """What a form adds to a layer's output ``y`` of ``x``, in its shape."""
+    if isinstance(form, Scaled | Biased):
+        return form.added(layer, x, y, added)
+    if isinstance(form, Norm):
+        return form.added(layer, x, y)
+    return _as_output(form.rest(first_product(layer, form, x)), y)
 
 
 def first_product(layer: nn.Module, form: Form, x: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ nothing is guessed from a file's names, so what is not found is known to be fore
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
-from torch import nn
+from torch import Tensor, nn
 
 from limner.engine.checkpoints import names
 from limner.engine.checkpoints.unets import modern
@@ -35,12 +35,17 @@ class Target:
     """A layer: its ``part``, its ``path`` among the part's modules, the shape of its weight.
 
     ``shape`` is (out, in) of a linear layer, (out, in, height, width) of a convolution, (width,)
-    of a norm.
+    of a norm. ``weight`` is the model's own.
     """
 
     part: str
     path: str
     shape: tuple[int, ...]
+    weight: Tensor | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_norm(self) -> bool:
+        return len(self.shape) == 1
 
     @property
     def out(self) -> int:
@@ -74,8 +79,11 @@ def targets_of(unet: nn.Module, text_encoder: nn.Module) -> dict[str, Target]:
 def layers(part: str, model: nn.Module) -> Iterator[Target]:
     """The layers of a model that have a weight which an adapter may change."""
     for path, module in model.named_modules():
-        if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1):
-            yield Target(part, path, tuple(module.weight.shape))
+        known = isinstance(module, nn.Linear | nn.GroupNorm | nn.LayerNorm)
+        if known or (isinstance(module, nn.Conv2d) and module.groups == 1):
+            weight = module.weight
+            if isinstance(weight, Tensor):
+                yield Target(part, path, tuple(weight.shape), weight)
 
 
 def _unet_names(path: str) -> Iterator[str]:
