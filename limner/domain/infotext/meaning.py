@@ -133,10 +133,12 @@ def _method(draft: Draft) -> None:
     found = automatic1111.find(name, schedule, _options(draft, sampler))
     draft.body |= found.fields
     draft.differs += found.notes
-    if found.fields.get("scheduler"):
-        draft.differs.append(f"{found.fields['scheduler']} is drawn as diffusers computes it")
-    elif sampler and "SDE" in sampler:
-        draft.differs.append(f"{sampler}: {BROWNIAN}")
+    drawn = found.fields.get("sampler")
+    if drawn is None or SAMPLERS[drawn].diffusers:
+        name = drawn or found.fields["scheduler"]
+        draft.differs.append(f"{name} is drawn as diffusers computes it")
+    elif "SDE" in drawn:
+        draft.differs.append(f"{drawn}: {BROWNIAN}")
 
 
 def _options(draft: Draft, sampler: str | None) -> dict[str, float]:

@@ -96,28 +96,28 @@ def _start(text: str) -> int | None:
     found = list(_START.finditer(text))
     if len({match[1] for match in found}) < _CORE_MIN:
         return None
-    for place in range(len(found) - _CORE_MIN, -1, -1):
-        match = found[place]
-        if _STEPS.match(text, match.start(1)):
-            line = text.rfind("\n", 0, match.start(1)) + 1
-            first = next(each for each in found if each.start(1) >= line)
-            at_line = not text[line : first.start(1)].strip()
-            return first.start(1) if at_line else match.start(1)
-    return _block(text, [match.start(1) for match in found])
+    starts = [match.start(1) for match in found]
+    for start in reversed(starts[: 1 - _CORE_MIN]):
+        if _STEPS.match(text, start):
+            line = text.rfind("\n", 0, start) + 1
+            first = next(each for each in starts if each >= line)
+            return start if text[line:first].strip() else _up(text, starts, line)
+    lines = [text.rfind("\n", 0, start) + 1 for start in starts]
+    begun = [
+        line for line, start in zip(lines, starts, strict=True) if not text[line:start].strip()
+    ]
+    return _up(text, starts, begun[-1]) if begun else starts[0]
 
 
-def _block(text: str, starts: list[int]) -> int:
-    """The first line of the last run of lines that begin with a known name."""
-    begun = {text.rfind("\n", 0, start) + 1: start for start in reversed(starts)}
-    lines = sorted(line for line, start in begun.items() if not text[line:start].strip())
-    if not lines:
-        return starts[0]
-    at = lines[-1]
-    for line in reversed(lines[:-1]):
-        if text.count("\n", line, at) > 1:
+def _up(text: str, starts: list[int], line: int) -> int:
+    """The first of the lines, up from ``line``, that all begin with a known name."""
+    known = set(starts)
+    while line:
+        above = text.rfind("\n", 0, line - 1) + 1
+        if above + len(text[above:line]) - len(text[above:line].lstrip()) not in known:
             break
-        at = line
-    return begun[at]
+        line = above
+    return line
 
 
 def _prompts(text: str, *, plain: bool) -> tuple[str, str]:
