@@ -150,6 +150,24 @@ def test_a_source_that_is_elsewhere_is_told(visitor: Visitor):
     assert visitor.page.input_value("#prompt") == "from another"
 
 
+def test_another_programs_picture_fills_the_desk(visitor: Visitor):
+    text = (
+        "a fox\nNegative prompt: fog\nSteps: 33, Sampler: DPM++ 2M Karras, CFG scale: 6, Seed: 77, "
+        "Size: 512x768, Model hash: aaaaaaaaaa, Model: far, Clip skip: 2"
+    )
+    page = visitor.page
+    drop(page, encode(np.zeros((64, 64, 3), np.uint8), "png", Metadata(text)))
+    page.click("#load-settings")
+    line = page.locator("[data-field=image] .error")
+    expect(line).to_contain_text("checkpoint far (aaaaaaaaaa) is not in the library")
+    assert page.input_value("#prompt") == "a fox"
+    assert page.input_value("#negative") == "fog"
+    assert page.input_value("#scheduler") == "by name: DPM++ 2M"
+    assert page.input_value("#schedule") == "Karras"
+    assert (page.input_value("#seed"), page.input_value("#steps")) == ("77", "33")
+    expect(page.locator("#extra .chip")).to_have_text(["clip skip 2×"])
+
+
 @pytest.mark.slow
 def test_a_reload_keeps_source_and_mask(visit):
     page = visit().page

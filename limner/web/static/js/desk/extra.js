@@ -7,6 +7,8 @@ const SAYS = {
   clip_skip: (value) => `clip skip ${value}`,
   exact: () => "drawn by itself, to the bit",
   noise_source: (value) => `noise of ${value}`,
+  eta_noise_seed_delta: (value) => `noise on the way of the seed + ${value}`,
+  loras: (value) => (value.length === 1 ? "a LoRA" : `${value.length} LoRAs`),
   subseed_strength: (value, { subseed }) => `${value} of seed ${subseed}’s noise`,
 };
 

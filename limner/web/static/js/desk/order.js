@@ -82,7 +82,19 @@ function extraOf(g) {
   if (g.noise_source && g.noise_source !== "philox") extra.noise_source = g.noise_source;
   for (const name of ["eta", "s_churn", "s_noise", "s_tmin", "s_tmax"]) if (g[name] !== undefined) extra[name] = g[name];
   if (g.subseed_strength) Object.assign(extra, { subseed: g.subseed, subseed_strength: g.subseed_strength });
+  if (g.eta_noise_seed_delta) extra.eta_noise_seed_delta = g.eta_noise_seed_delta;
+  if (g.loras?.length) extra.loras = g.loras.map(loraOnWire);
   return extra;
+}
+
+/** A LoRA of a generation as the API takes it: by its sum, or else its name. */
+const loraOnWire = ({ name, sha256, unet, text_encoder, start, end }) => ({
+  ...(sha256 ? { sha256 } : { name }), unet, text_encoder, start, end,
+});
+
+/** Fields of the desk from a body as the API takes it. */
+export function fromBody({ img_width: width, img_height: height, num_inference_steps: steps, guidance_scale: guidance, ...rest }) {
+  return fromGeneration({ ...rest, width, height, steps, guidance });
 }
 
 /** Fields of the desk from a stored generation (a receipt's `parameters`, a request's). */

@@ -1,4 +1,4 @@
-// The receipt inside a picture of ours: PNG's text chunk `limner`, EXIF's MakerNote elsewhere.
+// The receipt inside a picture of ours, and whether another's says how it was made: PNG's text chunk `limner`, EXIF's MakerNote elsewhere.
 
 import { parse } from "../../page/json.js";
 
@@ -14,6 +14,12 @@ export function readReceipt(bytes) {
   } catch {
     return null;
   }
+}
+
+/** Whether the file seems to hold settings as AUTOMATIC1111 and its kin write them; the server reads them. */
+export function saysSettings(bytes) {
+  const text = latin(bytes, 0, Math.min(bytes.length, 1 << 18)).replaceAll("\0", "");
+  return text.includes("Steps: ") || text.includes("parameters");
 }
 
 /** PNG specification, 11.3.3.2: tEXt is keyword, zero, Latin-1 text; the receipt is ASCII. */

@@ -1,13 +1,13 @@
 // Starting from a picture: by drop, paste, file, or a picture drawn here.
 
-import { Refused, Unreachable, request as call } from "../../page/api.js";
+import { Refused, Unreachable, post, request as call } from "../../page/api.js";
 import { $, h } from "../../page/dom.js";
 import * as drawer from "../../page/drawer.js";
 import * as errors from "../../page/errors.js";
 import { keepFocus } from "../../page/focus.js";
 import { isLeft, paintMask } from "./mask.js";
-import { readReceipt } from "./metadata.js";
-import { fromGeneration, order } from "../order.js";
+import { readReceipt, saysSettings } from "./metadata.js";
+import { fromBody, fromGeneration, order } from "../order.js";
 
 const RESIZE = [
   { name: "crop", says: "fills the size, edges are cut", fit: "cover" },
@@ -75,7 +75,8 @@ export async function take(file) {
     return errors.show("image is not a picture this browser reads; use PNG, JPEG, WebP or GIF");
   }
   const receipt = readReceipt(new Uint8Array(bytes));
-  order.set({ image: { data: address, ...size, strength: 0.6, resize: "crop", mask: null, feather: 4, receipt } });
+  const foreign = !receipt && saysSettings(new Uint8Array(bytes));
+  order.set({ image: { data: address, ...size, strength: 0.6, resize: "crop", mask: null, feather: 4, receipt, foreign } });
   $("#controls").open = true;
   $("#source").scrollIntoView({ block: "nearest" });
 }
@@ -147,7 +148,8 @@ function buttons(image) {
   return h("div", { class: "source-buttons" },
     h("button", { type: "button", id: "mask-open", onclick: () => mask(image) }, isLeft(image) ? "Go on with the mask" : image.mask ? "Change the mask" : "Paint a mask"),
     image.mask && h("button", { type: "button", onclick: () => change({ mask: null }) }, "Without mask"),
-    image.receipt && h("button", { type: "button", id: "load-settings", onclick: () => loadSettings(image.receipt) }, "Load its settings"),
+    (image.receipt || image.foreign) && h("button", { type: "button", id: "load-settings",
+      onclick: () => (image.receipt ? loadSettings(image.receipt) : loadForeign(image.data)) }, "Load its settings"),
     h("button", { type: "button", id: "source-remove", onclick: () => order.set({ image: null }) }, "Take it away"));
 }
 
@@ -172,6 +174,19 @@ async function loadSettings(receipt) {
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
     errors.show(`image: it was drawn from another picture (strength ${source.strength}), which cannot be fetched here: ${error.message}`, null, { focus: false });
+  }
+}
+
+/** The settings of another program's picture, as the server reads them; what is not here is told. */
+async function loadForeign(picture) {
+  try {
+    const { settings, missing, differs } = await post("api/replay", { picture, dry_run: true });
+    order.set({ ...fromBody(settings), image: null });
+    $("#prompt").focus();
+    errors.show(`image: ${[...missing, ...differs].join("; ")}`, null, { focus: false });
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    errors.show(`image: ${error.message}`, null, { focus: false });
   }
 }
 
