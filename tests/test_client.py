@@ -410,3 +410,12 @@ def test_the_page_says_how(server, tmp_path, monkeypatch):
 
 def test_base64_is_what_goes_over_the_wire():
     assert base64.b64decode(to_text(b"bytes")) == b"bytes"
+
+
+def test_a_controls_picture_may_be_a_file(tmp_path):
+    path = tmp_path / "map.png"
+    Image.new("RGB", (64, 64), "red").save(path)
+    body = words.to_body("x", {"controls": [{"name": "canny", "image": path, "weight": 0.5}]})
+    [control] = body["controls"]
+    assert base64.b64decode(control["image"]) == path.read_bytes()
+    assert (control["name"], control["weight"]) == ("canny", 0.5)

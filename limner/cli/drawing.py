@@ -141,6 +141,11 @@ def _from_file(name: str, value: Any) -> Any:
     Raises ``InvalidInput`` for a file's name, told by its suffix, where there is no such file.
     """
     own = wire.ALIASES.get(name, name)
+    if own == "controls" and isinstance(value, list):
+        return [
+            {n: _from_file(n, v) for n, v in each.items()} if isinstance(each, dict) else each
+            for each in value
+        ]
     if own not in ("image", "mask") or not isinstance(value, str) or len(value) > PATH_LENGTH_MAX:
         return value
     path = Path(value)

@@ -22,6 +22,9 @@ def replay(
         Path | None, typer.Option(help="The picture that an img2img starts from.")
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="Its mask.")] = None,
+    maps: Annotated[
+        list[Path] | None, typer.Option("--map", help="A map that a control follows.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="PNG to write the new picture to.")
     ] = None,
@@ -51,5 +54,5 @@ def replay(
         target = foreign.Target(output, dry=dry_run)
         foreign.run(settings, text, given, target, as_json=as_json)
         return
-    if not replaying.run(settings, file, given, output, as_json=as_json):
+    if not replaying.run(settings, file, given, output, maps=maps or (), as_json=as_json):
         raise typer.Exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ def run(
     given: Mapping[str, Path | None],
     output: Path | None,
     *,
+    maps: Sequence[Path] = (),
     as_json: bool,
 ) -> bool:
     """Replay ``file``'s receipt and print the comparison; True when identical."""
@@ -41,7 +42,7 @@ def run(
     settings = _drawn_alike(settings, record)
     checks.model(settings)
     replay.check_model(record, checks.card(settings))
-    pixels = _given(generation, given)
+    pixels = _given(generation, given) | _maps(generation, maps)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
     engines.adapter_files(settings).seek(generation)
     with engines.opened(settings, 1) as engine:
@@ -120,6 +121,17 @@ def _given(generation: Generation, given: Mapping[str, Path | None]) -> dict[str
     return found
 
 
+def _maps(generation: Generation, files: Sequence[Path]) -> dict[str, Pixels]:
+    """The maps named in the command, finished as they were followed."""
+    names, found = {control.map_sha256 for control in generation.controls}, {}
+    for path in files:
+        pixels = imaging.read_image(path.read_bytes(), "map")
+        if digest(pixels) not in names:
+            raise InvalidInput("map", f"{path} is no map that this receipt follows")
+        found[digest(pixels)] = pixels
+    return found
+
+
 def _forms(generation: Generation, name: str, data: bytes) -> tuple[Pixels, Pixels]:
     """A file's pixels at the size to draw, which receipts name, and as older ones name them."""
     load, fitting = (imaging.read_mask, fit_mask) if name == "mask" else (imaging.read_image, fit)
@@ -138,7 +150,9 @@ def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:
     try:
         return sources.of_anyone(database, open_files(settings.pictures_place, database), missing)
     except Gone as error:
-        raise Gone(f"{error} here; give it with --image and, for a mask, --mask") from error
+        raise Gone(
+            f"{error} here; give it with --image, a mask with --mask, a map with --map"
+        ) from error
     finally:
         database.close()
 

@@ -56,6 +56,7 @@ class Options(TypedDict, total=False):
     style_mix: Mapping[str, Any]
     template: bool
     loras: Sequence[Mapping[str, Any]]
+    controls: Sequence[Mapping[str, Any]]
     image: ImageLike
     mask: ImageLike
     strength: float
@@ -120,8 +121,17 @@ def to_body(prompt: str, options: Options) -> dict[str, Any]:
     body: dict[str, Any] = {"prompt": prompt}
     for name, value in options.items():
         if value is not None:
-            body[_WIRE.get(name, name)] = to_text(value) if name in ("image", "mask") else value
+            body[_WIRE.get(name, name)] = _sent(name, value)
     return body
+
+
+def _sent(name: str, value: Any) -> Any:
+    """An option as the wire takes it, pictures as text; those of controls as well."""
+    if name in ("image", "mask"):
+        return to_text(value)
+    if name == "controls":
+        return [{n: _sent(n, each) for n, each in control.items()} for control in value]
+    return value
 
 
 def to_text(image: Any) -> str:

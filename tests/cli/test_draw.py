@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from limner.cli import drawing
 from limner.cli.main import app, typer_app
 from limner.domain.receipt import from_receipt
 from limner.errors import InvalidInput, LimnerError, MalformedBody, SettingsError
@@ -198,3 +199,14 @@ def test_styles_sequences_and_pictures_as_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("style", ["gloomy", "sequence=a"])
 def test_a_style_needs_its_kind(style: str) -> None:
     assert "must be KIND=NAME" in str(failure("x", "--style", style))
+
+
+def test_the_pictures_of_controls_may_be_files(tmp_path: Path) -> None:
+    (tmp_path / "map.png").write_bytes(b"a file")
+    given = [{"name": "canny", "image": str(tmp_path / "map.png")}, "no object"]
+    assert drawing._from_file("controls", given) == [
+        {"name": "canny", "image": b"a file"},
+        "no object",
+    ]
+    with pytest.raises(InvalidInput, match="there is no such file"):
+        drawing._from_file("controls", [{"image": str(tmp_path / "gone.png")}])

@@ -14,8 +14,11 @@ from typer.testing import CliRunner, Result
 from limner import imaging
 from limner.cli import replaying
 from limner.cli.main import typer_app
+from limner.domain.controls import Control
+from limner.domain.params import Generation
 from limner.engine.checkpoints import probe
 from limner.errors import Gone, InvalidInput, LimnerError, MalformedBody
+from limner.web.reading.inputs import digest
 from tests.engine import checkpoint_files
 
 SMALL = ["--steps", "2", "--width", "64", "--height", "64", "--seed", "3"]
@@ -178,3 +181,15 @@ def test_what_cannot_be_replayed(tmp_path: Path) -> None:
     assert str(failure(str(plain))).startswith(f"{plain} is not a picture")
     broken.write_text('{"receipt": 2}')
     assert "schema 2 is unknown" in str(failure(str(broken)))
+
+
+def test_maps_of_controls_are_given_by_their_files(tmp_path: Path) -> None:
+    pixels = np.full((64, 64, 3), 7, np.uint8)
+    (tmp_path / "map.png").write_bytes(imaging.to_png(pixels))
+    control = Control(name="canny", sha256="a" * 64, map_sha256=digest(pixels))
+    led, plain = (Generation(prompt="a", seed=1, controls=each) for each in ((control,), ()))
+    [(name, found)] = replaying._maps(led, [tmp_path / "map.png"]).items()
+    assert name == control.map_sha256
+    assert np.array_equal(found, pixels)
+    with pytest.raises(InvalidInput, match="is no map that this receipt follows"):
+        replaying._maps(plain, [tmp_path / "map.png"])

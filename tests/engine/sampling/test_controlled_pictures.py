@@ -29,6 +29,7 @@ from tests.engine import checkpoint_files
 from tests.engine.checkpoints.writing import plain
 from tests.engine.controls import making
 from tests.engine.factories import make_request
+from tests.engine.sampling.test_transfer import Waits
 
 SIDE, PROMPT, NEGATIVE = 128, "a knight in red armor", "blue"
 SAME = {"steps": 4, "width": SIDE, "height": SIDE, "guidance": 5.0, "noise_source": "torch-cpu"}
@@ -199,6 +200,17 @@ def test_a_control_that_is_never_on_is_none(runner: Runner, nets: Nets) -> None:
     nothing = request(control(nets, weight=0.0))
     none, *others = drawn(runner, request(), never, nothing)
     assert all((none == other).all() for other in others)
+
+
+def test_a_step_brings_nothing_to_the_device(runner: Runner, nets: Nets) -> None:
+    """See ``test_transfer``: on a GPU it would wait for all that was given before."""
+    asked = [request(control(nets)), request(), request(control(nets, "second", 1, mode="guess"))]
+    images = [runner.plan(each)[0] for each in asked]
+    for image in images:
+        runner.prepare(image)
+    with Waits() as waits:
+        runner.step(images)
+    assert waits.found == []
 
 
 def test_a_plan_counts_the_memory_of_its_controls(runner: Runner, nets: Nets) -> None:
