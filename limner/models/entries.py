@@ -78,6 +78,7 @@ class Entry:
             "pickled": facts.pickled,
             "usable": facts.reason is None,
             "reason": facts.reason and _text(facts.reason),
+            **({"few_steps": facts.few_steps} if facts.few_steps else {}),
         }
 
 

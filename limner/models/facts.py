@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.domain import licences
+from limner.domain.few_steps import Family
 from limner.engine.checkpoints import adapters, folders, layouts, parts, prediction, upscalers
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
@@ -48,7 +49,8 @@ class Facts:
     ``network`` is by what a LoRA changes layers, or which network an upscaler is; ``parts`` are
     those that a LoRA changes; ``vectors`` are an embedding's, ``scale`` an upscaler's;
     ``source_sha256`` the sum of the file that it says it was imported from, in 64 digits;
-    ``reason`` a sentence on why it cannot be drawn with, None where it can.
+    ``reason`` a sentence on why it cannot be drawn with, None where it can; ``few_steps`` the way
+    in which a checkpoint was taught to draw in few steps, where the files beside it say so.
     """
 
     kind: str = UNREADABLE
@@ -64,6 +66,7 @@ class Facts:
     pickled: bool = False
     source_sha256: str | None = None
     reason: str | None = None
+    few_steps: Family | None = None
 
 
 def read(found: Found) -> Facts:
@@ -83,6 +86,7 @@ def read(found: Found) -> Facts:
         trigger_words=told.trigger_words or facts.trigger_words,
         notes=facts.notes + told.notes,
         reason=_inside(facts.reason, found),
+        few_steps=told.few_steps,
     )
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limner.domain import few_steps
+from limner.domain.few_steps import Family
 from limner.engine.checkpoints.layouts import PROVENANCE, VAE_BESIDE
 from limner.errors import NotFound
 
@@ -39,11 +41,12 @@ _BASES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Told:
-    """What sidecars say; ``base`` as in ``facts.Facts``, None where they do not."""
+    """What sidecars say; ``base`` and ``few_steps`` as in ``facts.Facts``, None where not."""
 
     trigger_words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     base: str | None = None
+    few_steps: Family | None = None
 
 
 def names_for(stem: str) -> list[str]:
@@ -81,7 +84,7 @@ def read(path: Path, beside: Iterable[str]) -> Told:
     """What the sidecars of the model at ``path`` say; of one that cannot be read, a note why."""
     words: tuple[str, ...] = ()
     notes: list[str] = []
-    base = None
+    base = few = None
     for name in (path.stem + suffix for suffix in _ROW_SUFFIXES):
         if name not in beside:
             continue
@@ -93,7 +96,8 @@ def read(path: Path, beside: Iterable[str]) -> Told:
         words = words or tuple(_words(row))
         notes += _notes(row)
         base = base or _base(row.get("sd version") or row.get("baseModel"))
-    return Told(words, tuple(notes), base)
+        few = few or few_steps.named(row.get("few steps")) or few_steps.said(row.get("baseModel"))
+    return Told(words, tuple(notes), base, few)
 
 
 def _row(path: Path) -> dict[str, Any]:

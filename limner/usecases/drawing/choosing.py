@@ -7,13 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from limner.domain.few_steps import Family
 from limner.domain.model import Card
 from limner.engine.checkpoints import cards
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED
 from limner.errors import CheckpointError, InvalidInput, LimnerError, ModelNotAllowed, UnknownModel
+from limner.models import sidecars
 from limner.models.entries import Entry
 from limner.models.listing import Library
 from limner.store.turns import Pair
@@ -27,7 +30,7 @@ class Chosen:
 
     ``names``: all that it is called. ``model`` and ``vae`` are as an engine's tickets name them:
     empty for the engine's own, or the model's own.
-    ``vae_path``: where a VAE lies that replaces the model's.
+    ``vae_path``: where a VAE lies that replaces the model's. ``few_steps``: see ``models.facts``.
     """
 
     card: Card
@@ -35,6 +38,7 @@ class Chosen:
     model: str = ""
     vae: str = ""
     vae_path: Path | None = None
+    few_steps: Family | None = None
 
     @property
     def pair(self) -> Pair:
@@ -74,7 +78,8 @@ class Models:
             return None
         sums = (model.sha256, model.short_hash, model.source_sha256)
         names = (model.name, Path(model.path).stem, *sums)
-        return Chosen(model, frozenset(filter(None, names)))
+        few = _few_steps(Path(model.path))
+        return Chosen(model, frozenset(filter(None, names)), few_steps=few)
 
     def choose(self, model: str = "", vae: str = "") -> Chosen | None:
         """What draws a request that names a ``model`` and a ``vae``; empty: what is the server's.
@@ -178,7 +183,7 @@ class Models:
         sha256 = self._identify(other, "vae")
         told = (*found.card.conversions, f"VAE replaced by {other.file.name}")
         card = replace(found.card, vae=other.file.name, vae_sha256=sha256, conversions=told)
-        return Chosen(card, found.names, found.model, sha256, other.file)
+        return replace(found, card=card, vae=sha256, vae_path=other.file)
 
     def _brought(self, model: str, vae: str, own: Chosen | None) -> Chosen | None:
         """The model, where this VAE is what it brings: one that lies beside may be no entry."""
@@ -199,7 +204,8 @@ class Models:
         sha256 = self._identify(entry, "model")
         names = _names(entry)
         if own is not None and sha256 == own.card.sha256:
-            return Chosen(own.card, own.names | names)
+            few = entry.facts.few_steps or own.few_steps
+            return replace(own, names=own.names | names, few_steps=few)
         if own is not None and name in own.names:
             raise InvalidInput(
                 "model",
@@ -209,8 +215,9 @@ class Models:
         card = self._card(entry, vae)
         names |= {card.name, sha256}
         if vae is None:
-            return Chosen(card, names, sha256)
-        return Chosen(card, names, sha256, self._identify(vae, "vae"), vae.file)
+            return Chosen(card, names, sha256, few_steps=entry.facts.few_steps)
+        other = self._identify(vae, "vae")
+        return Chosen(card, names, sha256, other, vae.file, entry.facts.few_steps)
 
     def _entry(self, name: str, kinds: Sequence[str], field: str) -> Entry:
         """Of one of ``kinds``; raises in its own words for what is of another, or a pickle."""
@@ -253,6 +260,14 @@ class Models:
             while len(self._cards) > CARDS_MAX:
                 self._cards.popitem(last=False)
         return card
+
+
+@lru_cache(maxsize=16)
+def _few_steps(path: Path) -> Family | None:
+    """By what lies beside a checkpoint that is in no library."""
+    if not path.is_file():
+        return None
+    return sidecars.read(path, [each.name for each in path.parent.iterdir()]).few_steps
 
 
 def _names(entry: Entry) -> frozenset[str]:

@@ -26,8 +26,8 @@ def install(app: Application, api: Api) -> None:
 def _install_quote(app: Application, api: Api) -> None:
     async def quote(request: Request) -> Response:
         asked, _ = await segmind.read_asked(request, api, FORM)
-        await api.services.generate.choose(*form.named(asked.values))
-        call = await form.plan(asked, api.settings)
+        choice = await api.services.generate.choose(*form.named(asked.values))
+        call = await form.plan(form.fitted(asked, choice, api.settings), api.settings)
         prices = [await api.services.generate.quote(line) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(

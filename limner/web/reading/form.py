@@ -18,6 +18,7 @@ from limner.usecases.drawing.choosing import Chosen
 from limner.web.reading import (
     adjusting,
     controls,
+    fitting,
     guidance,
     inputs,
     mixing,
@@ -27,13 +28,13 @@ from limner.web.reading import (
     sampling,
 )
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
+from limner.web.reading.generating import SEED_MAX, generation_of
 from limner.web.reading.intake import Intake
 from limner.web.reading.loras import LORAS
 from limner.web.reading.mixing import Mix
 
 STEPS_MAX = 100
 SAMPLES_MAX = 4
-SEED_MAX = 999_999_999_999_999
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 512, 1024, 64
 
 _SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_STEP)
@@ -148,6 +149,7 @@ class Asked:
 
     ``values`` are its fields after defaults; the pictures among them are taken out once they are
     read. ``mixed``: several pictures are parts of one answer. ``names``: see ``naming.written``.
+    ``given``: the fields of the body.
     """
 
     form: Form
@@ -161,6 +163,7 @@ class Asked:
     format: imaging.Format = "jpeg"
     all_fit: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,18 @@ def ask(
         format=format,
         all_fit=all_fit,
         names=names,
+        given=frozenset(given),
     )
+
+
+def fitted(asked: Asked, choice: Chosen | None, settings: Settings) -> Asked:
+    """With the defaults that fit the model which draws; what they change is noted.
+
+    Its values are changed in place, since pictures among them are to be let go once they are read.
+    """
+    least = settings.min_steps if asked.form.vendors_steps else 1
+    notes = fitting.fit(asked.values, asked.given, choice, least)
+    return replace(asked, notes=(*asked.notes, *notes))
 
 
 async def plan(
@@ -234,7 +248,7 @@ async def plan(
     wanted = inputs.wanted(asked.values)
     source = None if wanted is None else wanted.source
     with naming.named(asked.names):
-        generation = _generation({**asked.values, "source": source}, draw_seed)
+        generation = generation_of({**asked.values, "source": source}, draw_seed)
     notes = list(asked.notes)
     lines, more = await pools.WORDS.run(
         _lines, generation, asked.values, settings, all_fit=asked.all_fit
@@ -247,6 +261,7 @@ async def to_call(asked: Asked, intake: Intake) -> Call:
     """The same with its model and its pictures, which are fetched and read once it can be
     afforded."""
     choice = await intake.choose(*named(asked.values))
+    asked = fitted(asked, choice, intake.settings)
     call = replace(await plan(asked, intake.settings), choice=choice)
     wanted = inputs.wanted(asked.values)
     found = await pictures.read(intake, call.lines, wanted, asked.values["controls"])
@@ -260,31 +275,6 @@ def named(values: Mapping[str, Any]) -> tuple[str, str]:
     return values.get("model", "").strip(), values.get("vae", "").strip()
 
 
-def _generation(values: Mapping[str, Any], draw_seed: Callable[[int], int]) -> Generation:
-    return Generation(
-        prompt=values["prompt"],
-        negative_prompt=values["negative_prompt"],
-        **sampling.chosen(values),
-        steps=values["num_inference_steps"],
-        guidance=values["guidance_scale"],
-        **guidance.chosen(values),
-        samples=values["samples"],
-        seed=_seed(values["seed"], draw_seed),
-        width=values["img_width"],
-        height=values["img_height"],
-        clip_skip=values["clip_skip"],
-        subseed=_seed(values["subseed"], draw_seed),
-        subseed_strength=values["subseed_strength"],
-        eta_noise_seed_delta=values["eta_noise_seed_delta"],
-        noise_source=values["noise_source"],
-        exact=values["exact"],
-        source=values["source"],
-        loras=values["loras"],
-        controls=controls.unread(values["controls"]),
-        embeddings=None,
-    )
-
-
 def _lines(
     asked: Generation, values: Mapping[str, Any], settings: Settings, *, all_fit: bool
 ) -> tuple[tuple[Generation, ...], list[str]]:
@@ -292,7 +282,3 @@ def _lines(
         return tuple(v.generation for v in mixing.variants(asked, values, settings)), []
     line, notes = mixing.first(asked, values, settings)
     return (line,), notes
-
-
-def _seed(seed: int, draw_seed: Callable[[int], int]) -> int:
-    return draw_seed(SEED_MAX + 1) if seed == -1 else seed

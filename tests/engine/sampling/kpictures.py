@@ -27,7 +27,7 @@ def plainly(uncond: torch.Tensor, cond: torch.Tensor, guidance: float) -> torch.
 
 
 class KPictures:
-    """Draws with a checkpoint of its own copy, in float32 or float64."""
+    """Draws with a checkpoint of its own copy, in float32 or float64; the loops are in float64."""
 
     def __init__(self, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
@@ -46,25 +46,25 @@ class KPictures:
 
     @torch.inference_mode()
     def draw(self, g: Generation, combine: Combine = plainly) -> np.ndarray[Any, Any]:
-        """The picture (h, w, 3) in 255ths, not rounded; of one prompt, from noise."""
+        """The picture (h, w, 3) in 255ths, rounded; of one prompt, from noise."""
         contexts = self._contexts(g)
         evaluations = iter(range(g.evaluations))
 
         def output(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            doubled = torch.cat([x, x])
-            return self.pipe.unet(doubled, t.expand(2), encoder_hidden_states=contexts).sample
+            doubled, times = torch.cat([x, x]).to(self.dtype), t.to(self.dtype).expand(2)
+            return self.pipe.unet(doubled, times, encoder_hidden_states=contexts).sample.double()
 
         external = kdiffusion.package()["external"]
-        alphas = kdiffusion.alphas_cumprod().to(self.dtype)
+        alphas = kdiffusion.alphas_cumprod()
         inner = external.DiscreteEpsDDPMDenoiser(output, alphas, quantize=False)
 
         def model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
             uncond, cond = inner(x, sigma).chunk(2)
             return combine(uncond, cond, g.guidance_over(g.evaluations)[next(evaluations)])
 
-        latent = self._loop(g, model) / self.scaling
+        latent = self._loop(g, model).to(self.dtype) / self.scaling
         pixels = self.pipe.vae.decode(latent).sample[0].permute(1, 2, 0)
-        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).double().numpy()
+        return ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().double().numpy()
 
     def _contexts(self, g: Generation) -> torch.Tensor:
         cond, uncond = self.pipe.encode_prompt(
@@ -80,9 +80,8 @@ class KPictures:
         skips = SAMPLERS[method.sampler].skips
         sigmas = torch.from_numpy(sigmas_of(method.schedule, g.steps, trained, skips=skips))
         stream, shape = NoiseStream(g.noise_source, g.seed), self._shape(g)
-        draws = (torch.from_numpy(stream.draw(shape)).to(self.dtype) for _ in iter(int, 1))
-        x = next(draws) * sigmas[0].to(self.dtype)
-        return kdiffusion.run(method.sampler, model, x, sigmas.to(self.dtype), draws)
+        draws = (torch.from_numpy(stream.draw(shape)).double() for _ in iter(int, 1))
+        return kdiffusion.run(method.sampler, model, next(draws) * sigmas[0], sigmas, draws)
 
     def _shape(self, g: Generation) -> tuple[int, int, int, int]:
         return 1, 4, g.height // self.scale, g.width // self.scale

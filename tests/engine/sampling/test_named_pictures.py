@@ -60,16 +60,17 @@ def test_some_are_those_of_k_diffusion(engine: ThreadEngine, untouched: Checkpoi
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_hundred_are_those_of_k_diffusion(engine: ThreadEngine, untouched: Checkpoint) -> None:
-    """At least 98 of them, and the others are no farther from exact numbers than its own are."""
+    """95 of them, in float64; of the others its own loop with the model in float32 is as far off.
+
+    A few pixels of this model stand on an edge, where the last bit of float32 decides.
+    """
     requests = asked(random.Random(1111).sample(ALL, 100), steps=20, width=256, height=256)
-    theirs = KPictures(untouched)
+    exact, rounded = KPictures(untouched, torch.float64), KPictures(untouched)
     missed = []
     for request, picture in zip(requests, draw(engine, requests), strict=True):
-        expected = theirs.draw(request.generation)
+        expected = exact.draw(request.generation)
         if apart(picture, expected) > NEAR:
-            missed.append((request.generation, picture, expected))
-    assert len(missed) <= 2, [(g.sampler, g.schedule, apart(p, e)) for g, p, e in missed]
-    exact = KPictures(untouched, torch.float64)
-    for g, picture, expected in missed:
-        there = exact.draw(g)
-        assert apart(picture, there) <= max(NEAR, 2 * apart(expected, there)), g
+            missed.append((request.generation, apart(picture, expected), expected))
+    assert len(missed) <= 5, [(g.sampler, g.schedule, by) for g, by, _ in missed]
+    for g, by, expected in missed:
+        assert apart(rounded.draw(g), expected) >= by / 2, g
