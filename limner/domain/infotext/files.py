@@ -18,6 +18,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _DIGITS = re.compile("[0-9a-f]{8,64}")
 _SUFFIX = re.compile(r"\.(safetensors|sft|ckpt|pt|pth|bin|vae|gguf)$", re.IGNORECASE)
 _HASHED_NAME = re.compile(r"(.*?) ?[(\[]([0-9a-fA-F]{8,64})[)\]]")
+_PREFIXED = re.compile(r"(?i:embedding):([\w.-]*\w)")
 _NO_VAE = ("none", "automatic", "baked", "baked in", "built in", "builtin", "default")
 _CIVITAI: Mapping[str, Kind] = {
     "checkpoint": "checkpoint",
@@ -65,6 +66,7 @@ def of(text: Infotext) -> tuple[str, tuple[Named, ...]]:
         *([] if vae is None else [vae]),
         *tagged,
         *_embeddings(hashes, listed),
+        *_prefixed(f"{text.prompt}\n{text.negative_prompt}", hashes),
     )
 
 
@@ -148,6 +150,13 @@ def _embeddings(hashes: Hashes, listed: list[Named]) -> Iterator[Named]:
         if name.startswith("embed:"):
             yield Named("embedding", name.removeprefix("embed:"), _digits(*digits))
     yield from (each for each in listed if each.kind == "embedding")
+
+
+def _prefixed(prompts: str, hashes: Hashes) -> Iterator[Named]:
+    """Embeddings as ComfyUI names them, which alone are errors where they are not there."""
+    for name in dict.fromkeys(_PREFIXED.findall(prompts)):
+        if f"embed:{name}" not in hashes:
+            yield Named("embedding", name)
 
 
 def _hashes(pairs: Mapping[str, str]) -> Hashes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -149,8 +150,14 @@ def _seek_lora(draft: Draft, named: Named, shelf: Shelf) -> None:
 
 
 def _seek_other(draft: Draft, named: Named, shelf: Shelf) -> None:
-    """An embedding is drawn with by its word in the prompt, where it can be."""
-    _found(draft, named, shelf, "drawn without it")
+    """An embedding is drawn with by its word in the prompt, where it is one of the file here."""
+    found = _found(draft, named, shelf, "drawn without it")
+    if found is None:
+        for prompt in ("prompt", "negative_prompt"):
+            word = re.compile(rf"embedding:{re.escape(named.name)}(?![\w-])", re.IGNORECASE)
+            draft.body[prompt] = word.sub("", draft.body[prompt])
+    elif not _is_called(found, named.name):
+        draft.missing.append(f"{named} is called {found.name} here, which acts by that word alone")
 
 
 _SEEKERS: Mapping[Kind, Callable[[Draft, Named, Shelf], None]] = {

@@ -22,6 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = chosen.write(tmp_path_factory.mktemp("models"))
     files.lora(folder / "Owl.safetensors", sshs_model_hash="abcdef012345" + "0" * 52)
     files.lora(folder / "xl.safetensors", 2048)
+    files.embedding(folder / "easy.safetensors")
     return folder
 
 
@@ -103,6 +104,22 @@ def test_loras_are_found_by_both_of_their_hashes(library: Library, folder: Path)
     found = settled(library, f'Hashes: {{"lora:zorro": "{sha256}"}}', "<lora:zorro:1:lbw=ALL>")
     assert [lora["name"] for lora in found.body["loras"]] == ["fox"]
     assert any("'lbw=ALL' of its tag is not known here" in each for each in found.differs)
+
+
+def test_embeddings_act_by_the_words_of_files_that_are_here(library: Library, folder: Path) -> None:
+    digits = sum_of(folder / "easy.safetensors")[:12]
+    found = settled(
+        library, f'TI hashes: "easy: {digits}", Model: knight', "x, easy, embedding:Easy"
+    )
+    assert (found.body["prompt"], found.missing) == ("x, easy, embedding:Easy", ())
+    found = settled(library, f'TI hashes: "other: {digits}", Model: knight', "x, other")
+    assert found.missing == (f"embedding other ({digits}) is called easy here, which acts by that "
+                             "word alone",)  # fmt: skip
+    found = settled(library, "Model: knight", "x, (embedding:gone.v2:1.2), embedding:gone")
+    assert found.body["prompt"] == "x, (:1.2), "
+    assert [sentence[:26] for sentence in found.missing] == [
+        "embedding gone.v2 is not i", "embedding gone is not in t",
+    ]  # fmt: skip
 
 
 def test_a_vae_is_found_by_hash_or_name(library: Library, folder: Path) -> None:
