@@ -137,7 +137,8 @@ def _of_file(path: Path) -> Facts:
         return replace(facts, reason=_OTHER_BASE.get(facts.base) or _no_embedding(header))
     else:
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
-    return replace(facts, reason=facts.reason or PICKLED) if header.pickled else facts
+    refused = header.pickled and kind not in _BESIDE[1:]
+    return replace(facts, reason=facts.reason or PICKLED) if refused else facts
 
 
 def _no_embedding(header: Header) -> str | None:

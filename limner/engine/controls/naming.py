@@ -10,7 +10,7 @@ from limner.engine.checkpoints.unets import modern
 
 Infos = dict[str, TensorInfo]
 
-_WRAPPERS = re.compile(r"^(module\.|control_model\.|controlnet\.)+")
+_WRAPPERS = re.compile(r"^(state_dict\.|module\.|control_model\.|controlnet\.)+")
 _HINT = re.compile(r"input_hint_block\.(\d+)\.(weight|bias)")
 _FLAT = re.compile(r"body\.(\d+)\.(block[12]|in_conv)\.(weight|bias)")
 _LIGHT = re.compile(r"body\.(\d+)\.body\.(\d+)\.")
@@ -51,7 +51,9 @@ def hint_widths(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
 
 def adapter(tensors: Iterable[TensorInfo]) -> Infos:
     """Of a T2I-Adapter, in the names of diffusers or of TencentARC."""
-    plain = {re.sub(r"^(module\.|adapter\.)+", "", info.name): info for info in tensors}
+    plain = {
+        re.sub(r"^(state_dict\.|module\.|adapter\.)+", "", info.name): info for info in tensors
+    }
     flat = any(re.match(r"body\.\d+\.block1\.", name) for name in plain)
     return {f"adapter.{_adapter_name(name, flat)}": info for name, info in plain.items()}
 

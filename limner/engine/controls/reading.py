@@ -45,8 +45,6 @@ def load(path: Path, checkpoint: Checkpoint) -> Net:
     """
     header = read_header(path)
     kind = kind_of(header)
-    if header.pickled:
-        raise CheckpointError(f"{path.name} is a pickle; take the control as .safetensors.")
     if kind not in _MAKERS:
         raise CheckpointError(
             f"{path.name} is no ControlNet or T2I-Adapter: it is {DESCRIPTIONS[kind]}."

@@ -69,6 +69,18 @@ def test_a_controlnet_adds_what_diffusers_class_says(
     assert net.hint_bytes(32, 32) == hint[0].nbytes
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_pickle_is_read_without_being_run(
+    narrow: Checkpoint, made: Any, tmp_path: Path, wrapped: bool
+) -> None:
+    """As ControlNet 1.1 is published: ``.pth``."""
+    tensors: Any = making.original(made)
+    torch.save({"state_dict": tensors} if wrapped else tensors, tmp_path / "canny.pth")
+    net = load(tmp_path / "canny.pth", narrow)
+    for name, value in net.model.state_dict().items():
+        assert torch.equal(value, made.state_dict()[name])
+
+
 def test_tokens_that_are_masked_say_nothing(narrow: Checkpoint, made: Any, tmp_path: Path) -> None:
     making.written(tmp_path / "a.safetensors", made.state_dict())
     net, given = load(tmp_path / "a.safetensors", narrow), rows(narrow)
