@@ -27,6 +27,7 @@ KINDS: Mapping[Kind, tuple[str, ...]] = {
     "hypernetwork": ("hypernetwork",),
 }
 _OLD = 8  # digits of a hash of 2022
+FILES_MAX = 32
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,18 @@ def settle(text: str, shelf: Shelf, *, from_picture: bool = False) -> Settled:
     """The request that draws what ``text`` describes with the files that are here. Reads files.
 
     ``from_picture``: the caller has the picture that it starts from. Raises ``InvalidInput`` for a
-    text without settings.
+    text without settings. Of the files that it names, the checkpoint before all, ``FILES_MAX`` are
+    looked for: each may be any of the library.
     """
     draft = meaning.mean(reading.read(text))
-    for named in draft.files:
+    files_named = sorted(draft.files, key=lambda named: named.kind not in ("checkpoint", "VAE"))
+    for named in files_named[:FILES_MAX]:
         _SEEKERS[named.kind](draft, named, shelf)
+    if more := files_named[FILES_MAX:]:
+        draft.missing.append(
+            f"{len(more)} of the {len(files_named)} files that it names were not looked for, "
+            f"{more[0]} the first; at most {FILES_MAX} are"
+        )
     if not from_picture and (strength := draft.body.pop("strength", None)) is not None:
         draft.missing.append(
             f"the picture that it starts from (Denoising strength: {strength}): no text holds it; "

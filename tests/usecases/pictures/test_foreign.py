@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from limner.domain.infotext.files import Named
 from limner.domain.model import Card
 from limner.engine.batching.fake import FAKE_MODEL
 from limner.errors import InvalidInput
 from limner.models.listing import Library
-from limner.usecases.pictures.foreign import Settled, Shelf, settle
+from limner.usecases.pictures.foreign import FILES_MAX, Settled, Shelf, settle
 from tests.models import chosen, files
 
 PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
@@ -151,3 +152,19 @@ def test_a_picture_to_start_from_is_missed_unless_it_is_given(library: Library) 
 def test_a_text_without_settings_is_refused(library: Library) -> None:
     with pytest.raises(InvalidInput, match="the text holds none"):
         settle("a cat on a mat", Shelf(library, FAKE_MODEL))
+
+
+def test_a_text_that_names_thousands_of_files_costs_as_much_as_one_of_a_few(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Named] = []
+
+    def find(_: Shelf, named: Named) -> None:
+        looked.append(named)
+
+    monkeypatch.setattr(Shelf, "find", find)
+    tags = "".join(f"<lora:fox{n}:1>" for n in range(5_000))
+    told = settled(library, "Model: knight", prompt=f"x {tags}").missing
+    assert len(looked) == FILES_MAX
+    assert looked[0].name == "knight"
+    assert "of the 5001 files that it names were not looked for" in told[-1]
