@@ -71,6 +71,14 @@ def test_a_control_is_bound_to_its_file_and_kind(files: AdapterFiles, tmp_path: 
         )
 
 
+def test_a_pickled_control_may_be_named(files: AdapterFiles, tmp_path: Path) -> None:
+    pickled = {"control_model.input_hint_block.0.weight": torch.zeros(4, 3, 3, 3)}
+    torch.save(pickled, written_to(tmp_path, "published").with_suffix(".pth"))
+    control = Control(name="published", map_sha256="0" * 64)
+    [line] = files.bind([Generation(prompt="a", seed=1, controls=[control])])
+    assert line.controls[0].kind == "controlnet"
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
