@@ -79,6 +79,11 @@ class Shelf:
         sums = list(filter(None, (entry.sha256, entry.source_sha256, entry.short_hash)))
         return any(_begins(sums, entry.file, each) for each in digits)
 
+    def unknown(self, named: Named) -> int:
+        """How many files might yet turn out to have one of the hashes."""
+        those = (e for e in self._library.entries() if e.facts.kind in KINDS[named.kind])
+        return sum(each.sha256 is None for each in those) if named.digits else 0
+
     def _by_hash(
         self, those: list[Entry], alike: list[Entry], digits: tuple[str, ...]
     ) -> Entry | None:
@@ -181,7 +186,9 @@ def _found(draft: Draft, named: Named, shelf: Shelf, otherwise: str) -> Entry | 
     """What can be drawn with; else ``draft`` says what is missing."""
     entry = shelf.find(named)
     if entry is None:
-        draft.missing.append(f"{named} is not in the library; {otherwise}")
+        unknown = shelf.unknown(named)
+        yet = f" (the hashes of {unknown} files there are not known yet)" if unknown else ""
+        draft.missing.append(f"{named} is not in the library{yet}; {otherwise}")
         return None
     if entry.facts.reason is not None:
         draft.missing.append(

@@ -134,7 +134,9 @@ def test_a_server_makes_only_the_sums_of_files_of_the_name(folder: Path) -> None
     digits = sum_of(folder / "knight.safetensors")[:10]
     fresh = Library(None, [folder], fresh_s=60)
     text = f"x\n{PAIRS}, Model hash: {digits}, Model: "
-    assert "model" not in settle(text + "other", Shelf(fresh, FAKE_MODEL)).body
+    found = settle(text + "other", Shelf(fresh, FAKE_MODEL))
+    assert "model" not in found.body
+    assert "(the hashes of 2 files there are not known yet)" in found.missing[0]
     assert [entry for entry in fresh.entries() if entry.sha256] == []
     assert settle(text + "knight", Shelf(fresh, FAKE_MODEL)).body["model"] == "knight"
 
