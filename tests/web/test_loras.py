@@ -71,6 +71,14 @@ def test_what_cannot_be_drawn_with_is_refused_before_the_hold(served, path, aske
         assert credits(http) == before <= CREDITS
 
 
+def test_what_the_model_cannot_draw_with_has_no_price(served):
+    asked = {**PLAIN, "loras": [{"name": "!unfit"}]}
+    with served.http() as http:
+        answer = http.post("/api/quote", json=asked)
+        assert answer.status_code == 400, answer.text
+        assert "loras: a planted file that does not fit" in answer.text
+
+
 def test_a_lora_is_priced_as_quoted_and_drawn_again(served):
     with served.http() as http:
         asked = {**PLAIN, "loras": [{"sha256": served.sums["hero"], "start": 0.5}]}

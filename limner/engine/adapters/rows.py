@@ -162,7 +162,7 @@ def _rows_and_form(members: list[tuple[int, Form]]) -> tuple[slice | Tensor, For
     if any(form is not first for form in forms):
         first = first.stacked(forms[1:])
     start, stop = numbers[0], numbers[-1] + 1
-    if stop - start == len(numbers):
+    if numbers == list(range(start, stop)):  # a row with two such forms is in it twice
         return slice(start, stop), first
     return torch.tensor(numbers, device=device), first
 

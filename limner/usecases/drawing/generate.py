@@ -90,9 +90,17 @@ class Generate:
         """
         return await pools.MODELS.run(self._adapters.with_words, generation)
 
-    async def quote(self, generation: Generation) -> Quote:
-        """The price of a generation. Raises ``InvalidInput`` when there is nothing to draw."""
+    async def quote(self, generation: Generation, choice: Chosen | None = None) -> Quote:
+        """The price of a generation.
+
+        Raises ``InvalidInput`` when there is nothing to draw, and for files of LoRAs and embeddings
+        with which ``choice``, where it is given, cannot draw.
+        """
         [bound] = await self._adapters.bound((generation,))
+        if choice is not None:
+            alone = bound.model_copy(update={"controls": (), "source": None})
+            named = choice.model, choice.vae
+            await self._adapters.check((alone,), self.worker.engine, *named)
         quoted, _ = await pools.WORDS.run(price, bound)
         return quoted
 

@@ -76,9 +76,9 @@ def as_read(settled: Settled, sources: Mapping[str, Any], settings: Settings) ->
 
 async def price(api: Api, found: Read) -> dict[str, Any]:
     """What drawing it would cost; nothing is drawn, fetched or held."""
-    await api.services.generate.choose(*form.named(found.asked.values))
+    choice = await api.services.generate.choose(*form.named(found.asked.values))
     call = await form.plan(found.asked, api.settings)
-    quotes = [await api.services.generate.quote(line) for line in call.lines]
+    quotes = [await api.services.generate.quote(line, choice) for line in call.lines]
     total_micro = sum(each.total_micro for each in quotes)
     return {**found.told(), "credits": as_credits(total_micro), "adjustments": list(call.notes)}
 

@@ -28,7 +28,7 @@ def _install_quote(app: Application, api: Api) -> None:
         asked, _ = await segmind.read_asked(request, api, FORM)
         choice = await api.services.generate.choose(*form.named(asked.values))
         call = await form.plan(form.fitted(asked, choice, api.settings), api.settings)
-        prices = [await api.services.generate.quote(line) for line in call.lines]
+        prices = [await api.services.generate.quote(line, choice) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(
             {

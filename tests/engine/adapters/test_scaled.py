@@ -246,3 +246,61 @@ def test_what_does_not_fit_or_is_not_known_is_told(
     save_file(file, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=sentence):
         load(tmp_path / "a.safetensors", targets_of(unet, nn.Module()), PLACES)
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 40))]
+)
+@torch.inference_mode()
+def test_random_files_of_every_kind_are_merged_weights(
+    unet: Any, tmp_path: Path, seed: int
+) -> None:
+    """Any layers, ranks and strengths, three files to a batch, of one or two files a row."""
+    g = torch.Generator().manual_seed(1000 + seed)
+    dice = lambda n: int(torch.randint(n, (1,), generator=g))  # noqa: E731
+    makers: list[Callable[[Tensor], tuple[dict[str, Tensor], Merge]]] = [
+        lambda w: _linear(making.lora(w, g, rank=1 + dice(20), alpha=float(1 + dice(8))), w),
+        lambda w: _linear(making.loha(w, g, rank=1 + dice(5)), w),
+        lambda w: _linear(making.lokr(w, g, rank=1 + dice(3)), w),
+        lambda w: _linear(making.difference(w, g), w),
+        *(lambda w, a=a: _only_weight(dora(w, g, a)) for a in (0, 1)),
+        *(lambda w, a=a: _only_weight(ia3(w, g, a)) for a in (0, 1)),
+    ]
+    targets, known = targets_of(unet, nn.Module()), layers(unet, nn.Linear, nn.Conv2d)
+    files = []
+    for number in range(3):
+        tensors, merges = {}, {}
+        for path in [p for p in known if dice(3) == 0] or list(known)[:1]:
+            made, merges[path] = makers[dice(len(makers))](known[path].weight)
+            name = making.kohya("unet")(path)
+            tensors |= {f"{name}.{role}": tensor.contiguous() for role, tensor in made.items()}
+        save_file(tensors, tmp_path / f"{number}.safetensors")
+        files.append((load(tmp_path / f"{number}.safetensors", targets, PLACES), merges))
+    rows = [[], [0], [1], [2], [0, 1], [2, 0], [1, 2]]
+    strengths = [[float(torch.randn(1, generator=g)) for _ in row] for row in rows]
+    whole = batch([None] * len(rows), {})
+    uses = tuple(
+        tuple(Use(files[n][0], s) for n, s in zip(row, own, strict=True))
+        for row, own in zip(rows, strengths, strict=True)
+    )
+    found = Lanes(copy.deepcopy(unet))(Batch(whole.y, whole.t, whole.context, None, uses))
+    for place, (row, own) in enumerate(zip(rows, strengths, strict=True)):
+        model = copy.deepcopy(unet)
+        for n, strength in zip(row, own, strict=True):
+            for path, merge in files[n][1].items():
+                base, weight = known[path].weight.double(), model.get_submodule(path).weight
+                weight.data = (weight.double() + merge(strength).view(base.shape) - base).float()
+        one = slice(place, place + 1)
+        expected = model(
+            whole.y[one], whole.t[one], encoder_hidden_states=whole.context[one]
+        ).sample[0]
+        assert (found[place] - expected).abs().max() <= 1e-4 * expected.abs().max(), (row, own)
+
+
+def _linear(made: tuple[dict[str, Tensor], Tensor], weight: Tensor) -> Any:
+    tensors, delta = made
+    return tensors, lambda s: weight.detach().double() + s * delta
+
+
+def _only_weight(made: Made) -> Any:
+    return made[0], made[1]["weight"]
