@@ -46,6 +46,10 @@ def draw(
         int | None, typer.Option(help="Pixels by which the mask's edge is softened.")
     ] = None,
     resize_mode: Annotated[str | None, typer.Option(help="crop, fill or stretch.")] = None,
+    hires: Annotated[
+        str | None,
+        typer.Option(help='Draw again, larger: 2, or JSON such as \'{"scale": 2, "steps": 10}\'.'),
+    ] = None,
     style: options.Style = None,
     template: Annotated[bool | None, typer.Option(help="Fill in {a|b} and __moods__.")] = None,
     preset: options.Preset = None,
@@ -91,6 +95,7 @@ def draw(
         noise_source=noise_source, exact=exact, subseed=subseed, subseed_strength=subseed_strength,
         eta_noise_seed_delta=eta_noise_seed_delta,
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,
+        hires=hires,
         style=style, template=template, preset=preset, with_model=with_model, with_vae=with_vae,
     )  # fmt: skip
     target = drawing.Target.of(

@@ -57,6 +57,7 @@ class Options(TypedDict, total=False):
     template: bool
     loras: Sequence[Mapping[str, Any]]
     controls: Sequence[Mapping[str, Any]]
+    hires: Mapping[str, Any]
     image: ImageLike
     mask: ImageLike
     strength: float

@@ -22,10 +22,12 @@ from limner.domain.controls import CONTROLS_MAX, Control
 from limner.domain.embeddings import EMBEDDINGS_MAX, Embedding
 from limner.domain.guidance import DEFAULTS as UNSAID_OF_GUIDANCE
 from limner.domain.guidance import Thresholding, check_interval, coefficients, on
+from limner.domain.hires import Hires
 from limner.domain.loras import LORAS_MAX, Lora
 from limner.domain.methods import Diffusers, Method, Ruled, Vendors
 from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
 from limner.domain.schedulers import SchedulerName
+from limner.errors import InvalidInput
 
 STEPS_MAX = 150
 SAMPLES_MAX = 16
@@ -59,6 +61,10 @@ class Source(BaseModel):
     def names(self) -> tuple[str, ...]:
         """SHA-256s of the picture and, of an inpainting, its mask."""
         return (self.sha256,) if self.mask_sha256 is None else (self.sha256, self.mask_sha256)
+
+
+UNNAMED = "0" * 64
+"""In place of the SHA-256 of a picture that is only being made."""
 
 
 class Picked(BaseModel):
@@ -129,6 +135,7 @@ class Generation(BaseModel):
     loras: tuple[Lora, ...] = Field((), max_length=LORAS_MAX)
     controls: tuple[Control, ...] = Field((), max_length=CONTROLS_MAX)
     embeddings: tuple[Embedding, ...] | None = Field((), max_length=EMBEDDINGS_MAX)
+    hires: Hires | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -155,7 +162,7 @@ class Generation(BaseModel):
         unsaid |= {n for n, silent in UNSAID_OF_GUIDANCE.items() if getattr(self, n) == silent}
         if self.sampler is not None:
             unsaid.add("scheduler")
-        silent = ("loras", "controls", "embeddings", "eta_noise_seed_delta")
+        silent = ("loras", "controls", "embeddings", "hires", "eta_noise_seed_delta")
         unsaid |= {name for name in silent if not getattr(self, name)}
         return {name: value for name, value in serialize(self).items() if name not in unsaid}
 
@@ -171,6 +178,41 @@ class Generation(BaseModel):
             return Diffusers(self.sampler, schedule=self.schedule, **given)
         assert self.schedule is not None  # a rule has one, named or automatic
         return Ruled(self.sampler, self.schedule, **given)
+
+    @model_validator(mode="after")
+    def _grows(self) -> Generation:
+        if self.hires is None:
+            return self
+        if self.source is not None:
+            raise InvalidInput(
+                "hires", "hires draws a picture twice; one that starts from a picture is drawn once"
+            )
+        large, small = (self.hires.width, self.hires.height), (self.width, self.height)
+        if large[0] < small[0] or large[1] < small[1]:
+            raise InvalidInput(
+                "hires",
+                f"hires is {large[0]}x{large[1]}; it must be no smaller than the first pass, which "
+                f"is {small[0]}x{small[1]}",
+            )
+        return self
+
+    @property
+    def passes(self) -> tuple[Generation, ...]:
+        """What is drawn one after the other: this, or a small picture and from it a large one."""
+        if self.hires is None:
+            return (self,)
+        return self.model_copy(update={"hires": None}), self._second(self.hires)
+
+    def _second(self, hires: Hires) -> Generation:
+        """img2img from the first pass; what that gives has no name yet."""
+        said = hires.model_dump(exclude={"upscaler", "strength"})
+        if hires.sampler is not None:
+            said |= dict.fromkeys(samplers.FIELDS) | {
+                "sampler": hires.sampler,
+                "schedule": hires.schedule,
+            }
+        source = Source(sha256=UNNAMED, strength=hires.strength)
+        return self.model_copy(update={**said, "source": source, "hires": None})
 
     @property
     def strength(self) -> float | None:

@@ -26,7 +26,8 @@ CREDITS_MAX = 1_000_000_000  # of one amount; balances in micro-credits stay wit
 class Quote:
     """A price: ``rows`` UNet rows over ``tiles`` tiles, ``samples`` times.
 
-    ``lora_rows`` and ``control_rows`` are what LoRAs and ControlNets add, in rows.
+    ``lora_rows`` and ``control_rows`` are what LoRAs and ControlNets add, in rows. ``then``: what
+    a picture's next pass costs.
     """
 
     rows: int
@@ -34,11 +35,13 @@ class Quote:
     samples: int
     lora_rows: int = 0
     control_rows: int = 0
+    then: Quote | None = None
 
     @property
     def each_micro(self) -> int:
         """Micro-credits for one picture."""
-        return (self.rows + self.lora_rows + self.control_rows) * self.tiles
+        own = (self.rows + self.lora_rows + self.control_rows) * self.tiles
+        return own if self.then is None else own + self.then.each_micro
 
     @property
     def total_micro(self) -> int:
@@ -47,7 +50,7 @@ class Quote:
 
 
 def quote(generation: Generation, weights: Sequence[float]) -> Quote:
-    """Price of ``generation``; ``weights`` are those of the prompts that its ``AND`` joins."""
+    """Price of one pass; ``weights`` are those of the prompts that its ``AND`` joins."""
     tiles = -(-generation.width // TILE) * -(-generation.height // TILE)
     rows = generation.rows(weights)
     changed = sum(

@@ -16,6 +16,7 @@ def with_tags(generation: Generation) -> Generation:
     They leave the prompt before it is read, so a receipt has them once. Raises ``InvalidInput``
     for too many, or too strong ones.
     """
+    _check_hires(generation)
     prompt, adapters = take_adapters(generation.prompt)
     if not adapters:
         return generation
@@ -25,6 +26,16 @@ def with_tags(generation: Generation) -> Generation:
             "loras", f"loras: this request has {len(loras)}, tags included; at most {LORAS_MAX} do"
         )
     return generation.model_copy(update={"prompt": prompt, "loras": loras})
+
+
+def _check_hires(generation: Generation) -> None:
+    said = generation.hires.prompt if generation.hires else None
+    if said and take_adapters(said)[1]:
+        raise InvalidInput(
+            "hires.prompt",
+            "hires.prompt has a tag of a LoRA; both passes are drawn with those of prompt: "
+            "put it there",
+        )
 
 
 def tagged(prompt: str, loras: Iterable[Lora]) -> str:

@@ -12,6 +12,7 @@ from limner.errors import InvalidInput
 from limner.imaging.files import Pixels
 
 _LANCZOS = Image.Resampling.LANCZOS
+ENLARGING = {"Lanczos": _LANCZOS, "Nearest": Image.Resampling.NEAREST}
 _RESIZED_PIXELS_MAX = 64 * 2**20  # of the whole picture before "crop" cuts it
 _MASK_EDGE = 128  # 0.5 of 255: masks are repainted from here up, as diffusers binarizes
 
@@ -32,6 +33,11 @@ def fit(
         return image.resize((width, height), _LANCZOS)
     _check_proportions(image, width, height, mode, field)
     return (_cover if mode == "crop" else _inside)(image, width, height)
+
+
+def enlarge(pixels: Pixels, width: int, height: int, name: str = "Lanczos") -> Pixels:
+    """A picture (h, w, 3) that covers the size, by a way of ``ENLARGING``; what is over is cut."""
+    return np.asarray(_cover(Image.fromarray(pixels), width, height, ENLARGING[name]))
 
 
 def fit_mask(image: Image.Image, width: int, height: int, mode: ResizeMode) -> Image.Image:
@@ -66,16 +72,20 @@ def _check_proportions(
         )
 
 
-def _scaled(image: Image.Image, width: int, height: int, *, cover: bool) -> Image.Image:
+def _scaled(
+    image: Image.Image, width: int, height: int, how: Image.Resampling = _LANCZOS, *, cover: bool
+) -> Image.Image:
     """``image`` with its proportions kept: over the size, or within it."""
     wider = width / height < image.width / image.height
     if wider == cover:
-        return image.resize((image.width * height // image.height, height), _LANCZOS)
-    return image.resize((width, image.height * width // image.width), _LANCZOS)
+        return image.resize((image.width * height // image.height, height), how)
+    return image.resize((width, image.height * width // image.width), how)
 
 
-def _cover(image: Image.Image, width: int, height: int) -> Image.Image:
-    scaled = _scaled(image, width, height, cover=True)
+def _cover(
+    image: Image.Image, width: int, height: int, how: Image.Resampling = _LANCZOS
+) -> Image.Image:
+    scaled = _scaled(image, width, height, how, cover=True)
     left, top = width // 2 - scaled.width // 2, height // 2 - scaled.height // 2
     return scaled.crop((-left, -top, width - left, height - top))
 

@@ -64,6 +64,8 @@ _ABOUT: Mapping[str, str] = {
     "controls": "ControlNets and T2I-Adapters of the library by `name` or `sha256`, each with the "
     "`image` that its map is made of or `pose`, `preprocessor`, `weight`, `start`, `end`, `mode`.",
     "return_control": "With `base64`: answer the maps of `controls` too, as PNG.",
+    "hires": "A second, larger pass: `scale` or `width` and `height`, `upscaler`, `steps`, "
+    "`strength`, and whatever else differs from the first.",
     "model": "Checkpoint to draw with: a name of `GET /api/models`, or a SHA-256. Default: the "
     "server's own.",
     "vae": "VAE to decode with, named alike. Default: the checkpoint's own.",

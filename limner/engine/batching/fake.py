@@ -76,7 +76,7 @@ class FakeRunner:
                 raise InvalidInput(field, f"{field}: a planted file that does not fit")
         rows = 1 if g.guidance == 1 else 2
         group = Group(self.model.drawn_with, g.height // 8, g.width // 8)
-        count = max(1, g.evaluations)
+        count = max(1, sum(each.evaluations for each in g.passes))
         cost = group.cost(rows)
         same = (group, rows, cost, 1024, range(count), count)
         return [Image(request, i, *same) for i in range(g.samples)]
@@ -98,13 +98,14 @@ class FakeRunner:
 
     def step_of(self, image: Image) -> int:
         g = image.request.generation
-        return min(g.steps, -(-image.evaluation * g.steps // image.evaluations))
+        steps = sum(each.steps for each in g.passes)
+        return min(steps, -(-image.evaluation * steps // image.evaluations))
 
     def advance(self, image: Image) -> Pixels | None:
         return self.decode(image)
 
     def decode(self, image: Image) -> Pixels:
-        g = image.request.generation
+        g = image.request.generation.passes[-1]
         if "!black" in g.prompt:
             raise NotFinite("A planted picture that is not finite.")
         return fake_pixels(g.prompt, image.seed, g.width, g.height, self.name)

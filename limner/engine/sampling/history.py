@@ -28,6 +28,7 @@ from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import Guidance, count_tokens, encode_guidance
 from limner.engine.sampling.matrices import SOURCES, Trace
 from limner.engine.sampling.noise import Floats, NoiseStream, initial_noise
+from limner.engine.sampling.passes import Course
 from limner.engine.sampling.transfer import to_device
 
 
@@ -38,10 +39,12 @@ class History:
     ``C`` (K+1, B) float32: rows of the trace, the last one gives the finished latent.
     ``H`` (B, L) float32: source, noise, then one row per evaluation. ``t`` (K,) float32.
     ``kept`` (K+1, L) float32 or None and ``mask`` (L,) bool: what inpainting puts back.
-    ``adapters`` are what its rows use at each evaluation, ``controls`` what they follow.
+    ``adapters`` are what its rows use at each evaluation, ``controls`` what they follow, ``course``
+    the passes it is one of.
     ``beside`` (C', h, w) float32 or None: what the UNet reads beside the latent, always the same.
     """
 
+    course: Course
     trace: Trace
     guidance: Guidance
     C: Tensor
@@ -98,12 +101,14 @@ def begin(
     adapters: Adapters,
     controls: Controls,
 ) -> History:
-    """Everything an image needs before its first evaluation, on the UNet's device.
+    """Everything an image needs before the first evaluation of a pass, on the UNet's device.
 
     Reads its adapters and controls, traces the sampler, encodes the prompts, encodes the source and
     draws all noise, each in the order in which diffusers draws it.
     """
-    g = image.request.generation
+    course: Course = image.state
+    request, start = course.begin(checkpoint)
+    g = request.generation
     mode, strength = start_of(g, checkpoint)
     betas = checkpoint.scheduler_betas
     trace = samplers.trace(g.method, g.steps, mode=mode, strength=strength, betas=betas)
@@ -112,21 +117,24 @@ def begin(
     weight = next(checkpoint.unet.parameters())
     shape = (checkpoint.latent_channels, image.group.height, image.group.width)
     stream, source = NoiseStream(g.noise_source, image.seed), None
-    if g.source is not None and not (checkpoint.inpaints and strength == 1):
-        source = latents.prepare_source(g, latents.fitted(image.request), checkpoint, stream)
+    if start is not None:
+        source = latents.Source(start, None)
+    elif g.source is not None and not (checkpoint.inpaints and strength == 1):
+        source = latents.prepare_source(g, latents.fitted(request), checkpoint, stream)
     masked = mode == "inpaint" or checkpoint.inpaints
     noise, hidden = _noise(image, trace, stream, shape, masked=masked)
     history = History(
+        course,
         trace,
         guidance.to(weight.device, weight.dtype),
         C=_tensor(np.vstack([trace.inputs, trace.final]), weight.device),
         H=to_device(noise, weight.device),
         t=_tensor(trace.timesteps, weight.device),
         adapters=_by_evaluation(g, adapters, len(trace.steps)),
-        controls=controls.led(g.controls, _maps(image, checkpoint), len(trace.steps)),
+        controls=controls.led(g.controls, _maps(image, request, checkpoint), len(trace.steps)),
     )
     if checkpoint.inpaints and hidden is not None:
-        history.beside = inpainting.conditions(image.request, checkpoint, hidden)
+        history.beside = inpainting.conditions(request, checkpoint, hidden)
     if source is not None:
         _start_from(history, source, shape)
     return history
@@ -138,10 +146,10 @@ def _by_evaluation(g: Generation, adapters: Adapters, count: int) -> tuple[Uses,
     return tuple(adapters.uses(loras, UNET) for loras in on) if g.loras else ()
 
 
-def _maps(image: Image, checkpoint: Checkpoint) -> dict[str, Tensor]:
+def _maps(image: Image, request: Request, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """What its controls follow, of as many pixels as its latent spans, on the UNet's device."""
-    pixels, scale = image.request.pixels, checkpoint.vae_scale
-    names = {control.map_sha256 for control in image.request.generation.controls}
+    pixels, scale = request.pixels, checkpoint.vae_scale
+    names = {control.map_sha256 for control in request.generation.controls}
     size = image.group.height, image.group.width
     return {
         name: to_device(

@@ -107,18 +107,21 @@ class Runner:
 
     @torch.inference_mode()
     def advance(self, image: Image) -> Pixels | None:
+        latent, course = self._latent(image, image.state.at(image.k)), image.state.course
+        if not image.finished:
+            image.state = course.next(image, latent)
+            return None
         with self._vae_clock:
-            latent = self._latent(image, image.state.at(image.k))
             pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
             self.previews.learn(latent, pixels)
-        return latents.compose(image.request, pixels)
+        return latents.compose(course.request, pixels)
 
     @torch.inference_mode()
     def preview(self, image: Image) -> Pixels:
         return self.previews.draw(self._latent(image, image.state.denoised(image.k - 1)))
 
     def step_of(self, image: Image) -> int:
-        return int(image.state.trace.steps[image.k - 1])
+        return image.state.course.steps_before + int(image.state.trace.steps[image.k - 1])
 
     def seconds(self) -> tuple[float, float]:
         return self._unet_clock.seconds, self._vae_clock.seconds
@@ -128,14 +131,10 @@ class Runner:
         return self.conditioner.caches() | beside | {"matrices": samplers.cache_stats()}
 
     def facts(self, image: Image) -> Facts:
-        return Facts(
-            seed=image.seed,
-            evaluations=image.evaluations,
-            rows=image.state.guidance.rows_max,
-            dtype=str(self.dtype).removeprefix("torch."),
-            batch_mode="exact" if image.exact else "shared",
-            model=self.model,
-        )
+        rows = max(image.state.course.rows_max, image.state.guidance.rows_max)
+        dtype = str(self.dtype).removeprefix("torch.")
+        mode = "exact" if image.exact else "shared"
+        return Facts(image.seed, image.evaluations, rows, dtype, mode, self.model)
 
     def _latent(self, image: Image, flat: Tensor) -> Tensor:
         return flat.view(-1, image.group.height, image.group.width)

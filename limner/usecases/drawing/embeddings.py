@@ -9,7 +9,7 @@ from pathlib import Path
 from limner.domain.chunks import Remembered, encoded
 from limner.domain.embeddings import EMBEDDINGS_MAX, PREFIX, Embedding, Names
 from limner.domain.params import Generation
-from limner.domain.prompt import parse
+from limner.domain.prompt import Prompt, parse
 from limner.engine.checkpoints.adapters import bundled, embedding_of, rows
 from limner.engine.checkpoints.containers import read_header
 from limner.errors import CheckpointError, InvalidInput
@@ -134,10 +134,15 @@ def _clean(text: str) -> str:
 
 
 def _named(line: Generation, names: Names[Things]) -> Iterator[Things]:
-    """What the prompts of a line name at some step."""
-    steps, remembered = max(1, line.steps_run), Remembered(tokenize)
-    prompts = parse(line.prompt, steps), parse(line.negative_prompt, steps, negative=True)
+    """What the prompts of a line name at some step of its passes."""
+    remembered = Remembered(tokenize)
+    prompts = (prompt for each in line.passes for prompt in _prompts(each))
     branches = (b for prompt in prompts for entry in prompt.entries for b in entry.branches)
     for spans in dict.fromkeys(branch.spans for branch in branches):
         for tokens in encoded(spans, remembered):
             yield from (those for _, those in names.found(tokens))
+
+
+def _prompts(line: Generation) -> tuple[Prompt, Prompt]:
+    steps = max(1, line.steps_run)
+    return parse(line.prompt, steps), parse(line.negative_prompt, steps, negative=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from limner.domain import samplers
+from limner.web.automatic1111 import hires
 from limner.web.reading import guidance, ranges
 from limner.web.reading.fields import (
     Bit,
@@ -21,7 +22,7 @@ from limner.web.reading.mixing import Mix
 
 _NAME = Text(0, 100)
 
-TXT2IMG: Mapping[str, Reader] = {
+_COMMON: Mapping[str, Reader] = {
     "prompt": ranges.MAYBE_PROMPT,
     "negative_prompt": ranges.MAYBE_PROMPT,
     "styles": Items(_NAME, 32),
@@ -50,8 +51,9 @@ TXT2IMG: Mapping[str, Reader] = {
     "template": Flag(),
     **guidance.READERS,
 }
+TXT2IMG: Mapping[str, Reader] = {**_COMMON, **hires.READERS}
 IMG2IMG: Mapping[str, Reader] = {
-    **TXT2IMG,
+    **_COMMON,
     "init_images": Items(Blob(), 16),
     "mask": Blob(),
     "denoising_strength": Number(0, 1),

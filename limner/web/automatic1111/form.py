@@ -25,7 +25,7 @@ from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.automatic1111 import guidance, library, lists
+from limner.web.automatic1111 import guidance, hires, library, lists
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
 from limner.web.reading import controls, inputs, mixing, naming, pictures, ranges
@@ -56,7 +56,7 @@ DEFAULTS: Mapping[str, Any] = {
     "scheduler": "Automatic",
     "override_settings": {},
     "send_images": True,
-    "denoising_strength": 0.75,
+    **hires.DEFAULTS,
     "resize_mode": 0,
     "mask_blur": 4,
     "inpainting_fill": 0,
@@ -131,6 +131,7 @@ async def to_drawing(
     guided = guidance.fields_of(values, notes)
     own = None if wanted is None else wanted.image
     followed = controls.with_images(guided.pop("controls", ()), own)
+    width, height = (_side(name, values, notes) for name in ("width", "height"))
     with naming.named(naming.AUTOMATIC1111):
         generation = Generation(
             prompt=prompts[0],
@@ -140,8 +141,9 @@ async def to_drawing(
             **guided,
             samples=asked.samples,
             seed=_seed(values["seed"]),
-            width=_side("width", values, notes),
-            height=_side("height", values, notes),
+            width=width,
+            height=height,
+            hires=hires.read(values, width, height, notes),
             **_overridden(values["override_settings"], options, notes),
             subseed=_seed(values["subseed"]),
             subseed_strength=values["subseed_strength"],
@@ -171,7 +173,7 @@ def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str,
     return {
         name: value
         for name, value in body.items()
-        if name in readers or not _idle(name, value, body)
+        if not (hires.idle(name, body) if name in readers else _idle(name, value, body))
     }
 
 
@@ -180,8 +182,7 @@ def _idle(name: str, value: Any, body: Mapping[str, Any]) -> bool:
         return True
     if name == "inpaint_full_res":
         return not body.get("mask")
-    of_hires = name == "denoising_strength" or name.startswith(("hr_", "firstphase_"))
-    return of_hires and not body.get("enable_hr")
+    return hires.idle(name, body)
 
 
 def _samples(values: Mapping[str, Any]) -> int:

@@ -107,7 +107,7 @@ def test_a_template_is_drawn_for_each_picture(server, api):
 def test_what_is_not_done_is_told(api):
     result = api.txt2img(
         prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="turbo", s_churn=4,
-        enable_hr=True, tiling=True, styles=["heavy armour", "nobody's"],
+        tiling=True, styles=["heavy armour", "nobody's"],
         override_settings={"CLIP_stop_at_last_layers": 2, "samples_format": "jpg"},
         alwayson_scripts={"Dragon": {"args": []}},
     )  # fmt: skip
@@ -117,11 +117,51 @@ def test_what_is_not_done_is_told(api):
     assert "s_churn was ignored: DPM++ 2M has none" in notes
     assert "style nobody's is unknown and was ignored" in notes
     assert "override_settings.samples_format was ignored" in notes
-    for name in ("enable_hr", "tiling", "alwayson_scripts.Dragon", "hr_scale"):
+    for name in ("tiling", "alwayson_scripts.Dragon"):
         assert f"{name} was ignored" in notes
     assert result.info["clip_skip"] == 2
     assert result.info["prompt"].startswith("x, ornate plate armour")
     assert result.info["negative_prompt"].startswith("modern clothing")
+
+
+def test_hires_fix(api):
+    asked = {"steps": 4, "seed": 3, "width": 256, "height": 384, "enable_hr": True}
+    result = api.txt2img(
+        prompt="x", **asked, hr_scale=1.5, hr_upscaler="None", hr_second_pass_steps=2,
+        denoising_strength=0.5, hr_prompt="larger x", hr_checkpoint_name="other",
+    )  # fmt: skip
+    assert result.image.size == (384, 576)
+    assert told(result) == [
+        "hr_checkpoint_name other was ignored; both passes are drawn with the same checkpoint"
+    ]
+    receipt = api.png_info(result.images[0]).json["items"]["limner"]
+    assert receipt["parameters"]["hires"] == {
+        "width": 384,
+        "height": 576,
+        "upscaler": "Lanczos",
+        "steps": 2,
+        "strength": 0.5,
+        "prompt": "larger x",
+    }
+    sized = api.txt2img(prompt="x", **asked, hr_resize_x=400, hr_sampler_name="Euler a")
+    assert sized.image.size == (400, 600)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (
+            {"hr_upscaler": "R-ESRGAN 4x+"},
+            "it must be one of Latent, Latent (antialiased), Latent (bicubic)",
+        ),
+        ({"hr_scale": 4, "width": 768}, "hires would be 3072x2048; a side has at most 2048"),
+    ],
+)
+def test_hires_that_cannot_be(server, fields, sentence):
+    with server.http() as http:
+        answer = http.post(TXT2IMG, json={"steps": 2, "enable_hr": True, **fields})
+    assert answer.status_code in (400, 422)
+    assert sentence in answer.text
 
 
 def test_seeds_and_noise_are_overridden_as_there(api):

@@ -72,6 +72,16 @@ export const FIELDS = [
     name: "schedule", id: "schedule", label: "Schedule", kind: "select", start: null, of: (g) => g.schedule ?? null,
     options: schedules,
   },
+  {
+    name: "hires", id: "hires", label: "Hires", kind: "select", start: null,
+    of: (g) => (g.hires ? String(Math.round((100 * g.hires.width) / g.width) / 100) : null),
+    options: async () => [
+      { value: null, text: "off", note: "draws once, at the size above" },
+      ...["1.25", "1.5", "1.75", "2"].map((scale) => (
+        { value: scale, text: `${scale} times as large`, note: "drawn small, made larger, and drawn again from that" }
+      )),
+    ],
+  },
 ];
 
 async function own() {

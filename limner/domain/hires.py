@@ -1,0 +1,67 @@
+"""A picture drawn small, made larger, and drawn again from what became of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from limner.domain import samplers
+from limner.domain.samplers import SamplerName, ScheduleName
+
+LatentMode = Literal[
+    "Latent",
+    "Latent (antialiased)",
+    "Latent (bicubic)",
+    "Latent (bicubic antialiased)",
+    "Latent (nearest)",
+    "Latent (nearest-exact)",
+]
+LATENT_MODES: tuple[LatentMode, ...] = get_args(LatentMode)
+PIXEL_MODES = ("Lanczos", "Nearest")
+UPSCALERS = (*LATENT_MODES, *PIXEL_MODES)
+"""What makes the first picture larger, by AUTOMATIC1111's names."""
+
+STRENGTH = 0.7
+"""How much of the schedule the second pass runs where nothing is said, as in AUTOMATIC1111."""
+
+
+class Hires(BaseModel):
+    """The second pass of a picture: its size in pixels, and what differs from the first.
+
+    What is None is the first pass's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    width: int = Field(ge=64, le=2048, multiple_of=8)
+    height: int = Field(ge=64, le=2048, multiple_of=8)
+    upscaler: str = Field("Latent", max_length=500)
+    steps: int | None = Field(None, ge=1, le=150)
+    strength: float = Field(STRENGTH, ge=0.0, le=1.0)
+    prompt: str | None = Field(None, max_length=10_000)
+    negative_prompt: str | None = Field(None, max_length=10_000)
+    sampler: SamplerName | None = None
+    schedule: ScheduleName | None = None
+    guidance: float | None = Field(None, ge=0.0, le=100.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_one_method(cls, values: Any) -> Any:
+        return samplers.completed(values) if isinstance(values, dict) else values
+
+    @model_serializer(mode="wrap")
+    def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None}
+
+    @property
+    def in_latents(self) -> bool:
+        """Whether latents are made larger, and not pixels."""
+        return self.upscaler in LATENT_MODES

@@ -1,0 +1,180 @@
+"""Hires against the same done by hand: a picture, made larger, and drawn again from that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+
+from limner.domain.hires import LATENT_MODES
+from limner.domain.params import Generation, Source
+from limner.engine.batching.image import Image
+from limner.engine.batching.loop import ThreadEngine
+from limner.engine.batching.request import Request
+from limner.engine.batching.ticket import Drawn, Progress
+from limner.engine.checkpoints.weights import Checkpoint
+from limner.engine.sampling import passes, samplers
+from limner.engine.sampling.noise import NoiseStream, initial_noise
+from limner.engine.sampling.runner import Runner
+from limner.errors import InvalidInput
+from tests.engine.factories import Collector, make_generation, submit
+from tests.engine.sampling.test_footprint import arrays_in
+
+Array = np.ndarray[Any, Any]
+SMALL, LARGE = 256, 512
+SECOND = {"strength": 0.6, "steps": 6, "sampler": "DPM++ 2M", "schedule": "Karras"}
+CASES = [
+    pytest.param(sampler, factor, upscaler, marks=() if quick else pytest.mark.slow)
+    for sampler, factor, upscaler, quick in (
+        ("UniPC", 2, "Lanczos", True),
+        ("Euler a", 1.5, "Nearest", False),
+        ("DDIM", 1.5, "Lanczos", False),
+        ("LMS", 2, "Nearest", False),
+    )
+]
+
+
+def hires(factor: float = 2, **fields: Any) -> dict[str, Any]:
+    side = int(SMALL * factor)
+    return {"width": side, "height": side, "upscaler": "Lanczos", **SECOND, **fields}
+
+
+def asked(**fields: Any) -> Generation:
+    same = {"negative_prompt": "blue", "steps": 8, "width": SMALL, "height": SMALL, "seed": 11}
+    return make_generation("a knight", **{**same, **fields})
+
+
+def begun(engine: ThreadEngine, g: Generation, pixels: Mapping[str, Array] | None = None) -> Any:
+    sink = Collector(g.samples)
+    owner = f"owner {g.seed}"
+    submit(engine, Request(f"hires-{id(sink)}", g, owner, sink, pixels or {}))
+    return sink
+
+
+def drawn(sink: Any) -> list[Array]:
+    ends = sink.wait(120.0)
+    assert all(isinstance(end, Drawn) for end in ends), ends
+    return [end.pixels for end in ends]
+
+
+def by_hand(engine: ThreadEngine, g: Generation, upscaler: str) -> Array:
+    """What a person does who has the first picture made larger and drawn again."""
+    assert g.hires is not None
+    (small,) = drawn(begun(engine, g.model_copy(update={"hires": None})))
+    size = (g.hires.width, g.hires.height)
+    large = np.asarray(Pillow.fromarray(small).resize(size, Pillow.Resampling[upscaler.upper()]))
+    name = hashlib.sha256(large.tobytes()).hexdigest()
+    again = Generation(
+        prompt=g.prompt,
+        negative_prompt=g.negative_prompt,
+        seed=g.seed,
+        width=size[0],
+        height=size[1],
+        source=Source(sha256=name, strength=0.6),
+        sampler="DPM++ 2M",
+        schedule="Karras",
+        steps=6,
+    )
+    (finished,) = drawn(begun(engine, again, {name: large}))
+    return finished
+
+
+@pytest.mark.parametrize(("scheduler", "factor", "upscaler"), CASES)
+def test_it_is_the_first_picture_enlarged_and_drawn_again(
+    engine: ThreadEngine, scheduler: str, factor: float, upscaler: str
+) -> None:
+    g = asked(scheduler=scheduler, hires=hires(factor, upscaler=upscaler))
+    stranger = begun(engine, asked(seed=99, steps=20))
+    (alone,) = drawn(begun(engine, g))
+    assert drawn(stranger)[0].shape == (SMALL, SMALL, 3)
+    assert alone.shape == (int(SMALL * factor), int(SMALL * factor), 3)
+    assert np.array_equal(alone, by_hand(engine, g, upscaler))
+
+
+def test_each_sample_has_its_own_seed_and_progress_counts_the_whole(engine: ThreadEngine) -> None:
+    sink = begun(engine, asked(samples=2, hires=hires()))
+    first, second = drawn(sink)
+    assert np.array_equal(second, drawn(begun(engine, asked(seed=12, hires=hires())))[0])
+    assert not np.array_equal(first, second)
+    told = [event for event in sink.events if isinstance(event, Progress) and event.index == 0]
+    assert [event.evaluation for event in told] == list(range(1, 8 + 4 + 1))
+    assert {event.evaluations for event in told} == {12}
+    steps = [event.step for event in told]
+    assert steps == sorted(steps)
+    assert steps[7:9] == [8, 9]
+
+
+@pytest.mark.parametrize("mode", LATENT_MODES)
+def test_latents_are_interpolated_as_pytorch_does(mode: str) -> None:
+    latent = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(1))
+    how, antialias = passes.MODES[mode]
+    expected = torch.nn.functional.interpolate(
+        latent[None], (12, 10), mode=how, antialias=antialias
+    )[0]
+    assert torch.equal(passes.covering(latent, (12, 10), mode), expected)
+    assert torch.equal(passes.covering(latent, (8, 10), mode), expected[:, 2:10])
+
+
+def finish(runner: Runner, image: Image) -> tuple[torch.Tensor, Array]:
+    """Run an image through its passes; the latent that the first one left, and the picture."""
+    left = None
+    while True:
+        runner.prepare(image)
+        while not image.phase_over:
+            runner.step([image])
+        latent = image.state.at(image.k)
+        pixels = runner.advance(image)
+        if pixels is not None:
+            assert left is not None
+            return left, pixels
+        left = latent
+
+
+def test_a_latent_start_is_our_matrix_over_the_interpolated_latent(squire: Checkpoint) -> None:
+    g = asked(hires=hires(upscaler="Latent (bicubic)"), guidance=1.0)
+    runner = Runner(squire, max_rows=8)
+    (image,) = runner.plan(Request("a", g, "me", print))
+    left, pixels = finish(runner, image)
+    side = SMALL // squire.vae_scale
+    start = passes.covering(left.view(-1, side, side), (2 * side, 2 * side), "Latent (bicubic)")
+    second = g.passes[1]
+    trace = samplers.trace(second.method, 6, mode="img2img", strength=0.6)
+    noise = initial_noise(NoiseStream("philox", 11), tuple(start.shape))
+    history = [start.flatten(), torch.from_numpy(noise).flatten()]
+    history += [torch.zeros_like(start).flatten()] * trace.draws
+    context = image.state.guidance.at(0).contexts
+    for k, t in enumerate(trace.timesteps):
+        seen = torch.stack(history[: trace.eps_column(k)])
+        y = (torch.from_numpy(trace.inputs[k, : len(seen)]).float() @ seen).view(1, *start.shape)
+        with torch.inference_mode():
+            made = squire.unet(y, torch.tensor(float(t)), torch.stack(context)).sample
+        history.append(made.flatten())
+    final = torch.from_numpy(trace.final).float() @ torch.stack(history)
+    ours = image.state.at(image.k)
+    assert torch.allclose(final, ours, atol=2e-3), (final - ours).abs().max()
+    assert pixels.shape == (LARGE, LARGE, 3)
+
+
+@pytest.mark.parametrize("upscaler", ["Lanczos", "Latent"])
+def test_neither_pass_holds_more_than_was_planned(squire: Checkpoint, upscaler: str) -> None:
+    runner = Runner(squire, max_rows=8)
+    (image,) = runner.plan(Request("a", asked(hires=hires(upscaler=upscaler)), "me", print))
+    finish(runner, image)
+    held = sum(dict(arrays_in([image.state])).values())
+    assert held <= image.bytes <= 4 * held
+
+
+def test_what_cannot_be_is_said(squire: Checkpoint) -> None:
+    runner = Runner(squire, max_rows=8)
+    g = asked(hires=hires(upscaler="Waifu"))
+    with pytest.raises(InvalidInput, match=r"hires\.upscaler is 'Waifu'; it must be one of"):
+        runner.plan(Request("a", g, "me", print))
+    with pytest.raises(InvalidInput, match="no smaller than the first pass, which is 256x256"):
+        asked(hires={"width": 128, "height": 512})
+    with pytest.raises(InvalidInput, match="one that starts from a picture is drawn once"):
+        asked(hires=hires(), source=Source(sha256="0" * 64))

@@ -1,0 +1,62 @@
+"""The field ``hires`` of the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from limner.domain.hires import Hires
+from limner.errors import InvalidInput
+from limner.web.reading.hires import HiresFields, second_pass
+
+
+def read(value: Any, width: int = 512, height: int = 768) -> Hires:
+    return second_pass(HiresFields().read("hires", value), width, height)
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ({}, (1024, 1536)),
+        (2, (1024, 1536)),
+        ("1.5", (768, 1152)),
+        ('{"scale": "1.3"}', (664, 992)),
+        ({"width": 1024}, (1024, 1536)),
+        ({"height": 1152}, (768, 1152)),
+        ({"width": 1024, "height": 1024, "scale": None}, (1024, 1024)),
+    ],
+)
+def test_the_size(value: Any, size: tuple[int, int]) -> None:
+    made = read(value)
+    assert (made.width, made.height) == size
+
+
+def test_what_is_said_is_kept_and_the_rest_is_the_first_passs() -> None:
+    made = read({"upscaler": "lanczos", "sampler": "dpm++ 2m karras", "steps": "12", "prompt": ""})
+    assert made == Hires(
+        width=1024, height=1536, upscaler="Lanczos", steps=12, sampler="DPM++ 2M", schedule="Karras"
+    )
+    assert (made.strength, made.guidance, made.prompt) == (0.7, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("large", 'hires is "large"; it must be as {"scale": 2}'),
+        ([2], 'hires is [2]; it must be as {"scale": 2}'),
+        ({"factor": 2}, "hires has factor; it may have scale, width, height, upscaler"),
+        ({"scale": 5}, "hires.scale is 5; it must be a number 1 to 4"),
+        ({"scale": 3}, "hires would be 1536x2304; a side has at most 2048 pixels"),
+        ({"scale": 2, "width": 1024}, "hires has both scale and a size: leave one out"),
+        ({"width": 1001}, "hires.width is 1001; it must be a multiple of 8 from 64 to 2048"),
+        ({"upscaler": "ESRGAN"}, 'hires.upscaler is "ESRGAN"; it must be one of Latent, Latent'),
+        ({"schedule": "Karras"}, "hires: schedule acts only beside sampler"),
+        ({"first_pass": True}, "the same request without hires draws the first pass"),
+    ],
+)
+def test_what_cannot_be_read_is_named(value: Any, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read(value)
+    assert sentence in str(refused.value)
+    assert refused.value.field.startswith("hires")
