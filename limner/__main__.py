@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("typer", "rich", "sqlalchemy", "alembic", "starlette", "uvicorn", "torch", "diffusers")
+NEEDED = ("typer", "rich", "sqlalchemy", "alembic", "fastapi", "uvicorn", "torch", "diffusers")
 
 
 def main() -> None:

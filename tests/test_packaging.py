@@ -35,7 +35,7 @@ def alone(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_core_is_small() -> None:
     assert {"httpx", "numpy", "pillow", "pydantic"} == CORE
-    assert {"torch", "starlette", "sqlalchemy", "typer"} <= SERVER
+    assert {"torch", "fastapi", "sqlalchemy", "typer"} <= SERVER
     assert not CORE & SERVER
 
 

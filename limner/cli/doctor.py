@@ -19,15 +19,7 @@ from limner.cli.configured import MODEL, PLACE, configured
 from limner.errors import LimnerError
 from limner.settings import Settings, without_password
 
-PACKAGES = (
-    "limner",
-    "torch",
-    "diffusers",
-    "transformers",
-    "safetensors",
-    "sqlalchemy",
-    "starlette",
-)
+PACKAGES = ("limner", "torch", "diffusers", "transformers", "safetensors", "sqlalchemy", "fastapi")
 LOW_DISK = 2 * 2**30  # bytes; a full-size checkpoint and a day of pictures
 
 

@@ -1,12 +1,11 @@
-"""An application of documented routes: Starlette's, and the OpenAPI document of what it serves."""
+"""An application of documented routes: FastAPI's, with a document of what is read and answered."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import Route
+from fastapi import FastAPI
 
 from limner.web.answers import Handler
 from limner.web.openapi import Schema
@@ -22,25 +21,28 @@ _ENVELOPE: Schema = {
 }
 
 
-class Application(Starlette):
-    """Serves what is added to it at ``url``; ``info`` is the head of its document."""
+class Application(FastAPI):
+    """Serves what is added to it at ``url``; ``info`` is the head of its document.
+
+    Handlers take a request and read it by the rooms' own readers, so FastAPI finds nothing in their
+    signatures to document; each brings its operation.
+    """
 
     def __init__(self, *, info: Schema, url: str) -> None:
-        super().__init__()
-        self.router.redirect_slashes = False
+        super().__init__(openapi_url=None, redirect_slashes=False)
         self._head = {"openapi": "3.1.0", "info": info, "servers": [{"url": url}]}
         self._paths: dict[str, Schema] = {}
 
-    def add_api_route(
-        self, path: str, handler: Handler, *, methods: Sequence[str], **operation: Any
+    def add_api_route(  # type: ignore[override]
+        self, path: str, endpoint: Handler, *, methods: Sequence[str], **operation: Any
     ) -> None:
         """Serve ``path``; of several that match, the first added answers.
 
         ``operation`` is what ``openapi.operation`` says of it; without one it is not documented.
         """
-        route = Route(path, handler)
-        route.methods = set(methods)  # HEAD is the gate's, for all routes alike
-        self.router.routes.append(route)
+        super().add_api_route(
+            path, endpoint, methods=list(methods), response_model=None, include_in_schema=False
+        )
         if operation:
             answers = {str(status): answer for status, answer in operation["responses"].items()}
             documented = {**operation, "responses": answers}

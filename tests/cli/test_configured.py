@@ -93,7 +93,7 @@ def test_a_hint_leads_to_the_same_place_from_any_shell(
         monkeypatch.delenv(name)
     monkeypatch.chdir("/")
     seen: list[Settings] = []
-    monkeypatch.setattr("limner.cli.books.opened", seen.append)
+    monkeypatch.setattr("limner.cli.databases.opened", seen.append)
     CliRunner().invoke(typer_app, words[1:])
     place = (chosen.data_dir.absolute(), chosen.database_url)
     assert words[:3] == ["limner", "keys", "list"]

@@ -146,7 +146,7 @@ def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
     assert again.stderr == "good.ckpt is imported already\n"
     usable = [e["name"] for e in json.loads(limner("models", "list", "--json", *flags).stdout)
               if e["usable"]]  # fmt: skip
-    assert usable == ["squire", "good", "fox"]
+    assert usable == ["squire", "good", "fox", "hands"]
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_the_layer_shows_what_the_server_reads(visit):
     visitor = visit()
     page = visitor.page
     page.fill("#prompt", "a [wolf:stag:0.5] in (mist:1.3), <lora:fog:1> moon AND a castle")
-    expect(page.locator("#prompt-note")).to_contain_text("taken out")
+    expect(page.locator("#prompt-note")).to_contain_text("draws with the LoRA that it names")
     layer = page.locator(".prompt .layer").first
     for kind, text in {"before": "wolf", "after": "stag", "up": "mist", "and": "AND"}.items():
         assert "".join(layer.locator(f".{kind}").all_inner_texts()) == text

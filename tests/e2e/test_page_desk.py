@@ -36,7 +36,7 @@ def test_no_word_under_the_prompt_moves_what_is_below(desk: Visitor):
     expect(page.locator("#prompt-note")).to_be_empty()
     quiet = top_of(page, "#sizes")
     page.fill("#prompt", "a knight, <lora:fog:1> and <lora:mist:1> and a castle")
-    expect(page.locator("#prompt-note")).to_contain_text("taken out")
+    expect(page.locator("#prompt-note")).to_contain_text("draws with the LoRA that it names")
     assert top_of(page, "#sizes") == pytest.approx(quiet, abs=0.5)
     page.keyboard.press("Control+Home")
     page.keyboard.press("ArrowRight")

@@ -223,7 +223,7 @@ def test_closing_ends_what_runs_and_what_waits():
 
 
 def test_a_process_imports_neither_torch_nor_the_server():
-    named = "sorted({'torch', 'starlette', 'sqlalchemy'} & set(sys.modules))"
+    named = "sorted({'torch', 'fastapi', 'sqlalchemy'} & set(sys.modules))"
     code = f"import sys, limner.imaging.worker; print({named})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -16,7 +16,10 @@ from tests.engine.checkpoints.writing import Maker, plain
 MADE: dict[str, Maker] = LOADED | {what: make for what, (make, _) in REFUSED.items()}
 NOT_BY_HEADERS = {"VAE alone", "NaN in the UNet", "NaN in the text encoder"}
 # Nothing loads these as a checkpoint.
-USED_BESIDE = {"LoRA", "LoRA of diffusers", "embedding", "embedding of diffusers"}
+USED_BESIDE = {
+    *("LoRA", "LoRA of diffusers", "embedding", "embedding of diffusers"),
+    *("ControlNet", "ControlNet of diffusers"),
+}
 FEW = ("scaled float8", "int8", "no text encoder")
 
 

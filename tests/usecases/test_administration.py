@@ -126,7 +126,7 @@ async def test_usage_and_house(administration, database, tmp_path):
     assert (row.pictures, row.cost_micro) == (2, 2 * PRICE)
     assert row.drawing_s > 0
     assert await administration.usage(0) == []
-    found = await administration.house()
+    found = await administration.figures()
     assert (found.queued, found.processing, found.pictures) == (1, 0, 2)
     assert found.picture_bytes > 0
     assert found.captured_micro == 2 * PRICE

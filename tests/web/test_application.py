@@ -2,6 +2,7 @@
 
 import json
 
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
@@ -9,7 +10,7 @@ from limner.web import openapi
 from limner.web.application import Application
 
 
-async def text(_):
+async def text(_: Request):
     return PlainTextResponse("here")
 
 

@@ -27,7 +27,7 @@ from limner.domain.schedulers import BETAS, SPECS, SchedulerName
 from limner.engine.batching.client import CacheStats
 from limner.engine.sampling.caches import ByteCache
 from limner.engine.sampling.matrices import SOURCES, Matrix, Trace, draws_used
-from limner.engine.sampling.timesteps import scheduled, told
+from limner.engine.sampling.timesteps import is_spaced, scheduled, told
 from limner.engine.sampling.walking import walk
 from limner.errors import InvalidInput
 
@@ -197,7 +197,7 @@ def _run(
             kept = scheduler.add_noise(z0, n0, following) if len(following) else z0
     rows = _rows([*inputs, x])
     levels = _levels(made.alphas_cumprod, timesteps)
-    if any(made.config.get(spacing) for spacing in SPACED_BY_DIFFUSERS.values()):
+    if is_spaced(made):
         levels = _shares(scheduler.sigmas[start or 0 :][:count].double().numpy()[:, None])
     denoised = _denoised(made.config.prediction_type, rows[:-1], _rows(eps), *levels)
     return _trimmed(rows, denoised, _rows([*keep, kept]), timesteps, steps - (start or 0))

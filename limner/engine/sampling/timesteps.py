@@ -10,6 +10,15 @@ import torch
 from limner.domain.samplers import SPACED_BY_DIFFUSERS
 
 
+def is_spaced(scheduler: Any) -> bool:
+    """Whether its levels of noise follow a schedule, one for each evaluation.
+
+    DPM2 Karras has two to a step, of which the second lies between timesteps.
+    """
+    spaced = any(scheduler.config.get(spacing) for spacing in SPACED_BY_DIFFUSERS.values())
+    return spaced and scheduler.order == 1
+
+
 def scheduled(
     class_name: str, made: Any, steps: int, start: int | None
 ) -> tuple[Any, torch.Tensor]:
@@ -17,7 +26,7 @@ def scheduled(
     scheduler = copy.deepcopy(made)
     _space(scheduler, steps)
     if start is None:
-        if any(scheduler.config.get(spacing) for spacing in SPACED_BY_DIFFUSERS.values()):
+        if is_spaced(scheduler):
             # Levels that round to one timestep: told no place, it would begin at the second.
             scheduler.set_begin_index(0)
         return scheduler, scheduler.timesteps

@@ -74,7 +74,7 @@ def request(case: Case, picture: np.ndarray[Any, Any]) -> Request:
 def begun(runner: Runner, case: Case, picture: np.ndarray[Any, Any]) -> Image:
     [image] = runner.plan(request(case, picture))
     checkpoint = replace(runner.checkpoint, scheduler_betas=case[1])
-    image.state = begin(image, checkpoint, runner.conditioner, runner.adapters)
+    image.state = begin(image, checkpoint, runner.conditioner, runner.adapters, runner.controls)
     return image
 
 
@@ -156,7 +156,7 @@ def test_a_scheduler_that_cannot_is_refused_before_anything_is_drawn(
     checkpoint: Checkpoint, runner: Runner
 ) -> None:
     zero = replace(checkpoint, info=replace(checkpoint.info, zero_snr=True))
-    known = (zero, runner.conditioner, runner.adapters)
+    known = (zero, runner.conditioner, runner.adapters, runner.controls)
     assert plan(make_request(scheduler="UniPC"), *known)
     with pytest.raises(InvalidInput, match="scheduler is 'Heun', which cannot"):
         plan(make_request(scheduler="Heun"), *known)
@@ -167,7 +167,7 @@ def test_noise_on_the_way_is_of_the_seed_and_its_delta(runner: Runner) -> None:
     g = make_generation("a", sampler="Euler a", steps=3, seed=5, width=SIDE, height=SIDE)
     g = g.model_copy(update={"eta_noise_seed_delta": 31337, "noise_source": "torch-cpu"})
     [image] = runner.plan(Request("delta", g, "a", lambda event: None, {}))
-    state = begin(image, runner.checkpoint, runner.conditioner, runner.adapters)
+    state = begin(image, runner.checkpoint, runner.conditioner, runner.adapters, runner.controls)
     start, way = (torch.Generator().manual_seed(seed) for seed in (5, 5 + 31337))
     length = state.H.shape[1]
     torch.testing.assert_close(state.H[1], torch.randn(length, generator=start), rtol=0, atol=0)

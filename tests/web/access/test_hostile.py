@@ -21,7 +21,8 @@ TURN_MAX_S = 0.25  # what the worst of them costs to decode is more
 FIELDS = ("image", "mask", "init_images")
 JSON, FORM = "application/json", "multipart/form-data"
 SOUND = hostile.saved(hostile.Image.new("RGB", (64, 64), "white"))
-FIELDS_OF_ALL = {"prompt": "a", "steps": 3, "num_inference_steps": 20}
+TEXT = "a\nSteps: 20, Sampler: Euler, Seed: 1, Size: 64x64, Denoising strength: 0.5"
+FIELDS_OF_ALL = {"prompt": "a", "steps": 3, "num_inference_steps": 20, "text": TEXT}
 
 
 def picture_calls(app):

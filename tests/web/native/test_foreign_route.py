@@ -57,7 +57,7 @@ def test_it_is_drawn_and_billed_and_told(http, body):
         "sampler": "DPM++ 2M", "schedule": "Karras",
     }  # fmt: skip
     [missing] = told["missing"]
-    assert missing.startswith("checkpoint far (aaaaaaaaaa) is not in the library; ")
+    assert missing.startswith("checkpoint far (aaaaaaaaaa) is not in the library")
     assert told["differs"][0].startswith("numbers: ")
     assert told["cost"] == PRICE
     assert credits(http) == pytest.approx(10 - PRICE)

@@ -167,7 +167,7 @@ def test_a_url_is_fetched_where_the_operator_allows_it(host):
     assert (answer.status_code, "is no picture" in answer.text) == (400, True)
 
 
-def test_controlnet_is_not_served(client):
+def test_controlnet_needs_a_control_of_its_kind(client):
     answer = client.post("/v1/sd1.5-controlnet-canny", json={"prompt": "x", "image": IMAGE})
-    assert answer.status_code == 404
-    assert "Nothing is served at /v1/sd1.5-controlnet-canny" in answer.json()["error"]
+    assert answer.status_code == 400
+    assert "this server's library has no canny ControlNet" in answer.json()["error"]
