@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ Tensors = dict[str, Tensor]
 def controlnet(unet: Any, *, scale: int = 8, seed: int = 0) -> Any:
     """A ControlNet of a UNet whose ends are not zero; one latent pixel spans ``scale``."""
     widths = [8 * n for n in range(1, scale.bit_length() + 1)]
-    made = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
+    with _seeded(seed):
+        made = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
     # Large enough to be seen in a picture, small enough that the UNet goes on drawing.
     ends = ("controlnet_down_blocks", "controlnet_mid_block", "controlnet_cond_embedding.conv_out")
     return _random(made, seed, dict.fromkeys(ends, 0.03))
@@ -30,10 +33,18 @@ def adapter(
 ) -> Any:
     """A T2I-Adapter for a UNet of these widths."""
     given = channels[:-1] if kind == "light_adapter" else channels
-    made = T2IAdapter(
-        in_channels=grey, channels=given, num_res_blocks=2, downscale_factor=8, adapter_type=kind
-    )
+    layout = {"num_res_blocks": 2, "downscale_factor": 8, "adapter_type": kind}
+    with _seeded(seed):
+        made = T2IAdapter(in_channels=grey, channels=given, **layout)
     return _random(made, seed, {})
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """What diffusers leaves to chance is the same each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
 
 
 def _random(model: Any, seed: int, ends: dict[str, float]) -> Any:
