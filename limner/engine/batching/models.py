@@ -75,11 +75,12 @@ class Models:
         budget: int,
         picture_bytes: int,
         prove: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.first = first.model
         self._load, self._size, self._hooks = load, size, hooks
         self._picture_bytes, self._prove = picture_bytes, prove
-        self._residency, self.absent = Residency(budget), Absent()
+        self.residency, self.absent = Residency(budget, clock), Absent()
         self._runners: dict[Choice, Runner] = {}  # replaced whole: other threads read it
         self._gone_s = (0.0, 0.0)
         self._sizes: dict[Choice, int] = {}
@@ -104,7 +105,7 @@ class Models:
         if error is not None and time.monotonic() - when < FAILED_S:
             raise error
         size = self._sizes[choice] = self._size(choice)
-        self._residency.expect_room(size)
+        self.residency.expect_room(size)
 
     def plan(self, request: Request) -> list[Image]:
         """Its images, planned if the model is there; raises what that refuses."""
@@ -124,7 +125,7 @@ class Models:
 
     def drew(self, image: Image) -> None:
         """A step of the image's model was made."""
-        self._residency.drew(image.request.choice)
+        self.residency.drew(image.request.choice)
 
     def turn(self, scheduler: Scheduler) -> None:
         """Hand over those whose model is there; have loaded what others wait for."""
@@ -132,12 +133,14 @@ class Models:
             return
         self._hand_over(scheduler)  # first: what came for their sake is not idle
         wanted = self._wanted()
-        order = self._residency.next(wanted, _busy(scheduler))
+        order = self.residency.next(wanted, _busy(scheduler))
         if order is None and self._withdraw(scheduler):
-            order = self._residency.next(wanted, _busy(scheduler))
+            order = self.residency.next(wanted, _busy(scheduler))
         if order is not None:
             self._begin(*order)
         self._hand_over(scheduler)  # what was to leave may stay after all
+        for image in self.absent.images:
+            scheduler.service.wait(image.request)
 
     def _hand_over(self, scheduler: Scheduler) -> None:
         """Images whose model is there."""
@@ -160,20 +163,20 @@ class Models:
 
     def _withdraw(self, scheduler: Scheduler) -> bool:
         """No more pictures of models that are leaving enter; whether there were any."""
-        back = [image for c in self._residency.leaving for image in scheduler.withdraw(c)]
+        back = [image for c in self.residency.leaving for image in scheduler.withdraw(c)]
         self.absent.add(back)
         return bool(back)
 
     def _wanted(self) -> dict[Choice, int]:
         """Models that are waited for and neither here nor coming, with their sizes."""
-        near = {*self._runners, self._residency.loading}
+        near = {*self._runners, self.residency.loading}
         return {
             choice: self._sizes[choice] for choice in self.absent.choices() if choice not in near
         }
 
     def _is_here(self, image: Image) -> bool:
         choice = image.request.choice
-        return choice in self._runners and choice not in self._residency.leaving
+        return choice in self._runners and choice not in self.residency.leaving
 
     def _planned(self, images: Iterable[Image]) -> list[Image]:
         """The same, planned; those that their model refuses end."""
@@ -193,6 +196,10 @@ class Models:
         self.absent.charge(choice)
         for each in gone:
             self._let_go(each)
+        self._start(choice)
+
+    def _start(self, choice: Choice) -> None:
+        """Have it loaded beside the steps."""
         work = threading.Thread(target=self._work, args=(choice,), name="limner-load", daemon=True)
         work.start()
 
@@ -227,12 +234,12 @@ class Models:
             self._hooks.say("ready")
 
     def _keep(self, choice: Choice, runner: Runner, took: float) -> None:
-        self._residency.arrived(choice, runner.bytes, took)
+        self.residency.arrived(choice, runner.bytes, took)
         self._sizes[choice] = runner.bytes
         self._runners = {**self._runners, choice: runner}
 
     def _not_loaded(self, choice: Choice, error: Exception) -> None:
-        self._residency.failed()
+        self.residency.failed()
         told = _told(error)
         if not isinstance(error, LimnerError):
             log.error("a model could not be loaded", exc_info=error)

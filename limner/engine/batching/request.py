@@ -31,7 +31,8 @@ class Request:
     """A ticket that an engine has taken, with the pictures it starts from and its sink.
 
     ``pixels`` are by their SHA-256. ``sink`` is called on the engine's thread and must not block.
-    ``choice`` says with which model it is drawn.
+    ``choice`` says with which model it is drawn; ``waits_since`` where its owner stood in the order
+    of turns (``Service``) when it began to wait for that model, if it had to.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Request:
     first: int = 0
     watched: bool = False
     choice: Choice = FIRST
+    waits_since: int | None = None
 
     @classmethod
     def of(cls, ticket: Ticket, sink: Sink, read: Reader) -> Request:

@@ -7,8 +7,8 @@ Bookkeeping alone: it loads nothing, and knows no torch. All sizes are in bytes.
    those that draw, the longest here first. A model in use is *leaving* until its last picture in
    flight is finished; no other of its pictures enters meanwhile.
 3. *When.* A stay lasts a *quantum*: ``QUANTUM_STEPS`` steps of the engine, and ``QUANTUM_LOADS``
-   times as long as its loading took. A model that draws goes only a quantum after the last load of
-   any. Where nothing is drawn at all, nothing is waited for.
+   times as long as its loading took, and always the pictures that are in flight. A model that draws
+   goes only a quantum after the last load of any. Where nothing is drawn, nothing is waited for.
 
 ADR 0020 has the bounds that follow.
 """
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from limner.engine.batching.request import Choice
 from limner.errors import InvalidInput, SettingsError
 
-QUANTUM_STEPS = 64
-QUANTUM_LOADS = 2
+QUANTUM_STEPS = 8
+QUANTUM_LOADS = 1
 
 
 @dataclass

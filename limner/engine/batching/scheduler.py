@@ -13,9 +13,8 @@ It holds no tensors and runs no model. Its rules, in this order:
 4. *Memory.* The image of the owner with the fewest rows in flight enters next; while it does not
    fit, nobody passes it.
 
-This is start-time fair queueing (Goyal, Vin and Cheng, 1996) over UNet rows: who begins or comes
-back starts at the least service of those who run, so that nobody saves up a claim by being away
-and nobody loses a debt. ADR 0001 has the bound that follows.
+This is start-time fair queueing (Goyal, Vin and Cheng, 1996) over UNet rows; ``service`` counts it.
+ADR 0001 has the bound that follows.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.knees import Knees
 from limner.engine.batching.request import Choice
 from limner.engine.batching.seniority import Seniority
+from limner.engine.batching.service import Service
 
 TURN = 64
 """Full steps of work by which an owner may get ahead to finish a picture that fills a step."""
@@ -50,8 +50,7 @@ class Scheduler:
         self._preparing: list[Image] = []
         self._running: list[Image] = []  # in the order in which they first began to take part
         self._places = count(1)  # of images, as they first take part
-        self._service: dict[str, int] = {}
-        self._now = 0  # the least service of those who ran; it only grows
+        self.service = Service()
         self._seniority = Seniority()
 
     @property
@@ -71,7 +70,8 @@ class Scheduler:
 
     def add(self, image: Image) -> None:
         """Put an image at the end of its owner's line."""
-        self._service.setdefault(image.request.owner, self._now)
+        if image.request.owner not in self.service:
+            self.service.enter(image.request, self.knees.work(image))
         self._admission.add(image)
 
     def admit(self) -> list[Image]:
@@ -80,7 +80,7 @@ class Scheduler:
         for image in (*self._preparing, *self._running):
             rows[image.request.owner] += image.rows
         admitted = []
-        while (following := self._admission.next(rows, self._service)) is not None:
+        while (following := self._admission.next(rows, self.service)) is not None:
             rows[following.request.owner] += following.rows
             admitted.append(following)
         self._preparing += admitted
@@ -90,9 +90,9 @@ class Scheduler:
         """A prepared image takes part from the next step on, at its old place if it had one."""
         self._preparing.remove(image)
         image.place = image.place or next(self._places)
+        if image.request.owner not in self._owners():
+            self.service.enter(image.request, self.knees.work(image))
         insort(self._running, image, key=lambda one: one.place)
-        owner = image.request.owner
-        self._service[owner] = max(self._service[owner], self._now)
 
     def rest(self, image: Image) -> None:
         """Between two phases an image keeps its place and memory, and takes no part."""
@@ -103,7 +103,7 @@ class Scheduler:
         """The images of the next forward pass: one group, the lead first; empty when idle."""
         if not self._running:
             return []
-        self._now = min(self._service[image.request.owner] for image in self._running)
+        self.service.ran(self._owners())
         lead = self._lead()
         batch: list[Image] = []
         rows = 0
@@ -113,7 +113,7 @@ class Scheduler:
             batch.append(image)
             rows += image.rows
         for image in batch:
-            self._service[image.request.owner] += image.cost
+            self.service[image.request.owner] += image.cost
         self._seniority.count(self._running, batch)
         return batch
 
@@ -140,20 +140,24 @@ class Scheduler:
         """Every image known, in no particular order."""
         return [*self._running, *self._preparing, *self._admission.images()]
 
+    def _owners(self) -> set[str]:
+        """Those who have images running."""
+        return {image.request.owner for image in self._running}
+
     def _lead(self) -> Image:
-        lead = min(self._running, key=lambda image: self._service[image.request.owner])
+        lead = min(self._running, key=lambda image: self.service[image.request.owner])
         if not self.knees.fills(lead):
             return lead
-        equal = self._service[lead.request.owner] + self.turn * self.knees.work(lead)
+        equal = self.service[lead.request.owner] + self.turn * self.knees.work(lead)
         for image in self._running:
             begun = image.evaluation and self.knees.fills(image)
-            if begun and self._service[image.request.owner] <= equal:
+            if begun and self.service[image.request.owner] <= equal:
                 return image
         return lead
 
     def _mates(self, lead: Image) -> Iterator[Image]:
         """The lead, then images of its group by least service, none too far ahead of the lead."""
-        service = dict(self._service)
+        service = dict(self.service)
         lines: dict[str, deque[Image]] = {}
         held_back = self._seniority.held_back(self._running, lead.group)
         for image in self._running:
@@ -173,7 +177,5 @@ class Scheduler:
             yield image
 
     def _forget_owners(self) -> None:
-        """Keep the counters of those who are here, and of those who left ahead of the others."""
-        here = {image.request.owner for image in self.all()}
-        self._service = {o: s for o, s in self._service.items() if o in here or s > self._now}
+        self.service.forget({image.request.owner for image in self.all()})
         self._seniority.forget_absent(self._running)

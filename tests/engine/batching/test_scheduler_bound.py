@@ -149,7 +149,7 @@ def test_no_owner_lags_another_by_more_than_the_bound(company: list[Owner], max_
     for step in range(160):
         present = [owner for owner in company if owner.arrives <= step]
         play(scheduler, present)
-        counters = [scheduler._service.get(o.name, scheduler._now) for o in present]
+        counters = [scheduler.service.get(o.name, scheduler.service.now) for o in present]
         assert not present or max(counters) - min(counters) <= most
         for one, other in itertools.combinations(present, 2):
             apart.setdefault((one.name, other.name), []).append(one.got - other.got)
