@@ -4,6 +4,7 @@ import base64
 import json
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
@@ -39,7 +40,7 @@ def test_the_public_list_is_what_was_decided():
     assert not any(path.startswith(("/v1", "/v2", "/api", "/sdapi")) for path in PUBLIC)
 
 
-async def echo(request):
+async def echo(request: Request):
     return JSONResponse(request.path_params.get("name"))
 
 
