@@ -15,7 +15,8 @@ from limner.domain.params import (
     STEPS_MAX,
 )
 from limner.errors import InvalidInput
-from limner.web.reading.fields import Flag, Number, Reader, Text, Whole, cut, shown
+from limner.web.reading.fields import Flag, Number, Reader, Text, Whole, shown
+from limner.web.reading.objects import typed
 
 SCALE_MAX = 4.0
 _SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE)
@@ -43,16 +44,7 @@ class HiresFields:
 
     def read(self, field: str, value: Any) -> dict[str, Any]:
         """Its fields, typed; raises ``InvalidInput`` naming the one that cannot be read."""
-        given = _object(field, value)
-        if foreign := [name for name in given if name not in _READERS]:
-            raise InvalidInput(
-                field, f"{field} has {cut(foreign[0])}; it may have {', '.join(_READERS)}"
-            )
-        return {
-            name: _READERS[name].read(f"{field}.{name}", each)
-            for name, each in given.items()
-            if each is not None
-        }
+        return typed(field, _object(field, value), _READERS)
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the object."""

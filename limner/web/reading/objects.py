@@ -64,16 +64,24 @@ class Objects(Generic[Made]):
     def _one(self, field: str, value: Any) -> Made:
         if not isinstance(value, dict):
             raise InvalidInput(field, f'{field} is {shown(value)}; it must be as {{"name": "..."}}')
-        if foreign := [name for name in value if name not in self.readers]:
-            raise InvalidInput(
-                field, f"{field} has {cut(foreign[0])}; it may have {', '.join(self.readers)}"
-            )
-        given = {
-            name: self.readers[name].read(f"{field}.{name}", each)
-            for name, each in value.items()
-            if each is not None
-        }
+        given = typed(field, value, self.readers)
         return self.make(field, _checked(field, given))
+
+
+def typed(field: str, value: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """The object's fields as ``readers`` read them, without those that are null.
+
+    Raises ``InvalidInput`` for one that has no reader, or that cannot be read.
+    """
+    if foreign := [name for name in value if name not in readers]:
+        raise InvalidInput(
+            field, f"{field} has {cut(foreign[0])}; it may have {', '.join(readers)}"
+        )
+    return {
+        name: readers[name].read(f"{field}.{name}", each)
+        for name, each in value.items()
+        if each is not None
+    }
 
 
 def _checked(field: str, given: dict[str, Any]) -> dict[str, Any]:
