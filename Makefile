@@ -9,7 +9,7 @@ export PYTHON ?= python3
 serve: $(VENV)/.installed
 	@$(BIN)/limner serve $(ARGS)
 
-# One process more than cores (tests/conftest.py) and one thread each: quicker than threads that
+# More processes than cores (tests/conftest.py) and one thread each: quicker than threads that
 # wait for each other. Bytecode is kept, since the tests start interpreters by the hundred.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile
 

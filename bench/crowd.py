@@ -96,14 +96,16 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--keys", type=int, default=8)
-    parser.add_argument("--servers", type=int, default=2)
+    fleet.add_places(parser, servers=2)
     parser.add_argument("--database", default="postgresql")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="limner-crowd-"))
-    with fleet.database(options.database, folder) as url:
+    kept = fleet.pictures(options.pictures, options.fail_every)
+    with fleet.database(options.database, folder) as url, kept as places:
         keys = [fleet.new_key(url, name=f"key {n}") for n in range(options.keys)]
         servers = [
-            fleet.Server(folder, url, step_s=0, log_level="debug") for _ in range(options.servers)
+            fleet.Server(folder, url, step_s=0, log_level="debug", **places)
+            for _ in range(options.servers)
         ]
         for server in servers:
             server.wait_ready()
@@ -113,7 +115,8 @@ def main() -> None:
         faults += [f"the servers ended with {ended}"] if any(ended) else []
         holds = holds_of(servers)
     print(
-        f"{options.servers} servers on {options.database}, {options.clients} clients, "
+        f"{options.servers} servers on {options.database}, pictures on {options.pictures} (one "
+        f"call in {options.fail_every} fails), {options.clients} clients, "
         f"{options.keys} keys, {options.requests} requests in {took:.0f} s: "
         f"{options.requests / took:.1f} requests/s; a request {spread(seconds)}; a hold "
         f"{spread(holds)} ({len(holds)} holds); load {os.getloadavg()[0]:.1f}; "

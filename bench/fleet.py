@@ -6,6 +6,7 @@ server at ``TEST_POSTGRES``, by default postgres@127.0.0.1) or a URL.
 
 from __future__ import annotations
 
+import argparse
 import atexit
 import contextlib
 import os
@@ -19,9 +20,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 from sqlalchemy import create_engine, text
 
-from limner.store import keys
+from limner.store import audit, keys
 from limner.store.db import Database
 
 POSTGRES = os.environ.get("TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
@@ -37,7 +39,10 @@ GENEROUS = {
 
 
 class Server:
-    """One ``limner serve``; ``engine`` is ``fake`` (a step takes ``step_s``) or ``real``."""
+    """One ``limner serve``; ``engine`` is ``fake`` (a step takes ``step_s``) or ``real``.
+
+    ``faults``: the odds with which a step, a decoding, a file or a transaction of a fake one fails.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,7 @@ class Server:
         *,
         engine: str = "fake",
         step_s: float = 0.002,
+        faults: float = 0.0,
         **settings: object,
     ) -> None:
         self.engine = engine
@@ -60,6 +66,7 @@ class Server:
             "LIMNER_DATABASE_URL": database_url,
             "LIMNER_PORT": str(self.port),
             "FAKE_STEP_S": str(step_s),
+            "FAKE_FAULTS": str(faults),
             **chosen,
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +147,30 @@ def database(name: str, folder: Path) -> Iterator[str]:
         yield name
 
 
+@contextlib.contextmanager
+def pictures(kind: str, fail_every: int = 0) -> Iterator[dict[str, str]]:
+    """Settings of servers for their pictures: on disk, or in a bucket of an S3 server on loopback.
+
+    Of the calls to that server one in ``fail_every`` fails, before or after it has been done.
+    """
+    if kind == "disk":
+        yield {}
+        return
+    from tests.store.files.bucket import Bucket, s3_server
+
+    with s3_server() as (endpoint, store):
+        bucket = Bucket(endpoint)
+        store.every = fail_every
+        yield {"pictures": bucket.url}
+
+
+def add_places(parser: argparse.ArgumentParser, servers: int) -> None:
+    """Flags that say how many servers there are, and where their pictures lie."""
+    parser.add_argument("--servers", type=int, default=servers)
+    parser.add_argument("--pictures", choices=("disk", "s3"), default="disk")
+    parser.add_argument("--fail-every", type=int, default=0, help="calls of the S3 server")
+
+
 def new_key(url: str, credits: int = 1_000_000, name: str = "bench") -> str:
     """A key with credits, created past the server."""
     opened = Database.open(url)
@@ -147,6 +178,25 @@ def new_key(url: str, credits: int = 1_000_000, name: str = "bench") -> str:
         plain, _ = keys.create(conn, name=name, credits_micro=credits * 1_000_000)
     opened.close()
     return plain
+
+
+def wrong_error(answer: httpx.Response, *, faults: bool) -> str | None:
+    """What is wrong with an answer of 500 or more; ``faults``: are some planted?"""
+    said = f"{answer.status_code} {answer.text[:200]}"
+    if answer.headers.get("x-cost", "0") != "0":
+        return f"{said}, which says that it cost something"
+    if answer.status_code == 503:
+        return None if "retry-after" in answer.headers else f"{said}, without Retry-After"
+    return None if faults and answer.status_code == 500 else said
+
+
+def books(url: str) -> list[str]:
+    """What is wrong with them: with what was billed, what is stored and what keys have spent."""
+    opened = Database.open(url)
+    with opened.read() as conn:
+        found = [f"{each.kind}: {each.subject}, {each.detail}" for each in audit.check(conn)]
+    opened.close()
+    return found
 
 
 def slope(points: list[tuple[float, float]]) -> float:

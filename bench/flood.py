@@ -3,7 +3,10 @@
 ``--others`` clients draw one picture after another, ``--share`` of them with the same key, each
 over one surface: the hosted service's (JSON, base64, multipart, asynchronous), OpenAI's or
 AUTOMATIC1111's. First they are alone; then ``--flooding`` more ask without end, all with one key.
-The others' median wait may at most double; every refusal is 429 or 503 with ``Retry-After``.
+The others' median wait may at most double; every refusal is 429 or 503 with ``Retry-After``. With
+``--faults ODDS`` steps, decoding, files and transactions fail now and then: whoever is told so asks
+again, and has paid nothing; how long that takes is told and not judged. At the end the books must
+be right.
 """
 
 from __future__ import annotations
@@ -40,6 +43,14 @@ class Client:
         """The answer with the picture, or the refusal."""
         return await getattr(self, self.surface)()
 
+    def has_drawn(self, answer: httpx.Response, faults: bool) -> bool:
+        """Or was refused, or met a fault that was planted; anything else is an error."""
+        if answer.status_code == 200 and answer.headers.get("content-type") == "application/json":
+            return answer.json().get("status") != "FAILED" or not faults
+        if answer.status_code == 200 or answer.status_code in (429, 503, *[500] * faults):
+            return answer.status_code == 200
+        raise RuntimeError(f"{self.surface} answered {answer.status_code} {answer.text}")
+
     async def post(self, path: str, scheme: str = "", **body: object) -> httpx.Response:
         headers = {"authorization": scheme} if scheme else {"x-api-key": self.key}
         return await self.http.post(path, headers=headers, **body)
@@ -71,32 +82,41 @@ class Client:
         return await self.post("/sdapi/v1/txt2img", f"Basic {basic}", json=OWN)
 
 
-async def steady(clients: list[Client], each: int) -> list[float]:
-    """The others' waits, refusals waited out as they say."""
+async def steady(clients: list[Client], each: int, told: Counter[str], faults: bool) -> list[float]:
+    """The others' waits, refusals waited out as they say; what is wrong with them goes to ``told``.
+
+    ``faults``: some are planted, and waited out like refusals.
+    """
 
     async def one(client: Client) -> list[float]:
         waits = []
         for _ in range(each):
             began = time.perf_counter()
-            while (answer := await client.draw()).status_code in (429, 503):
-                await asyncio.sleep(float(answer.headers["retry-after"]))
-            if answer.status_code != 200:
-                raise RuntimeError(f"{client.surface} answered {answer.status_code} {answer.text}")
+            while not client.has_drawn(answer := await client.draw(), faults):
+                await asyncio.sleep(float(answer.headers.get("retry-after", 0.2)))
+                note(answer, told, faults)
             waits.append(time.perf_counter() - began)
         return waits
 
     return [wait for waits in await asyncio.gather(*map(one, clients)) for wait in waits]
 
 
-async def flood(clients: list[Client], told: Counter[str]) -> None:
+def note(answer: httpx.Response, told: Counter[str], faults: bool) -> None:
+    """Count what is wrong with a refusal."""
+    if answer.status_code == 429:
+        told["429 without Retry-After"] += "retry-after" not in answer.headers
+    elif answer.status_code >= 500 and (wrong := fleet.wrong_error(answer, faults=faults)):
+        told[wrong] += 1
+
+
+async def flood(clients: list[Client], told: Counter[str], faults: bool) -> None:
     """Ask again and again, until cancelled; a refused client pauses a fifth of a second."""
 
     async def one(client: Client) -> None:
         while True:
             answer = await client.draw()
             told[f"{answer.status_code}"] += 1
-            if answer.status_code in (429, 503):
-                told["without Retry-After"] += "retry-after" not in answer.headers
+            note(answer, told, faults)
             if answer.status_code != 200:
                 await asyncio.sleep(0.2)
 
@@ -113,13 +133,14 @@ async def measure(server: fleet.Server, url: str, options: argparse.Namespace) -
         kinds = itertools.cycle(SURFACES)
         others = [Client(http, next(kinds), keys[n // share]) for n in range(number)]
         crowd = [Client(http, next(kinds), flooding) for _ in range(options.flooding)]
-        await steady(others, 1)  # warm
+        planted = told, options.faults > 0
+        await steady(others, 1, *planted)  # warm
         memory = [server.resident_mib]
-        alone = await steady(others, options.each)
+        alone = await steady(others, options.each, *planted)
         memory.append(server.resident_mib)
-        running = asyncio.create_task(flood(crowd, told))
+        running = asyncio.create_task(flood(crowd, *planted))
         await asyncio.sleep(2.0)
-        beside = await steady(others, options.each)
+        beside = await steady(others, options.each, *planted)
         memory.append(server.resident_mib)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -131,9 +152,10 @@ async def measure(server: fleet.Server, url: str, options: argparse.Namespace) -
         f"{options.flooding} more flood with one key (answers {dict(told)}): {ratio:.2f} times; "
         f"{' -> '.join(f'{mib:.0f}' for mib in memory)} MiB; load {os.getloadavg()[0]:.1f}"
     )
-    faults = [] if ratio <= 2 else ["the others' median wait more than doubled"]
-    strange = {name for name, count in told.items() if count} - {"200", "429", "503"}
-    return faults + [f"the flood was told {name}" for name in sorted(strange)]
+    faults = [] if ratio <= 2 or options.faults else ["the others' median wait more than doubled"]
+    usual = {"200", "429", "503"} | ({"500"} if options.faults else set())
+    strange = {name for name, count in told.items() if count} - usual
+    return faults + [f"a client was told {name}" for name in sorted(strange)]
 
 
 def main() -> None:
@@ -145,15 +167,18 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=5, help="pictures for each of the others")
     parser.add_argument("--step-s", type=float, default=0.01, help="of the fake engine")
     parser.add_argument("--database", default="sqlite")
+    parser.add_argument("--faults", type=float, default=0, help="odds of a planted fault")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="limner-flood-"))
     with fleet.database(options.database, folder) as url:
-        server = fleet.Server(folder, url, engine=options.engine, step_s=options.step_s)
+        chosen = {"engine": options.engine, "step_s": options.step_s}
+        server = fleet.Server(folder, url, faults=options.faults, **chosen)
         server.wait_ready()
         try:
             faults = asyncio.run(measure(server, url, options))
         finally:
             server.stop()
+        faults += fleet.books(url)
     shutil.rmtree(folder)
     if faults:
         raise SystemExit("; ".join(faults))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import os
 import random
 import shutil
 import subprocess
@@ -22,8 +23,10 @@ import httpx
 from sqlalchemy import func, select
 
 from bench import fleet
+from limner.errors import LimnerError
 from limner.store import audit, keys, ledger
 from limner.store.db import Database
+from limner.store.files import Files, open_files
 from limner.store.schema import pictures, requests, transfers
 
 LEASE_S = 1
@@ -34,8 +37,8 @@ BODY = {"samples": 1, "num_inference_steps": 20, "base64": False}
 class Clients:
     """Clients that never give up; ``bytes_of`` collects what each idempotency key was given."""
 
-    def __init__(self, url: str, key: str, dice: random.Random) -> None:
-        self.url, self.dice = url, dice
+    def __init__(self, urls: list[str], key: str, dice: random.Random) -> None:
+        self.urls, self.dice = urls, dice
         self.headers = {"x-api-key": key}
         self.bytes_of: dict[str, set[str]] = defaultdict(set)
         self.troubles: Counter[str] = Counter()
@@ -45,7 +48,7 @@ class Clients:
         """``number`` clients at once, until ``stopping``."""
         limits = httpx.Limits(max_connections=number + 8)
         async with httpx.AsyncClient(
-            base_url=self.url, headers=self.headers, timeout=30, limits=limits
+            headers=self.headers, timeout=30, limits=limits, follow_redirects=True
         ) as http:
             await asyncio.gather(*(self._client(http, index) for index in range(number)))
 
@@ -61,7 +64,9 @@ class Clients:
 
     async def ask_again(self, names: list[str]) -> None:
         """Every one of ``names`` once more."""
-        async with httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60) as http:
+        async with httpx.AsyncClient(
+            headers=self.headers, timeout=60, follow_redirects=True
+        ) as http:
             for name in names:
                 index = int(name.removeprefix("client").partition("-")[0])
                 await self._keep(name, self._wait if index % 2 else self._queue, http)
@@ -69,7 +74,7 @@ class Clients:
     async def _keep(self, name, ask, http) -> None:
         while True:
             try:
-                data = await ask(http, name)
+                data = await ask(http, self.dice.choice(self.urls), name)
             except httpx.TransportError as error:
                 self.troubles[type(error).__name__] += 1
             else:
@@ -79,21 +84,21 @@ class Clients:
                 self.troubles[str(data)] += 1
             await asyncio.sleep(self.dice.uniform(0.05, 0.5))
 
-    async def _wait(self, http: httpx.AsyncClient, name: str) -> bytes | int:
-        answer = await http.post(f"/v1/{SLUG}", **_order(name))
+    async def _wait(self, http: httpx.AsyncClient, url: str, name: str) -> bytes | int:
+        answer = await http.post(f"{url}/v1/{SLUG}", **_order(name))
         return answer.content if answer.status_code == 200 else answer.status_code
 
-    async def _queue(self, http: httpx.AsyncClient, name: str) -> bytes | int:
-        submitted = await http.post(f"/v2/{SLUG}", **_order(name))
+    async def _queue(self, http: httpx.AsyncClient, url: str, name: str) -> bytes | int:
+        submitted = await http.post(f"{url}/v2/{SLUG}", **_order(name))
         if submitted.status_code != 200:
             return submitted.status_code
         path = httpx.URL(submitted.json()["response_url"]).raw_path.decode()
         while True:
-            answer = await http.get(path)
+            answer = await http.get(url + path)
             if answer.status_code != 200:
                 return answer.status_code
             if (found := answer.json())["status"] == "COMPLETED":
-                file = await http.get(httpx.URL(found["output"]).raw_path.decode())
+                file = await http.get(url + httpx.URL(found["output"]).raw_path.decode())
                 return file.content if file.status_code == 200 else file.status_code
             await asyncio.sleep(0.1)
 
@@ -105,17 +110,21 @@ def _order(name: str) -> dict:
     }
 
 
-async def work(options: argparse.Namespace, folder: Path, url: str) -> int:
+async def work(options: argparse.Namespace, folder: Path, url: str, places: dict) -> int:
     """All rounds; the number of faults found."""
     key = fleet.new_key(url)
     dice = random.Random(options.seed)
-    step_s = 0.002 if options.engine == "fake" else 0
-    server = fleet.Server(folder, url, engine=options.engine, step_s=step_s, lease_s=LEASE_S)
-    await asyncio.to_thread(server.wait_ready)
-    clients = Clients(server.url, key, dice)
+    chosen = {"step_s": 0.002 if options.engine == "fake" else 0, "lease_s": LEASE_S, **places}
+    servers = [
+        fleet.Server(folder, url, engine=options.engine, **chosen) for _ in range(options.servers)
+    ]
+    for server in servers:
+        await asyncio.to_thread(server.wait_ready)
+    clients = Clients([server.url for server in servers], key, dice)
     crowd = asyncio.create_task(clients.run(options.clients))
     for number in range(1, options.rounds + 1):
         await asyncio.sleep(dice.uniform(*options.life))
+        server = dice.choice(servers)
         server.kill()
         await asyncio.sleep(dice.uniform(0, 0.3))
         server.start()
@@ -127,26 +136,28 @@ async def work(options: argparse.Namespace, folder: Path, url: str) -> int:
     names = list(clients.bytes_of)
     dice.shuffle(names)
     await asyncio.wait_for(clients.ask_again(names[:500]), 600)
-    status = await asyncio.to_thread(server.stop)
-    faults = inspect(folder, url, clients)
-    faults += [f"the last server ended with status {status}"] if status else []
-    faults += [
-        f"the log shows a fault: {line[:300]}"
-        for line in server.log.read_text().splitlines()
-        if "Traceback" in line
-    ][:3]
-    captured = len(clients.bytes_of)
+    ended = [await asyncio.to_thread(server.stop) for server in servers]
+    faults = inspect(places.get("pictures", folder / "pictures"), url, clients)
+    faults += [f"the last servers ended with status {ended}"] if any(ended) else []
+    faults += [each for server in servers for each in told_in(server.log)]
     print(
-        f"{options.rounds} kills on {options.database}, {options.engine} engine, "
-        f"{options.clients} clients: {captured} idempotency keys served, retries "
-        f"{dict(clients.troubles)}, {len(faults)} faults"
+        f"{options.rounds} kills of {options.servers} on {options.database}, pictures on "
+        f"{options.pictures} (one call in {options.fail_every} fails), {options.engine} engine, "
+        f"{options.clients} clients: {len(names)} idempotency keys served, retries "
+        f"{dict(clients.troubles)}, load {os.getloadavg()[0]:.1f}, {len(faults)} faults"
     )
     for fault in faults:
         print("FAULT", fault)
     return len(faults)
 
 
-def inspect(folder: Path, url: str, clients: Clients) -> list[str]:
+def told_in(log: Path) -> list[str]:
+    """Faults that a server has logged."""
+    lines = [line for line in log.read_text().splitlines() if "Traceback" in line]
+    return [f"the log shows a fault: {line[:300]}" for line in lines[:3]]
+
+
+def inspect(place: Path | str, url: str, clients: Clients) -> list[str]:
     """What is wrong with bytes, captures and books."""
     faults = [
         f"{name}: {len(d)} sets of bytes" for name, d in clients.bytes_of.items() if len(d) > 1
@@ -159,12 +170,20 @@ def inspect(folder: Path, url: str, clients: Clients) -> list[str]:
     with database.read() as conn:
         faults += _accounts(conn, set(clients.bytes_of))
         faults += [str(f) for f in audit.check(conn, time.time() + audit.LOST_AFTER_S)]
-        for file, size in conn.execute(select(pictures.c.file, pictures.c.bytes)):
-            path = folder / "pictures" / file
-            if not path.is_file() or path.stat().st_size != size:
-                faults.append(f"picture file {file} is missing or cut")
+        kept = list(conn.execute(select(pictures.c.file, pictures.c.bytes)))
+    files = open_files(place, database)
+    faults += [each for file, size in kept for each in faults_of_file(files, file, size)]
     database.close()
     return faults
+
+
+def faults_of_file(files: Files, key: str, size: int) -> list[str]:
+    """What is wrong with a picture's file."""
+    try:
+        length = len(files.read(key))
+    except LimnerError as error:
+        return [str(error)]
+    return [] if length == size else [f"picture file {key} is cut"]
 
 
 def _accounts(conn, served: set[str]) -> list[str]:
@@ -199,10 +218,12 @@ def main() -> None:
     parser.add_argument("--engine", choices=("fake", "real"), default="fake")
     parser.add_argument("--life", type=float, nargs=2, default=(0.2, 2.0), help="seconds")
     parser.add_argument("--seed", type=int, default=1)
+    fleet.add_places(parser, servers=1)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="limner-killing-"))
-    with fleet.database(options.database, folder) as url:
-        faults = asyncio.run(work(options, folder, url))
+    kept = fleet.pictures(options.pictures, options.fail_every)
+    with fleet.database(options.database, folder) as url, kept as places:
+        faults = asyncio.run(work(options, folder, url, places))
     if faults:
         raise SystemExit(f"{faults} faults; the data is in {folder}")
     shutil.rmtree(folder)

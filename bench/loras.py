@@ -1,11 +1,14 @@
 """What LoRAs cost: a row with one beside a plain row, and mixed requests beside diffusers.
 
-    python -m bench.loras [--rounds 3] [--rows-only]
+    python -m bench.loras [--rounds 3] [--rows-only] [--model FILE]
 
 First the processor time of one UNet call with the embedded model, plain and with LoRAs of rank 32,
-in turns. Then sixteen requests with eight different LoRAs: all at once in Limner's engine, and one
-after another by diffusers' pipeline of the same weights, with ``set_adapters`` between them. The
-second part needs peft (``pip install peft``). LoRAs are random, the requests of equal size.
+in turns; "none" is a call in which LoRAs are looked for and no row has one. With ``--model``, a
+checkpoint of full size (``bench.make_full_size`` writes one), that one's calls and nothing else.
+
+Then sixteen requests with eight different LoRAs: all at once in Limner's engine, and one after
+another by diffusers' pipeline of the same weights, with ``set_adapters`` between them. This part
+needs peft (``pip install peft``). LoRAs are random, the requests of equal size.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from limner.engine.sampling.lanes import Lanes
 from limner.engine.sampling.runner import Runner
 
 LORAS, REQUESTS, RANK, STEPS, SIDE = 8, 16, 32, 20, 256
+FULL = 768  # numbers of a context of Stable Diffusion 1.5
 PLACES = {"unet": (torch.device("cpu"), torch.float32)}
 
 
@@ -56,9 +60,12 @@ def write(path: Path, unet: Any, seed: int, *, kernels: bool = False) -> None:
     save_file(tensors, path)
 
 
-def rows_part(folder: Path, rounds: int) -> None:
-    """Prints the processor time of calls of 2, 8 and 16 rows as shares of plain ones."""
-    unet = weights.load(None, device="cpu", dtype="float32").unet
+def rows_part(folder: Path, rounds: int, model: Path | None = None) -> None:
+    """Prints the processor time of calls of 2, 8 and 16 rows as shares of plain ones.
+
+    Of a ``model`` of full size, of 2 rows.
+    """
+    unet = weights.load(model, device="cpu", dtype="float32").unet
     lanes = Lanes(unet)
     targets = targets_of(lanes.adapted.model, torch.nn.Module())
 
@@ -66,13 +73,16 @@ def rows_part(folder: Path, rounds: int) -> None:
         write(folder / "row.safetensors", unet, seed, kernels=kernels)
         return load(folder / "row.safetensors", targets, PLACES)
 
-    several = [made(seed) for seed in range(LORAS)]
+    several = [made(seed) for seed in range(2 if model else LORAS)]
     locon = made(LORAS, kernels=True)
-    for n in (2, 8, 16):
+    for n in (2,) if model else (2, 8, 16):
         calls = {
             "plain": None,
+            "none": ((),) * n,
             "one for all": ((Use(several[0], 1.0),),) * n,
-            "another each": tuple((Use(several[row // 2 % LORAS], 1.0),) for row in range(n)),
+            "another each": tuple(
+                (Use(several[row // 2 % len(several)], 1.0),) for row in range(n)
+            ),
             "two for all": ((Use(several[0], 1.0), Use(several[1], 1.0)),) * n,
             "LoCon for all": ((Use(locon, 1.0),),) * n,
         }
@@ -83,7 +93,10 @@ def rows_part(folder: Path, rounds: int) -> None:
 
 def in_turns(lanes: Lanes, n: int, calls: Mapping[str, Any], rounds: int) -> dict[str, float]:
     """Median processor seconds of a call of ``n`` rows for each of ``calls``."""
-    y, t, context = torch.randn(n, 4, 32, 32), torch.linspace(1, 999, n), torch.randn(n, 77, 128)
+    width = lanes.adapted.model.config.cross_attention_dim
+    side = 64 if width == FULL else 32
+    y, t = torch.randn(n, 4, side, side), torch.linspace(1, 999, n)
+    context = torch.randn(n, 77, width)
     batches = {name: Batch(y, t, context, None, uses) for name, uses in calls.items()}
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
@@ -164,12 +177,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows-only", action="store_true")
+    parser.add_argument("--model", type=Path, help="a checkpoint, whose rows alone are measured")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows_part(folder, options.rounds)
-        if options.rows_only:
+        rows_part(folder, options.rounds, options.model)
+        if options.rows_only or options.model:
             return
         unet = weights.load(None, device="cpu", dtype="float32").unet
         paths = [folder / f"l{seed}.safetensors" for seed in range(LORAS)]

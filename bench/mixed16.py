@@ -51,7 +51,7 @@ class Server:
         while not self.engine.status().ready:
             time.sleep(0.1)
         app = make_app(settings, database, self.engine)
-        config = uvicorn.Config(app, port=0, log_level="error")
+        config = uvicorn.Config(app, loop="asyncio", port=0, log_level="error")
         self._server = uvicorn.Server(config)
         threading.Thread(target=self._server.run, daemon=True).start()
         while not self._server.started:

@@ -1,10 +1,11 @@
 """What it costs to load a second checkpoint: on an idle engine, and for those who draw meanwhile.
 
-    python -m bench.switching FIRST SECOND [--size 256] [--steps 12]
+    python -m bench.switching FIRST SECOND [--size 256] [--steps 12] [--rounds 5]
 
 Three figures, of files that the page cache holds and whose sums are known: a plain load of SECOND;
 the switch to it on an idle engine with room for one, from the ticket to the model; and the steps
-of a picture of FIRST before and while SECOND is loaded beside it.
+of a picture of FIRST before and while SECOND is loaded beside it. The first two take turns, and
+medians are compared: how long the kernel takes to hand out four gigabytes differs threefold.
 """
 
 from __future__ import annotations
@@ -114,20 +115,37 @@ def steps_beside(
     return before[1:], during, took
 
 
+def print_loads(first: Path, second: Path, rounds: int) -> int:
+    """A plain load and an idle switch in turns; the model's bytes."""
+    plain, idle, size = list[float](), list[float](), 0
+    for _ in range(rounds):
+        took, size = plain_load(first, second)
+        plain.append(took)
+        idle.append(idle_switch(first, second, size))
+    usual = statistics.median(plain)
+    print(f"plain load            {listed(plain)}, {size >> 20} MiB")
+    print(f"switch, idle          {listed(idle)}, {statistics.median(idle) / usual:.2f} of it")
+    return size
+
+
+def listed(seconds: list[float]) -> str:
+    """The median, and all in order."""
+    each = " ".join(f"{took:.1f}" for took in sorted(seconds))
+    return f"{statistics.median(seconds):6.1f} s ({each})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     for file in (args.first, args.second):
         digests.sha256(file)
         file.read_bytes()
-    plain, size = plain_load(args.first, args.second)
-    print(f"plain load            {plain:6.1f} s, {size >> 20} MiB", flush=True)
-    idle = idle_switch(args.first, args.second, size)
-    print(f"switch, idle          {idle:6.1f} s, {idle / plain:.2f} of it", flush=True)
+    size = print_loads(args.first, args.second, args.rounds)
     before, during, took = steps_beside(args.first, args.second, size, args.size, args.steps)
     usual = statistics.median(before)
     print(f"switch, drawing       {took:6.1f} s")

@@ -33,6 +33,8 @@ else
 fi
 echo "Installing Limner and what it needs"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$constraints" -e ".$extras"
+# Upscaler files. Its wheel asks for torchvision, which has no build for every PyTorch.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$(grep '^spandrel==' constraints.txt)"
 case $extras in *test*)
     # The oracle of the samplers. Its wheel asks for a whole training program, of which the tests
     # load two files that need nothing of it.

@@ -17,9 +17,20 @@ gc.disable()
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
-def pytest_xdist_auto_num_workers():
-    """One process more than cores: while one waits for a server or a disk, another computes."""
-    return 1 + (yield)
+def pytest_xdist_auto_num_workers(config):
+    """Two processes a core: while one waits for a server or a disk, another computes.
+
+    Slow tests compute: for these one process more than cores is enough.
+    """
+    cores = yield
+    return 2 * cores if config.option.markexpr == "not slow" else cores + 1
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests have more time than the others: what takes a minute may take ten beside others."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 def pytest_collection_finish():

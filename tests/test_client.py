@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import limner
 from limner import errors, imaging
@@ -149,6 +150,7 @@ def test_a_picture_shows_and_saves_itself(client, tmp_path):
     assert client.picture(picture.id).png == picture.png
 
 
+@pytest.mark.slow
 def test_pictures_go_in_in_every_form(client, tmp_path):
     [first] = client.draw("x", seed=1, **SMALL)
     file = first.save(tmp_path / "a.png")
@@ -179,6 +181,19 @@ def test_submit_wait_and_look(client):
     assert client.cancel(request_id)["pictures"] == []
     with pytest.raises(errors.NotFound, match=picture.id):
         client.picture(picture.id)
+
+
+def test_requests_that_wait_change_places(client, server):
+    server.engine.hold()
+    ids = [client.submit(f"{n}", **SMALL)[0] for n in range(6)]
+    assert client.move(ids[5], before=ids[4])["request_id"] == ids[5]
+    places = [client.request(id)["position"] for id in (ids[5], ids[4])]
+    assert places == sorted(places)
+    client.move(ids[5], after=ids[4])
+    assert client.request(ids[5])["position"] > client.request(ids[4])["position"]
+    for id in ids:
+        client.cancel(id)
+    server.engine.release()
 
 
 def test_cancelled_and_failed(client, server):
@@ -212,6 +227,48 @@ def test_quote_and_explain(client):
     assert client.credits().available == 10
 
 
+def test_the_library(client):
+    [first] = client.draw("a knight", seed=1, **SMALL)
+    [second] = client.draw("a mage", seed=2, image=first, strength=0.5, **SMALL)
+    assert client.mark([first.id], starred=True, folder="heroes") == {"changed": 1}
+    [found] = client.pictures(q="knight", starred=True, folder="heroes", limit=5)["pictures"]
+    assert found["id"] == first.id
+    assert client.folders()["folders"] == [{"name": "heroes", "pictures": 1}]
+    assert [each["id"] for each in client.lineage(second.id)["from"]] == [first.id]
+    with zipfile.ZipFile(io.BytesIO(client.export([first.id]))) as file:
+        assert file.read(file.namelist()[0]) == first.png
+
+
+def test_upscale(client, tmp_path):
+    [picture] = client.draw("x", seed=8, **SMALL)
+    made = client.upscale(picture, upscaler="nearest", scale=2)
+    pixels = np.asarray(picture.image)
+    assert np.array_equal(np.asarray(made.image), pixels.repeat(2, 0).repeat(2, 1))
+    assert (made.width, made.height, made.adjustments) == (128, 128, ())
+    assert made.record["upscaler"] == {"name": "Nearest"}
+    assert client.upscale(pixels_of(made), width=32).height == 32
+    told = imaging.read_metadata(made.save(tmp_path / "large.webp").read_bytes())
+    assert told.parameters.startswith("x\nSteps: 4")
+    assert told.receipt["receipt"]["parameters"]["seed"] == 8
+    assert client.credits().available == 10 - PRICE
+    with pytest.raises(errors.InvalidInput, match="scale is 99; it must be a number 1 to 16"):
+        client.upscale(picture, scale=99)
+
+
+def pixels_of(picture):
+    return Image.fromarray(np.asarray(picture.image))
+
+
+def test_first_passes_are_pictures_that_say_so(client):
+    asked = {**SMALL, "hires": {"scale": 2, "first_pass": True}, "seed": 4}
+    large, small = client.draw("x", **asked)
+    assert (large.width, large.first_pass_of) == (128, None)
+    assert (small.width, small.index, small.first_pass_of) == (64, 1, 0)
+    assert small.png == client.draw("x", seed=4, **SMALL)[0].png
+    assert client.replay(small).identical
+    assert client.replay(large).identical
+
+
 def test_replay(client):
     [picture] = client.draw("x", seed=8, **SMALL)
     for what in (picture, picture.receipt, picture.id):
@@ -223,6 +280,62 @@ def test_replay(client):
         assert again.picture.request_id not in ("", picture.request_id)
     assert client.picture(picture.id).cost is None
     assert client.credits().available == 10 - 4 * PRICE
+
+
+SETTINGS = (
+    "a knight\nNegative prompt: blurry\nSteps: 4, Sampler: DPM++ 2M Karras, CFG scale: 2, Seed: 5, "
+    "Size: 64x64, Model hash: aaaaaaaaaa, Model: far"
+)
+
+
+def foreign_png():
+    info, file = PngImagePlugin.PngInfo(), io.BytesIO()
+    info.add_itxt("parameters", SETTINGS)
+    Image.new("RGB", (64, 64)).save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def test_pictures_of_other_programs_are_drawn_again(client, tmp_path):
+    (tmp_path / "a.png").write_bytes(foreign_png())
+    asked = client.redraw(text=SETTINGS, dry_run=True)
+    assert (asked.picture, asked.credits, client.credits().available) == (None, PRICE, 10)
+    assert (asked.settings["sampler"], asked.settings["schedule"]) == ("DPM++ 2M", "Karras")
+    for what in (tmp_path / "a.png", foreign_png()):
+        drawn = client.redraw(what)
+        assert (drawn.settings, drawn.missing) == (asked.settings, asked.missing)
+        assert drawn.missing[0].startswith("checkpoint far (aaaaaaaaaa) is not in the library")
+        assert (drawn.picture.seed, drawn.picture.cost, drawn.credits) == (5, PRICE, None)
+    ours = client.redraw(drawn.picture)
+    assert ours.picture.png == drawn.picture.png
+    assert (ours.settings["sampler"], ours.missing) == ("DPM++ 2M", ())
+
+
+def test_a_redrawing_starts_from_a_picture_and_is_billed_once(server):
+    def lose(request, number):
+        return "after" if request.method == "POST" and number == 1 else None
+
+    client, transport = flaky(server, lose)
+    text = SETTINGS.replace("Steps: 4", "Steps: 4, Denoising strength: 0.5")
+    with client:
+        drawn = client.redraw(text=text, image=Image.new("RGB", (64, 64), "red"))
+        assert drawn.picture.receipt["parameters"]["source"]["strength"] == 0.5
+        assert client.credits().available == 10 - drawn.picture.cost
+        assert sum(request.method == "POST" for request in transport.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda c: c.redraw(), "a picture or a text"),
+        (lambda c: c.redraw(b"x", text="y"), "a picture or a text"),
+        (lambda c: c.redraw(Image.new("RGB", (8, 8))), "give the file"),
+    ],
+)
+def test_what_cannot_say_settings_is_no_redrawing(client, call, said):
+    with pytest.raises(TypeError, match=said):
+        call(client)
+    with pytest.raises(errors.InvalidInput, match="says nothing of how it was made"):
+        client.redraw(imaging.to_png(np.zeros((64, 64, 3), np.uint8)), dry_run=True)
 
 
 @pytest.mark.parametrize(
@@ -294,14 +407,21 @@ def test_a_replay_is_never_sent_twice(server):
 
 
 def test_without_events_it_asks(server):
-    def lose(request, number):
-        gone = request.url.path.endswith("/events")
-        return httpx.Response(404, json={"error": "no"}) if gone else None
+    asked = []
 
-    client, transport = flaky(server, lose)
+    def lose(request, number):
+        if not request.url.path.endswith("/events"):
+            return None
+        asked.append(number)
+        if len(asked) == 2:
+            server.engine.release()
+        return httpx.Response(404, json={"error": "no"})
+
+    server.engine.hold()
+    client, _ = flaky(server, lose)
     with client:
         assert len(client.draw("x", **SMALL)) == 1
-    assert sum(request.url.path.endswith("/events") for request in transport.sent) >= 2
+    assert len(asked) >= 2
 
 
 def test_the_same_for_an_event_loop(server):
@@ -320,7 +440,10 @@ def test_the_same_for_an_event_loop(server):
             assert (await client.quote("x", **SMALL)).credits == PRICE
             assert (await client.explain("x"))["prompt"] == "x"
             assert (await client.replay(both[0][0])).identical
+            again = await client.redraw(text=SETTINGS)
+            assert again.picture.seed == 5
             assert (await client.model())["name"] == "fake"
+            assert (await client.upscale(both[0][0], scale=3)).width == 192
             server.engine.hold()
             [id] = await client.submit("x", **SMALL)
             await client.cancel(id)
@@ -348,7 +471,8 @@ def test_both_clients_have_the_same_methods_and_arguments():
 
 
 def test_every_option_is_a_field_of_the_server():
-    body = to_body("x", {**dict.fromkeys(Options.__annotations__, b"1"), "controls": [{}]})
+    objects = {"controls": [{}], "regions": [{}]}
+    body = to_body("x", {**dict.fromkeys(Options.__annotations__, b"1"), **objects})
     assert set(body) <= set(native_form.FORM.readers)
 
 
@@ -410,6 +534,14 @@ def test_the_page_says_how(server, tmp_path, monkeypatch):
 
 def test_base64_is_what_goes_over_the_wire():
     assert base64.b64decode(to_text(b"bytes")) == b"bytes"
+
+
+def test_a_regions_mask_may_be_a_picture():
+    mask = Image.new("L", (64, 64), 255)
+    body = words.to_body("x", {"regions": [{"prompt": "a knight", "mask": mask}]})
+    [region] = body["regions"]
+    assert imaging.read_mask(base64.b64decode(region["mask"]), "mask").all()
+    assert region["prompt"] == "a knight"
 
 
 def test_a_controls_picture_may_be_a_file(tmp_path):

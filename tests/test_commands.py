@@ -17,6 +17,7 @@ import typer
 
 from limner.cli.main import typer_app
 from tests.e2e import servers
+from tests.engine.detecting import making
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -40,6 +41,9 @@ NOT_RUN = {
     "sudo": "is for a machine with a user limner",
     "createdb": "is for a database server of one's own",
     "pg_dump": "is for a database server of one's own",
+    "ray start": "is for machines of one's own",
+    "export RAY_AUTH": "is for machines of one's own",
+    "serve deploy": "is for a Ray cluster of one's own",
     "sqlite3": "is for a server in /var/lib/limner",
     "rsync": "is for a server in /var/lib/limner",
     "chown": "is for a server in /etc/limner.toml",
@@ -151,6 +155,10 @@ def clone(server: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> P
     (folder / "requests.jsonl").write_text('{"prompt": "a mage", "steps": 2}\n')
     (folder / "script.txt").write_text("She leaves. | village background, day\n")
     run(f"{LIMNER} draw 'a knight' --seed 7 --steps 4 -o knight.png", folder, server)
+    for name in ("castle.png", "sprite.png", "party.png", "face.png"):
+        (folder / name).write_bytes((folder / "knight.png").read_bytes())
+    (folder / "models").mkdir()
+    making.yolo(folder / "models" / "face_yolov8n.onnx")
     return folder
 
 

@@ -68,6 +68,7 @@ def test_the_file_is_found_by_variable_and_by_place(tmp_path):
         ({}, {}, "port = ", "is not TOML"),
         ({}, {"LIMNER_DATABASE_URL": "mysql://u:secret@h/n"}, "", "mysql://u:***@h/n"),
         ({"body_max_bytes": 1}, {}, "", "1024"),
+        ({"few_steps": "night=foo"}, {}, "", "'night=foo': night=foo: it must be NAME=FAMILY"),
     ],
 )
 def test_what_stops_the_start(tmp_path, flags, environ, toml, sentence):

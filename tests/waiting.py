@@ -15,11 +15,11 @@ T = TypeVar("T")
 LONG_S = 60.0
 
 
-def wait_for(look: Callable[[], T], good: Callable[[T], Any]) -> T:
+def wait_for(look: Callable[[], T], good: Callable[[T], Any], *, within_s: float = LONG_S) -> T:
     """Block until what is looked at is good, and return it; ``AssertionError`` after a minute."""
-    deadline = time.monotonic() + LONG_S
+    deadline = time.monotonic() + within_s
     while not good(seen := look()):
-        assert time.monotonic() < deadline, f"after a minute it is still {seen}"
+        assert time.monotonic() < deadline, f"after {within_s:g} seconds it is still {seen}"
         time.sleep(0.005)
     return seen
 

@@ -8,6 +8,8 @@ from pathlib import Path
 ASSETS = Path(__file__).resolve().parents[1] / "limner" / "assets"
 SQUIRE = ASSETS / "squire"
 """The model that ships."""
+SATCHEL = ASSETS / "satchel"
+"""The adapters that ship with it."""
 TOKENIZER = ASSETS / "clip"
 
 

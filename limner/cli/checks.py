@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from limner.errors import SettingsError
 from limner.settings import Settings
+from limner.settings.replicas import ReplicaSettings
 
 if TYPE_CHECKING:
     from limner.domain.model import Card
@@ -22,6 +23,14 @@ def model(settings: Settings) -> None:
 
     devices.check(settings.device)
     layouts.check(settings.model, settings.vae, wish(settings))
+
+
+def replicas(settings: Settings) -> None:
+    """Raise where something is said of replicas and there will be none."""
+    given = settings.model_fields_set & set(ReplicaSettings.model_fields) - {"engine"}
+    if settings.engine == "thread" and given:
+        named = ", ".join(sorted(given))
+        raise SettingsError(f"engine is 'thread', which has no {named}; they need engine 'ray'.")
 
 
 def wish(settings: Settings) -> Wish:

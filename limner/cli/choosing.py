@@ -9,7 +9,9 @@ from typing import Any
 
 from limner.cli import checks, listing
 from limner.errors import InvalidInput
+from limner.models import taught
 from limner.settings import Settings
+from limner.settings.few_steps import families
 from limner.usecases.drawing.choosing import Chosen, Models
 from limner.web.reading.intake import Choose
 
@@ -17,15 +19,18 @@ from limner.web.reading.intake import Choose
 def models(settings: Settings) -> Models:
     """The model of the settings and those of their library."""
     own = functools.cache(lambda: checks.card(settings))
-    return Models(own, library=listing.opened(settings))
+    few = families(settings.few_steps)
+    return Models(own, library=listing.opened(settings), few_steps=few)
 
 
 def chooser(settings: Settings) -> Choose:
-    """Finds what a request names; None where it names nothing, and the settings' model draws."""
+    """Finds what a request names; None where it names nothing, and the settings' model draws,
+    unless that may be made for few steps: then it is told. Its sums are made for that alone."""
     known = models(settings)
+    quick = settings.few_steps or (settings.model and taught.of_path(settings.model))
 
     async def choose(model: str, vae: str) -> Chosen | None:
-        return known.choose(model, vae) if model or vae else None
+        return known.choose(model, vae) if model or vae or quick else None
 
     return choose
 

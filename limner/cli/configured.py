@@ -18,7 +18,7 @@ PLACE = ("data_dir", "database_url")
 MODEL = (
     "model", "vae", "text_encoder", "clip_positions", "prediction", "zero_snr", "device", "dtype",
 )  # fmt: skip
-MODELS = (*MODEL, "models_dirs")
+MODELS = (*MODEL, "models_dirs", "few_steps")
 
 
 def configured(*told: str) -> Callable[[Command], Command]:

@@ -45,11 +45,33 @@ def draw(
     mask_blur: Annotated[
         int | None, typer.Option(help="Pixels by which the mask's edge is softened.")
     ] = None,
+    mask_fill: Annotated[
+        str | None, typer.Option(help="The masked part starts as original, fill, noise, nothing.")
+    ] = None,
+    only_masked: Annotated[
+        bool | None, typer.Option(help="Draw the masked part alone; the picture keeps its size.")
+    ] = None,
+    mask_padding: Annotated[
+        int | None, typer.Option(help="Pixels round the mask that --only-masked draws too.")
+    ] = None,
     resize_mode: Annotated[str | None, typer.Option(help="crop, fill or stretch.")] = None,
     hires: Annotated[
         str | None,
         typer.Option(help='Draw again, larger: 2, or JSON such as \'{"scale": 2, "steps": 10}\'.'),
     ] = None,
+    sd_upscale: Annotated[
+        str | None,
+        typer.Option(help="Draw --image larger, in tiles: 2, or JSON with scale, tile_width, ..."),
+    ] = None,
+    details: Annotated[
+        str | None,
+        typer.Option(help="Boxes to draw once more, as JSON: '[{\"box\": [0.4, 0.1, 0.2, 0.2]}]'."),
+    ] = None,
+    regions: options.Regions = None,
+    control: options.Controls = None,
+    tiling: options.Tiling = None,
+    tiling_start: options.TilingStart = None,
+    tiling_end: options.TilingEnd = None,
     style: options.Style = None,
     template: Annotated[bool | None, typer.Option(help="Fill in {a|b} and __moods__.")] = None,
     preset: options.Preset = None,
@@ -95,7 +117,9 @@ def draw(
         noise_source=noise_source, exact=exact, subseed=subseed, subseed_strength=subseed_strength,
         eta_noise_seed_delta=eta_noise_seed_delta,
         image=image, mask=mask, strength=strength, mask_blur=mask_blur, resize_mode=resize_mode,
-        hires=hires,
+        mask_fill=mask_fill, only_masked=only_masked, mask_padding=mask_padding, hires=hires,
+        sd_upscale=sd_upscale, details=details, regions=regions, control=control,
+        tiling=tiling, tiling_start=tiling_start, tiling_end=tiling_end,
         style=style, template=template, preset=preset, with_model=with_model, with_vae=with_vae,
     )  # fmt: skip
     target = drawing.Target.of(

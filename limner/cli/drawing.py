@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from limner import imaging
-from limner.cli import choosing, engines, files, options, terminal
+from limner.cli import choosing, engines, files, loading, options, terminal
 from limner.engine.batching.ticket import Failed
 from limner.errors import EngineFault, InvalidInput, MalformedBody, SettingsError
 from limner.settings import Settings
 from limner.usecases.drawing import models, prices
 from limner.usecases.drawing.pictures import Picture
+from limner.usecases.preprocessing import Preprocessing
 from limner.web.native import form as native_form
 from limner.web.reading import body
 from limner.web.reading import form as wire
@@ -24,6 +25,7 @@ from limner.web.reading.intake import Choose, Intake
 
 LINES_MAX = 100_000
 PATH_LENGTH_MAX = 1000
+FIRST_PASS = "-first"  # behind the name of the picture that became of it
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,12 @@ class Target:
         """How its files end."""
         return {"jpeg": ".jpg"}.get(self.format, f".{self.format}")
 
-    def path(self, number: int, index: int) -> Path | None:
+    def path(self, number: int, index: int, *, first_pass: bool = False) -> Path | None:
         """File of a picture: the batch's line ``number`` from 1, sample ``index``.
 
-        None where nothing names it: then it is called by its seed.
+        Or of its first pass. None where nothing names it: then it is called by its seed.
         """
-        more = f"-{index + 1}" if index else ""
+        more = (f"-{index + 1}" if index else "") + (FIRST_PASS if first_pass else "")
         if self.folder is not None:
             return self.folder / f"{number:04d}{more}{self.suffix}"
         if self.file is not None:
@@ -87,10 +89,15 @@ class Target:
             path
             for number, call in enumerate(calls, 1)
             for index in range(sum(line.samples for line in call.lines))
-            if (path := self.path(number, index)) is not None
+            for first in ((False, True) if _wants_first_passes(call) else (False,))
+            if (path := self.path(number, index, first_pass=first)) is not None
         ]
         receipts = [path.with_suffix(".json") for path in paths] if self.folder else []
         files.refuse_taken([*paths, *receipts], overwrite=self.overwrite)
+
+
+def _wants_first_passes(call: wire.Call) -> bool:
+    return any(line.hires is not None and line.hires.first_pass for line in call.lines)
 
 
 def read_calls(settings: Settings, batch: Path | None, given: Mapping[str, Any]) -> list[wire.Call]:
@@ -121,7 +128,9 @@ async def to_call(fields: Mapping[str, Any], settings: Settings, choose: Choose)
     body.check(fields)  # bytes of an argument that are no UTF-8 come as lone surrogates
     read = {name: _from_file(name, value) for name, value in fields.items()}
     asked = wire.ask(read, settings, mixed=True, form=native_form.FORM)
-    call = await wire.to_call(asked, Intake(settings, choose=choose))
+    library = Preprocessing(loading.open_library(settings))
+    intake = Intake(settings, choose=choose, preprocessing=library)
+    call = await wire.to_call(asked, intake)
     call = replace(call, lines=engines.adapter_files(settings).bind(call.lines))
     return replace(call, notes=told(call))
 
@@ -135,25 +144,40 @@ def told(call: wire.Call) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*call.notes, *notes)))
 
 
-def _from_file(name: str, value: Any) -> Any:
+def _from_file(name: str, value: Any, inside: str = "") -> Any:
     """A picture's bytes, where ``value`` names a file; else what it was.
 
-    Raises ``InvalidInput`` for a file's name, told by its suffix, where there is no such file.
+    Raises ``InvalidInput`` for a file's name, told by its suffix, where there is no such file;
+    ``inside``, such as ``controls.0.``, is the entry that names it.
     """
     own = wire.ALIASES.get(name, name)
-    if own == "controls" and isinstance(value, list):
-        return [
-            {n: _from_file(n, v) for n, v in each.items()} if isinstance(each, dict) else each
-            for each in value
-        ]
+    if own in ("controls", "regions"):
+        return _from_files(own, value)
     if own not in ("image", "mask") or not isinstance(value, str) or len(value) > PATH_LENGTH_MAX:
         return value
     path = Path(value)
     if path.is_file():
         return path.read_bytes()
     if path.suffix and "://" not in value and not value.startswith("data:"):  # base64 has no dot
-        raise InvalidInput(own, f"{own} is {value}; there is no such file.")
+        raise InvalidInput(f"{inside}{own}", f"{inside}{own} is {value}; there is no such file.")
     return value
+
+
+def _from_files(field: str, value: Any) -> Any:
+    """The same of the pictures of a list of objects, or of its JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value  # and is refused as whoever reads it says
+    if not isinstance(value, list):
+        return value
+    return [
+        {n: _from_file(n, v, f"{field}.{place}.") for n, v in each.items()}
+        if isinstance(each, dict)
+        else each
+        for place, each in enumerate(value)
+    ]
 
 
 def _defaults(line: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,18 +205,24 @@ def run(settings: Settings, calls: Sequence[wire.Call], target: Target, *, as_js
     """Draw every call and write its pictures; raises ``EngineFault`` when one did not come."""
     target.refuse_taken(calls)
     works = list(_works(calls))
-    failures: list[str] = []
+    failures: dict[str, list[str]] = {}
     for made in engines.drawn(settings, [work for _, _, work in works]):
         (number, before, _), picture = works[made.place], made.picture
         if isinstance(picture, Failed):
-            failures.append(f"request {number}, picture {picture.index + 1}: {picture.error}")
+            failed = f"request {number}, picture {before + picture.index + 1}"
+            failures.setdefault(str(picture.error), []).append(failed)
             continue
         path = _write(replace(picture, index=before + picture.index), target, number)
         call = calls[number - 1]
         notes = (*call.notes, *models.told(made.model, call.lines))
         _tell(path, picture, notes, as_json=as_json)
     if failures:
-        raise EngineFault("; ".join(failures))
+        raise EngineFault("; ".join(map(_failed, failures, failures.values())))
+
+
+def _failed(reason: str, places: Sequence[str]) -> str:
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return f"{places[0]}{more}: {reason}"
 
 
 def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, engines.Work]]:
@@ -206,10 +236,10 @@ def _works(calls: Sequence[wire.Call]) -> Iterator[tuple[int, int, engines.Work]
 
 def _write(picture: Picture, target: Target, number: int) -> Path:
     data = picture.sprite() if target.sprite else picture.encode(target.format)
-    path = target.path(number, picture.index)
+    path = target.path(number, picture.index, first_pass=picture.first_pass)
     if path is None:
-        seed = picture.receipt["parameters"]["seed"]
-        return files.write_new(Path(f"limner-{seed}{target.suffix}"), data)
+        seed, more = picture.receipt["parameters"]["seed"], FIRST_PASS if picture.first_pass else ""
+        return files.write_new(Path(f"limner-{seed}{more}{target.suffix}"), data)
     files.write(path, data)
     if target.folder is not None:
         receipt = json.dumps(picture.receipt, indent=1) + "\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 if TYPE_CHECKING:
-    from limner.engine.batching.loop import ThreadEngine
+    from limner.engine.batching.client import LastingClient
     from limner.usecases.closing import Closing
     from limner.web.application import Application
     from limner.web.streams import Streams
@@ -32,7 +32,7 @@ class Server(uvicorn.Server):
     failed: a server that cannot draw is of no use.
     """
 
-    def __init__(self, config: uvicorn.Config, engine: ThreadEngine | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, engine: LastingClient | None = None) -> None:
         super().__init__(config)
         self._engine = engine
 

@@ -5,6 +5,7 @@ Everything a command wants drawn goes in at once, so that it shares forward pass
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,12 @@ from limner.domain.params import SAMPLES_MAX, Generation
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.models import Load
 from limner.engine.batching.ticket import Drawn, Event, Failed, Lost, Pixels, Progress, Sink, Ticket
-from limner.errors import EngineBroken, EngineFault
+from limner.errors import EngineBroken, EngineFault, LimnerError
 from limner.models.listing import Library
 from limner.settings import Settings
 from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.choosing import Chosen
-from limner.usecases.drawing.pictures import Picture, picture_of
+from limner.usecases.drawing.pictures import Picture, first_pass_of, picture_of
 
 WORKS_MAX = 100_000
 OWNER = "terminal"
@@ -46,11 +47,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of the work at ``place`` among several, and what drew it."""
+    """What came of the work at ``place`` among several, and what drew it, if it could be loaded."""
 
     place: int
     picture: Picture | Failed
-    model: ModelInfo
+    model: ModelInfo | None
 
 
 class Engine(ThreadEngine):
@@ -102,14 +103,34 @@ def _adapter_files(data_dir: Path, models_dirs: tuple[Path, ...]) -> AdapterFile
 
 
 def drawn(settings: Settings, works: Sequence[Work]) -> Iterator[Made]:
-    """Each picture as it comes, of one model after another, in an engine for each."""
-    for places in choosing.groups(work.choice for work in works):
-        mine = [works[place] for place in places]
-        chosen = choosing.with_choice(settings, mine[0].choice)
-        with opened(chosen, sum(work.generation.samples for work in mine)) as engine:
-            model = engine.status().loaded()
-            for place, picture in draw(engine, mine):
-                yield Made(places[place], picture, model)
+    """Each picture as it comes, of one model after another, in an engine for each.
+
+    One is in memory at a time. Of several, one that cannot be drawn with keeps none of the others:
+    only its own pictures fail.
+    """
+    groups = choosing.groups(work.choice for work in works)
+    for places in groups:
+        try:
+            yield from _of_one_model(settings, works, places)
+        except LimnerError as error:
+            if len(groups) == 1:
+                raise
+            for place in places:
+                failed = [Failed(i, error) for i in range(works[place].generation.samples)]
+                yield from (Made(place, each, None) for each in failed)
+        gc.collect()  # models hold themselves in circles
+
+
+def _of_one_model(
+    settings: Settings, works: Sequence[Work], places: Sequence[int]
+) -> Iterator[Made]:
+    """What is drawn with the model of the first of these places."""
+    mine = [works[place] for place in places]
+    chosen = choosing.with_choice(settings, mine[0].choice)
+    with opened(chosen, sum(work.generation.samples for work in mine)) as engine:
+        model = engine.status().loaded()
+        for place, picture in draw(engine, mine):
+            yield Made(places[place], picture, model)
 
 
 def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture | Failed]]:
@@ -131,6 +152,8 @@ def draw(engine: Engine, works: Sequence[Work]) -> Iterator[tuple[int, Picture |
             elif isinstance(event, Drawn):
                 open_pictures -= 1
                 yield place, picture_of(works[place].generation, event)
+                if (first := first_pass_of(works[place].generation, event)) is not None:
+                    yield place, first
             elif isinstance(event, Failed):
                 open_pictures -= 1
                 yield place, event

@@ -12,7 +12,8 @@ from limner import imaging
 from limner.cli import checks, choosing, drawing, engines, files, listing, terminal
 from limner.errors import InvalidInput
 from limner.settings import Settings
-from limner.usecases.pictures.foreign import Settled, Shelf, settle
+from limner.usecases.drawing.pictures import Picture
+from limner.usecases.pictures.foreign import FileFinder, Settled, settle
 from limner.web.native import foreign
 from limner.web.reading import form
 from limner.web.reading.intake import Intake
@@ -51,6 +52,19 @@ def text_of(file: Path) -> str | None:
     return found.parameters
 
 
+@dataclass(frozen=True)
+class Understood:
+    """What a text means here; ``told`` as an answer of ``POST /api/replay`` says it."""
+
+    settled: Settled
+    call: form.Call
+    told: Mapping[str, Any]
+
+    @property
+    def work(self) -> engines.Work:
+        return engines.Work(self.call.generation, self.call.pixels, choice=self.call.choice)
+
+
 def run(
     settings: Settings,
     text: str,
@@ -60,25 +74,32 @@ def run(
     as_json: bool,
 ) -> None:
     """Tell what ``text`` means here, and draw it."""
-    checks.model(settings)
-    sources = {name: path.read_bytes() for name, path in given.items() if path is not None}
-    shelf = Shelf(listing.opened(settings), checks.card(settings), thorough=True)
-    with terminal.waiting("looking for its files"):
-        settled = settle(text, shelf, from_picture="image" in sources)
-    found = foreign.as_read(settled, sources, settings)
-    call = asyncio.run(_call(found, settings))
-    told = found.told() | {"adjustments": list(call.notes)}
+    found = understand(settings, text, given)
+    told = dict(found.told)
     if not as_json:
-        _tell(settled)
+        _tell(found.settled)
     if not target.dry:
-        path = _drawn(settings, call, target)
+        [picture] = engines.all_drawn(settings, [found.work])
+        path = write(picture, found, target.output)
         told |= {"file": str(path)}
     if as_json:
         terminal.data(told)
     elif target.dry:
         _tell_settings(told["settings"])
     else:
-        terminal.say(f"{path}  seed {call.generation.seed}")
+        terminal.say(f"{path}  seed {found.call.generation.seed}")
+
+
+def understand(settings: Settings, text: str, given: Mapping[str, Path | None]) -> Understood:
+    """Find what ``text`` names, and read it as a request. Raises ``InvalidInput``."""
+    checks.model(settings)
+    sources = {name: path.read_bytes() for name, path in given.items() if path is not None}
+    finder = FileFinder(listing.opened(settings), checks.card(settings), thorough=True)
+    with terminal.waiting("looking for its files"):
+        settled = settle(text, finder, from_picture="image" in sources)
+    found = foreign.as_read(settled, sources, settings)
+    call = asyncio.run(_call(found, settings))
+    return Understood(settled, call, found.told() | {"adjustments": list(call.notes)})
 
 
 async def _call(found: foreign.Read, settings: Settings) -> form.Call:
@@ -88,13 +109,13 @@ async def _call(found: foreign.Read, settings: Settings) -> form.Call:
     return replace(call, notes=drawing.told(call))
 
 
-def _drawn(settings: Settings, call: form.Call, target: Target) -> Path:
-    work = engines.Work(call.generation, call.pixels, choice=call.choice)
-    [picture] = engines.all_drawn(settings, [work])
-    if target.output is None:
-        return files.write_new(Path(f"limner-{call.generation.seed}.png"), picture.encode("png"))
-    files.write(target.output, picture.encode("png"))
-    return target.output
+def write(picture: Picture, found: Understood, output: Path | None) -> Path:
+    """The file that the picture was written to: ``output``, or one of a free name."""
+    if output is None:
+        free = Path(f"limner-{found.call.generation.seed}.png")
+        return files.write_new(free, picture.encode("png"))
+    files.write(output, picture.encode("png"))
+    return output
 
 
 def _tell(settled: Settled) -> None:

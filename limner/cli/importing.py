@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,13 @@ class Wanted:
     licence: str | None
     ema: bool
     wish: Wish
+    vae: Path | None = None
+
+    @property
+    def named(self) -> list[str]:
+        """The parts that are taken from other files."""
+        parts = {"vae": self.vae, "text_encoder": self.wish.text_encoder}
+        return [name for name, path in parts.items() if path]
 
 
 def one(file: Path, models: Path, name: str | None, wanted: Wanted, *, as_json: bool) -> None:
@@ -85,7 +93,9 @@ def _is_imported(entry: Entry, models: Path) -> bool:
 def _made(file: Path, models: Path, name: str | None, wanted: Wanted) -> Imported:
     from limner.engine.checkpoints import importable
 
-    importable.check(file, models, name, wanted.precision)  # before PyTorch is imported
+    importable.check(
+        file, models, name, wanted.precision, wanted.named
+    )  # before PyTorch is imported
     from limner.engine.checkpoints.importing import import_checkpoint
 
     return import_checkpoint(
@@ -95,6 +105,7 @@ def _made(file: Path, models: Path, name: str | None, wanted: Wanted) -> Importe
         precision=wanted.precision,
         licence=wanted.licence,
         ema=wanted.ema,
+        vae=wanted.vae,
         wish=wanted.wish,
     )
 
@@ -108,4 +119,4 @@ def _tell(made: Imported) -> None:
         terminal.say(f"  {change}")
     flag = "--vae" if made.provenance["kind"] == "vae" else "--model"
     terminal.say(f"sha256 {made.provenance['sha256']}")
-    terminal.say(f"Use it with: limner serve {flag} {made.path}")
+    terminal.say(f"Use it with: limner serve {flag} {shlex.quote(str(made.path))}")

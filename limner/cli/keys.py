@@ -30,6 +30,7 @@ LIMITS = {
     "requests_per_minute": "--requests-per-minute",
     "concurrency": "--concurrency",
     "models": "--models",
+    "adapters": "--adapters",
 }
 ALL = "all"
 Named = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, name or beginning.")]
@@ -42,6 +43,10 @@ Concurrency = Annotated[int | None, typer.Option(help="Requests at the same time
 ModelNames = Annotated[
     str | None,
     typer.Option(help="Names or SHA-256s of the models it may use, by commas; all lifts it."),
+]
+AdapterNames = Annotated[
+    str | None,
+    typer.Option(help="The same of LoRAs, embeddings, ControlNets and T2I-Adapters."),
 ]
 
 
@@ -62,6 +67,7 @@ def create(
     requests_per_minute: Rate = None,
     concurrency: Concurrency = None,
     models: ModelNames = None,
+    adapters: AdapterNames = None,
     *,
     settings: Settings,
 ) -> None:
@@ -74,7 +80,8 @@ def create(
         rule = f"1 to {NAME_LENGTH_MAX} printable characters"
         raise InvalidInput("name", f"--name is {name!a}; it must be {rule}.")
     granted = micro("credits", credits)
-    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency, models)
+    lists = {"models": models, "adapters": adapters}
+    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency) | _lists(lists)
     with databases.opened(settings) as database:
         account_id = databases.find(database, account).account_id if account else None
         with database.begin() as conn:
@@ -158,6 +165,7 @@ def limit(
     requests_per_minute: Rate = None,
     concurrency: Concurrency = None,
     models: ModelNames = None,
+    adapters: AdapterNames = None,
     *,
     settings: Settings,
 ) -> None:
@@ -165,7 +173,8 @@ def limit(
     from limner.cli import databases
     from limner.store import keys
 
-    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency, models)
+    lists = {"models": models, "adapters": adapters}
+    limits = _limits(spend_cap, expires_days, requests_per_minute, concurrency) | _lists(lists)
     with databases.changing(settings, key) as (conn, found):
         keys.limit(conn, found.id, **limits)
     told = ", ".join(LIMITS[name] for name in limits) or "nothing"
@@ -190,7 +199,6 @@ def _limits(
     expires_days: float | None,
     rate: int | None,
     concurrency: int | None,
-    models: str | None,
 ) -> dict[str, Any]:
     for option, value, most in (
         ("expires-days", expires_days, DAYS_MAX),
@@ -206,16 +214,19 @@ def _limits(
         "expires_at": None if expires_days is None else time.time() + expires_days * DAY_S,
         "requests_per_minute": rate,
         "concurrency": concurrency,
-        "models": None if models is None else _names(models),
     }
     return {name: value for name, value in limits.items() if value is not None}
 
 
-def _names(models: str) -> list[str]:
+def _lists(given: dict[str, str | None]) -> dict[str, list[str]]:
+    return {name: _names(name, text) for name, text in given.items() if text is not None}
+
+
+def _names(option: str, text: str) -> list[str]:
     """The names in an option's text; none where the key may use all."""
-    names = [name.strip() for name in models.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise InvalidInput("models", f"--models is {models!r}; name models, or say all.")
+        raise InvalidInput(option, f"--{option} is {text!r}; name {option}, or say all.")
     return [] if names == [ALL] else names
 
 

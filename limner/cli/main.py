@@ -12,6 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from limner.cli import terminal
+from limner.cli.cluster import app as cluster_app
 from limner.cli.credits import credits_app
 from limner.cli.doctor import doctor
 from limner.cli.draw import draw
@@ -22,6 +23,7 @@ from limner.cli.pictures import app as pictures_app
 from limner.cli.replay import replay
 from limner.cli.serve import serve
 from limner.cli.sheets import flow, grid, styles_app
+from limner.cli.upscale import upscale
 from limner.cli.usage import usage
 from limner.errors import LimnerError
 
@@ -40,12 +42,14 @@ typer_app.command()(grid)
 typer_app.command()(flow)
 typer_app.add_typer(styles_app, name="styles")
 typer_app.command()(replay)
+typer_app.command()(upscale)
 typer_app.command()(explain)
 typer_app.add_typer(keys_app, name="keys")
 typer_app.add_typer(credits_app, name="credits")
 typer_app.command()(usage)
 typer_app.add_typer(models_app, name="models")
 typer_app.add_typer(pictures_app, name="pictures")
+typer_app.add_typer(cluster_app, name="cluster")
 typer_app.command()(doctor)
 
 

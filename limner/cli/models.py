@@ -71,6 +71,19 @@ def import_model(
     ema: Annotated[
         bool, typer.Option("--ema", help="Take the UNet's EMA copy, where the file has one.")
     ] = False,
+    vae: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>", help="VAE to write in place of the file's, or for one without."
+        ),
+    ] = None,
+    text_encoder: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="<path>",
+            help="Text encoder to write in place of the file's, or for one without.",
+        ),
+    ] = None,
     as_json: options.Json = False,
     *,
     settings: Settings,
@@ -81,9 +94,12 @@ def import_model(
     """
     from limner.cli import importing
 
-    wanted = importing.Wanted(precision, licence, ema, checks.wish(settings))
+    wish = replace(checks.wish(settings), text_encoder=text_encoder)
+    wanted = importing.Wanted(precision, licence, ema, wish, vae)
     if every and (file or name):
         raise InvalidInput("all", "--all imports under the files' own names; leave FILE and --name")
+    if every and wanted.named:
+        raise InvalidInput("all", "--all keeps each file's parts; leave --vae and --text-encoder")
     if file is None and not every:
         raise InvalidInput("file", "FILE is missing; name one, or say --all")
     folder = models_dir(settings)
@@ -107,10 +123,12 @@ def inspect(path: Path, wish: Wish | None = None, vae: Path | None = None) -> di
         CheckpointError: it cannot be read at all; a LoRA or an SDXL file is described, not raised.
     """
     from limner.engine.checkpoints.prediction import AS_TOLD
+    from limner.engine.onnx.kinds import SUFFIX
 
     wish = wish or AS_TOLD
     facts = _folder_facts(path, wish, vae) if path.is_dir() else _file_facts(path, wish, vae)
-    refusal = _refusal(path, wish, vae)
+    onnx = path.suffix.lower() == SUFFIX
+    refusal = f"{path.name} is {facts['description']}." if onnx else _refusal(path, wish, vae)
     return facts | {"loadable": refusal is None, "refusal": refusal}
 
 
@@ -134,7 +152,10 @@ def _file_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
     from limner.engine.checkpoints import adapters, upscalers
     from limner.engine.checkpoints.digests import sha256
     from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
+    from limner.engine.onnx import kinds
 
+    if path.suffix.lower() == kinds.SUFFIX:
+        return kinds.facts(path)
     header = read_header(path)
     kind = kind_of(header)
     facts: dict[str, Any] = {
@@ -239,7 +260,9 @@ def _licence_facts(path: Path, named: str | None) -> dict[str, Any]:
 
 def _as_lines(facts: dict[str, Any]) -> str:
     """The facts as aligned lines for a terminal."""
-    shown = {**facts, "parameters": _counts(facts["parameters"]), "bytes": f"{facts['bytes']:,}"}
+    shown = {**facts, "bytes": f"{facts['bytes']:,}"}
+    if "parameters" in facts:
+        shown["parameters"] = _counts(facts["parameters"])
     if "trigger_words" in facts:
         shown["trigger_words"] = ", ".join(facts["trigger_words"]) or "none named"
     if "parts" in facts:

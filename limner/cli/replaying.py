@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,19 @@ from limner.usecases.pictures import replay
 from limner.web.reading.inputs import digest
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A receipt that can be drawn again: what is drawn, and with which settings.
+
+    ``first`` are the pixels that lay beside the receipt, None where there were none.
+    """
+
+    record: Mapping[str, Any]
+    first: Pixels | None
+    settings: Settings
+    work: engines.Work
+
+
 def run(
     settings: Settings,
     file: Path,
@@ -36,6 +49,20 @@ def run(
     as_json: bool,
 ) -> bool:
     """Replay ``file``'s receipt and print the comparison; True when identical."""
+    prepared = prepare(settings, file, given, maps)
+    with engines.opened(prepared.settings, 1) as engine:
+        compared, changed = draw(engine, prepared, output)
+    _tell(compared, changed, as_json=as_json)
+    return compared.identical
+
+
+def prepare(
+    settings: Settings, file: Path, given: Mapping[str, Path | None], maps: Sequence[Path] = ()
+) -> Prepared:
+    """Read ``file`` and find all that drawing it again needs.
+
+    Raises ``InvalidInput``, ``MalformedBody`` and ``Gone``.
+    """
     record, first = read(file)
     generation = from_receipt(record)
     settings = _predicting_alike(settings, record)
@@ -45,13 +72,29 @@ def run(
     pixels = _given(generation, given) | _maps(generation, maps)
     pixels |= _kept(settings, sources.wanted(generation) - set(pixels))
     engines.adapter_files(settings).seek(generation)
-    with engines.opened(settings, 1) as engine:
-        [picture] = engines.draw_all(engine, [engines.Work(generation, pixels)])
+    return Prepared(record, first, settings, engines.Work(generation, pixels))
+
+
+def draw(
+    engine: engines.Engine, prepared: Prepared, output: Path | None
+) -> tuple[replay.Comparison, tuple[str, ...]]:
+    """How the picture drawn again compares, and what has changed; it is written to ``output``."""
+    [picture] = engines.draw_all(engine, [prepared.work])
     if output is not None:
         files.write(output, picture.encode("png"))
-    compared = replay.judge(record, first, picture.pixels)
-    _tell(compared, replay.changed(record, picture.receipt, compared), as_json=as_json)
-    return compared.identical
+    compared = replay.judge(prepared.record, prepared.first, picture.pixels)
+    return compared, replay.changed(prepared.record, picture.receipt, compared)
+
+
+def tell_settings(prepared: Prepared, *, as_json: bool) -> None:
+    """What would be drawn; nothing is."""
+    generation = prepared.work.generation
+    said = generation.model_dump(mode="json", exclude_defaults=True, exclude={"origin"})
+    if as_json:
+        terminal.data({"settings": said, "missing": [], "differs": []})
+        return
+    for name, value in said.items():
+        terminal.say(f"{name}: {value}")
 
 
 def _predicting_alike(settings: Settings, record: Mapping[str, Any]) -> Settings:
@@ -110,11 +153,12 @@ def _given(generation: Generation, given: Mapping[str, Path | None]) -> dict[str
     """The pixels of the files named in the command, which must be those of the receipt."""
     source = generation.source
     names = {} if source is None else {"image": source.sha256, "mask": source.mask_sha256}
-    found = {}
+    found: dict[str, Pixels] = {}
     for name, path in given.items():
         if path is None:
             continue
-        forms = {digest(pixels): pixels for pixels in _forms(generation, name, path.read_bytes())}
+        size = _size(generation, given["image"])
+        forms = _forms(generation, name, path.read_bytes(), size)
         if (sha256 := names.get(name)) not in forms:
             raise InvalidInput(name, f"{path} is not the {name} that this receipt starts from")
         found[sha256] = forms[sha256]
@@ -122,23 +166,39 @@ def _given(generation: Generation, given: Mapping[str, Path | None]) -> dict[str
 
 
 def _maps(generation: Generation, files: Sequence[Path]) -> dict[str, Pixels]:
-    """The maps named in the command, finished as they were followed."""
-    names, found = {control.map_sha256 for control in generation.controls}, {}
+    """The maps named in the command, finished as they were followed; and masks of regions."""
+    names = set(generation.maps)
+    found: dict[str, Pixels] = {}
     for path in files:
-        pixels = imaging.read_image(path.read_bytes(), "map")
-        if digest(pixels) not in names:
+        data = path.read_bytes()
+        mask = Image.fromarray(imaging.read_mask(data, "map"))
+        fitted = np.asarray(fit_mask(mask, generation.width, generation.height, "crop"))
+        forms = {digest(form): form for form in (imaging.read_image(data, "map"), fitted)}
+        if not names & forms.keys():
             raise InvalidInput("map", f"{path} is no map that this receipt follows")
-        found[digest(pixels)] = pixels
+        found |= {name: form for name, form in forms.items() if name in names}
     return found
 
 
-def _forms(generation: Generation, name: str, data: bytes) -> tuple[Pixels, Pixels]:
-    """A file's pixels at the size to draw, which receipts name, and as older ones name them."""
+def _size(generation: Generation, image: Path | None) -> tuple[int, int]:
+    """Width and height at which pictures were kept: the size to draw, or the picture's own."""
+    source = generation.source
+    if source is None or not source.only_masked or image is None:
+        return generation.width, generation.height
+    height, width = imaging.read_image(image.read_bytes(), "image").shape[:2]
+    return width, height
+
+
+def _forms(
+    generation: Generation, name: str, data: bytes, size: tuple[int, int]
+) -> dict[str, Pixels]:
+    """A file's pixels at that size, which receipts name, and as older ones name them."""
     load, fitting = (imaging.read_mask, fit_mask) if name == "mask" else (imaging.read_image, fit)
     pixels, source = load(data, name), generation.source
     mode = "crop" if source is None else source.resize_mode
-    fitted = fitting(Image.fromarray(pixels), generation.width, generation.height, mode)
-    return np.asarray(fitted), pixels
+    mode = "stretch" if source is not None and source.only_masked else mode
+    fitted = np.asarray(fitting(Image.fromarray(pixels), *size, mode))
+    return {digest(form): form for form in (fitted, pixels)}
 
 
 def _kept(settings: Settings, missing: set[str]) -> dict[str, Pixels]:

@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from limner import logs
-from limner.cli import checks, hints, loading, terminal
+from limner.cli import checks, hints, terminal
 from limner.cli.ending import Server
+from limner.cli.loading import make_engine as make_engine
+from limner.cli.loading import open_library as open_library
+from limner.cli.loading import upscaling
 from limner.cli.process import allow_files, connections_within, share_arenas
 from limner.domain.licences import RAIL_M
 from limner.domain.pricing import MICRO
-from limner.engine.batching.loop import ThreadEngine
-from limner.engine.batching.models import only_one
-from limner.engine.batching.ticket import Reader, read_nothing
-from limner.engine.starting import Find, find_nothing
 from limner.errors import EngineBroken, SettingsError
 from limner.imaging.pool import Pool
 from limner.imaging.process import Limits
@@ -45,18 +44,19 @@ from limner.usecases.drawing.worker import Worker
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.replay import Replay
 from limner.usecases.pictures.retention import Retention
+from limner.usecases.preprocessing import Preprocessing
 from limner.usecases.queueing.queue import Queue
 from limner.web.access.connections import Connection
 from limner.web.app import create_app
 from limner.web.services import Services
 
 if TYPE_CHECKING:
+    from limner.engine.batching.client import LastingClient as Engine
     from limner.web.application import Application
 
 log = logging.getLogger(__name__)
 
 FIRST_CREDITS = 100
-LIST_KEPT_S = 2.0  # how old a list of models may be
 FILES = 256  # open at once beside connections: databases, pictures, fetches
 EXAMPLE = '{"prompt": "a knight in red armor, desert background", "img_height": 768}'
 
@@ -65,6 +65,7 @@ def run(settings: Settings) -> None:
     """Serve until stopped; SIGTERM and Ctrl+C let running pictures finish (``drain_s``)."""
     logs.configure(settings.log_format, settings.log_level)
     share_arenas()
+    checks.replicas(settings)
     sockets = listen(settings.host, settings.port)  # first: a taken port should cost no time
     settings = _with_port(settings, sockets[0].getsockname()[1])
     checks.folders(settings)
@@ -77,7 +78,7 @@ def run(settings: Settings) -> None:
     sources = open_sources(settings, database)
     library = open_library(settings)
     adapters = AdapterFiles(library)
-    engine = make_engine(settings, sources.read, adapters.find_any)
+    engine = start_engine(settings, sources, adapters)
     app = make_app(settings, database, engine, sources, library=library, adapters=adapters)
     threading.Thread(target=_tell, args=(settings, engine, first_key), daemon=True).start()
     config = uvicorn.Config(
@@ -85,7 +86,9 @@ def run(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         http=Connection,
-        ws="none",  # a library that happens to be installed would take connections out of our hands
+        # Libraries that happen to be installed would take connections out of our hands.
+        ws="none",
+        loop="asyncio",
         # Quiet connections included; of keys' calls in progress the web takes half as many.
         limit_concurrency=connections,
         forwarded_allow_ips=list(settings.proxies),
@@ -113,6 +116,8 @@ def run(settings: Settings) -> None:
 
 
 def _why(failure: Exception) -> str:
+    if isinstance(failure, SettingsError):
+        return str(failure)
     if not isinstance(failure, EngineBroken):
         return f"The model could not be loaded: {failure}"
     cause = failure.__cause__
@@ -139,33 +144,19 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.changed(port=port)
 
 
-def make_engine(
-    settings: Settings, read: Reader = read_nothing, find: Find = find_nothing
-) -> ThreadEngine:
-    """The engine of this process; it loads on its own thread.
+def start_engine(settings: Settings, sources: Sources, adapters: AdapterFiles) -> Engine:
+    """The engine of this process, or the replicas of a cluster; what it needs comes up beside."""
+    if settings.engine == "ray":
+        from limner.cli import replicating
 
-    ``read`` finds source pictures, ``find`` the files of models by their SHA-256s.
-    """
-    loader = loading.loader(settings, find)
-    return ThreadEngine(
-        loader.load,
-        size=only_one if find is find_nothing else loader.size,
-        read=read,
-        max_queue=settings.queue_max_requests,
-        max_bytes=_bytes(settings.memory_max_mib),
-        models_bytes=_bytes(settings.models_memory_max_mib),
-        prove=True,
-    )
-
-
-def _bytes(mib: int | None) -> int | None:
-    return None if mib is None else mib << 20
+        return replicating.start(settings, sources.read)
+    return make_engine(settings, sources.read, adapters.find_any)
 
 
 def make_app(
     settings: Settings,
     database: Database,
-    engine: ThreadEngine,
+    engine: Engine,
     sources: Sources | None = None,
     *,
     library: Library | None = None,
@@ -179,14 +170,16 @@ def make_app(
     library = library or open_library(settings)
     sources = sources or open_sources(settings, database)
     worker = Worker(settings, database, engine, sources, library)
-    generate = Generate(worker, adapters or AdapterFiles(library))
+    adapters = adapters or AdapterFiles(library)
+    generate = Generate(worker, adapters)
     queue, retention = Queue(generate), Retention(worker)
     accounts, gallery = Accounts(settings, database), Gallery(worker)
     replay = Replay(generate.worker, gallery)
     pool = Pool(Limits(settings.decode_max_s, settings.decode_max_mib))
     administration, budget = Administration(database), worker.budget
+    kept = (library, upscaling(settings, adapters), Preprocessing(library))
     services = Services(
-        generate, accounts, administration, engine, queue, gallery, replay, pool, budget, library
+        generate, accounts, administration, engine, queue, gallery, replay, pool, budget, *kept
     )
     app = create_app(settings, services)
     hashing = Hashing(library, lambda: _is_idle(engine))
@@ -209,12 +202,7 @@ def make_app(
     return app
 
 
-def open_library(settings: Settings) -> Library:
-    """The models that the settings name."""
-    return Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
-
-
-def _is_idle(engine: ThreadEngine) -> bool:
+def _is_idle(engine: Engine) -> bool:
     """Whether it is ready and nothing is drawn."""
     status = engine.status()
     return status.ready and not status.running and not status.waiting
@@ -245,7 +233,7 @@ def open_local(settings: Settings, database: Database) -> None:
             keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)
 
 
-def _tell(settings: Settings, engine: ThreadEngine, first_key: str | None) -> None:
+def _tell(settings: Settings, engine: Engine, first_key: str | None) -> None:
     """What a person at the terminal wants to know, as it becomes true."""
     began = time.monotonic()
     say = _say_json if logs.is_json(settings.log_format) else terminal.say

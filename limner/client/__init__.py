@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limner.client.awaiting import AsyncClient
-from limner.client.pictures import Picture, Replayed
+from limner.client.pictures import Larger, Picture, Replayed
 from limner.client.waiting import Client
 from limner.client.words import Credits, Options, Progress, Quote
 
@@ -11,6 +11,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Credits",
+    "Larger",
     "Options",
     "Picture",
     "Progress",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Unpack
 
 import httpx
 
+from limner.client import finding, redrawing, upscaling
 from limner.client import transport as http
-from limner.client.pictures import Picture, Replayed
+from limner.client.finding import Marks, Wanted
+from limner.client.pictures import Larger, Picture, Redrawn, Replayed
 from limner.client.steps import Answer, Ask, Follow, Pause, Protocol, Step, Steps
-from limner.client.words import Credits, OnProgress, Options, Quote
+from limner.client.words import Credits, ImageLike, OnProgress, Options, Quote, Upscale
 
 T = TypeVar("T")
 
@@ -89,9 +91,35 @@ class AsyncClient:
         """As ``Client.cancel``."""
         return await self._run(self._protocol.cancel(request_id))
 
+    async def move(
+        self, request_id: str, *, before: str | None = None, after: str | None = None
+    ) -> dict[str, Any]:
+        """As ``Client.move``."""
+        return await self._run(self._protocol.call(finding.move(request_id, before, after)))
+
     async def picture(self, picture_id: str) -> Picture:
         """As ``Client.picture``."""
         return await self._run(self._protocol.picture(picture_id))
+
+    async def pictures(self, **wanted: Unpack[Wanted]) -> dict[str, Any]:
+        """As ``Client.pictures``."""
+        return await self._run(self._protocol.call(finding.find(wanted)))
+
+    async def mark(self, picture_ids: Sequence[str], **marks: Unpack[Marks]) -> dict[str, Any]:
+        """As ``Client.mark``."""
+        return await self._run(self._protocol.call(finding.mark(picture_ids, marks)))
+
+    async def folders(self) -> dict[str, Any]:
+        """As ``Client.folders``."""
+        return await self._run(self._protocol.call(finding.folders()))
+
+    async def lineage(self, picture_id: str) -> dict[str, Any]:
+        """As ``Client.lineage``."""
+        return await self._run(self._protocol.call(finding.lineage(picture_id)))
+
+    async def export(self, picture_ids: Sequence[str]) -> bytes:
+        """As ``Client.export``."""
+        return await self._run(self._protocol.file(finding.export(picture_ids)))
 
     async def quote(self, prompt: str, **options: Unpack[Options]) -> Quote:
         """As ``Client.quote``."""
@@ -116,6 +144,26 @@ class AsyncClient:
     async def replay(self, what: Picture | Mapping[str, Any] | str) -> Replayed:
         """As ``Client.replay``."""
         return await self._run(self._protocol.replay(what))
+
+    async def upscale(self, image: Any, **wanted: Unpack[Upscale]) -> Larger:
+        """As ``Client.upscale``."""
+        asked = self._protocol.call(upscaling.ask(image, wanted))
+        return upscaling.made(await self._run(asked))
+
+    async def redraw(
+        self,
+        picture: ImageLike | None = None,
+        *,
+        text: str | None = None,
+        image: ImageLike | None = None,
+        mask: ImageLike | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Redrawn:
+        """As ``Client.redraw``."""
+        given = {"picture": picture, "image": image, "mask": mask}
+        ask = redrawing.ask(given, text, dry_run=dry_run, key=idempotency_key)
+        return await self._run(self._protocol.redraw(ask))
 
     async def _run(self, steps: Steps[T]) -> T:
         done: Any = None

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from limner.client import refusals
-from limner.client.pictures import Picture, Pictures, Replayed
+from limner.client.pictures import Picture, Pictures, Redrawn, Replayed
 from limner.client.words import Credits, OnProgress, Options, Progress, Quote, to_body
 from limner.errors import Unavailable, WaitedTooLong
 
@@ -158,6 +158,14 @@ class Protocol:
             png=png, receipt=receipt, **size,
         )  # fmt: skip
 
+    def call(self, ask: Ask) -> Steps[dict[str, Any]]:
+        """What a call answers as JSON."""
+        return self._json(ask)
+
+    def file(self, ask: Ask) -> Steps[bytes]:
+        """The file that a call answers with."""
+        return (yield from self._ask(ask)).data
+
     def quote(self, prompt: str, options: Options) -> Steps[Quote]:
         """The price of a drawing, all its samples together."""
         body = {**to_body(prompt, options), "base64": True}
@@ -198,6 +206,14 @@ class Protocol:
         names = ("identical", "different_pixels", "of", "largest_difference", "text")
         return Replayed(**{name: told[name] for name in names}, picture=picture)
 
+    def redraw(self, ask: Ask) -> Steps[Redrawn]:
+        """Draw what another program's picture or text says, or ask what that would be."""
+        told = yield from self._json(ask)
+        drawn = None
+        if "request_id" in told:
+            [drawn] = yield from self._fetch((yield from self.request(told["request_id"])))
+        return Redrawn.of(told, drawn)
+
     def _fetch(self, stored: Mapping[str, Any]) -> Steps[list[Picture]]:
         if stored["status"] != "COMPLETED":
             raise refusals.of_request(stored)
@@ -213,6 +229,7 @@ class Protocol:
                     adjustments=tuple(stored["adjustments"]),
                     png=png,
                     receipt=receipt,
+                    first_pass_of=each.get("first_pass_of"),
                     **own,
                 )
             )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import sleep
 from typing import Any, TypeVar, Unpack
 
 import httpx
 
+from limner.client import finding, redrawing, upscaling
 from limner.client import transport as http
-from limner.client.pictures import Picture, Replayed
+from limner.client.finding import Marks, Wanted
+from limner.client.pictures import Larger, Picture, Redrawn, Replayed
 from limner.client.steps import Answer, Ask, Follow, Pause, Protocol, Step, Steps
-from limner.client.words import Credits, OnProgress, Options, Quote
+from limner.client.words import Credits, ImageLike, OnProgress, Options, Quote, Upscale
 
 T = TypeVar("T")
 
@@ -100,9 +102,35 @@ class Client:
         """Stop a request that is not finished, at no cost; forget a finished one."""
         return self._run(self._protocol.cancel(request_id))
 
+    def move(
+        self, request_id: str, *, before: str | None = None, after: str | None = None
+    ) -> dict[str, Any]:
+        """Let a request that waits stand directly before or after another of the same key."""
+        return self._run(self._protocol.call(finding.move(request_id, before, after)))
+
     def picture(self, picture_id: str) -> Picture:
         """A stored picture."""
         return self._run(self._protocol.picture(picture_id))
+
+    def pictures(self, **wanted: Unpack[Wanted]) -> dict[str, Any]:
+        """A page of stored pictures, newest first: ``pictures``, and ``next`` for more."""
+        return self._run(self._protocol.call(finding.find(wanted)))
+
+    def mark(self, picture_ids: Sequence[str], **marks: Unpack[Marks]) -> dict[str, Any]:
+        """Star pictures, sort them into a folder, remove them, or bring them back soon after."""
+        return self._run(self._protocol.call(finding.mark(picture_ids, marks)))
+
+    def folders(self) -> dict[str, Any]:
+        """The folders, each with how many pictures it holds."""
+        return self._run(self._protocol.call(finding.folders()))
+
+    def lineage(self, picture_id: str) -> dict[str, Any]:
+        """The stored pictures that one was drawn ``from``, and what was drawn ``into``."""
+        return self._run(self._protocol.call(finding.lineage(picture_id)))
+
+    def export(self, picture_ids: Sequence[str]) -> bytes:
+        """Up to 500 pictures with their receipts, as a ZIP file."""
+        return self._run(self._protocol.file(finding.export(picture_ids)))
 
     def quote(self, prompt: str, **options: Unpack[Options]) -> Quote:
         """What ``draw`` would cost."""
@@ -127,6 +155,31 @@ class Client:
     def replay(self, what: Picture | Mapping[str, Any] | str) -> Replayed:
         """Draw a picture, a stored picture's id, or a receipt again, and compare. It is billed."""
         return self._run(self._protocol.replay(what))
+
+    def upscale(self, image: Any, **wanted: Unpack[Upscale]) -> Larger:
+        """A picture (as ``image`` of ``draw``) made larger; free of charge."""
+        asked = self._protocol.call(upscaling.ask(image, wanted))
+        return upscaling.made(self._run(asked))
+
+    def redraw(
+        self,
+        picture: ImageLike | None = None,
+        *,
+        text: str | None = None,
+        image: ImageLike | None = None,
+        mask: ImageLike | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Redrawn:
+        """Draw what another program's picture says, or its settings as ``text``, and bill it.
+
+        ``picture`` is a path, bytes or a URL; so are the sources of an img2img, ``image`` and
+        ``mask``, which may be Pillow images as well. ``dry_run`` only says what would be drawn,
+        and at what price.
+        """
+        given = {"picture": picture, "image": image, "mask": mask}
+        ask = redrawing.ask(given, text, dry_run=dry_run, key=idempotency_key)
+        return self._run(self._protocol.redraw(ask))
 
     def _run(self, steps: Steps[T]) -> T:
         done: Any = None

@@ -58,11 +58,20 @@ class Options(TypedDict, total=False):
     loras: Sequence[Mapping[str, Any]]
     controls: Sequence[Mapping[str, Any]]
     hires: Mapping[str, Any]
+    sd_upscale: Mapping[str, Any]
+    details: Sequence[Mapping[str, Any]]
+    regions: Sequence[Mapping[str, Any]]
+    tiling: str
+    tiling_start: float
+    tiling_end: float
     image: ImageLike
     mask: ImageLike
     strength: float
     resize_mode: str
     mask_blur: int
+    mask_fill: str
+    only_masked: bool
+    mask_padding: int
     model: str
     vae: str
 
@@ -91,6 +100,20 @@ class Progress:
     preview: bytes | None = field(default=None, repr=False)
     position: int | None = None
     estimate_s: float | None = None
+
+
+class Upscale(TypedDict, total=False):
+    """How a picture is made larger.
+
+    ``upscaler``: ``"Lanczos"`` (where it is left out), ``"Nearest"``, ``"Scale2x"``, or a file of
+    the server's library. ``scale``: the factor, 1 to 16 (2); or ``width`` and ``height`` in pixels,
+    of which one alone keeps the proportions.
+    """
+
+    upscaler: str
+    scale: float
+    width: int
+    height: int
 
 
 OnProgress = Callable[[Progress], None]
@@ -127,11 +150,11 @@ def to_body(prompt: str, options: Options) -> dict[str, Any]:
 
 
 def _sent(name: str, value: Any) -> Any:
-    """An option as the wire takes it, pictures as text; those of controls as well."""
+    """An option as the wire takes it, pictures as text; those of its objects as well."""
     if name in ("image", "mask"):
         return to_text(value)
-    if name == "controls":
-        return [{n: _sent(n, each) for n, each in control.items()} for control in value]
+    if name in ("controls", "regions"):
+        return [{n: _sent(n, each) for n, each in one.items()} for one in value]
     return value
 
 

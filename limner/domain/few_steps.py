@@ -46,3 +46,16 @@ def said(text: Any) -> Family | None:
     """The family in a text such as ``SD 1.5 LCM``, a word by itself."""
     words = re.findall(r"[a-z]+", text.lower()) if isinstance(text, str) else []
     return next((family for family in FITTING if family in words), None)
+
+
+def in_metadata(metadata: Mapping[str, str]) -> Family | None:
+    """The family that a file's own header says: ``few_steps``, or by a tag or its architecture
+    (``modelspec``). A title is no statement: many a model is called Lightning."""
+    own = named(metadata.get("few_steps") or metadata.get("few steps"))
+    tags = (named(tag) for tag in str(metadata.get("modelspec.tags", "")).split(","))
+    return own or next(filter(None, tags), None) or said(metadata.get("modelspec.architecture"))
+
+
+def of_scheduler(config: Mapping[str, Any]) -> Family | None:
+    """The family by the scheduler that a folder in diffusers' layout comes with."""
+    return named(str(config.get("_class_name", "")).removesuffix("Scheduler"))

@@ -114,16 +114,17 @@ def on(evaluation: int, evaluations: int, start: float, end: float) -> bool:
 
 
 def coefficients(
-    weights: Sequence[float], guidance: float, *, tempered: bool = False
+    weights: Sequence[float], guidance: float, *, tempered: bool = False, regions: int = 0
 ) -> list[float]:
     """Of the rows of an evaluation: the unconditional first, unless it counts for nothing.
 
-    ``weights`` are those of the prompts that ``AND`` joins. What is ``tempered`` needs the
-    unconditional wherever guidance is not 1.
+    ``weights`` are those of the prompts that ``AND`` joins. What is ``tempered``, and what has
+    ``regions``, needs the unconditional wherever guidance is not 1. A region's row comes after
+    them, with the coefficient that it has where it alone counts.
     """
-    rows = [guidance * weight for weight in weights]
+    rows = [guidance * weight for weight in (*weights, *[1.0] * regions)]
     uncond = 1 - guidance * sum(weights)
-    unused = uncond == 0 and not (tempered and guidance != 1)
+    unused = uncond == 0 and not ((tempered or regions) and guidance != 1)
     return rows if unused else [uncond, *rows]
 
 

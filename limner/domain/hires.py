@@ -15,6 +15,8 @@ from pydantic import (
 
 from limner.domain import samplers
 from limner.domain.samplers import SamplerName, ScheduleName
+from limner.domain.upscalers import Upscaler
+from limner.errors import InvalidInput
 
 LatentMode = Literal[
     "Latent",
@@ -36,7 +38,7 @@ STRENGTH = 0.7
 class Hires(BaseModel):
     """The second pass of a picture: its size in pixels, and what differs from the first.
 
-    What is None is the first pass's.
+    What is None is the first pass's. ``first_pass``: that is a picture of the request as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,6 +46,7 @@ class Hires(BaseModel):
     width: int = Field(ge=64, le=2048, multiple_of=8)
     height: int = Field(ge=64, le=2048, multiple_of=8)
     upscaler: str = Field("Latent", max_length=500)
+    upscaler_sha256: str | None = Field(None, max_length=64)
     steps: int | None = Field(None, ge=1, le=150)
     strength: float = Field(STRENGTH, ge=0.0, le=1.0)
     prompt: str | None = Field(None, max_length=10_000)
@@ -51,6 +54,7 @@ class Hires(BaseModel):
     sampler: SamplerName | None = None
     schedule: ScheduleName | None = None
     guidance: float | None = Field(None, ge=0.0, le=100.0)
+    first_pass: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -59,7 +63,29 @@ class Hires(BaseModel):
 
     @model_serializer(mode="wrap")
     def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if value is not None}
+        said = {name: value for name, value in serialize(self).items() if value is not None}
+        return said if self.first_pass else {n: v for n, v in said.items() if n != "first_pass"}
+
+    def check(self, width: int, height: int, *, starts: bool) -> None:
+        """Raises ``InvalidInput`` where a picture of this size, which ``starts`` from another or
+        does not, has no such second pass."""
+        if starts:
+            raise InvalidInput(
+                "hires", "hires draws a picture twice; one that starts from a picture is drawn once"
+            )
+        if self.width < width or self.height < height:
+            raise InvalidInput(
+                "hires",
+                f"hires is {self.width}x{self.height}; it must be no smaller than the first pass, "
+                f"which is {width}x{height}",
+            )
+
+    @property
+    def file(self) -> Upscaler | None:
+        """The upscaler that makes it larger, where that is one of the library or of pixel art."""
+        if self.upscaler in UPSCALERS:
+            return None
+        return Upscaler(name=self.upscaler, sha256=self.upscaler_sha256 or "")
 
     @property
     def in_latents(self) -> bool:

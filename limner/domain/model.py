@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,7 @@ class Card:
     says that the schedule of noise ends in nothing but noise, which not every scheduler can draw
     with. ``text_encoder_sha256`` is set only for one that was named; ``clip_positions`` is
     ``"stored"`` where the checkpoint's own position ids, other than 0, 1, 2, ..., are used.
+    ``said`` is what an operator said over the files and they do not say themselves, in words.
     """
 
     name: str
@@ -40,6 +42,14 @@ class Card:
     source_sha256: str | None = None
     text_encoder_sha256: str | None = None
     clip_positions: str = "counted"
+    said: str = ""
+
+    @property
+    def stored_sha256(self) -> str:
+        """What a stored request is bound to: the file, and what was said over it, where it was."""
+        if not self.said:
+            return self.sha256
+        return hashlib.sha256(f"{self.sha256} {self.said}".encode()).hexdigest()
 
     @property
     def short_hash(self) -> str:
@@ -47,8 +57,8 @@ class Card:
         return (self.source_sha256 or self.sha256)[:10]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON types, in the order of the fields."""
-        return asdict(self)
+        """Plain JSON types, in the order of the fields; ``said`` shows in what it changed."""
+        return {name: value for name, value in asdict(self).items() if name != "said"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,4 +87,4 @@ class ModelInfo(Card):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, in the order of the fields."""
-        return {**asdict(self), "parameters": dict(self.parameters)}
+        return {**super().as_dict(), "parameters": dict(self.parameters)}

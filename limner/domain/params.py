@@ -24,9 +24,14 @@ from limner.domain.guidance import DEFAULTS as UNSAID_OF_GUIDANCE
 from limner.domain.guidance import Thresholding, check_interval, coefficients, on
 from limner.domain.hires import Hires
 from limner.domain.loras import LORAS_MAX, Lora
+from limner.domain.masking import Masking
 from limner.domain.methods import Diffusers, Method, Ruled, Vendors
+from limner.domain.parts import Details, SdUpscale
+from limner.domain.regions import REGIONS_MAX, Region
 from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
 from limner.domain.schedulers import SchedulerName
+from limner.domain.tiling import DEFAULTS as UNSAID_OF_TILING
+from limner.domain.tiling import Tiled
 from limner.errors import InvalidInput
 
 STEPS_MAX = 150
@@ -37,25 +42,28 @@ SIDE_MULTIPLE = 8
 PROMPT_LENGTH_MAX = 10_000
 CHUNKS_MAX = 8
 BRANCHES_MAX = 8
+NOISE_MULTIPLIER_MAX = 1.5
 
 NoiseSource = Literal["philox", "torch-cpu"]
 ResizeMode = Literal["crop", "fill", "stretch"]
 
 
-class Source(BaseModel):
+class Source(Masking):
     """The picture an img2img or inpainting request starts from.
 
     Pixels are named by the SHA-256 of their RGB (or mask) bytes and travel beside the
     ``Generation``, so that the canonical record stays small and can find them again.
+    ``noise_multiplier`` times the noise is what is laid on it, as AUTOMATIC1111 counts.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     strength: float = Field(0.75, ge=0.0, le=1.0)
     resize_mode: ResizeMode = "crop"
-    mask_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    mask_blur: int = Field(0, ge=0, le=64)
+    noise_multiplier: float = Field(1.0, ge=0.0, le=NOISE_MULTIPLIER_MAX)
+
+    def _unsaid(self) -> set[str]:
+        own = {"noise_multiplier"} if self.noise_multiplier == 1 else set()
+        return super()._unsaid() | own
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,6 +73,13 @@ class Source(BaseModel):
 
 UNNAMED = "0" * 64
 """In place of the SHA-256 of a picture that is only being made."""
+
+
+# Fields that say nothing where they are empty.
+_SILENT = frozenset(
+    {"loras", "controls", "embeddings", "regions", "eta_noise_seed_delta", "hires"}
+    | {"sd_upscale", "details", "vae_tile"}
+)
 
 
 class Picked(BaseModel):
@@ -90,7 +105,7 @@ class Origin(BaseModel):
     picks: dict[str, tuple[Picked, ...]] = Field(default_factory=dict)
 
 
-class Generation(BaseModel):
+class Generation(Tiled):
     """One request for pictures, after defaults, coercion and the choice of a seed.
 
     Image ``i`` of the request is drawn with ``seed + i`` (modulo 2**64); of a variation
@@ -135,7 +150,10 @@ class Generation(BaseModel):
     loras: tuple[Lora, ...] = Field((), max_length=LORAS_MAX)
     controls: tuple[Control, ...] = Field((), max_length=CONTROLS_MAX)
     embeddings: tuple[Embedding, ...] | None = Field((), max_length=EMBEDDINGS_MAX)
+    regions: tuple[Region, ...] = Field((), max_length=REGIONS_MAX)
     hires: Hires | None = None
+    sd_upscale: SdUpscale | None = None
+    details: Details = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -159,11 +177,11 @@ class Generation(BaseModel):
     def _said(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what says nothing, so that equal pictures have equal receipts, old ones too."""
         unsaid = {name for name in samplers.FIELDS if getattr(self, name) is None}
-        unsaid |= {n for n, silent in UNSAID_OF_GUIDANCE.items() if getattr(self, n) == silent}
+        silences = {**UNSAID_OF_GUIDANCE, **UNSAID_OF_TILING}
+        unsaid |= {n for n, silent in silences.items() if getattr(self, n) == silent}
         if self.sampler is not None:
             unsaid.add("scheduler")
-        silent = ("loras", "controls", "embeddings", "hires", "eta_noise_seed_delta")
-        unsaid |= {name for name in silent if not getattr(self, name)}
+        unsaid |= {name for name in _SILENT if not getattr(self, name)}
         return {name: value for name, value in serialize(self).items() if name not in unsaid}
 
     @property
@@ -181,38 +199,39 @@ class Generation(BaseModel):
 
     @model_validator(mode="after")
     def _grows(self) -> Generation:
-        if self.hires is None:
+        if self.hires is not None:
+            self.hires.check(self.width, self.height, starts=self.source is not None)
+        if self.sd_upscale is None:
             return self
-        if self.source is not None:
+        if self.source is None or self.source.mask_sha256 is not None:
+            raise InvalidInput("sd_upscale", "sd_upscale makes an image larger, without a mask")
+        if self.hires is not None:
+            raise InvalidInput("sd_upscale", "sd_upscale and hires: leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _has_edges(self) -> Generation:
+        part = "sd_upscale" if self.sd_upscale else None
+        part = "only_masked" if self.source is not None and self.source.only_masked else part
+        if self.tiling != "none" and part:
             raise InvalidInput(
-                "hires", "hires draws a picture twice; one that starts from a picture is drawn once"
-            )
-        large, small = (self.hires.width, self.hires.height), (self.width, self.height)
-        if large[0] < small[0] or large[1] < small[1]:
-            raise InvalidInput(
-                "hires",
-                f"hires is {large[0]}x{large[1]}; it must be no smaller than the first pass, which "
-                f"is {small[0]}x{small[1]}",
+                "tiling",
+                f"tiling is {self.tiling}; with {part} parts of the picture are drawn, whose edges "
+                "are none of the picture's",
             )
         return self
 
-    @property
-    def passes(self) -> tuple[Generation, ...]:
-        """What is drawn one after the other: this, or a small picture and from it a large one."""
-        if self.hires is None:
-            return (self,)
-        return self.model_copy(update={"hires": None}), self._second(self.hires)
-
-    def _second(self, hires: Hires) -> Generation:
-        """img2img from the first pass; what that gives has no name yet."""
-        said = hires.model_dump(exclude={"upscaler", "strength"})
-        if hires.sampler is not None:
-            said |= dict.fromkeys(samplers.FIELDS) | {
-                "sampler": hires.sampler,
-                "schedule": hires.schedule,
-            }
-        source = Source(sha256=UNNAMED, strength=hires.strength)
-        return self.model_copy(update={**said, "source": source, "hires": None})
+    @model_validator(mode="after")
+    def _regions_are_of_the_whole(self) -> Generation:
+        part = "sd_upscale" if self.sd_upscale else None
+        part = "only_masked" if self.source is not None and self.source.only_masked else part
+        if self.regions and part:
+            raise InvalidInput(
+                "regions",
+                f"regions are shares of the whole picture; with {part} parts of it are drawn: "
+                "leave one out",
+            )
+        return self
 
     @property
     def strength(self) -> float | None:
@@ -221,9 +240,19 @@ class Generation(BaseModel):
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """SHA-256s of the pixels that it is drawn from: source, mask and maps of controls."""
+        """SHA-256s of the pixels that it is drawn from: source and mask, and its ``maps``."""
         started = () if self.source is None else self.source.names
-        return (*started, *(control.map_sha256 for control in self.controls))
+        return (*started, *self.maps)
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """SHA-256s of what its controls follow, and of the masks of its regions."""
+        return (*(control.map_sha256 for control in self.controls), *self.region_masks)
+
+    @property
+    def region_masks(self) -> tuple[str, ...]:
+        """SHA-256s of the masks of those regions that are no boxes."""
+        return tuple(each.mask_sha256 for each in self.regions if each.mask_sha256 is not None)
 
     @property
     def steps_run(self) -> int:
@@ -248,10 +277,9 @@ class Generation(BaseModel):
 
     def rows(self, weights: Sequence[float]) -> list[int]:
         """UNet rows of each evaluation of a picture whose ``AND`` has these ``weights``."""
-        counts = {
-            scale: len(coefficients(weights, scale, tempered=self.tempered))
-            for scale in (1.0, self.guidance)
-        }
+        more: dict[str, Any] = {"tempered": self.tempered, "regions": len(self.regions)}
+        scales = (1.0, self.guidance)
+        counts = {scale: len(coefficients(weights, scale, **more)) for scale in scales}
         return [counts[scale] for scale in self.guidance_over(self.evaluations)]
 
     def seed_of(self, index: int) -> int:
@@ -264,5 +292,8 @@ class Generation(BaseModel):
 
     def alone(self, index: int) -> Generation:
         """The request that draws image ``index`` and no other."""
-        own = {"samples": 1, "seed": self.seed_of(index), "subseed": self.subseed_of(index)}
+        own: dict[str, Any] = {"samples": 1, "seed": self.seed_of(index)}
+        own["subseed"] = self.subseed_of(index)
+        if self.hires is not None and self.hires.first_pass:
+            own["hires"] = self.hires.model_copy(update={"first_pass": False})
         return self.model_copy(update=own)

@@ -10,7 +10,7 @@ T2I-Adapter, which runs once for a picture, adds nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 
 from limner.domain.params import Generation
@@ -60,7 +60,8 @@ def quote(generation: Generation, weights: Sequence[float]) -> Quote:
         if lora.unet and lora.on(k, len(rows))
     )
     led = sum(
-        CONTROL_PERCENT[control.kind] * (min(count, len(weights)) if control.conditional else count)
+        CONTROL_PERCENT[control.kind]
+        * (min(count, len(weights) + len(generation.regions)) if control.conditional else count)
         for control in generation.controls
         for k, count in enumerate(rows)
         if control.on(k, len(rows))
@@ -72,6 +73,14 @@ def quote(generation: Generation, weights: Sequence[float]) -> Quote:
         lora_rows=-(-changed * LORA_PERCENT // 100),
         control_rows=-(-led // 100),
     )
+
+
+def together(quotes: Sequence[Quote]) -> Quote:
+    """The price of passes that are drawn one after the other."""
+    *before, total = quotes
+    for each in reversed(before):
+        total = replace(each, then=total)
+    return total
 
 
 def as_credits(micro: int) -> Decimal:

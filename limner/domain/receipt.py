@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from limner.domain.model import ModelInfo
+from limner.domain.model import Card, ModelInfo
 from limner.domain.params import Generation
+from limner.domain.parts import Detail
 from limner.domain.schedulers import METHOD
 from limner.errors import InvalidInput
 
@@ -35,6 +36,10 @@ class Drawing(Protocol):
     def dtype(self) -> str: ...
     @property
     def batch_mode(self) -> str: ...
+    @property
+    def vae_tile(self) -> int | None: ...
+    @property
+    def details(self) -> tuple[Detail, ...] | None: ...
 
 
 def receipt(
@@ -44,14 +49,18 @@ def receipt(
     versions: Mapping[str, str],
     prompts: tuple[str, str],
     rgb_sha256: str,
+    seam: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The record of one picture of ``generation``.
 
     ``prompts`` are the expanded prompt and negative prompt; ``versions`` name the software
-    that drew; ``rgb_sha256`` is over the rows of 8-bit RGB. The parameters are those of a
-    request for this picture alone: one sample, its own seed.
+    that drew; ``rgb_sha256`` is over the rows of 8-bit RGB; ``seam`` says for each axis how
+    well edges meet that are to (``imaging.seams``). The parameters are those of a
+    request for this picture alone: one sample, its own seed, and boxes in place of what found them.
     """
-    alone = generation.model_copy(update={"samples": 1, "seed": facts.seed})
+    own = {"samples": 1, "seed": facts.seed, "vae_tile": facts.vae_tile}
+    found = {} if facts.details is None else {"details": facts.details}
+    alone = generation.model_copy(update={**own, **found})
     return {
         "receipt": SCHEMA,
         "parameters": alone.model_dump(mode="json"),
@@ -73,6 +82,7 @@ def receipt(
             "dtype": facts.dtype,
             "batch_mode": facts.batch_mode,
             "method": METHOD,
+            **({"seam": dict(seam)} if seam else {}),
         },
         "machine": model.machine,
         "versions": dict(versions),
@@ -90,10 +100,15 @@ def _reading(model: ModelInfo) -> dict[str, Any]:
     return named | odd
 
 
+def model_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What ``record`` says of its model; nothing where it says nothing."""
+    model = record.get("model")
+    return model if isinstance(model, Mapping) else {}
+
+
 def reading_of(record: Mapping[str, Any]) -> tuple[str | None, str]:
     """The SHA-256 of the text encoder that was named for ``record``, and its ``clip_positions``."""
-    model = record.get("model")
-    said = model if isinstance(model, Mapping) else {}
+    said = model_of(record)
     named = said.get("text_encoder_sha256")
     positions = "stored" if said.get("clip_positions") == "stored" else "counted"
     return None if named is None else str(named), positions
@@ -110,9 +125,14 @@ def _predicting(model: ModelInfo) -> dict[str, Any]:
 
 def prediction_of(record: Mapping[str, Any]) -> tuple[str, bool]:
     """What the model of ``record`` was taken to predict, and whether with zero terminal SNR."""
-    model = record.get("model")
-    said = model if isinstance(model, Mapping) else {}
+    said = model_of(record)
     return str(said.get("prediction", "epsilon")), bool(said.get("zero_snr", False))
+
+
+def taken_alike(record: Mapping[str, Any], model: Card) -> bool:
+    """Whether ``model`` is taken to predict, and to read prompts, as that of ``record`` was."""
+    predicts = (model.prediction, model.zero_snr) == prediction_of(record)
+    return predicts and (model.text_encoder_sha256, model.clip_positions) == reading_of(record)
 
 
 def canonical(record: Mapping[str, Any]) -> str:

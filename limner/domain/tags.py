@@ -16,7 +16,7 @@ def with_tags(generation: Generation) -> Generation:
     They leave the prompt before it is read, so a receipt has them once. Raises ``InvalidInput``
     for too many, or too strong ones.
     """
-    _check_hires(generation)
+    _check_later(generation)
     prompt, adapters = take_adapters(generation.prompt)
     if not adapters:
         return generation
@@ -28,14 +28,17 @@ def with_tags(generation: Generation) -> Generation:
     return generation.model_copy(update={"prompt": prompt, "loras": loras})
 
 
-def _check_hires(generation: Generation) -> None:
-    said = generation.hires.prompt if generation.hires else None
-    if said and take_adapters(said)[1]:
-        raise InvalidInput(
-            "hires.prompt",
-            "hires.prompt has a tag of a LoRA; both passes are drawn with those of prompt: "
-            "put it there",
-        )
+def _check_later(generation: Generation) -> None:
+    """Raises ``InvalidInput`` for a tag in a prompt of a later pass or of a region."""
+    said = {f"details.{n}.prompt": each.prompt for n, each in enumerate(generation.details)}
+    said |= {f"regions.{n}.prompt": each.prompt for n, each in enumerate(generation.regions)}
+    said["hires.prompt"] = generation.hires.prompt if generation.hires else None
+    for field, prompt in said.items():
+        if prompt and take_adapters(prompt)[1]:
+            raise InvalidInput(
+                field,
+                f"{field} has a tag of a LoRA; all is drawn with those of prompt: put it there",
+            )
 
 
 def tagged(prompt: str, loras: Iterable[Lora]) -> str:

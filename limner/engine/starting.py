@@ -7,7 +7,9 @@ once and the terminal can say what takes the time.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from limner.engine.batching.request import FIRST, Choice
 from limner.errors import CheckpointError, InvalidInput
 
 if TYPE_CHECKING:
+    from limner.engine.checkpoints.hosted import Hosted
     from limner.engine.checkpoints.prediction import Wish
     from limner.engine.checkpoints.weights import Checkpoint
     from limner.engine.sampling.conditioning import Caches
@@ -35,7 +38,9 @@ class Loader:
     ``model``, with ``vae`` and ``wish``, is the first; None is the embedded one. Others are found
     by their SHA-256: ``find`` gives the path of a checkpoint, a VAE or an adapter, or None.
     ``max_rows`` skips the measurement of how many rows run well together; ``knee_file`` remembers
-    it between starts. Encoded prompts of all models share ``prompt_cache_bytes``.
+    it between starts. Encoded prompts of all models share ``prompt_cache_bytes``. Beside a GPU's
+    memory models take ``host_bytes`` of the host's (0: none; None: half of what is free).
+    LoRAs of each model take ``loras_bytes`` beside it.
     """
 
     def __init__(
@@ -49,31 +54,62 @@ class Loader:
         knee_file: Path | None = None,
         max_rows: int | None = None,
         prompt_cache_bytes: int = 128 << 20,
+        host_bytes: int | None = None,
+        loras_bytes: int = 512 << 20,
         find: Find = find_nothing,
     ) -> None:
         self._first = (model, vae, wish)
         self._device, self._dtype = device, dtype  # once the first is loaded, what was chosen
         self._knee_file, self._max_rows = knee_file, max_rows
         self._prompt_cache_bytes, self._find = prompt_cache_bytes, find
+        self._host_bytes, self._loras_bytes = host_bytes, loras_bytes
+        self.hosted: Hosted | None = None
         self._caches: Caches | None = None
         self._sizes: dict[Choice, int] = {}
 
     def load(self, say: Say, choice: Choice = FIRST) -> Runner:
         """The runner of a model. Raises ``CheckpointError`` for what cannot be loaded."""
-        model, vae, wish = self._files(choice)
+        files = self._files(choice)
         self._prepare(say)
-        from limner.engine.checkpoints import weights
+        if choice == FIRST:
+            return self._load(say, choice, *files)
+        try:
+            return self._load(say, choice, *files)
+        except CheckpointError as error:
+            raise CheckpointError(_without_folders(error, files[:2])) from error
+
+    def _load(
+        self, say: Say, choice: Choice, model: Path | None, vae: Path | None, wish: Wish | None
+    ) -> Runner:
+        from limner.engine.checkpoints import layouts, weights
         from limner.engine.checkpoints.prediction import AS_TOLD
 
         say(f"loading {model.name if model else 'the embedded model'}")
-        checkpoint = weights.load(
-            model, vae=vae, wish=wish or AS_TOLD, device=self._device, dtype=self._dtype
-        )
+        load = partial(weights.load, model, vae=vae, wish=wish or AS_TOLD)
+        needs = partial(layouts.bytes_in_memory, model, vae, wish=wish or AS_TOLD)
+        checkpoint = self._brought(choice, load, needs)
         info = checkpoint.info
         if choice.model not in ("", info.sha256):
             raise CheckpointError(f"{info.path} has changed since it was listed.")
         self._device, self._dtype = info.device, info.dtype
         return self._runner(checkpoint, say)
+
+    def _brought(
+        self, choice: Choice, load: Callable[..., Checkpoint], needs: Callable[..., int]
+    ) -> Checkpoint:
+        """From the file, or onto a GPU from the host's memory."""
+        from limner.engine.checkpoints import probe
+        from limner.engine.checkpoints.hosted import Hosted
+
+        device = probe.choose_device(self._device)
+        if self.hosted is None and device != "cpu" and self._host_bytes != 0:
+            half = machine.available_memory() // 2
+            self.hosted = Hosted(half if self._host_bytes is None else self._host_bytes)
+        if self.hosted is None:
+            return load(device=device, dtype=self._dtype)
+        dtype = self._dtype = probe.choose_dtype(self._dtype, device)
+        size = needs(dtype=dtype)
+        return self.hosted.bring(choice, size, lambda on: load(device=on, dtype=dtype), device)
 
     def size(self, choice: Choice) -> int:
         """Bytes that a model takes in memory, by its headers.
@@ -81,13 +117,16 @@ class Loader:
         Raises ``InvalidInput`` for what is not there or cannot be drawn with.
         """
         if choice not in self._sizes:
-            model, vae, _ = self._files(choice)
+            model, vae, wish = self._files(choice)
             from limner.engine.checkpoints import layouts
+            from limner.engine.checkpoints.prediction import AS_TOLD
 
             try:
-                self._sizes[choice] = layouts.bytes_in_memory(model, vae, self._dtype)
+                self._sizes[choice] = layouts.bytes_in_memory(
+                    model, vae, self._dtype, wish or AS_TOLD
+                )
             except CheckpointError as error:
-                raise InvalidInput("model", str(error)) from error
+                raise InvalidInput("model", _without_folders(error, (model, vae))) from error
         return self._sizes[choice]
 
     def _files(self, choice: Choice) -> tuple[Path | None, Path | None, Wish | None]:
@@ -128,9 +167,18 @@ class Loader:
 
         assert self._caches is not None
         own: dict[str, Any] = {"caches": self._caches, "find": find}
+        own["loras_bytes"] = self._loras_bytes
         if self._max_rows is not None:
             return Runner(checkpoint, max_rows=self._max_rows, **own)
         return MeasuredRunner(checkpoint, knee_file=self._knee_file, say=say, **own)
+
+
+def _without_folders(error: CheckpointError, files: Iterable[Path | None]) -> str:
+    """What is wrong, for whoever named a model: where the operator keeps it is not their affair."""
+    told = str(error)
+    for file in files:
+        told = told if file is None else told.replace(f"{file.parent}{os.sep}", "")
+    return told
 
 
 def _empty_cache() -> None:

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 
 from limner.domain.params import Generation, ResizeMode
+from limner.domain.tiling import APART, Axes
 from limner.errors import InvalidInput
 from limner.imaging.files import Pixels
+from limner.imaging.seams import Ring
 
 _LANCZOS = Image.Resampling.LANCZOS
 ENLARGING = {"Lanczos": _LANCZOS, "Nearest": Image.Resampling.NEAREST}
@@ -35,8 +37,19 @@ def fit(
     return (_cover if mode == "crop" else _inside)(image, width, height)
 
 
-def enlarge(pixels: Pixels, width: int, height: int, name: str = "Lanczos") -> Pixels:
-    """A picture (h, w, 3) that covers the size, by a way of ``ENLARGING``; what is over is cut."""
+def enlarge(
+    pixels: Pixels, width: int, height: int, name: str = "Lanczos", axes: Axes = APART
+) -> Pixels:
+    """A picture (h, w, 3) that covers the size, by a way of ``ENLARGING``; what is over is cut.
+
+    Where edges meet nothing may be cut: it is stretched to the size, round the edges.
+    """
+    if any(axes):
+        # The nearest pixel lies never beyond an edge.
+        ring = Ring.of(pixels.shape[:2], (height, width), APART if name == "Nearest" else axes)
+        wide = Image.fromarray(pixels[np.ix_(*ring.reads)])
+        large = wide.resize(ring.large[::-1], ENLARGING[name])
+        return np.ascontiguousarray(np.asarray(large)[ring.inside])
     return np.asarray(_cover(Image.fromarray(pixels), width, height, ENLARGING[name]))
 
 
@@ -49,7 +62,7 @@ def fit_mask(image: Image.Image, width: int, height: int, mode: ResizeMode) -> I
 def fit_pixels(generation: Generation, pixels: Mapping[str, Pixels]) -> dict[str, Pixels]:
     """Source and mask of ``generation``, by SHA-256, at its size; what has it is not copied."""
     source, fitted = generation.source, dict(pixels)
-    if source is None:
+    if source is None or source.only_masked:
         return fitted
     size = (generation.width, generation.height, source.resize_mode)
     for sha256, fitting in ((source.sha256, fit), (source.mask_sha256, fit_mask)):

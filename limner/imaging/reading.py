@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from limner.errors import InvalidInput
 from limner.imaging.files import Pixels
-from limner.imaging.transparency import clear, flatten, scale_key
+from limner.imaging.transparency import clear, flatten, layered, scale_key
 
 SIDE_MIN, SIDE_MAX = 16, 8192
 RATIO_MAX = 16
@@ -62,6 +62,11 @@ def read_mask(data: bytes, field: str = "mask", *, alpha: bool = False) -> Pixel
 def load_image(data: bytes, field: str, notes: list[str]) -> Image.Image:
     """The same as a Pillow image; ``notes`` gain what was left aside."""
     return _load(data, field, notes, lambda image: flatten(image, "white", "RGB"))
+
+
+def load_layers(data: bytes, field: str, notes: list[str]) -> Image.Image:
+    """A stranger's picture as RGBA, its transparency kept."""
+    return _load(data, field, notes, layered)
 
 
 def load_mask(data: bytes, field: str, notes: list[str], by: MaskBy) -> Image.Image:

@@ -15,14 +15,25 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from limner.domain.masking import PIXELS_MAX, Masking
 from limner.domain.params import SIDE_MAX, ResizeMode
 from limner.errors import InvalidInput
 from limner.imaging import preprocessing
 from limner.imaging.canvas import place
 from limner.imaging.files import Metadata, Pixels
 from limner.imaging.fitting import fit, fit_mask
+from limner.imaging.masking import Region
 from limner.imaging.metadata import read_metadata
-from limner.imaging.reading import MaskBy, load_image, load_mask, marks
+from limner.imaging.reading import (
+    MaskBy,
+    load_image,
+    load_layers,
+    load_mask,
+    marks,
+    open_header,
+)
+
+LAYERS_MAX = 16_777_216
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,76 @@ def mask(
             name,
             f"{name} repaints nothing: at {width}x{height} no pixel of it is marked for repainting",
         )
-    return _named(notes, fitted)
+    found = _named(notes, fitted)
+    found.told["size"] = list(grey.size)
+    return found
+
+
+def whole(data: bytes, name: str) -> Result:
+    """RGB of the picture's own size, of which a part is repainted."""
+    notes: list[str] = []
+    image = load_image(data, name, notes)
+    if image.width * image.height > PIXELS_MAX:
+        raise InvalidInput(
+            name,
+            f"{name} is {image.width}x{image.height}; with only_masked it keeps its size, and may "
+            f"have {PIXELS_MAX:,} pixels",
+        )
+    return _named(notes, image)
+
+
+def layers(data: bytes, name: str) -> Result:
+    """RGB of the picture's own size, and its alpha where any of it is transparent.
+
+    ``LAYERS_MAX`` pixels at most, looked at before one is decoded: both layers, at full size and
+    several times, have to fit into what a decoding process may hold.
+    """
+    width, height = open_header(data, name).size
+    if width * height > LAYERS_MAX:
+        raise InvalidInput(
+            name,
+            f"{name} is {width}x{height}; a picture that is made larger may have "
+            f"{LAYERS_MAX:,} pixels",
+        )
+    notes: list[str] = []
+    image = load_layers(data, name, notes)
+    colours = np.asarray(image.convert("RGB"))
+    alpha = np.asarray(image.getchannel("A"))
+    seen = () if alpha.min() == 255 else (alpha,)
+    return _named(notes, colours, *seen)
+
+
+def part(
+    data: bytes,
+    name: str,
+    *,
+    width: int,
+    height: int,
+    by: MaskBy,
+    invert: bool,
+    masking: Mapping[str, Any],
+    drawn: tuple[int, int],
+) -> Result:
+    """A binary mask of the picture's size; what is drawn of it has the size ``drawn``.
+
+    One that repaints nothing there is refused; one of another size is stretched, and told.
+    """
+    found = mask(
+        data, name, width=width, height=height, resize_mode="stretch", by=by, invert=invert
+    )
+    [whole] = found.arrays
+    region = Region(whole, whole, Masking(**masking), (drawn[0], drawn[1]))
+    if not region.changes:
+        raise InvalidInput(
+            name,
+            f"{name} repaints nothing: with mask_padding {masking['mask_padding']} and mask_blur "
+            f"{masking['mask_blur']} no pixel of it is left at {drawn[0]}x{drawn[1]}",
+        )
+    own = found.told["size"]
+    if own != [width, height]:
+        note = f"{name} of {own[0]}x{own[1]} was stretched to the picture's {width}x{height}"
+        found.told["notes"].append(note)
+    return found
 
 
 def canvas(data: bytes, name: str, **options: Any) -> Result:
@@ -121,6 +201,11 @@ def canvas(data: bytes, name: str, **options: Any) -> Result:
     if not area.any():
         raise InvalidInput("scale", "scale: the picture fills the canvas; nothing is left to paint")
     return _named(notes, placed, area)
+
+
+def size(data: bytes, name: str) -> Result:
+    """The ``size`` of a picture."""
+    return Result((), {"size": list(load_image(data, name, []).size)})
 
 
 def transparency(data: bytes, name: str) -> Result:
@@ -149,7 +234,11 @@ TASKS: Mapping[str, Callable[..., Result]] = {
     "picture": picture,
     "control": control,
     "mask": mask,
+    "whole": whole,
+    "layers": layers,
+    "part": part,
     "canvas": canvas,
+    "size": size,
     "transparency": transparency,
     "area": area,
     "metadata": metadata,

@@ -32,6 +32,11 @@ def clear(image: Image.Image) -> Image.Image:
     return _in_bands(image, "L", lambda band: ImageOps.invert(_rgba(band).getchannel("A")))
 
 
+def layered(image: Image.Image) -> Image.Image:
+    """RGBA of 8 bits."""
+    return _in_bands(image, "RGBA", _rgba)
+
+
 def scale_key(image: Image.Image, data: bytes) -> None:
     """Bring the transparent colour of a PNG, told in its file's bits, to the bits it is read in.
 

@@ -51,6 +51,19 @@ class Entry:
         return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:16]
 
     @property
+    def names(self) -> frozenset[str]:
+        """All that a request may call it, and the sum of the file that it was imported from."""
+        found = self.found
+        names = (self.name, found.stem, found.inner, found.shown, found.whole, self.source_sha256)
+        return frozenset(filter(None, names))
+
+    @property
+    def called(self) -> frozenset[str]:
+        """All by which a key's list may name it."""
+        sums = [each for each in (self.sha256, self.source_sha256) if each]
+        return self.names | {*sums, *(each[:10] for each in sums)}
+
+    @property
     def picture(self) -> Path | None:
         """The picture beside it."""
         return sidecars.picture(self.file, self.found.beside)
@@ -87,9 +100,10 @@ def named(rows: Sequence[tuple[Found, Facts, str | None, str | None]]) -> tuple[
 
     Their names are the shortest by which ``find`` finds them.
     """
-    plain = [found for found, facts, *_ in rows if not facts.pickled and facts.kind != UNREADABLE]
+    first = [(found, facts) for found, facts, *_ in rows if not found.place.yields]
+    plain = [found for found, facts in first if not facts.pickled and facts.kind != UNREADABLE]
     among_plain = Counter(name for found in plain for name in set(_names(found)))
-    among_all = Counter(name for found, *_ in rows for name in set(_names(found)))
+    among_all = Counter(name for found, _ in first for name in set(_names(found)))
     return tuple(
         Entry(_shortest(found, among_all if facts.pickled else among_plain), found, facts, *sums)
         for found, facts, *sums in rows
@@ -101,7 +115,8 @@ def _names(found: Found) -> tuple[str, ...]:
 
 
 def _shortest(found: Found, claims: Counter[str]) -> str:
-    return next((name for name in _names(found) if claims[name] <= 1), found.whole)
+    most = 0 if found.place.yields else 1  # its own claim is counted, or not
+    return next((name for name in _names(found) if claims[name] <= most), found.whole)
 
 
 def find(
@@ -111,13 +126,15 @@ def find(
 
     A name is the file's stem, its path inside the library with or without its suffix,
     ``LIBRARY:PATH``, or a SHA-256: the model's own or that of the file it was imported from, whole
-    or its first ten digits. A pickle gives way to a file of its name, or sum, that is none.
+    or its first ten digits. A file of the satchel gives way to any other of its name, and a pickle
+    to a file of its name, or sum, that is none.
 
     Raises:
-        UnknownModel: no model has it.
+        UnknownModel: no model has it that can be read; the sentence says why one cannot.
         InvalidInput: several have; of ``field``, and the sentence names them.
     """
-    those = [entry for entry in entries if not kinds or entry.facts.kind in kinds]
+    every = list(entries)
+    those = [entry for entry in every if not kinds or entry.facts.kind in kinds]
     those = [entry for entry in those if entry.facts.kind != UNREADABLE]
     ways = (_by_sum, _by_name) if len(name) == WHOLE_SUM else (_by_name, _by_sum)
     found = ways[0](those, name) or ways[1](those, name)
@@ -125,7 +142,12 @@ def find(
         return found[0]
     if found:
         places = " and ".join(entry.found.whole for entry in found)
-        raise InvalidInput(field, f"{field} is {name!r}, which may be {places}; name one of these")
+        alike = found[0].sha256 and len({entry.sha256 for entry in found}) == 1
+        way = "equal files, taken to predict otherwise; keep one" if alike else "name one of these"
+        raise InvalidInput(field, f"{field} is {name!r}, which may be {places}; {way}")
+    if damaged := _by_name([e for e in every if e.facts.kind == UNREADABLE], name):
+        why = damaged[0].facts.reason
+        raise UnknownModel(field, f"{field} is {name!r}, which cannot be used: {why}")
     raise UnknownModel(
         field, f"{field} is {name!r}, which is not in the library{_hint(those, name)}"
     )
@@ -134,6 +156,7 @@ def find(
 def _by_name(those: Sequence[Entry], name: str) -> list[Entry]:
     exact = [e for e in those if name in (e.found.shown, e.found.whole)]
     found = exact or [e for e in those if name in (e.found.stem, e.found.inner)]
+    found = [entry for entry in found if not entry.found.place.yields] or found
     return _plain(found) or found
 
 

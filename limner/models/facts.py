@@ -17,8 +17,9 @@ from limner.engine.checkpoints import adapters, folders, layouts, parts, predict
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 from limner.engine.checkpoints.layouts import SOURCE_SHA256
+from limner.engine.onnx import headers, kinds
 from limner.errors import CheckpointError
-from limner.models import sidecars, walking
+from limner.models import sidecars, taught, walking
 from limner.models.walking import Found
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,12 @@ _BASES: Mapping[str, str] = {
 }  # fmt: skip
 
 
-_BESIDE = ("lora", "controlnet", "t2i-adapter")  # what is drawn with beside a checkpoint
+_BESIDE = (
+    "lora",
+    "controlnet",
+    "t2i-adapter",
+    "upscaler",
+)  # what is drawn with beside a checkpoint
 _OTHER_BASE: Mapping[str, str] = {
     base: f"It is for {name}, and Limner draws with Stable Diffusion 1.x."
     for base, name in {"sd2": "Stable Diffusion 2", "sdxl": "SDXL"}.items()
@@ -50,7 +56,7 @@ class Facts:
     those that a LoRA changes; ``vectors`` are an embedding's, ``scale`` an upscaler's;
     ``source_sha256`` the sum of the file that it says it was imported from, in 64 digits;
     ``reason`` a sentence on why it cannot be drawn with, None where it can; ``few_steps`` the way
-    in which a checkpoint was taught to draw in few steps, where the files beside it say so.
+    in which a checkpoint was taught to draw in few steps, where it or what lies beside it says so.
     """
 
     kind: str = UNREADABLE
@@ -86,7 +92,7 @@ def read(found: Found) -> Facts:
         trigger_words=told.trigger_words or facts.trigger_words,
         notes=facts.notes + told.notes,
         reason=_inside(facts.reason, found),
-        few_steps=told.few_steps,
+        few_steps=told.few_steps or facts.few_steps,
     )
 
 
@@ -115,7 +121,18 @@ def _inside(reason: str | None, found: Found) -> str | None:
     return reason.replace(f"{root}/", "").replace(root, found.place.label)[:_REASON_CHARS]
 
 
+def _of_onnx(path: Path) -> Facts:
+    """A network that is run as it is; whether it can be is found out by who names it."""
+    graph = headers.read(path)
+    kind, classes = kinds.kind_of(graph), kinds.classes(graph)
+    if kind == "onnx":
+        return Facts(kind, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
+    return Facts(kind, notes=(f"it finds: {classes}",) if classes else ())
+
+
 def _of_file(path: Path) -> Facts:
+    if path.suffix.lower() == kinds.SUFFIX:
+        return _of_onnx(path)
     header = read_header(path)
     kind = kind_of(header)
     told = _told(header, kind)
@@ -126,13 +143,14 @@ def _of_file(path: Path) -> Facts:
         **told,
         pickled=header.pickled,
         source_sha256=_sum(header.metadata.get(SOURCE_SHA256)),
+        few_steps=taught.of_header(header) if kind in LOADED else None,
     )
     if kind in LOADED:
         facts = _of_whole(path, facts)
     elif kind == "vae":
         facts = _of_vae(path, facts)
     elif kind in _BESIDE:
-        facts = replace(facts, reason=_OTHER_BASE.get(facts.base))
+        facts = replace(facts, reason=facts.reason or _OTHER_BASE.get(facts.base))
     elif kind == EMBEDDING:
         return replace(facts, reason=_OTHER_BASE.get(facts.base) or _no_embedding(header))
     else:
@@ -162,7 +180,8 @@ def _short(words: Sequence[str]) -> Iterator[str]:
 
 
 def _of_folder(path: Path) -> Facts:
-    return _of_whole(path, Facts(folders.kind(folders.read_parts(path)), "sd1"))
+    kind, few = folders.kind(folders.read_parts(path)), taught.of_folder(path)
+    return _of_whole(path, Facts(kind, "sd1", few_steps=few))
 
 
 def _of_whole(path: Path, facts: Facts) -> Facts:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.engine.checkpoints import digests, layouts, short_hashes
-from limner.engine.checkpoints.layouts import EMBEDDED
+from limner.engine.checkpoints.layouts import EMBEDDED, SATCHEL
 from limner.errors import CheckpointError, InvalidInput, NotFound
 from limner.models import entries, facts, places, sidecars, walking
 from limner.models.entries import Entry
@@ -21,8 +21,9 @@ BUILT_IN, IMPORTED = "built-in", "imported"
 
 
 class Library:
-    """The embedded model, imported ones, and those in ``named``, folders or files of paths.
+    """The embedded model, its satchel, imported models, and those in ``named``.
 
+    ``named``: folders, or files of paths.
     ``data``: the data folder, which holds the imported ones and the index. A list is kept for
     ``fresh_s`` seconds. For any thread.
     """
@@ -138,7 +139,10 @@ class Library:
         return entries.named([row for row in rows if row[1].kind != facts.PICTURE])
 
     def _own(self) -> list[Place]:
-        own = [Place(BUILT_IN, EMBEDDED.absolute())]
+        own = [
+            Place(BUILT_IN, EMBEDDED.absolute()),
+            Place(BUILT_IN, SATCHEL.absolute(), yields=True),
+        ]
         if self._imported is not None and self._imported.is_dir():
             own.append(Place(IMPORTED, self._imported, imported=True))
         return own

@@ -20,13 +20,15 @@ _NO_FOLDERS = ("base_path", "is_default", "custom_nodes")
 class Place:
     """A folder of models under a ``label``, and why it cannot be looked at, if so.
 
-    ``imported``: what lies in it Limner made itself, so that its papers are believed.
+    ``imported``: what lies in it Limner made itself, so that its papers are believed. ``yields``:
+    its names are those of its files only where nothing else in the library has them.
     """
 
     label: str
     folder: Path
     reason: str | None = None
     imported: bool = False
+    yields: bool = False
 
 
 def of(named: Iterable[Path], own: Iterable[Place] = ()) -> list[Place]:

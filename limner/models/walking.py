@@ -17,7 +17,7 @@ from limner.engine.checkpoints.parts import PARTS
 from limner.models import sidecars
 from limner.models.places import Place
 
-SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
 PICTURES = (".png",)  # in which embeddings may hide
 _PARTS = ("", *PARTS, "scheduler", "tokenizer")
 

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from limner.passwords import without_password as without_password
+from limner.settings.few_steps import FewStepsSettings
+from limner.settings.memory import MemorySettings
+from limner.settings.replicas import ReplicaSettings
 from limner.settings.slugs import SLUG, Slugs
 
 PREFIX = "LIMNER_"
@@ -42,7 +45,7 @@ def _public_url(known: dict[str, Any]) -> str:
     return f"http://{shown}:{known.get('port', 8420)}"
 
 
-class Settings(BaseModel):
+class Settings(FewStepsSettings, MemorySettings, ReplicaSettings):
     """Everything an operator can choose. Frozen: it does not change while the server runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -125,8 +128,7 @@ class Settings(BaseModel):
     aliases: tuple[str, ...] = Field((), description="More names for it, separated by commas.")
     slugs: Slugs = Field(
         {},
-        description="Slugs that are bound to other models, as `SLUG=NAME` separated by commas; in "
-        "TOML a table.",
+        description="Slugs of other models, `SLUG=NAME` separated by commas; in TOML a table.",
     )
     strict: bool = Field(
         False, description="Refuse an unknown scheduler (406) where otherwise UniPC is used."
@@ -184,21 +186,6 @@ class Settings(BaseModel):
         ge=1,
         le=100_000,
         description="Calls of keys in progress at the same time; further ones get 503.",
-    )
-    memory_max_mib: int | None = Field(
-        None,
-        ge=64,
-        description="Memory for pictures in flight. Default: chosen from what is free, on a CPU a "
-        "quarter of what the machine and a container's limits leave.",
-    )
-    models_memory_max_mib: int | None = Field(
-        None,
-        ge=64,
-        description="Memory for models; the least recently used goes when another is asked for. "
-        "Default: the first model, and half of what is free once it is loaded.",
-    )
-    prompt_cache_max_mib: int = Field(
-        128, ge=0, le=65536, description="Memory for encoded prompts."
     )
     key_max_requests_per_minute: int = Field(
         6000, ge=1, description="Requests of one key in a minute; further ones get 429."

@@ -35,5 +35,6 @@ def wrong(error: ValidationError, given: Mapping[str, tuple[str, Any]]) -> Setti
         name = str(fault["loc"][0])
         shown, value = given.get(name, (name, None))
         value = without_password(str(value)) if name == "database_url" else value
-        lines.append(f"{shown} = {value!r}: {fault['msg']}")
+        said = fault["msg"].removeprefix("Value error, ")  # pydantic's, before words of ours
+        lines.append(f"{shown} = {value!r}: {said}")
     return SettingsError("; ".join(lines))

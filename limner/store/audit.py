@@ -120,7 +120,9 @@ RULES = {
     "unpaid picture": (
         "this picture is stored, and its request is not completed, or not paid for so many",
         """SELECT p.id FROM pictures p LEFT JOIN requests r ON r.id = p.request_id
-           WHERE r.id IS NULL OR r.status <> 'COMPLETED' OR p.price_micro <= 0 OR r.cost_micro
+           WHERE r.id IS NULL OR r.status <> 'COMPLETED' OR p.price_micro < 0
+              OR (p.price_micro = 0 AND p."index" < r.samples)  -- beyond are first passes
+              OR r.cost_micro
                < (SELECT sum(q.price_micro) FROM pictures q WHERE q.request_id = r.id)""",
     ),
     "wrong bill": (

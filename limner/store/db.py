@@ -19,7 +19,6 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store import sqlite, troubles
-from limner.store.schema import is_sqlite
 from limner.store.sql import lock_start
 
 if TYPE_CHECKING:
@@ -30,14 +29,19 @@ POOL_SIZE = 10
 
 
 class Database:
-    """A pool of connections to one migrated database; safe to share between threads."""
+    """A pool of connections to one migrated database; safe to share between threads.
+
+    ``failure`` is set by a transaction that meets a database which is away, full, read only or
+    damaged, and cleared by the next that is written. A server writes every few seconds.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         # SQLite takes one writer at a time and makes the others poll. Threads of this process
         # queue here instead, where they are woken in order.
-        self._turn = sqlite.Turn() if is_sqlite(engine) else None
+        self._turn = sqlite.Turn() if engine.dialect.name == "sqlite" else None
         self.new = False  # whether its tables were made by this opening
+        self.failure: DatabaseUnavailable | None = None
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = POOL_SIZE) -> Database:
@@ -72,8 +76,9 @@ class Database:
         deadline = _deadline(asked_at)
         turn = nullcontext() if self._turn is None else self._turn.before(deadline)
         connected = self._connected(deadline, writes=True)
-        with troubles.told(), turn, connected as connection, connection.begin():
+        with self._noted(), troubles.told(), turn, connected as connection, connection.begin():
             yield connection
+        self.failure = None
 
     @contextmanager
     def read(self, asked_at: float | None = None) -> Iterator[Connection]:
@@ -81,8 +86,18 @@ class Database:
 
         Raises ``DatabaseUnavailable``, as ``begin`` does.
         """
-        with troubles.told(), self._connected(_deadline(asked_at)) as connection:
+        connected = self._connected(_deadline(asked_at))
+        with self._noted(), troubles.told(), connected as connection:
             yield connection
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseUnavailable as error:
+            if str(error) in troubles.LASTING:
+                self.failure = error
+            raise
 
     @contextmanager
     def _connected(self, deadline: float, *, writes: bool = False) -> Iterator[Connection]:

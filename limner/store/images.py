@@ -6,19 +6,24 @@ which the sweeper removes, never a row without a file.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, union, union_all
+from sqlalchemy import Column, Connection, delete, func, insert, select, union, union_all
 
+from limner.domain import finding
 from limner.store.schema import pictures, requests, sources
 from limner.store.sql import clock
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One stored picture; ``file`` is the key of its lossless file."""
+    """One stored picture; ``file`` is the key of its lossless file.
+
+    ``source_sha256``: of the pixels that it was drawn from. ``removed_at``: when it was taken out
+    of sight, to be deleted.
+    """
 
     id: str
     request_id: str
@@ -32,24 +37,44 @@ class Picture:
     bytes: int
     price_micro: int
     created_at: float
+    source_sha256: str | None
+    starred: bool
+    folder: str | None
+    removed_at: float | None
 
 
 def add(conn: Connection, **fields: Any) -> None:
     """Insert the row of a picture whose file is written."""
-    values = {**fields, "seed": str(fields["seed"]), "created_at": clock(conn)}
+    receipt = fields["receipt"]
+    values = {
+        **fields,
+        "seed": str(fields["seed"]),
+        "created_at": clock(conn),
+        "words": finding.words_of(receipt),
+        "source_sha256": finding.source_of(receipt),
+        "model_sums": finding.model_sums(receipt),
+    }
     conn.execute(insert(pictures).values(**values))
 
 
 def find(conn: Connection, picture_id: str) -> Picture | None:
     """A picture by its id."""
-    row = conn.execute(select(pictures).where(pictures.c.id == picture_id)).one_or_none()
-    return None if row is None else _picture(row)
+    row = conn.execute(select(*columns()).where(pictures.c.id == picture_id)).one_or_none()
+    return None if row is None else from_row(row._mapping)
 
 
 def of_request(conn: Connection, request_id: str) -> list[Picture]:
-    """The pictures of a request, by index."""
-    query = select(pictures).where(pictures.c.request_id == request_id)
-    return [_picture(row) for row in conn.execute(query.order_by(pictures.c.index))]
+    """The pictures of a request that are in sight, by index."""
+    query = select(*columns()).where(
+        pictures.c.request_id == request_id, pictures.c.removed_at.is_(None)
+    )
+    return [from_row(row._mapping) for row in conn.execute(query.order_by(pictures.c.index))]
+
+
+def has_any(conn: Connection, request_id: str) -> bool:
+    """Whether a request has pictures, in sight or not."""
+    query = select(pictures.c.id).where(pictures.c.request_id == request_id).limit(1)
+    return conn.execute(query).scalar() is not None
 
 
 def find_by_pixels(conn: Connection, rgb_sha256: str, account_id: str) -> str | None:
@@ -57,18 +82,6 @@ def find_by_pixels(conn: Connection, rgb_sha256: str, account_id: str) -> str | 
     query = select(pictures.c.id).join(requests, requests.c.id == pictures.c.request_id)
     mine = pictures.c.rgb_sha256 == rgb_sha256, requests.c.account_id == account_id
     return conn.execute(query.where(*mine).limit(1)).scalar()
-
-
-def listing(conn: Connection, account_id: str, *, before: float, number: int) -> list[Picture]:
-    """An account's pictures stored before a moment, newest first."""
-    query = (
-        select(pictures)
-        .join(requests, requests.c.id == pictures.c.request_id)
-        .where(requests.c.account_id == account_id, pictures.c.created_at < before)
-        .order_by(pictures.c.created_at.desc(), pictures.c.index.desc())
-        .limit(number)
-    )
-    return [_picture(row) for row in conn.execute(query)]
 
 
 def remove(conn: Connection, picture_ids: Collection[str]) -> list[str]:
@@ -156,8 +169,8 @@ def known(conn: Connection, files: Collection[str]) -> set[str]:
 
 def all_pictures(conn: Connection) -> Iterator[Picture]:
     """Every picture, by id."""
-    for row in conn.execute(select(pictures).order_by(pictures.c.id)):
-        yield _picture(row)
+    for row in conn.execute(select(*columns()).order_by(pictures.c.id)):
+        yield from_row(row._mapping)
 
 
 def all_files(conn: Connection) -> list[str]:
@@ -172,6 +185,11 @@ def _files() -> Any:
     return union_all(*both).subquery()
 
 
-def _picture(row: Row[Any]) -> Picture:
-    fields = dict(row._mapping)
+def columns() -> list[Column[Any]]:
+    """What ``from_row`` makes a ``Picture`` of."""
+    return [column for column in pictures.c if column.name not in ("words", "model_sums")]
+
+
+def from_row(fields: Mapping[Any, Any]) -> Picture:
+    """A picture of its columns."""
     return Picture(**{**fields, "seed": int(fields["seed"])})

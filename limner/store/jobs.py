@@ -72,6 +72,7 @@ class Job:
     error_kind: str | None
     error: str | None
     created_at: float
+    turn_at: float | None
     started_at: float | None
     finished_at: float | None
     expired_at: float | None
@@ -104,10 +105,10 @@ def find(conn: Connection, request_id: str, *, lock: bool = False) -> Job | None
     return _one(conn, requests.c.id == request_id, lock=lock)
 
 
-def lock(conn: Connection, request_ids: Collection[str]) -> None:
-    """Lock several requests, in one order, until the transaction ends."""
-    mine = select(requests.c.id).where(requests.c.id.in_(request_ids))
-    conn.execute(mine.order_by(requests.c.id).with_for_update(key_share=True))
+def lock(conn: Connection, request_ids: Collection[str]) -> list[Job]:
+    """Those of several requests that there are, locked in one order until the transaction ends."""
+    mine = select(requests).where(requests.c.id.in_(request_ids)).order_by(requests.c.id)
+    return [_job(row) for row in conn.execute(mine.with_for_update(key_share=True))]
 
 
 def find_by_hold(conn: Connection, hold_id: str, *, lock: bool = False) -> Job | None:
@@ -136,10 +137,10 @@ def claim(
     """Take the next QUEUED request for this process, fairly between keys.
 
     First comes the key with the fewest requests running, then the one served longest ago; within
-    a key, the least tried, then the oldest. A key never has more running than its
-    ``concurrency``, and keys that are ``full`` get no more for now. What was accepted for another
-    model or VAE than those ``served`` is left to others. Several processes may claim at once: each
-    gets another.
+    a key, the least tried, then the oldest, unless its turn was changed. A key never has more
+    running than its ``concurrency``, and keys that are ``full`` get no more for now. What was
+    accepted for another model or VAE than those ``served`` is left to others. Several processes
+    may claim at once: each gets another.
     """
     moment = clock(conn)
     request_id = conn.execute(turns.first(full, served, moment)).scalar()
@@ -180,9 +181,10 @@ def finish(
     *,
     error: Exception | None = None,
     **fields: Any,
-) -> None:
+) -> Job | None:
     """Write how an open request ended; an unsuccessful one gives up its idempotency key.
 
+    None where it had ended before.
     ``fields`` of a completed one: ``cost_micro``, ``drawn``, ``infer_seconds``, ``adjustments``.
     """
     values: dict[str, Any] = {**fields, "status": status, "finished_at": clock(conn)}
@@ -191,7 +193,8 @@ def finish(
     if error is not None:
         values |= {"error_kind": type(error).__name__, "error": str(error).replace("\0", "")}
     mine = (requests.c.id == request_id, requests.c.status.in_(OPEN))
-    conn.execute(update(requests).where(*mine).values(**values))
+    row = conn.execute(update(requests).where(*mine).values(**values).returning(requests))
+    return None if (ended := row.one_or_none()) is None else _job(ended)
 
 
 def cancelled(conn: Connection, request_ids: Collection[str]) -> set[str]:
@@ -227,7 +230,7 @@ def line(conn: Connection) -> list[tuple[str, int]]:
     """
     turn = func.row_number().over(partition_by=requests.c.key_id, order_by=turns.place(requests))
     query = select(requests.c.id, requests.c.price_micro).where(requests.c.status == "QUEUED")
-    rows = conn.execute(query.order_by(turn, requests.c.created_at, requests.c.id))
+    rows = conn.execute(query.order_by(turn, *turns.place(requests)[1:]))
     return [(request_id, price_micro) for request_id, price_micro in rows]
 
 

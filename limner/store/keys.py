@@ -20,7 +20,8 @@ from limner.store.sql import clock, insert_once, now
 SCOPES = ("draw", "read", "admin")
 DEFAULT_SCOPES = ("draw", "read")
 INVALID = "Unauthorized. API key is invalid or may have expired"
-LIMITS = ("expires_at", "spend_cap_micro", "requests_per_minute", "concurrency", "models")
+LISTS = ("models", "adapters")  # of names
+LIMITS = ("expires_at", "spend_cap_micro", "requests_per_minute", "concurrency", *LISTS)
 MODELS_MAX, MODEL_LENGTH_MAX = 100, 500
 _FORM = re.compile(r"SG_[0-9a-f]{32}")
 
@@ -32,6 +33,7 @@ class Key:
     ``spend_cap_micro`` bounds what the key may ever spend, ``spent_micro`` counts it (work in
     progress included). None in ``requests_per_minute`` and ``concurrency`` means the server's
     default. ``models``: names and SHA-256s of those it may draw with; empty: all.
+    ``adapters``: the same of LoRAs, ControlNets, T2I-Adapters and embeddings.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Key:
     requests_per_minute: int | None
     concurrency: int | None
     models: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
 
 
 def create(
@@ -61,6 +64,7 @@ def create(
     requests_per_minute: int | None = None,
     concurrency: int | None = None,
     models: Sequence[str] | None = None,
+    adapters: Sequence[str] | None = None,
 ) -> tuple[str, Key]:
     """A new key, and the only time its plain text is seen.
 
@@ -80,7 +84,8 @@ def create(
         "spend_cap_micro": spend_cap_micro,
         "requests_per_minute": requests_per_minute,
         "concurrency": concurrency,
-        "models": _models(models),
+        "models": _names("models", models),
+        "adapters": _names("adapters", adapters),
     }
     conn.execute(insert(keys).values(**row, created_at=clock(conn)))
     if credits_micro:
@@ -146,11 +151,10 @@ def rotate(conn: Connection, key_id: str, *, grace_s: float = 0.0) -> tuple[str,
 
 
 def limit(conn: Connection, key_id: str, **limits: Any) -> Key:
-    """Change ``LIMITS`` of a key; None lifts one. ``models`` are names or SHA-256s."""
+    """Change ``LIMITS`` of a key; None lifts one. ``LISTS`` are of names or SHA-256s."""
     if unknown := set(limits) - set(LIMITS):
         raise InvalidInput(min(unknown), f"{min(unknown)} is no limit of a key")
-    if "models" in limits:
-        limits["models"] = _models(limits["models"])
+    limits |= {name: _names(name, limits[name]) for name in LISTS if name in limits}
     if limits:
         conn.execute(update(keys).where(keys.c.id == key_id).values(**limits))
     return get(conn, key_id)
@@ -226,16 +230,16 @@ def has_accepted(conn: Connection, key_id: str, licence: str, version: str | Non
     return conn.execute(query.limit(1)).one_or_none() is not None
 
 
-def _models(names: Sequence[str] | None) -> list[str] | None:
+def _names(field: str, names: Sequence[str] | None) -> list[str] | None:
     """As they are kept: each once. Raises ``InvalidInput`` for too many, too long or empty ones."""
     chosen = list(dict.fromkeys(names or ()))
     if len(chosen) > MODELS_MAX:
-        raise InvalidInput("models", f"models has {len(chosen)} entries; at most {MODELS_MAX}")
+        raise InvalidInput(field, f"{field} has {len(chosen)} entries; at most {MODELS_MAX}")
     for name in chosen:
         if not 0 < len(name) <= MODEL_LENGTH_MAX:
             raise InvalidInput(
-                "models",
-                f"models has a name of {len(name)} characters; one has 1 to {MODEL_LENGTH_MAX}",
+                field,
+                f"{field} has a name of {len(name)} characters; one has 1 to {MODEL_LENGTH_MAX}",
             )
     return chosen or None
 
@@ -267,5 +271,5 @@ def _scopes(scopes: Iterable[str]) -> str:
 
 def _key(row: Row[Any]) -> Key:
     fields = {name: row._mapping[name] for name in Key.__dataclass_fields__}
-    scopes, models = frozenset(row.scopes.split()), tuple(row.models or ())
-    return Key(**{**fields, "scopes": scopes, "models": models})
+    lists = {name: tuple(fields[name] or ()) for name in LISTS}
+    return Key(**{**fields, "scopes": frozenset(row.scopes.split()), **lists})

@@ -13,19 +13,19 @@ COMMITTED suffices. A transaction locks the account's row last.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from limner.domain.pricing import MICRO, as_text
-from limner.errors import InsufficientCredits, InvalidInput, LedgerError, NotFound
+from limner.errors import InvalidInput, LedgerError
 from limner.store import ids
 from limner.store.audit import Fault, check
+from limner.store.posting import Balance, balance, enter, insufficient, move, post, sums
 from limner.store.schema import (
     AMOUNT_MAX_MICRO,
-    CUSTOMER_POCKETS,
-    POCKETS,
     TOTAL_MAX_MICRO,
     accounts,
     entries,
@@ -33,18 +33,11 @@ from limner.store.schema import (
     resolutions,
     transfers,
 )
-from limner.store.sql import clock, insert_once
+from limner.store.sql import clock
 
 __all__ = ["Balance", "Fault", "Hold", "balance", "capture", "carry", "check", "create_account"]
-__all__ += ["find_hold", "grant", "hold", "release", "totals", "withdraw"]
-
-
-@dataclass(frozen=True)
-class Balance:
-    """What an account can spend, and what is reserved for work in progress."""
-
-    available_micro: int
-    held_micro: int
+__all__ += ["find_hold", "grant", "hold", "release", "release_all", "sums", "totals"]
+__all__ += ["withdraw"]
 
 
 @dataclass(frozen=True)
@@ -65,16 +58,6 @@ def create_account(conn: Connection, name: str) -> str:
     return account_id
 
 
-def balance(conn: Connection, account_id: str) -> Balance:
-    """The running balance of a customer account. Raises ``NotFound``."""
-    columns = (accounts.c.available_micro, accounts.c.held_micro)
-    query = select(*columns).where(accounts.c.id == account_id, accounts.c.kind == "customer")
-    row = conn.execute(query).one_or_none()
-    if row is None:
-        raise NotFound(f"Account {account_id} not found")
-    return Balance(row.available_micro, row.held_micro)
-
-
 def grant(conn: Connection, account_id: str, micro: int, *, id: str) -> None:
     """Give ``micro`` new micro-credits to an account; again with the same ``id``: nothing.
 
@@ -86,9 +69,9 @@ def grant(conn: Connection, account_id: str, micro: int, *, id: str) -> None:
             "credits",
             f"credits is {as_text(micro)}; a grant is at most {AMOUNT_MAX_MICRO // MICRO:,}",
         )
-    if _post(conn, "grant", id, account_id, micro):
+    if post(conn, "grant", id, account_id, micro):
         _check_total(conn, micro)
-        _move(conn, account_id, available=micro)
+        move(conn, account_id, available=micro)
 
 
 def _check_total(conn: Connection, micro: int) -> None:
@@ -104,8 +87,8 @@ def _check_total(conn: Connection, micro: int) -> None:
 
 def withdraw(conn: Connection, account_id: str, micro: int, *, id: str) -> None:
     """Take back what was granted by mistake. Raises ``InsufficientCredits``."""
-    if _post(conn, "withdraw", id, account_id, micro):
-        _move(conn, account_id, available=-micro)
+    if post(conn, "withdraw", id, account_id, micro):
+        move(conn, account_id, available=-micro)
 
 
 def hold(conn: Connection, account_id: str, micro: int, *, id: str, lease_id: str | None) -> Hold:
@@ -114,8 +97,8 @@ def hold(conn: Connection, account_id: str, micro: int, *, id: str, lease_id: st
     With ``lease_id`` None it belongs to a stored request that waits for a process. Raises
     ``InsufficientCredits`` when less is available.
     """
-    if _post(conn, "hold", id, account_id, micro):
-        _move(conn, account_id, available=-micro, held=micro)
+    if post(conn, "hold", id, account_id, micro):
+        move(conn, account_id, available=-micro, held=micro)
         conn.execute(insert(holds).values(id=id, lease_id=lease_id))
     return Hold(id, account_id, micro, lease_id)
 
@@ -124,7 +107,7 @@ def afford(conn: Connection, account_id: str, micro: int) -> None:
     """Raises ``InsufficientCredits`` when less than ``micro``, or nothing, is available."""
     left = balance(conn, account_id).available_micro
     if left < max(1, micro):
-        raise _insufficient(left, micro)
+        raise insufficient(left, micro)
 
 
 def capture(conn: Connection, hold_id: str, micro: int, *, lease_id: str | None = None) -> None:
@@ -144,10 +127,10 @@ def capture(conn: Connection, hold_id: str, micro: int, *, lease_id: str | None 
             f"over {open_hold.amount_micro}"
         )
     account_id = open_hold.account_id
-    _post(conn, "capture", f"{hold_id}/capture", account_id, micro, hold_id)
+    post(conn, "capture", f"{hold_id}/capture", account_id, micro, hold_id)
     if rest:
-        _post(conn, "release", f"{hold_id}/release", account_id, rest, hold_id)
-    _move(conn, account_id, available=rest, held=-open_hold.amount_micro)
+        post(conn, "release", f"{hold_id}/release", account_id, rest, hold_id)
+    move(conn, account_id, available=rest, held=-open_hold.amount_micro)
 
 
 def release(
@@ -157,25 +140,51 @@ def release(
 
     Raises ``LedgerError`` when it was captured.
     """
-    open_hold = _take(conn, hold_id, outcome, None)
-    if open_hold is None:
+    release_all(conn, [hold_id], outcome)
+
+
+def release_all(
+    conn: Connection, hold_ids: Collection[str], outcome: Literal["release", "expire"] = "release"
+) -> None:
+    """``release`` for several, in as many statements as for one; accounts' rows last, in order."""
+    query = _open_holds().where(holds.c.id.in_(hold_ids)).order_by(holds.c.id)
+    found = [Hold(*row) for row in conn.execute(query.with_for_update(of=holds))]
+    for hold_id in set(hold_ids) - {each.id for each in found}:
+        _expect_outcome(conn, hold_id, outcome)
+    if not found:
         return
-    amount = open_hold.amount_micro
-    _post(conn, outcome, f"{hold_id}/{outcome}", open_hold.account_id, amount, hold_id)
-    _move(conn, open_hold.account_id, available=amount, held=-amount)
+    at = clock(conn)
+    resolved = [{"hold_id": each.id, "outcome": outcome} for each in found]
+    conn.execute(insert(resolutions).values(created_at=at), resolved)
+    conn.execute(delete(holds).where(holds.c.id.in_([each.id for each in found])))
+    rows = [
+        {
+            "id": f"{each.id}/{outcome}",
+            "kind": outcome,
+            "account_id": each.account_id,
+            "amount_micro": each.amount_micro,
+            "resolves": each.id,
+        }
+        for each in found
+    ]
+    conn.execute(insert(transfers).values(created_at=at), rows)
+    enter(conn, rows)
+    for account_id, micro in sums((each.account_id, each.amount_micro) for each in found):
+        move(conn, account_id, available=micro, held=-micro)
 
 
 def find_hold(conn: Connection, hold_id: str, *, lock: bool = False) -> Hold | None:
     """An open hold, or None when it is resolved or never was."""
-    query = (
-        select(holds.c.id, transfers.c.account_id, transfers.c.amount_micro, holds.c.lease_id)
-        .join(transfers, transfers.c.id == holds.c.id)
-        .where(holds.c.id == hold_id)
-    )
+    query = _open_holds().where(holds.c.id == hold_id)
     if lock:
         query = query.with_for_update(of=holds)
     row = conn.execute(query).one_or_none()
     return None if row is None else Hold(*row)
+
+
+def _open_holds() -> Select[Any]:
+    columns = holds.c.id, transfers.c.account_id, transfers.c.amount_micro, holds.c.lease_id
+    return select(*columns).join(transfers, transfers.c.id == holds.c.id)
 
 
 def carry(conn: Connection, hold_id: str, lease_id: str | None) -> bool:
@@ -189,66 +198,6 @@ def totals(conn: Connection) -> dict[str, int]:
     query = select(entries.c.pocket, func.sum(entries.c.side * entries.c.amount_micro))
     found = {pocket: int(total) for pocket, total in conn.execute(query.group_by(entries.c.pocket))}
     return {pocket: found.get(pocket, 0) for pocket in ("issued", "available", "held", "income")}
-
-
-def _post(
-    conn: Connection, kind: str, id: str, account_id: str, micro: int, resolves: str | None = None
-) -> bool:
-    """Write a transfer and its two entries; False when it was written before, just so."""
-    if micro <= 0:
-        raise LedgerError(f"A {kind} of {micro} micro-credits: the amount must be positive")
-    row = {"id": id, "kind": kind, "account_id": account_id, "amount_micro": micro}
-    if not insert_once(conn, transfers, {**row, "resolves": resolves, "created_at": clock(conn)}):
-        _expect_same(conn, row)
-        return False
-    leaves, enters = POCKETS[kind]
-    sides = [(-1, leaves), (1, enters)]
-    conn.execute(
-        insert(entries),
-        [
-            {
-                "transfer_id": id,
-                "side": side,
-                "account_id": account_id if pocket in CUSTOMER_POCKETS else pocket,
-                "pocket": pocket,
-                "amount_micro": micro,
-            }
-            for side, pocket in sides
-        ],
-    )
-    return True
-
-
-def _expect_same(conn: Connection, row: dict[str, object]) -> None:
-    columns = [transfers.c[name] for name in row]
-    found = conn.execute(select(*columns).where(transfers.c.id == row["id"])).one_or_none()
-    if found is None or dict(found._mapping) != row:
-        raise LedgerError(f"Transfer {row['id']} exists already and is another one")
-
-
-def _move(conn: Connection, account_id: str, *, available: int = 0, held: int = 0) -> None:
-    """Change the running balance, provided that no pocket falls below zero."""
-    change = (
-        update(accounts)
-        .where(accounts.c.id == account_id, accounts.c.kind == "customer")
-        .where(accounts.c.available_micro + available >= 0, accounts.c.held_micro + held >= 0)
-        .values(
-            available_micro=accounts.c.available_micro + available,
-            held_micro=accounts.c.held_micro + held,
-        )
-    )
-    if conn.execute(change).rowcount == 1:
-        return
-    raise _insufficient(balance(conn, account_id).available_micro, -available)
-
-
-def _insufficient(left: int, micro: int) -> InsufficientCredits:
-    price = f" and the price {as_text(micro)}" if micro else ""  # 0: it is not known yet
-    return InsufficientCredits(
-        f"Insufficient credits: the balance is {as_text(left)}{price}",
-        available_micro=left,
-        price_micro=micro,
-    )
 
 
 def _take(conn: Connection, hold_id: str, outcome: str, lease_id: str | None) -> Hold | None:

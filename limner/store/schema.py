@@ -12,7 +12,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
-    Engine,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -22,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from limner.store.sql import JsonText
@@ -92,9 +92,7 @@ transfers = Table(
     Column("account_id", ForeignKey("accounts.id"), nullable=False),
     Column("amount_micro", BigInteger, nullable=False),
     Column(
-        "resolves",
-        ForeignKey("resolutions.hold_id", use_alter=True, name="fk_transfers_resolves"),
-        nullable=True,
+        "resolves", ForeignKey("resolutions.hold_id", use_alter=True, name="fk_transfers_resolves")
     ),
     Column("created_at", Double, nullable=False),
     CheckConstraint(_one_of("kind", tuple(POCKETS)), name="kind"),
@@ -119,10 +117,7 @@ entries = Table(
     Column("pocket", String(16), nullable=False),
     Column("amount_micro", BigInteger, nullable=False),
     CheckConstraint("side IN (-1, 1)", name="side"),
-    CheckConstraint(
-        _one_of("pocket", (*CUSTOMER_POCKETS, ISSUED, INCOME)),
-        name="pocket",
-    ),
+    CheckConstraint(_one_of("pocket", (*CUSTOMER_POCKETS, ISSUED, INCOME)), name="pocket"),
     ForeignKeyConstraint(
         ["transfer_id", "amount_micro"], ["transfers.id", "transfers.amount_micro"]
     ),
@@ -175,8 +170,8 @@ keys = Table(
     Column("requests_per_minute", Integer),
     Column("concurrency", Integer),
     Column("served_at", Double),
-    # Names and SHA-256s of the models that it may draw with; null: all.
-    Column("models", JsonText),
+    # Names and SHA-256s of what it may draw with, and beside that (LoRAs and such); null: all.
+    *(Column(name, JsonText) for name in ("models", "adapters")),
     # What its holder has set over AUTOMATIC1111's calls.
     Column("options", JsonText),
     CheckConstraint("spend_cap_micro >= 0", name="cap_not_negative"),
@@ -218,8 +213,7 @@ requests = Table(
     Column("asynchronous", Boolean, nullable=False),
     Column("status", String(16), nullable=False),
     Column("tries", Integer, nullable=False),
-    # Deferred: the request comes first, so that of two with one idempotency key the second
-    # waits before it touches the balance.
+    # Deferred: of two requests with one idempotency key the second waits before the balance.
     Column(
         "hold_id",
         ForeignKey("transfers.id", deferrable=True, initially="DEFERRED"),
@@ -234,6 +228,7 @@ requests = Table(
     Column("error_kind", String(64)),
     Column("error", Text),
     Column("created_at", Double, nullable=False),
+    Column("turn_at", Double),  # when its turn counts from; null: from created_at
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("expired_at", Double),
@@ -252,8 +247,7 @@ pictures = Table(
     Column("id", String(64), primary_key=True),
     Column("request_id", ForeignKey("requests.id"), nullable=False),
     Column("index", Integer, nullable=False),
-    # Seeds use all 64 bits, which SQL's signed integers do not hold: decimal digits.
-    Column("seed", String(20), nullable=False),
+    Column("seed", String(20), nullable=False),  # in digits: SQL's integers do not hold 64 bits
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("rgb_sha256", String(64), nullable=False, index=True),
@@ -262,6 +256,13 @@ pictures = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False, index=True),
     Column("price_micro", BigInteger, nullable=False, server_default="0"),
+    # What it is found by (domain/finding.py), the pixels that it was drawn from, and the model.
+    Column("words", Text, nullable=False, server_default=""),
+    Column("source_sha256", String(64), index=True),
+    Column("model_sums", Text, nullable=False, server_default=""),
+    Column("starred", Boolean, nullable=False, server_default=false()),
+    Column("folder", Text),
+    Column("removed_at", Double, index=True),  # out of sight since then, deleted a little later
     UniqueConstraint("request_id", "index"),
 )
 
@@ -289,7 +290,11 @@ models = Table(
 # Where the processes of this database keep their files: one folder for all, or one for each.
 folders = Table("folders", metadata, Column("path", Text, primary_key=True))
 
-
-def is_sqlite(engine: Engine) -> bool:
-    """SQLite, and therefore one writer at a time and no ``FOR UPDATE``."""
-    return engine.dialect.name == "sqlite"
+# What the process that draws a request tells, while somebody follows it in another one.
+followed = Table(
+    "followed",
+    metadata,
+    Column("request_id", ForeignKey("requests.id"), primary_key=True),
+    Column("asked_at", Double, nullable=False),
+    Column("notes", JsonText),
+)

@@ -25,6 +25,7 @@ AWAY = "The database does not answer at the moment; try again"
 READ_ONLY = "The database takes no changes at the moment; try again"
 FULL = "The database has no room left on its disk; try again later"
 DAMAGED = "The database is damaged; its operator has to put it back"
+LASTING = {AWAY, READ_ONLY, FULL, DAMAGED}  # unlike one that others keep busy
 # SQLSTATEs (PostgreSQL's appendix A) whose class of errors names no cause: psycopg raises
 # InternalError for them, as for our own mistakes.
 _TAKES_NO_CHANGES = "25006"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, func, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, func, select, true, tuple_, update
 
 from limner.store.schema import keys, requests
 
@@ -69,4 +69,29 @@ def place(table: FromClause) -> tuple[ColumnElement[Any], ...]:
     So a request that kills its server does not hold up the others, and servers that are killed
     again and again do not use up the tries of the same few.
     """
-    return (table.c.tries, table.c.created_at, table.c.id)
+    return (table.c.tries, _turn(table), table.c.id)
+
+
+def waiting(conn: Connection, key_id: str) -> list[tuple[str, int, float]]:
+    """A key's QUEUED requests in their order, locked: ids, tries, and turns (seconds since 1970).
+
+    Those that another transaction is claiming at this moment are not waited for, and left out.
+    """
+    mine = requests.c.key_id == key_id, requests.c.status == "QUEUED"
+    query = select(requests.c.id).where(*mine).order_by(requests.c.id)
+    locked = conn.execute(query.with_for_update(skip_locked=True, key_share=True)).scalars().all()
+    columns = requests.c.id, requests.c.tries, _turn(requests)
+    line = select(*columns).where(*mine).order_by(*place(requests))
+    held = set(locked)
+    return [(id, tries, turn) for id, tries, turn in conn.execute(line) if id in held]
+
+
+def set_turns(conn: Connection, changes: Mapping[str, float]) -> None:
+    """Let requests' turns count from other moments."""
+    for request_id, turn in changes.items():
+        change = update(requests).where(requests.c.id == request_id)
+        conn.execute(change.values(turn_at=turn))
+
+
+def _turn(table: FromClause) -> ColumnElement[float]:
+    return func.coalesce(table.c.turn_at, table.c.created_at)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import BigInteger, Connection, case, cast, func, select
 
 from limner.store.schema import accounts, keys, pictures, requests
 
@@ -27,6 +28,19 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Day:
+    """All requests that were stored on one day in UTC, ``day`` as ISO 8601 writes it."""
+
+    day: str
+    requests: int
+    completed: int
+    failed: int
+    pictures: int
+    cost_micro: int
+    drawing_s: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """The database at a moment: requests by status, pictures kept, micro-credits by pocket.
 
@@ -44,19 +58,15 @@ class Figures:
 
 def by_key(conn: Connection, since: float) -> list[Usage]:
     """Each key that stored a request after a moment (seconds since the epoch), most spent first."""
-
-    def number(status: str) -> Any:
-        return func.sum(case((requests.c.status == status, 1), else_=0))
-
     cost = func.sum(requests.c.cost_micro)
     query = (
         select(
             requests.c.key_id,
             keys.c.name,
             func.count(),
-            number("COMPLETED"),
-            number("FAILED"),
-            number("CANCELLED"),
+            _number("COMPLETED"),
+            _number("FAILED"),
+            _number("CANCELLED"),
             func.sum(requests.c.drawn),
             cost,
             func.coalesce(func.sum(requests.c.infer_seconds), 0.0),
@@ -68,6 +78,31 @@ def by_key(conn: Connection, since: float) -> list[Usage]:
         .order_by(cost.desc(), requests.c.key_id)
     )
     return [_usage(*row) for row in conn.execute(query)]
+
+
+def by_day(conn: Connection, since: float) -> list[Day]:
+    """Each day since a moment on which a request was stored, the oldest first."""
+    # Rounded down: not every SQLite has floor(), and a cast rounds on PostgreSQL alone.
+    day = cast(func.round(requests.c.created_at / 86_400.0 - 0.4999999999), BigInteger)
+    query = (
+        select(
+            day,
+            func.count(),
+            _number("COMPLETED"),
+            _number("FAILED"),
+            func.sum(requests.c.drawn),
+            func.sum(requests.c.cost_micro),
+            func.coalesce(func.sum(requests.c.infer_seconds), 0.0),
+        )
+        .where(requests.c.created_at > since)
+        .group_by(day)
+        .order_by(day)
+    )
+    return [_day(*row) for row in conn.execute(query)]
+
+
+def _number(status: str) -> Any:
+    return func.sum(case((requests.c.status == status, 1), else_=0))
 
 
 def held_by_key(conn: Connection) -> dict[str, int]:
@@ -113,3 +148,11 @@ def _usage(key_id: str, name: str, *counts: Any) -> Usage:
     requests, completed, failed, cancelled, drawn, cost, seconds, last_at = counts
     whole = (int(requests), int(completed), int(failed), int(cancelled), int(drawn), int(cost))
     return Usage(key_id, name, *whole, float(seconds), last_at)
+
+
+def _day(day: int, *counts: Any) -> Day:
+    requests, completed, failed, drawn, cost, seconds = counts
+    name = (date(1970, 1, 1) + timedelta(days=int(day))).isoformat()
+    return Day(
+        name, int(requests), int(completed), int(failed), int(drawn), int(cost), float(seconds)
+    )

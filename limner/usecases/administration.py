@@ -23,7 +23,7 @@ from limner.store.db import Database
 from limner.store.keys import Key
 from limner.store.ledger import Balance
 from limner.store.sql import now
-from limner.store.usage import Figures, Usage
+from limner.store.usage import Day, Figures, Usage
 
 THREADS = 2
 DAY_S = 86_400.0
@@ -35,7 +35,8 @@ T = TypeVar("T")
 class NewKey:
     """What a key is created with; ``share_with`` is a key whose account it shares.
 
-    Amounts in micro-credits; ``expires_days`` from now; ``models`` as ``store.keys.Key`` has them.
+    Amounts in micro-credits; ``expires_days`` from now; ``models`` and ``adapters`` as
+    ``store.keys.Key`` has them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class NewKey:
     requests_per_minute: int | None = None
     concurrency: int | None = None
     models: Sequence[str] | None = None
+    adapters: Sequence[str] | None = None
     accept_licence: bool = False
 
 
@@ -93,6 +95,10 @@ class Administration:
         """What each key has asked for in the last ``days``, most spent first."""
         return await self._read(lambda conn: usage.by_key(conn, now(conn) - days * DAY_S))
 
+    async def days(self, number: int) -> list[Day]:
+        """What all keys have asked for in the last days, day by day, the oldest first."""
+        return await self._read(lambda conn: usage.by_day(conn, now(conn) - number * DAY_S))
+
     async def figures(self) -> Figures:
         """The database at this moment."""
         return await self._read(usage.figures)
@@ -129,6 +135,7 @@ def _create(conn: Connection, wanted: NewKey) -> tuple[str, Key]:
         requests_per_minute=wanted.requests_per_minute,
         concurrency=wanted.concurrency,
         models=wanted.models,
+        adapters=wanted.adapters,
     )
     if wanted.accept_licence:
         keys.accept_licence(conn, key.id, RAIL_M.id, RAIL_M.version)

@@ -21,11 +21,15 @@ from limner.web.native import (
     admin,
     drawing,
     gallery,
+    library,
     models,
+    moving,
+    overview,
     preprocess,
     prompts,
     replay,
     requests,
+    upscale,
 )
 from limner.web.native import routes as native
 from limner.web.observing import metrics
@@ -50,14 +54,18 @@ ROOMS = (
     drawing,
     prompts,
     preprocess,
+    upscale,
     models,
     automatic1111,
     v2,
     requests,
+    moving,
+    library,
     gallery,
     replay,
     page,
     admin,
+    overview,
 )
 
 

@@ -17,7 +17,7 @@ from limner.domain.params import Generation
 from limner.domain.pricing import as_text
 from limner.errors import Aborted
 from limner.settings import Settings
-from limner.usecases.drawing import adapters
+from limner.usecases.drawing import adapters, permits
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.queueing.queue import Status
 from limner.web.reading import naming
@@ -47,7 +47,11 @@ class Api:
             price_micro = await services.generate.afford(caller, lines, price_micro, waits=waits)
 
         async def find_control(kind: str) -> str:
-            return await pools.MODELS.run(adapters.of_kind, services.models, kind)
+            def found() -> str:
+                those = permits.among(services.models.entries(), caller.adapters)
+                return adapters.of_kind(those, kind)
+
+            return await pools.MODELS.run(found)
 
         return Intake(
             self.settings,
@@ -57,6 +61,7 @@ class Api:
             afford,
             services.generate.choose,
             find_control,
+            services.preprocessing,
         )
 
     async def sprite_pixels(self, record: Mapping[str, Any]) -> int | None:

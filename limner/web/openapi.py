@@ -47,6 +47,11 @@ _ABOUT: Mapping[str, str] = {
     "strength": "How far to go from `image`: 0 keeps it, 1 forgets it.",
     "resize_mode": "How `image` is brought to size.",
     "mask_blur": "Pixels by which the mask's edge is softened when composing.",
+    "mask_fill": "What the masked part starts from: the `original`, colours from around it "
+    "(`fill`), `noise`, or `nothing`.",
+    "only_masked": "Draw the masked part alone, at `img_width` x `img_height`; the picture keeps "
+    "its own size.",
+    "mask_padding": "With `only_masked`: pixels of the picture round the mask that are drawn too.",
     "output": "`grid` puts all samples into one picture; `sprite` gives the small pixels of a "
     "model that paints sprites, as PNG.",
     "output_format": "File format of the pictures.",
@@ -66,6 +71,17 @@ _ABOUT: Mapping[str, str] = {
     "return_control": "With `base64`: answer the maps of `controls` too, as PNG.",
     "hires": "A second, larger pass: `scale` or `width` and `height`, `upscaler`, `steps`, "
     "`strength`, and whatever else differs from the first.",
+    "sd_upscale": "`image` made larger by `scale` and `upscaler`, and drawn over in tiles of "
+    "`tile_width` x `tile_height` that overlap by `overlap` pixels.",
+    "details": "Boxes of the finished picture that are drawn once more, larger: each `box` in "
+    "shares of the picture, or those that a `detector` of the library finds, `max` at most, with "
+    "`prompt`, `strength` and whatever else differs.",
+    "regions": "Prompts of their own for parts of the picture: each `prompt` with its `box` in "
+    "shares of the picture, or a `mask` that is white there, and a `weight`.",
+    "tiling": "Which edges meet, so that the picture can be laid out again and again: `x` left and "
+    "right, `y` top and bottom, `xy` both.",
+    "tiling_start": "Share of the steps before which the UNet lets no edges meet.",
+    "tiling_end": "Share of the steps after which it lets none meet any more.",
     "model": "Checkpoint to draw with: a name of `GET /api/models`, or a SHA-256. Default: the "
     "server's own.",
     "vae": "VAE to decode with, named alike. Default: the checkpoint's own.",

@@ -51,6 +51,11 @@ def encode(
     return Encoded(data, width, height, (TOO_LONG,) if cut else ())
 
 
+def first_passes(outcome: Outcome, format: imaging.Format, *, metadata: bool) -> list[bytes]:
+    """A file for each first pass that was asked for; as slow."""
+    return [encode_one(each, format, metadata=metadata) for each in outcome.first_passes]
+
+
 def encode_one(
     picture: StoredPicture,
     format: imaging.Format,

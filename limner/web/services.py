@@ -16,12 +16,15 @@ from limner.engine.batching.ticket import Pixels
 from limner.imaging.budget import Budget
 from limner.imaging.pool import Decoder, Here
 from limner.models.listing import Library
+from limner.store.finding import Cursor, Found, Marks, Wanted
 from limner.usecases.accounts import Standing
 from limner.usecases.administration import Administration
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
 from limner.usecases.pictures.replay import Replayed
+from limner.usecases.preprocessing import Preprocessing
 from limner.usecases.queueing.queue import Queue
+from limner.usecases.upscaling import Upscaling
 
 # An authenticated API key. The surfaces read its ``scopes`` and hand it on.
 Caller = Any
@@ -99,6 +102,22 @@ class Gallery(Protocol):
     async def source(self, caller: Caller, sha256: str) -> Pixels:
         """A picture or mask that a kept request started from; raises ``Gone``."""
 
+    async def pictures(
+        self, caller: Caller, wanted: Wanted, *, after: Cursor | None, number: int
+    ) -> Sequence[Found]:
+        """Those that are wanted, newest first."""
+
+    async def lineage(
+        self, caller: Caller, picture_id: str
+    ) -> tuple[Sequence[Found], Sequence[Found]]:
+        """What one was drawn from, and what was drawn from it; raises ``NotFound``."""
+
+    async def folders(self, caller: Caller) -> Mapping[str, int]:
+        """Folders by name, with how many pictures each holds."""
+
+    async def mark(self, caller: Caller, picture_ids: Sequence[str], marks: Marks) -> None:
+        """Say something of pictures; raises ``NotFound``."""
+
     async def delete(self, caller: Caller, picture_id: str) -> None:
         """Delete a picture for good; raises ``NotFound``."""
 
@@ -139,3 +158,5 @@ class Services:
     decoder: Decoder = field(default_factory=Here)
     budget: Budget = field(default_factory=lambda: Budget(2**30))
     models: Library = field(default_factory=Library)
+    upscaling: Upscaling = field(default_factory=Upscaling)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)

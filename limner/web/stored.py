@@ -34,8 +34,11 @@ def picture_url(settings: Settings, picture_id: str, suffix: str) -> str:
     return f"{settings.public_url}/api/pictures/{picture_id}.{suffix}"
 
 
-def picture_json(settings: Settings, picture: Picture) -> dict[str, Any]:
-    """One stored picture."""
+def picture_json(
+    settings: Settings, picture: Picture, samples: int | None = None
+) -> dict[str, Any]:
+    """One stored picture; of a request of so many ``samples``, a first pass says of which."""
+    first = samples is not None and picture.index >= samples
     return {
         "id": picture.id,
         "index": picture.index,
@@ -45,6 +48,7 @@ def picture_json(settings: Settings, picture: Picture) -> dict[str, Any]:
         "urls": {
             format: picture_url(settings, picture.id, suffix) for format, suffix in SUFFIXES.items()
         },
+        **({"first_pass_of": picture.index - (samples or 0)} if first else {}),
     }
 
 
@@ -71,7 +75,7 @@ def request_json(settings: Settings, status: Status) -> dict[str, Any]:
         "estimate_s": seconds(status.estimate_s),
         "infer_time": seconds(job.infer_seconds),
         "error": job.error,
-        "pictures": [picture_json(settings, picture) for picture in status.pictures],
+        "pictures": [picture_json(settings, picture, job.samples) for picture in status.pictures],
     }
 
 

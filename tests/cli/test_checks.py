@@ -19,7 +19,7 @@ from limner.cli import checks
 from limner.cli.main import typer_app
 from limner.engine.checkpoints import devices, layouts, weights
 from limner.errors import CheckpointError, LimnerError, SettingsError
-from limner.settings import load
+from limner.settings import Settings, load
 from limner.store.db import Database
 from tests.engine import checkpoint_files
 
@@ -68,6 +68,7 @@ def alone(tmp_path: Path, *commands: tuple[str, ...]) -> list[tuple[int, str, bo
     return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_refusal_does_not_wait_for_pytorch(tmp_path: Path) -> None:
     told = alone(tmp_path, *(words for words, _ in REFUSED))
     for (words, sentence), (status, said, imported) in zip(REFUSED, told, strict=True):
@@ -275,3 +276,10 @@ def test_headers_of_every_part_of_a_folder_are_read_before_pytorch(tmp_path: Pat
     shorter(made / "text_encoder" / "model.safetensors")
     with pytest.raises(CheckpointError, match="truncated"):
         layouts.check(made, None)
+
+
+def test_what_is_said_of_replicas_without_ray_is_not_passed_over():
+    with pytest.raises(SettingsError, match="engine is 'thread', which has no max_replicas, rep"):
+        checks.replicas(Settings(replicas=2, max_replicas=3))
+    checks.replicas(Settings(engine="ray", replicas=2))
+    checks.replicas(Settings(engine="thread"))

@@ -13,11 +13,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from limner.cli import drawing
+from limner.cli import drawing, options
 from limner.cli.main import app, typer_app
 from limner.domain.receipt import from_receipt
+from limner.engine.checkpoints import weights
 from limner.errors import InvalidInput, LimnerError, MalformedBody, SettingsError
 from limner.imaging import read_metadata
+from limner.web.reading import controls
+from tests.engine.controls import making
 
 SMALL = ["--steps", "3", "--width", "128", "--height", "128"]
 
@@ -70,6 +73,20 @@ def test_one_picture_goes_to_the_named_file(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["file"] == str(file)
     assert Image.open(file).format == "WEBP"
+
+
+@pytest.mark.slow
+def test_a_first_pass_is_written_beside_what_became_of_it(tmp_path: Path) -> None:
+    more = ["--hires", '{"scale": 2, "upscaler": "Lanczos", "first_pass": true}']
+    words = ["a knight", "-o", str(tmp_path / "a.png"), "--seed", "1", *more, *SMALL]
+    assert run(*words).exit_code == 0
+    large, small = (Image.open(tmp_path / name) for name in ("a.png", "a-first.png"))
+    assert (large.size, small.size) == ((256, 256), (128, 128))
+    receipt = read_metadata((tmp_path / "a-first.png").read_bytes()).receipt
+    assert receipt is not None
+    assert from_receipt(receipt).hires is None
+    (tmp_path / "a.png").unlink()
+    assert "a-first.png" in str(failure(*words))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +218,15 @@ def test_a_style_needs_its_kind(style: str) -> None:
     assert "must be KIND=NAME" in str(failure("x", "--style", style))
 
 
+def test_masks_of_regions_may_be_files_also_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "mask.png"
+    path.write_bytes(b"white")
+    given = [{"prompt": "a knight", "mask": str(path)}]
+    for value in (given, json.dumps(given)):
+        assert drawing._from_file("regions", value) == [{"prompt": "a knight", "mask": b"white"}]
+    assert drawing._from_file("regions", "[") == "["
+
+
 def test_the_pictures_of_controls_may_be_files(tmp_path: Path) -> None:
     (tmp_path / "map.png").write_bytes(b"a file")
     given = [{"name": "canny", "image": str(tmp_path / "map.png")}, "no object"]
@@ -208,5 +234,71 @@ def test_the_pictures_of_controls_may_be_files(tmp_path: Path) -> None:
         {"name": "canny", "image": b"a file"},
         "no object",
     ]
-    with pytest.raises(InvalidInput, match="there is no such file"):
+    with pytest.raises(InvalidInput, match=r"controls\.0\.image is .*; there is no such file"):
         drawing._from_file("controls", [{"image": str(tmp_path / "gone.png")}])
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("edges=map.png", {"name": "edges", "image": "map.png"}),
+        ("edges", {"name": "edges"}),
+        ("Ab" * 32 + "=map.png", {"sha256": "Ab" * 32, "image": "map.png"}),
+        (
+            "sub/edges=a,b=c.png,mode=guess,weight=0.8",
+            {"name": "sub/edges", "image": "a,b=c.png", "mode": "guess", "weight": "0.8"},
+        ),
+        ("edges,preprocessor=canny", {"name": "edges", "preprocessor": "canny"}),
+        (' {"name": "a,b=c", "options": {"low": 9}}', {"name": "a,b=c", "options": {"low": 9}}),
+    ],
+)  # fmt: skip
+def test_a_control_is_an_entry_of_the_wire(text: str, entry: dict[str, Any]) -> None:
+    assert options.body(control=[text, text]) == {"controls": [entry, entry]}
+    assert set(options.CONTROL_WORDS) < set(controls.READERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("=map.png", "it must be NAME=IMAGE"),
+        ("edges=", "it must be NAME=IMAGE"),
+        ("edges,wieght=2", "then of weight, start, end, mode, preprocessor, resize_mode"),
+        ("edges=a.png,end=1,end=0.5", "it has end twice"),
+        ("{edges", "begins as JSON"),
+        ("edges=gone.png", "--control 0.image is gone.png; there is no such file"),
+        ("edges", "--control 0.image is missing"),
+        ("edges,weight=3", '--control 0.weight is "3"; it must be a number 0 to 2'),
+        ("edges,preprocessor=", '--control 0.preprocessor is ""; it must be one of none, canny'),
+        ("edges=http://127.0.0.1/a.png,end=0", "--control 0.start is 0; it must be below end"),
+        ('{"nom": "edges"}', "--control 0 has nom"),
+    ],
+)
+def test_a_control_that_cannot_be_read_is_told(text: str, told: str) -> None:
+    error = failure("x", "--control", text)
+    assert isinstance(error, InvalidInput)
+    assert told in str(error)
+
+
+@pytest.mark.slow
+def test_a_control_is_followed_as_in_a_batch(tmp_path: Path) -> None:
+    files, source, batch = tmp_path / "files", tmp_path / "a,b.png", tmp_path / "lines.jsonl"
+    model = making.controlnet(weights.load(None).unet, scale=16)
+    making.written(files / "edges.safetensors", dict(model.state_dict()))
+    Image.linear_gradient("L").save(source)
+    follows = {"name": "edges", "image": str(source), "weight": 0.7, "preprocessor": "invert"}
+    lines = [{"prompt": "a mage", "controls": [follows]}, {"prompt": "a mage"}]
+    batch.write_text("\n".join(map(json.dumps, lines)))
+    given = ["--models-dir", str(files), "--seed", "5", *SMALL]
+    made, out = tmp_path / "made.png", tmp_path / "out"
+    control = f"edges={source},weight=0.7,preprocessor=invert"
+    for words in (
+        ["a mage", "--control", control, "-o", str(made)],
+        ["--batch", str(batch), "--out", str(out)],
+    ):
+        result = run(*words, *given)
+        assert result.exit_code == 0, result.output
+    one, same, plain = (
+        np.asarray(Image.open(path)) for path in (made, out / "0001.png", out / "0002.png")
+    )
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, plain)

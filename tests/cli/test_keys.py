@@ -47,7 +47,8 @@ def test_credits_are_granted_shown_and_checked() -> None:
 def test_a_limit_that_changed_is_named_as_it_was_given() -> None:
     limner("keys", "create", "--name", "me")
     limits = (
-        "--spend-cap", "--expires-days", "--requests-per-minute", "--concurrency", "--models"
+        "--spend-cap", "--expires-days", "--requests-per-minute", "--concurrency", "--models",
+        "--adapters",
     )  # fmt: skip
     words = [word for limit in limits for word in (limit, "2")]
     told = limner("keys", "limit", "me", *words).stdout

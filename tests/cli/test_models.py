@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +14,17 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from limner.cli.main import typer_app
-from limner.engine.checkpoints.layouts import EMBEDDED
+from limner.engine.checkpoints.layouts import EMBEDDED, SATCHEL
 from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
+from tests.engine.detecting import making
 from tests.models import files
+
+
+def listed(*flags: object) -> list[dict[str, Any]]:
+    """The library's list without the embedded model's satchel."""
+    entries = json.loads(limner("models", "list", "--json", *flags).stdout)
+    return [each for each in entries if Path(each["path"]).parent != SATCHEL]
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +62,18 @@ def test_inspect_tells_what_a_file_is(single_file: Path) -> None:
     assert "a Stable Diffusion 1.x checkpoint" in shown
 
 
+@pytest.mark.slow
+def test_inspect_tells_a_detector_by_what_it_takes_and_gives(tmp_path: Path) -> None:
+    path = tmp_path / "blocks.onnx"
+    sha256 = making.yolo(path)
+    facts = json.loads(limner("models", "inspect", path, "--json").stdout)
+    assert (facts["kind"], facts["sha256"], facts["loadable"]) == ("detector", sha256, False)
+    assert facts["refusal"].startswith("blocks.onnx is a detector, which finds boxes")
+    shown = limner("models", "inspect", path).stdout
+    assert "images float32 1x3x64x64" in shown
+    assert "0 red, 1 green, 2 blue" in shown
+
+
 def test_inspect_tells_how_a_file_predicts_and_by_what(single_file: Path, tmp_path: Path) -> None:
     fox = tmp_path / "fox.safetensors"
     fox.symlink_to(single_file)
@@ -89,6 +109,7 @@ def test_inspect_names_what_cannot_be_loaded(tmp_path: Path) -> None:
     assert isinstance(limner("models", "inspect", lora).exception, CheckpointError)
 
 
+@pytest.mark.slow
 def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: Path) -> None:
     source = tmp_path / "RPG-v4.ckpt"
     names = checkpoint_files.original(checkpoint_files.models(), torch.float32)
@@ -98,7 +119,7 @@ def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: 
     made = json.loads(done.stdout)
     assert Path(made["path"]).parent.parent == tmp_path / "data" / "limner" / "models"
 
-    entries = json.loads(limner("models", "list", "--json").stdout)
+    entries = listed()
     assert [entry["name"] for entry in entries] == ["squire", "RPG-v4"]
     assert entries[1]["path"] == made["path"]
     facts = json.loads(limner("models", "inspect", made["path"], "--json").stdout)
@@ -110,8 +131,8 @@ def test_an_imported_model_is_listed_and_inspected(single_file: Path, tmp_path: 
 
     again = limner("models", "import", source)
     assert isinstance(again.exception, CheckpointError)
-    other = limner("models", "import", single_file, "--name", "other")
-    assert f"limner serve --model {tmp_path}" in other.stdout
+    other = limner("models", "import", single_file, "--name", "my other")
+    assert f"limner serve --model '{tmp_path}" in other.stdout  # as a shell reads it
 
 
 def test_the_folders_of_models_are_listed(tmp_path: Path) -> None:
@@ -119,14 +140,15 @@ def test_the_folders_of_models_are_listed(tmp_path: Path) -> None:
         files.lora(tmp_path / folder / f"{folder}.safetensors")
     (tmp_path / "two" / "page.safetensors").write_text("<html>not found</html>")
     flags = [word for name in ("one", "two") for word in ("--models-dir", tmp_path / name)]
-    entries = json.loads(limner("models", "list", "--json", *flags).stdout)
+    entries = listed(*flags)
     assert [entry["name"] for entry in entries] == ["squire", "one", "page", "two"]
     assert entries[1]["path"] == str(tmp_path / "one" / "one.safetensors")
     lines = limner("models", "list", *flags).stdout.splitlines()
-    assert "lora for sd1" in lines[1]
-    assert "unreadable" in lines[2]
+    assert "lora for sd1" in next(line for line in lines if line.startswith("one "))
+    assert "unreadable" in next(line for line in lines if line.startswith("page "))
 
 
+@pytest.mark.slow
 def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     files.lora(shelf / "fox.safetensors")
@@ -144,8 +166,7 @@ def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
     again = limner("models", "import", "--all", "--json", *flags)
     assert (again.exit_code, json.loads(again.stdout)) == (0, [])
     assert again.stderr == "good.ckpt is imported already\n"
-    usable = [e["name"] for e in json.loads(limner("models", "list", "--json", *flags).stdout)
-              if e["usable"]]  # fmt: skip
+    usable = [entry["name"] for entry in listed(*flags) if entry["usable"]]
     assert usable == ["squire", "good", "fox", "hands"]
 
 
@@ -155,10 +176,30 @@ def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
         ((), "FILE is missing; name one, or say --all"),
         (("--all", "x.ckpt"), "--all imports under the files' own names"),
         (("--all", "--name", "x"), "--all imports under the files' own names"),
+        (("--all", "--vae", "x"), "--all keeps each file's parts; leave --vae and --text-encoder"),
     ],
 )
 def test_an_import_is_of_a_file_or_of_all(words: tuple[str, ...], sentence: str) -> None:
     assert sentence in str(limner("models", "import", *words).exception)
+
+
+@pytest.mark.slow
+def test_an_import_takes_parts_of_other_files(single_file: Path, tmp_path: Path) -> None:
+    tensors = checkpoint_files.original(checkpoint_files.models(), torch.float16)
+    rest = {name: value for name, value in tensors.items() if "cond_stage_model" not in name}
+    save_file(rest, tmp_path / "rest.safetensors")
+    refused = limner("models", "import", tmp_path / "rest.safetensors")
+    assert "holds no text encoder; name one with --text-encoder" in str(refused.exception)
+    done = limner(
+        "models", "import", tmp_path / "rest.safetensors",
+        "--text-encoder", single_file, "--vae", single_file, "--json",
+    )  # fmt: skip
+    made = json.loads(done.stdout)
+    assert [change.split(" (")[0] for change in made["changes"]] == [
+        f"VAE taken from {single_file.name}",
+        f"text encoder taken from {single_file.name}",
+    ]
+    assert limner("models", "inspect", made["path"]).stdout.count("loadable") == 1
 
 
 def test_the_terminal_shows_a_sentence_and_leaves_with_1(tmp_path: Path) -> None:

@@ -37,4 +37,4 @@ def test_pictures_of_the_disk_are_found_in_the_bucket(tmp_path):
         assert move(tmp_path, "--pictures", bucket.url).stdout.endswith("1 were there already\n")
         with serve(tmp_path, pictures=bucket.url) as served, served.http(key) as http:
             answer = http.get(f"/api/pictures/{request['pictures'][0]['id']}")
-            assert httpx.get(answer.headers["location"]).content == png
+            assert httpx.get(answer.headers["location"], timeout=60).content == png

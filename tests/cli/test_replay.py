@@ -60,6 +60,19 @@ def test_a_picture_is_drawn_again_from_its_own_metadata(drawn: Path, tmp_path: P
     assert again.read_bytes() == (drawn / "knight.png").read_bytes()
 
 
+def test_the_masked_part_alone_is_drawn_again_from_the_files(drawn: Path, tmp_path: Path) -> None:
+    """Of a mask of another size, too; the picture keeps its own."""
+    picture, mask, made = (str(tmp_path / f"{name}.png") for name in ("a", "mask", "made"))
+    Image.new("RGB", (90, 70), (10, 120, 60)).save(picture)
+    Image.linear_gradient("L").save(mask)
+    files = ["--image", picture, "--mask", mask]
+    only = ["--only-masked", "--mask-padding", "4", "--mask-blur", "2", "--mask-fill", "noise"]
+    result = run("draw", "a mage", "-o", made, *files, *only, *SMALL)
+    assert result.exit_code == 0, result.output
+    result = run("replay", made, *files)
+    assert (result.exit_code, result.stdout) == (0, "identical, 0 of 6,300 pixels differ\n")
+
+
 def test_a_difference_is_counted(drawn: Path, tmp_path: Path) -> None:
     """The receipt of the knight with one word changed, beside the knight's pixels."""
     pixels, metadata = replaying.read(drawn / "knight.png")[1], None
@@ -104,6 +117,7 @@ def test_an_older_receipt_means_what_it_meant(drawn: Path, tmp_path: Path) -> No
     assert (told["identical"], told["changed"]) == (True, [])
 
 
+@pytest.mark.slow
 def test_a_replay_predicts_as_the_picture_did(drawn: Path, tmp_path: Path) -> None:
     picture = tmp_path / "v.png"
     v = ["--prediction", "v", "--zero-snr", "yes"]
@@ -193,3 +207,17 @@ def test_maps_of_controls_are_given_by_their_files(tmp_path: Path) -> None:
     assert np.array_equal(found, pixels)
     with pytest.raises(InvalidInput, match="is no map that this receipt follows"):
         replaying._maps(plain, [tmp_path / "map.png"])
+
+
+@pytest.mark.slow
+def test_the_mask_of_a_region_is_given_by_its_file(tmp_path: Path) -> None:
+    """A picture of another size, as it was when it was drawn with; any other is refused."""
+    mask, made = tmp_path / "mask.png", str(tmp_path / "made.png")
+    Image.linear_gradient("L").save(mask)
+    regions = json.dumps([{"prompt": "a knight", "mask": str(mask)}])
+    result = run("draw", "a meadow", "-o", made, "--regions", regions, *SMALL)
+    assert result.exit_code == 0, result.output
+    assert run("replay", made, "--map", str(mask)).stdout.startswith("identical")
+    assert isinstance(failure(made), Gone)
+    Image.new("L", (64, 64), 255).save(mask)
+    assert "is no map that this receipt follows" in str(failure(made, "--map", str(mask)))

@@ -61,6 +61,8 @@ def test_every_setting_is_a_flag(monkeypatch: pytest.MonkeyPatch, name: str) -> 
 GIVEN = {
     "body_max_bytes": "2048",
     "min_steps": "4",
+    "engine": "ray",
+    "gpus_per_replica": "0.5",
     "fetch_max_bytes": "2048",
     "pictures": "s3://pictures/house",
     "public_url": "https://draw.example",
@@ -76,4 +78,5 @@ GIVEN = {
     "zero_snr": "no",
     "clip_positions": "stored",
     "slugs": "other-slug=knight",
+    "few_steps": "knight=lcm",
 }

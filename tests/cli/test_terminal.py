@@ -59,6 +59,8 @@ def calls(name: str) -> Iterator[tuple[str, ...]]:
     yield ("models", "inspect", name)
     yield ("models", "import", name)
     yield ("pictures", "move", "--data-dir", name)
+    yield ("upscale", name, "--upscaler", name)
+    yield ("cluster", "manifest", "--image", name)
     yield ("doctor", "--model", name, "--device", "cpu")
     yield ("serve", "--model", name)
 

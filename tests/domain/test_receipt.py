@@ -12,6 +12,7 @@ from limner.domain.infotext.writing import parameters_text
 from limner.domain.loras import Lora
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation, Source
+from limner.domain.parts import Detail
 from limner.errors import InvalidInput
 
 MODEL = ModelInfo(
@@ -30,6 +31,8 @@ class Facts:
     rows: int = 40
     dtype: str = "float32"
     batch_mode: str = "shared"
+    vae_tile: int | None = None
+    details: tuple[Detail, ...] | None = None
 
 
 def record(generation: Generation, facts: Facts = Facts(), prompts=("a knight", "")):

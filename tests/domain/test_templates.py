@@ -111,6 +111,7 @@ WORDS = st.sampled_from(["red", "a cat", "(x:1.2)", "b; ", "\u00fc: "])
 TEMPLATES = _texts(st.recursive(WORDS, lambda inner: _choice(_texts(inner)), max_leaves=12))
 
 
+@pytest.mark.slow
 @given(TEMPLATES, st.integers(0, 2**64 - 1))
 def test_the_same_seed_draws_what_dynamicprompts_draws(text: str, seed: int) -> None:
     context = SamplingContext(SamplingMethod.RANDOM, WildcardManager(), rand=Random(seed))

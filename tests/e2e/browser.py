@@ -6,7 +6,7 @@ import base64
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +27,14 @@ from limner.store.db import Database
 from tests.e2e.servers import free_port
 from tests.waiting import LONG_S, HeldEngine, wait_until
 
+OPEN = ("QUEUED", "PROCESSING")
 expect.set_options(timeout=LONG_S * 1000)
 
 SPRITE_MODEL = replace(FAKE_MODEL, name="Fake painter", sprite_pixels=16)
+# A name in a network of one's own: browsers call an http address there insecure, unlike 127.0.0.1.
+LAN = "limner.lan"
 ARGUMENTS = (
+    f"--host-resolver-rules=MAP {LAN} 127.0.0.1",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -75,15 +79,23 @@ class Playground:
 
 
 @contextmanager
-def playground(folder: Path, model: ModelInfo = SPRITE_MODEL) -> Iterator[Playground]:
-    """The application behind uvicorn in a thread of this process."""
+def playground(
+    folder: Path,
+    model: ModelInfo = SPRITE_MODEL,
+    others: Sequence[ModelInfo] = (),
+    models_dirs: Sequence[Path] = (),
+) -> Iterator[Playground]:
+    """The application behind uvicorn in a thread of this process.
+
+    ``others`` can be chosen beside ``model``, where they lie in ``models_dirs``.
+    """
     url = f"http://127.0.0.1:{(port := free_port())}"
-    settings = Settings(data_dir=folder, port=port, public_url=url)
+    settings = Settings(data_dir=folder, port=port, public_url=url, models_dirs=tuple(models_dirs))
     database = Database.open(settings.database_url)
-    engine = HeldEngine(held=False, step_s=0.01, model=model)
+    engine = HeldEngine(held=False, step_s=0.01, model=model, others=others)
     engine.wait_ready()
     app = serving.make_app(settings, database, engine)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, loop="asyncio", port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started)
@@ -139,6 +151,9 @@ class Visitor:
         expect(self.page.locator("#tray .job")).to_have_count(0)
         self.page.wait_for_selector("#act-replay")
         self.page.wait_for_selector(".tile img")
+        # A picture is shown as it comes; it is billed, and stored with its request, a moment later.
+        # The page may have gone over to another key since, for which nobody waits here.
+        wait_until(lambda: not self.key or all(r["status"] not in OPEN for r in self.stored()[:1]))
 
     def stored(self) -> list[dict]:
         """The caller's requests on the server, newest first."""

@@ -1,19 +1,24 @@
 """``limner`` with an engine that needs no model, for load and for crashes: it starts in a second.
 
 Run as ``python -m tests.e2e.fake_server serve ...``; every command and setting is the real one.
-``FAKE_STEP_S`` is how long a step takes. With ``--fail-step`` (alone it means ``serve``) it is a
+``FAKE_STEP_S`` is how long a step takes, ``FAKE_SCALE_S`` how long there must be work for more
+replicas, or none for fewer; ``FAKE_FAULTS`` are the odds with which each step, decoding, file and
+transaction fails, as of a bad machine. With ``--fail-step`` (alone it means ``serve``) it is a
 server whose every step fails, as after a fault of the device.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import sys
+from contextlib import nullcontext
 from typing import NoReturn
 
-from limner.cli import main, serving
+from limner.cli import main, replicating, serving
 from limner.engine.batching.fake import FakeEngine
 from limner.engine.batching.ticket import Reader
+from limner.replicas import deployment
 from limner.settings import Settings
 
 FAIL_STEP = "--fail-step"
@@ -34,11 +39,24 @@ def fail_step(_images: object) -> NoReturn:
     raise RuntimeError("a planted fault of the device")
 
 
+def faults_planted(odds: float):
+    """While it serves; nothing is planted, nor loaded, where the odds are 0."""
+    if not odds:
+        return nullcontext()
+    from tests.web.planted import Faults
+
+    return Faults(random.Random(1), odds).planted()
+
+
 if __name__ == "__main__":
     serving.make_engine = make_engine
+    replicating.engine_of = make_engine
+    if "FAKE_SCALE_S" in os.environ:
+        deployment.UP_S = deployment.DOWN_S = float(os.environ["FAKE_SCALE_S"])
     if FAIL_STEP in sys.argv:
         serving.make_engine = make_broken_engine
         sys.argv.remove(FAIL_STEP)
         if not sys.argv[1:] or sys.argv[1].startswith("-"):
             sys.argv.insert(1, "serve")
-    main.app()
+    with faults_planted(float(os.environ.get("FAKE_FAULTS", "0"))):
+        main.app()

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import select
 
 from limner.store import keys
@@ -49,6 +50,7 @@ def started(tmp_path: Path, *command: str) -> Iterator[tuple[subprocess.Popen[st
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_server_whose_every_step_fails_ends_and_takes_no_try(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 'limner.db'}")
     with database.begin() as conn:
@@ -70,6 +72,7 @@ def test_a_server_whose_every_step_fails_ends_and_takes_no_try(tmp_path: Path) -
     assert {tuple(row) for row in found} == {("QUEUED", 0)}
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) -> None:
     with started(tmp_path, sys.executable, "-c", UNLOADABLE, "serve") as (process, _):
         said, _ = process.communicate(timeout=MINUTE_S)

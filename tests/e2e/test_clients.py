@@ -113,7 +113,7 @@ def test_the_vendors_package_runs_asynchronously(server: Server) -> None:
     assert done["status"] == "COMPLETED"
     assert done["seeds"] == [PUBLISHED["seed"], PUBLISHED["seed"] + 1]
     for url in done["images"]:
-        answer = httpx.get(url, headers=server.headers)
+        answer = httpx.get(url, headers=server.headers, timeout=100)
         assert Image.open(io.BytesIO(answer.content)).size == (512, 512)
 
 
@@ -187,6 +187,7 @@ class EmbeddedEngine(ThreadEngine):
         return self
 
 
+@pytest.mark.slow  # over a socket; tests/test_client.py has the client's calls
 def test_the_python_client_draws_shows_and_replays(tmp_path: Path) -> None:
     with (
         serve(tmp_path / "data", engine=EmbeddedEngine()) as running,

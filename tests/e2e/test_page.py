@@ -31,7 +31,7 @@ def test_first_visit_to_first_picture(visit, place: Playground):
     told = page.locator("#under").inner_text()
     assert "0.00384 credits" in told
     assert "512×512, a sprite of 32×32" in told
-    assert page.locator("#credits").inner_text() == "0.99616 credits left"
+    expect(page.locator("#credits")).to_have_text("0.99616 credits left")
     assert visitor.key not in page.url
     assert page.evaluate("localStorage.getItem('limner.key')") == json.dumps(visitor.key)
 
@@ -65,19 +65,19 @@ def test_a_server_gone_at_the_start_is_waited_for_with_the_draft_kept(visit):
 @pytest.mark.slow
 def test_previews_grow_while_it_draws(visit, place: Playground):
     visitor = visit()
-    place.slow_down(0.06)
-    visitor.set_steps(30)
     page = visitor.page
-    page.keyboard.press("Control+Enter")
+    visitor.begin()
     page.wait_for_selector(".tile img.crisp[src^='data:image/png']")
     assert page.locator("#draw-word").inner_text() == "Draw"
-    assert re.fullmatch(r"Drawing, step \d+ of 30", page.locator("#queue").inner_text())
+    expect(page.locator("#queue")).to_have_text(re.compile(r"^Drawing, step \d+ of 150$"))
     done = float(page.locator(".tile").evaluate("n => n.style.getPropertyValue('--done')"))
     assert 0 < done < 1
+    place.engine.release()
     visitor.wait_until_drawn()
     page.wait_for_selector(".tile img[src^='blob:']")
 
 
+@pytest.mark.slow
 def test_escape_cancels_what_is_looked_at_and_bills_nothing(visit):
     visitor = visit()
     page = visitor.page
@@ -98,13 +98,11 @@ def test_closing_the_tab_loses_nothing(visit, place: Playground):
     page = visitor.page
     visitor.draw()
     page.fill("#prompt", "a second picture")
-    place.slow_down(0.08)
-    page.click("#draw")
-    page.wait_for_selector(".tile img.crisp[src^='data:']")
+    visitor.begin()
     page.reload()
     page.wait_for_selector("#tray .job")
     assert page.input_value("#prompt") == "a second picture"
-    place.slow_down(0.01)
+    place.engine.release()
     visitor.wait_until_drawn()
     expect(page.locator("#strip img")).to_have_count(2)
     assert [request["status"] for request in visitor.stored()] == ["COMPLETED"] * 2
@@ -113,6 +111,7 @@ def test_closing_the_tab_loses_nothing(visit, place: Playground):
     page.wait_for_selector(".tile img")
 
 
+@pytest.mark.slow  # of the server's half: web/test_whole.py and usecases/drawing
 def test_a_lost_answer_is_asked_for_again_and_billed_once(visit):
     visitor = visit()
     page, keys = visitor.page, []
@@ -137,7 +136,7 @@ def test_a_lost_answer_is_asked_for_again_and_billed_once(visit):
     assert len(keys) == 2
     assert len(set(keys)) == 1
     assert len(visitor.stored()) == 1
-    assert page.locator("#draw-error").is_hidden()
+    expect(page.locator("#draw-error")).to_be_hidden()
 
 
 @pytest.mark.slow
@@ -153,6 +152,7 @@ def test_errors_stand_beside_their_field_in_the_servers_words(visit, place: Play
     assert line.count() == 0
 
 
+@pytest.mark.slow
 def test_no_credits_says_price_balance_and_who_adds_more(visit, place: Playground):
     page = visit(key=place.make_key(1000)).page
     expect(page.locator("#draw")).to_contain_text("credits, not enough left")
@@ -203,6 +203,7 @@ def test_weights_by_keyboard(visit):
     assert area.input_value() == "a brave knight"
 
 
+@pytest.mark.slow
 def test_the_layer_shows_what_the_server_reads(visit):
     visitor = visit()
     page = visitor.page
@@ -230,6 +231,7 @@ def test_the_layer_shows_what_the_server_reads(visit):
     expect(page.locator("#prompt-count")).to_be_empty()
 
 
+@pytest.mark.slow
 def test_a_word_that_the_model_never_learned_is_marked(visit):
     page = visit().page
 

@@ -12,6 +12,8 @@ from limner.imaging import Metadata, encode
 from tests.e2e.browser import Playground, Visitor, a_picture, drop
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 FOCUSED = "document.activeElement.getAttribute('aria-label') || document.activeElement.id"
 
 
@@ -158,7 +160,7 @@ def test_another_programs_picture_fills_the_desk(visitor: Visitor):
     page = visitor.page
     drop(page, encode(np.zeros((64, 64, 3), np.uint8), "png", Metadata(text)))
     page.click("#load-settings")
-    line = page.locator("[data-field=image] .error")
+    line = page.locator("#source-read")
     expect(line).to_contain_text("checkpoint far (aaaaaaaaaa) is not in the library")
     assert page.input_value("#prompt") == "a fox"
     assert page.input_value("#negative") == "fog"
@@ -192,6 +194,7 @@ def test_a_refused_key_says_so_and_can_be_forgotten(visit, place: Playground):
     page.fill("#key", place.make_key())
     page.keyboard.press("Enter")
     page.wait_for_selector("#price strong")
+    expect(page.locator("#key")).to_have_count(0)
     page.click("#key-open")
     page.click("#key-forget")
     expect(page.locator("#welcome")).to_contain_text("Put yours here")

@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import Playground, a_picture, drop
 
+pytestmark = pytest.mark.slow
+
 
 def faults(page) -> list[str]:
     """What axe finds serious."""
@@ -37,6 +39,10 @@ def test_axe_finds_no_serious_fault(visit, scheme):
         "#keys-open",
         "#key-open",
         "#sheet-open",
+        "#grid-open",
+        "#history-open",
+        "#names-open",
+        "#act-larger",
         "#act-copy",
         "#act-receipt",
         ".tile",
@@ -46,6 +52,28 @@ def test_axe_finds_no_serious_fault(visit, scheme):
         page.wait_for_selector("dialog[open], .mask")
         assert (button, faults(page)) == (button, [])
         page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault_where_little_is_there(visit, place: Playground, scheme):
+    """The empty library, a search that is refused, what cannot be paid, and no server."""
+    page = visit(key=place.make_key(1000), color_scheme=scheme).page
+    page.click("#draw")
+    expect(page.locator("#draw-error")).to_contain_text("Insufficient credits")
+    assert faults(page) == []
+    page.click("#places a:text-is('Library')")
+    expect(page.locator("#library-count")).to_contain_text("Nothing yet")
+    assert faults(page) == []
+    page.click("summary:text-is('More')")
+    page.fill("#search [name=size]", "large")
+    expect(page.locator("#search-error")).to_contain_text("size is")
+    assert faults(page) == []
+    page.click("#places a:text-is('Desk')")
+    page.route("**/api/requests", lambda route: route.abort("connectionrefused"))
+    page.click("#draw")
+    expect(page.locator("#draw-error")).to_contain_text("idempotency key")
+    expect(page.locator("#tray .job")).to_have_count(1)
+    assert faults(page) == []
 
 
 RING = """() => {
@@ -59,7 +87,7 @@ RING = """() => {
 def test_the_focus_is_seen_wherever_tab_leads(visit):
     page = visit().page
     page.focus("#prompt")
-    for _ in range(40):
+    for _ in range(60):
         where = page.evaluate("document.activeElement.outerHTML.slice(0, 120)")
         assert page.evaluate(RING), where
         if 'id="theme"' in where:

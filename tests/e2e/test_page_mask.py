@@ -9,6 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import Visitor, a_picture, drop
 
+pytestmark = pytest.mark.slow
+
 SIDES = count(64)
 PAINTED = "node => node.getContext('2d').getImageData(32, 32, 1, 1).data[3]"
 

@@ -19,6 +19,8 @@ from limner.imaging import Metadata
 from tests.e2e.browser import Playground, Visitor, a_picture, drop
 from tests.waiting import LONG_S, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def sent(page) -> list[dict]:
     """Bodies of the drawing requests that the page sends from now on."""
@@ -62,6 +64,32 @@ def test_a_dropped_picture_is_the_source_and_a_painted_mask_goes_with_it(visit):
     assert mask[32, 24:48].all()
     assert not mask[:, 70:].any()
     assert visitor.stored()[0]["generation"]["source"]["mask_sha256"]
+    assert not {"only_masked", "mask_fill"} & set(body)
+
+
+def test_the_masked_part_alone_is_asked_for_and_asked_for_again(visit):
+    visitor = visit()
+    page, bodies = visitor.page, sent(visitor.page)
+    drop(page, a_picture())
+    page.click("#mask-open")
+    assert page.locator("#mask-padding").is_disabled()
+    page.keyboard.press("Space")
+    page.check("#mask-only")
+    page.locator("#mask-padding").fill("64")
+    page.select_option("#mask-fill", "noise")
+    page.click("#mask-done")
+    expect(page.locator("#mask-open")).to_have_text("Change the mask")
+    page.click("#mask-open")
+    assert page.locator("#mask-only").is_checked()
+    assert page.locator("#mask-fill").input_value() == "noise"
+    page.click("#mask-done")
+    visitor.draw()
+    body = bodies[0]
+    assert (body["only_masked"], body["mask_padding"], body["mask_fill"]) == (True, 64, "noise")
+    assert "resize_mode" not in body
+    generation = visitor.stored()[0]["generation"]
+    assert generation["source"]["only_masked"]
+    assert (generation["width"], generation["height"]) == (512, 512)
 
 
 @pytest.mark.slow
@@ -106,6 +134,7 @@ def test_the_settings_inside_a_picture_of_ours_are_loaded(visit, format):
         "clip_skip": 2,
         "subseed": 9,
         "subseed_strength": 0.25,
+        "details": [{"box": [0, 0, 0.5, 0.5], "strength": 0.4, "padding": 32, "blur": 4}],
     }
     receipt = {"receipt": 1, "parameters": parameters}
     pixels = np.zeros((64, 96, 3), np.uint8)
@@ -123,6 +152,56 @@ def test_the_settings_inside_a_picture_of_ours_are_loaded(visit, format):
     expect(chips).to_have_text(["clip skip 2×", "0.25 of seed 9’s noise×"])
     page.click("[aria-label='Without clip skip 2']")
     expect(chips).to_have_count(1)
+    expect(page.get_by_label("Width % of detail 1")).to_have_value("50")
+
+
+@pytest.mark.slow
+def test_the_settings_inside_another_programs_picture_are_loaded_with_a_note(visit):
+    """What is not here is told as a note, not as a mistake: the settings are on the desk."""
+    text = (
+        "a mage\nNegative prompt: fog\nSteps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, "
+        "Seed: 5, Size: 512x768, Model hash: aaaaaaaaaa, Model: far"
+    )
+    page = visit().page
+    note = page.locator("#source-read")
+    data = imaging.encode(np.zeros((64, 96, 3), np.uint8), "png", Metadata(text, None))
+    drop(page, data)
+    page.click("#load-settings")
+    expect(note).to_be_visible()
+    assert page.input_value("#prompt") == "a mage"
+    assert page.locator("#sizes input:checked").get_attribute("value") == "512x768"
+    expect(note.locator("li").first).to_contain_text("checkpoint far (aaaaaaaaaa) is not in the")
+    expect(note.locator("li").last).to_contain_text("numbers: such programs compute in half")
+    expect(note).to_be_in_viewport()
+    assert page.locator("#source .error").is_hidden()
+    assert "invalid" not in page.locator("#source").get_attribute("class")
+    page.fill("#prompt", "a knight")
+    expect(note).to_be_visible()
+    page.click("#source-read-close")
+    expect(note).to_be_hidden()
+    expect(page.locator("#prompt")).to_be_focused()
+    drop(page, data)
+    page.click("#load-settings")
+    expect(note).to_be_visible()
+    drop(page, a_picture())
+    expect(note).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_a_picture_in_tiles_is_put_back_on_the_desk_as_it_was_asked_for(visit):
+    upscale = {"width": 1200, "height": 800, "upscaler": "Nearest", "tile_width": 256,
+               "tile_height": 512, "overlap": 32}  # fmt: skip
+    parameters = {"prompt": "x", "seed": 1, "width": 768, "height": 512, "sd_upscale": upscale}
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    data = imaging.encode(pixels, "png", Metadata("", {"receipt": 1, "parameters": parameters}))
+    page = visit().page
+    drop(page, data)
+    page.click("#load-settings")
+    expect(page.locator("#extra .chip")).to_have_text(["1.6 times as large, in tiles×"])
+    asked = page.evaluate("import('/static/js/desk/order.js').then((o) => o.toBody().sd_upscale)")
+    scale = asked.pop("scale")
+    assert (int(768 * scale), int(512 * scale)) == (1200, 800)
+    assert asked == {n: v for n, v in upscale.items() if n not in ("width", "height")}
 
 
 @pytest.mark.slow
@@ -152,8 +231,10 @@ def test_after_a_reload_a_picture_made_from_another_is_varied_from_it(visit):
     visitor.draw()
     page.reload()
     page.wait_for_selector("#act-vary")
+    visitor.place.engine.hold()
     page.locator("#act-vary").click()
     page.wait_for_selector("#tray .job")
+    visitor.place.engine.release()
     visitor.wait_until_drawn()
     varied, first = visitor.stored()[:2]
     assert first["generation"]["source"]["sha256"]
@@ -264,7 +345,6 @@ def test_saving_receipt_cost_and_deleting(visit, place: Playground):
     told = page.locator("#finding").inner_text()
     assert re.search(r"Quote: 0.00256 credits.*Hold: 0.00256.*Capture: 0.00256", told, re.S)
     page.click("#act-delete")
-    page.click("text=Delete it for good")
     expect(page.locator("#strip img")).to_have_count(0)
     assert all(not request["pictures"] for request in visitor.stored())
 

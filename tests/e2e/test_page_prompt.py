@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from limner.domain.attention import Span
 from limner.domain.prompt import parse
 
+pytestmark = pytest.mark.slow
+
 MARKS = [
     "(",
     ")",

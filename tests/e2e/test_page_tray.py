@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 from tests.e2e.browser import Playground, Visitor
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 JOBS = "#tray .job"
 
 
@@ -102,3 +104,28 @@ def test_an_older_picture_is_looked_at_while_another_is_drawn(visitor: Visitor, 
     # What is done says so, and takes nobody's place.
     expect(page.locator("#announce")).to_contain_text("a younger one")
     assert page.locator(".tile").get_attribute("aria-label") == seen
+
+
+def in_line(page) -> list[str]:
+    return [text.split("\n")[0] for text in page.locator(f"{JOBS} b").all_inner_texts()]
+
+
+def test_what_waits_changes_places_by_button_and_by_key(visitor: Visitor, held):
+    page = visitor.page
+    names = [f"number {n}" for n in range(6)]
+    line_up(visitor, *names)
+    # The engine has the first two or three: these stay where they are.
+    page.click("[aria-label='Earlier: number 5']")
+    wait_until(lambda: in_line(page)[3:] == ["number 3", "number 5", "number 4"])
+    expect(page.locator("[aria-label='Earlier: number 5']")).to_be_focused()
+    page.focus(f"{JOBS}:has-text('number 3') .job-open")
+    page.keyboard.press("Shift+ArrowRight")
+    wait_until(lambda: in_line(page)[3:] == ["number 5", "number 3", "number 4"])
+    expect(page.locator(f"{JOBS}:has-text('number 3') .job-open")).to_be_focused()
+    expect(page.locator("#announce")).to_have_text("Now behind: number 5")
+    places = {r["generation"]["prompt"]: r["position"] for r in visitor.stored()[:6]}
+    waiting = sorted((place, name) for name, place in places.items() if place)
+    assert [name for _, name in waiting][-3:] == ["number 5", "number 3", "number 4"]
+    for name in reversed(names):
+        page.click(f"[aria-label='Cancel: {name}']")
+    expect(page.locator(JOBS)).to_have_count(0)

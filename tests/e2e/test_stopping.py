@@ -27,7 +27,7 @@ LONG = {"prompt": "a knight", "num_inference_steps": 100, "scheduler": "Heun"}
 CALLS = {
     PATH: (LONG, lambda body: body["error"]),
     "/v1/images/generations": (
-        {"prompt": "a knight", "size": "512x512"},
+        {**LONG, "size": "512x512"},
         lambda body: body["error"]["message"],
     ),
     "/sdapi/v1/txt2img": (
@@ -134,6 +134,7 @@ async def stop_under_load(server):
         return signalled, health, late, answers, await stream, uploaded
 
 
+@pytest.mark.slow
 def test_a_stop_under_load_is_short_announced_and_polite(tmp_path):
     with slow_server(tmp_path, drain_s=4, step_s=0.5) as server:
         signalled, *told = asyncio.run(stop_under_load(server))

@@ -6,17 +6,27 @@ import hashlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from limner import machine
+from limner.domain.attention import Span
+from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Choice
 from limner.engine.batching.ticket import Drawn, Pixels, Ticket
+from limner.engine.checkpoints import probe, weights
+from limner.engine.checkpoints.hosted import Hosted
+from limner.engine.checkpoints.prediction import Wish
 from limner.engine.starting import Loader
 from limner.errors import CheckpointError, InvalidInput
 from tests.engine import checkpoint_files
+from tests.engine.adapters import making
+from tests.engine.checkpoints.writing import UNET, only, written
 from tests.engine.factories import Collector
 from tests.waiting import wait_until
 
@@ -49,6 +59,27 @@ def quiet(_: str) -> None:
     """Says nothing."""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("max_rows", [16, None], ids=["told", "measured"])
+def test_loras_of_each_model_stay_within_what_is_told(
+    library: dict[str, Path], tmp_path: Path, max_rows: int | None
+) -> None:
+    """Of two, each larger than that, the one that was used last is left."""
+    loader = Loader(
+        next(iter(library.values())), find=lambda sha256: paths[sha256], loras_bytes=1,
+        **{**CPU, "max_rows": max_rows},
+    )  # fmt: skip
+    runner, paths = loader.load(quiet), dict[str, Path]()
+    unet = runner.unet.adapted.model
+    for seed in range(2):
+        path = tmp_path / f"{seed}.safetensors"
+        making.file(path, {"unet": making.linears(unet)}, seed=seed)
+        paths[hashlib.sha256(path.read_bytes()).hexdigest()] = path
+    read = [runner.adapters.get(Lora(name="", sha256=sha256)).bytes for sha256 in paths]
+    assert runner.adapters.stats.bytes == read[1] > 1
+
+
+@pytest.mark.slow
 def test_a_model_takes_as_much_as_its_headers_tell(library: dict[str, Path]) -> None:
     loader = loader_of(library)
     first = loader.load(quiet)
@@ -75,10 +106,91 @@ def test_what_is_not_there_is_told(library: dict[str, Path], tmp_path: Path) -> 
         loader_of(library).size(Choice("e" * 64))
 
 
+def test_the_first_is_measured_with_what_was_said_of_it(tmp_path: Path) -> None:
+    """With another VAE, or sent away and asked for anew, it is what the settings made of it."""
+    tensors = checkpoint_files.original(checkpoint_files.models(), torch.float16)
+    whole = written(tmp_path, tensors, "whole.safetensors")
+    unet = written(tmp_path, only(tensors, UNET), "unet.safetensors")
+    loader = Loader(
+        unet, vae=whole, wish=Wish(text_encoder=whole), find={"f" * 64: whole}.get, **CPU
+    )
+    alone = Loader(whole, **CPU).size(Choice())
+    assert loader.size(Choice()) == loader.size(Choice("", "f" * 64)) == alone
+
+
+def test_the_file_alone_reads_prompts_by_itself(tmp_path: Path) -> None:
+    """Beside the first, of the same file with another text encoder: prompts share a memory."""
+    models = checkpoint_files.models()
+    whole = checkpoint_files.write_single_file(tmp_path / "whole.safetensors", models)
+    other = checkpoint_files.models(seed=7)
+    other = checkpoint_files.write_single_file(tmp_path / "other.safetensors", other)
+    alone = Loader(whole, **CPU).load(quiet)
+    find = {alone.model.sha256: whole}.get
+    loader = Loader(whole, wish=Wish(text_encoder=other), find=find, **CPU)
+    first, file = loader.load(quiet), loader.load(quiet, Choice(alone.model.sha256))
+    told = [runner.conditioner.encode((Span("a knight"),)) for runner in (alone, first, file)]
+    assert torch.equal(told[2], told[0])
+    assert not torch.equal(told[1], told[0])
+
+
+def test_models_come_back_from_the_hosts_memory(
+    library: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a copy on the CPU in place of one on a GPU."""
+    read = weights.load
+    loads: list[Any] = []
+    monkeypatch.setattr(
+        weights, "load", lambda path, **how: loads.append(path) or read(path, **how)
+    )
+    loader = loader_of(library)
+    first = loader.load(quiet)
+    loader.hosted = Hosted(5 * first.bytes // 2)
+    (one, other), last = list(library)[:2], list(library)[2]
+    del loads[:]
+    for sha256 in (one, other, one, other, last, other, one):
+        runner = loader.load(quiet, Choice(sha256))
+        assert runner.model.sha256 == sha256
+        assert loader.hosted.bytes <= loader.hosted.budget
+    assert loads == [library[sha256] for sha256 in (one, other, last, one)]
+
+
+def test_a_gpu_has_the_hosts_memory_beside_it(
+    library: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def budget(device: str, host_bytes: int | None) -> int | None:
+        on: list[str] = []
+        loader = Loader(None, device="auto", dtype="float32", host_bytes=host_bytes)
+        monkeypatch.setattr(probe, "choose_device", lambda _: device)
+        monkeypatch.setattr(Hosted, "bring", lambda *call: on.append(call[-1]))
+        loader._brought(Choice(), lambda **how: on.append(how["device"]), lambda **_: 1)
+        assert on == [device]
+        return None if loader.hosted is None else loader.hosted.budget
+
+    assert budget("cuda", 7) == 7
+    assert budget("cuda", 0) is None
+    assert budget("cpu", 7) is None
+    monkeypatch.setattr(machine, "available_memory", lambda: 100)
+    assert budget("cuda", None) == 50
+
+
 def test_a_file_that_is_not_what_was_named_is_not_drawn_with(library: dict[str, Path]) -> None:
     loader = loader_of({**library, "e" * 64: next(iter(library.values()))})
-    with pytest.raises(CheckpointError, match="has changed since it was listed"):
+    with pytest.raises(CheckpointError, match=r"^0\.safetensors has changed since it was listed"):
         loader.load(quiet, Choice("e" * 64))
+
+
+def test_whoever_names_a_model_is_not_told_where_it_lies(
+    library: dict[str, Path], tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.safetensors"
+    loader = loader_of({**library, "e" * 64: gone})
+    loader.load(quiet)
+    for ask in (loader.size, lambda choice: loader.load(quiet, choice)):
+        with pytest.raises((CheckpointError, InvalidInput), match=r"^gone\.safetensors does not"):
+            ask(Choice("e" * 64))
+    first = Loader(gone, **CPU)
+    with pytest.raises(CheckpointError, match=str(gone)):  # the operator is
+        first.load(quiet)
 
 
 @pytest.fixture

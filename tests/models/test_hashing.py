@@ -130,7 +130,9 @@ def test_of_equal_files_the_first_is_found_unless_they_predict_otherwise(tmp_pat
     made = {library.identify(library.find(name)) for name in ("a", "b")}
     assert library.find(*made).name == "a"
     (tmp_path / "b.yaml").write_text("    parameterization: v\n")
-    with pytest.raises(InvalidInput, match=r"which may be .*a\.safetensors and .*b\.safetensors"):
+    with pytest.raises(
+        InvalidInput, match=r"may be .*a\.safetensors and .*b\.safetensors; equal files"
+    ):
         library.find(*made)
 
 

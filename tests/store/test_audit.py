@@ -160,7 +160,8 @@ FAULTS = {
         "UPDATE pictures SET request_id = 'req_failed'",
         "UPDATE pictures SET request_id = 'nothing'",
         "INSERT INTO pictures SELECT 'pic_2', request_id, 1, seed, width, height, rgb_sha256, "
-        "receipt, 'g', bytes, created_at, price_micro FROM pictures",
+        "receipt, 'g', bytes, created_at, price_micro, words, source_sha256, starred, folder, "
+        "removed_at, model_sums FROM pictures",
         "UPDATE pictures SET price_micro = 51",
         "UPDATE pictures SET price_micro = 0",
     ],

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store import audit, db, images, jobs, schema, sqlite, troubles
 from limner.store.db import Database
-from limner.store.schema import accounts
+from limner.store.schema import accounts, pictures
 
 ROW = {"name": "n", "kind": "customer", "available_micro": 1, "held_micro": 0, "created_at": 0}
 
@@ -70,8 +70,11 @@ BEFORE_LINES = (
         for side, (account, pocket) in ((-1, leaves), (1, enters))
     ),
     *(
-        f"INSERT INTO pictures VALUES ('pic{i}', 'req', {i}, '1', 64, 64, 'd', '[]', 'f{i}', 1, 0)"
-        for i in range(3)
+        f"INSERT INTO pictures VALUES ('pic{i}', 'req', {i}, '1', 64, 64, 'd', '{receipt}', "
+        f"'f{i}', 1, 0)"
+        for i, receipt in enumerate(
+            ("[]", '{"model": {}}', '{"model": {"sha256": "ab", "source_sha256": "cd"}}')
+        )
     ),
 )
 
@@ -106,6 +109,8 @@ def _upgrade_with_history(url):
         assert audit.check(conn) == []
         job = jobs.find(conn, "req")
         assert job.lines == (jobs.Line({"prompt": "a knight", "samples": 4}, 10),)
+        sums = select(pictures.c.model_sums).order_by(pictures.c.index)
+        assert conn.execute(sums).scalars().all() == ["", "", "\nab\ncd"]
         assert (job.drawn, [p.price_micro for p in images.of_request(conn, "req")]) == (3, [10] * 3)
     database.close()
 
@@ -147,7 +152,8 @@ def test_a_database_of_a_newer_limner_is_refused(url):
             Database.open(url)
     finally:
         with database.begin() as conn:
-            conn.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+            newest = db._revisions()[0]
+            conn.execute(text(f"UPDATE alembic_version SET version_num = '{newest}'"))
         database.close()
 
 
@@ -316,6 +322,12 @@ def test_a_full_pool_is_said_to_be_unavailable(url, monkeypatch):
     with database.read(), pytest.raises(DatabaseUnavailable, match=r"for 0\.05 s"):
         database.read().__enter__()
     database.close()
+
+
+def test_a_file_that_is_no_database_ends_the_start_with_a_sentence(tmp_path):
+    (tmp_path / "limner.db").write_bytes(b"not what SQLite writes, " * 1000)
+    with pytest.raises(SettingsError, match=r"cannot be opened: file is not a database"):
+        Database.open(f"sqlite:///{tmp_path / 'limner.db'}")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """A database that fails is told from a statement that does."""
 
+import sqlite3
+
 import pytest
 from sqlalchemy import event, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from limner.errors import DatabaseUnavailable
+from limner.store import sqlite
 from limner.store.db import Database
 from limner.store.schema import accounts
 from limner.store.troubles import AWAY, DAMAGED, FULL, READ_ONLY
@@ -59,9 +62,26 @@ def test_a_file_that_is_damaged_while_it_is_used(url, tmp_path):
     database.close()
     pages = bytearray(file.read_bytes())
     pages[4096:] = b"\xa5" * (len(pages) - 4096)
+    whole = file.read_bytes()
     file.write_bytes(pages)
+    assert database.failure is None
     assert told(database) == DAMAGED
+    assert str(database.failure) == DAMAGED
     database.close()
+    file.write_bytes(whole)
+    with database.begin() as conn:
+        add(conn, "acc_1")
+    assert database.failure is None
+    database.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_one_that_others_keep_busy_is_no_failure(database, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.01)
+    with sqlite3.connect(database.engine.url.database) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert told(database) == sqlite.busy()
+    assert database.failure is None
 
 
 def test_mistakes_of_ours_stay_faults(database):

@@ -55,6 +55,7 @@ def test_missing_pictures_are_named(folder):
         data.Pictures(0, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(folder):
     data.build_shard(0, 0, folder)

@@ -20,7 +20,7 @@ from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.sources import open_sources
 from limner.usecases.drawing.worker import Worker
 from limner.usecases.queueing.queue import Queue
-from tests.usecases.house import order
+from tests.usecases.services import order
 
 LEASE_S = 10.0
 

@@ -1,4 +1,4 @@
-"""The operator's side: keys, grants, usage, and the house at a moment, on both databases."""
+"""The operator's side: keys, grants, usage, and what is at a moment, on both databases."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from limner.store import keys, ledger
 from limner.usecases.administration import Administration, NewKey
 from limner.usecases.queueing.queue import Queue
 from tests.store.databases import customer
-from tests.usecases.house import house, order
+from tests.usecases.services import order, started
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rarely_postgresql]
 PRICE = 4  # two steps, two rows, one tile
@@ -102,15 +102,15 @@ async def test_nobody_elses_key(administration, call):
 
 async def test_a_spending_cap_is_kept(administration, database, tmp_path):
     plain, _ = await administration.create_key(NewKey("me", 1000, spend_cap_micro=PRICE))
-    async with house(database, tmp_path) as generate:
+    async with started(database, tmp_path) as generate:
         await generate.run(authenticate(database, plain), order())
         with pytest.raises(InsufficientCredits, match="this key may spend 0 more"):
             await generate.run(authenticate(database, plain), order())
 
 
-async def test_usage_and_house(administration, database, tmp_path):
+async def test_usage_and_what_a_server_does(administration, database, tmp_path):
     key, idle = customer(database, 1000), customer(database, 50)
-    async with house(database, tmp_path, empty=False) as generate:
+    async with started(database, tmp_path, empty=False) as generate:
         await generate.run(key, order(samples=2))
         with pytest.raises(Exception, match="Drawing failed"):
             await generate.run(key, order("!fault", steps=5))

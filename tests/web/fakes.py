@@ -26,7 +26,7 @@ from limner.errors import (
 from limner.store.jobs import Job, Line
 from limner.store.keys import Key
 from limner.store.ledger import Balance
-from limner.store.usage import Figures, Usage
+from limner.store.usage import Day, Figures, Usage
 from limner.usecases.accounts import Standing
 from limner.usecases.drawing.choosing import Models
 from limner.usecases.drawing.orders import Order, Outcome, StoredPicture
@@ -53,6 +53,7 @@ class FakeKey:
     scopes: frozenset[str]
     micro: int = 10_000_000
     models: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass
@@ -216,6 +217,9 @@ class FakeQueue:
     async def remove(self, caller, request_id):
         return await self.status(caller, request_id)
 
+    async def move(self, caller, request_id, side, other_id):
+        return await self.status(caller, request_id)
+
     async def recent(self, caller, *, before=None, number=50, only="kept"):
         kept = [s for s in self.kept.values() if s.job.open or only != "unfinished"]
         return kept[:number]
@@ -263,6 +267,18 @@ class FakeGallery:
     async def delete_all(self, caller):
         return 0
 
+    async def pictures(self, caller, wanted, *, after=None, number=50):
+        return []
+
+    async def folders(self, caller):
+        return {}
+
+    async def mark(self, caller, picture_ids, marks):
+        raise NotFound(f"Picture {picture_ids[0]} not found")
+
+    async def lineage(self, caller, picture_id):
+        raise NotFound(f"Picture {picture_id} not found")
+
 
 class FakeReplay:
     """Knows no receipt."""
@@ -305,6 +321,9 @@ class FakeOffice:
 
     async def usage(self, days):
         return [Usage("key_1", "me", 3, 1, 1, 1, 2, 7, 1.25, 1.5)]
+
+    async def days(self, number):
+        return [Day("1970-01-01", 3, 1, 1, 2, 7, 1.25)]
 
     async def figures(self):
         return Figures(3, 2, 5, 500, 9_999_993, 0, 7)

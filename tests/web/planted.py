@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 import httpx
+import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from sqlalchemy import select
 
 from limner import imaging
@@ -261,7 +261,7 @@ def settle(run: Run, server) -> None:
 def with_control(folder):
     """A folder of models with a file that looks like a ControlNet of edges."""
     folder.mkdir()
-    names = {"controlnet_cond_embedding.conv_in.weight": torch.zeros(16, 3, 3, 3)}
+    names = {"controlnet_cond_embedding.conv_in.weight": np.zeros((16, 3, 3, 3), np.float32)}
     save_file(names, folder / "canny.safetensors")
     return folder
 

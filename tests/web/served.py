@@ -84,7 +84,11 @@ def serve(folder: Path, *, engine=None, files=None, empty=True, **settings):
 def _running(app, listener):
     # Twice what is waited for below: one that does not end by itself is a fault.
     config = uvicorn.Config(
-        app, http=Connection, log_level="error", timeout_graceful_shutdown=2 * LONG_S
+        app,
+        loop="asyncio",
+        http=Connection,
+        log_level="error",
+        timeout_graceful_shutdown=2 * LONG_S,
     )
     server = Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -44,6 +45,28 @@ def name_of(png):
 
 def latest(http):
     return http.get("/api/requests?limit=1").json()["requests"][0]
+
+
+def test_a_receipt_of_the_file_alone_is_drawn_beside_a_model_that_is_taken_otherwise(tmp_path):
+    models = chosen.write(tmp_path / "models")
+    knight = chosen.info(models / "knight.safetensors")
+    own = replace(knight, prediction="epsilon", said="prediction=epsilon")
+    engine = FakeEngine(model=own, others=[knight])
+    served = serve(tmp_path / "served", engine=engine, models_dirs=(models,))
+    with served as running, running.http() as http:
+        http.post("/api/license/accept")
+        answer = http.post(PATH, json=PROMPT | {"model": "knight"})  # its sum is known then
+        record = read_metadata(answer.content).receipt
+        assert "prediction" not in record["model"]
+        file = record | {"model": record["model"] | {"prediction": "v-prediction"}}
+        for receipt, prediction in ((record, "epsilon"), (file, "v-prediction")):
+            told = http.post("/api/replay", json={"receipt": receipt})
+            assert told.status_code == 200, told.text
+            again = http.get(f"/api/receipts/{told.json()['picture_id']}").json()
+            assert again["model"].get("prediction", "epsilon") == prediction
+        file["model"]["zero_snr"] = True
+        refused = http.post("/api/replay", json={"receipt": file})
+        assert "if its file alone is read so, put that" in refused.json()["error"]
 
 
 def test_a_request_names_its_model(http):
@@ -224,10 +247,14 @@ def test_the_library_is_told_in_automatic1111s_lists(http):
     assert http.get("/sdapi/v1/sd-vae").json() == [
         {"model_name": "soft", "filename": "soft.safetensors"}
     ]
-    [fox] = http.get("/sdapi/v1/loras").json()
-    assert (fox["name"], fox["path"]) == ("fox", "fox.safetensors")
+    loras = {row["name"]: row["path"] for row in http.get("/sdapi/v1/loras").json()}
+    assert loras["fox"] == "fox.safetensors"
+    assert loras["handheld"] == "handheld.safetensors"  # the embedded model's own
     assert http.get("/sdapi/v1/embeddings").json() == {"loaded": {}, "skipped": {}}
-    assert [row["name"] for row in http.get("/sdapi/v1/upscalers").json()] == ["None"]
+    assert [row["name"] for row in http.get("/sdapi/v1/upscalers").json()][:2] == [
+        "None",
+        "Lanczos",
+    ]
     for name in ("checkpoints", "loras", "vae"):
         assert http.post(f"/sdapi/v1/refresh-{name}").json() == {}
 
@@ -242,6 +269,8 @@ def test_the_operator_keeps_a_key_to_some_models(served):
         two = ["fake", "knight"]
         assert http.patch(path, json={"models": two}).json()["models"] == two
         assert http.patch(path, json={"models": None}).json()["models"] is None
+        assert http.patch(path, json={"adapters": two}).json()["adapters"] == two
+        assert http.patch(path, json={"adapters": None}).json()["adapters"] is None
         refused = http.patch(path, json={"models": [""]})
         assert refused.status_code == 400
 

@@ -105,6 +105,7 @@ def test_a_control_is_priced_as_quoted_and_drawn_again(served):
         assert again.json()["identical"] is True
 
 
+@pytest.mark.slow
 def test_the_vendors_routes_follow_their_picture(served):
     with served.http() as http:
         body = {"prompt": "a castle", "image": png(size=(640, 1100)), "strength": 0.7, "seed": 1}

@@ -33,6 +33,7 @@ async def busy(served, number):
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_prices_drawings_and_health_wait_for_no_picture(served):
     """Two keys without credits have all processes; a third draws from nothing meanwhile."""
 
@@ -77,6 +78,7 @@ def test_who_cannot_pay_has_nothing_decoded(served):
             assert answer.status_code in (402, 406), (path, answer.text)
 
 
+@pytest.mark.slow
 def test_decoded_pictures_count_against_one_budget_until_they_are_drawn(tmp_path):
     picture = base64.b64encode(saved(Image.new("RGB", (64, 64), "red"))).decode()
     large = {"prompt": "x", "image": picture, "img_width": 2048, "img_height": 2048}
@@ -90,6 +92,7 @@ def test_decoded_pictures_count_against_one_budget_until_they_are_drawn(tmp_path
         assert one.status_code == 200, one.text
 
 
+@pytest.mark.slow
 def test_a_source_is_kept_at_the_size_that_is_drawn(served):
     image = base64.b64encode(wide_png("1", 2048, 1024)).decode()
     with served.http() as http:

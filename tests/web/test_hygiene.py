@@ -31,6 +31,7 @@ def stream():
     own.setLevel(own_level)
 
 
+@pytest.mark.slow
 def test_nothing_private_is_logged(stream, tmp_path):
     statuses = set()
     with serve(tmp_path) as server, server.http() as http:

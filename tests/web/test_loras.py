@@ -95,3 +95,13 @@ def test_a_lora_is_priced_as_quoted_and_drawn_again(served):
         again = http.post("/api/replay", json={"receipt": receipt})
         assert again.status_code == 200, again.text
         assert again.json()["identical"] is True
+
+
+def test_what_ships_with_the_embedded_model_is_named_as_any_other(served):
+    with served.http() as http:
+        answer = http.post("/v1/sd1.5-rpg", json=PLAIN | {"prompt": "a knight <lora:handheld:1>"})
+        assert answer.status_code == 200, answer.text
+        [lora] = imaging.read_metadata(answer.content).receipt["parameters"]["loras"]
+        listed = {row["name"]: row for row in http.get("/api/models").json()}
+    assert lora["sha256"] == listed["handheld"]["sha256"]
+    assert listed["handheld"]["library"] == "built-in"

@@ -132,6 +132,7 @@ async def test_a_retry_is_billed_once(server):
     assert bad.status_code == 400
 
 
+@pytest.mark.slow
 @whole
 async def test_forty_callers_get_their_own_pictures(server):
     bodies = [

@@ -15,10 +15,16 @@ from training.scene import INDOORS, Scene
 
 def paint(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """The sprite of a scene: uint8 (height, width, 3). Equal generators give equal sprites."""
+    return paint_apart(scene, rng)[0]
+
+
+def paint_apart(scene: Scene, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The sprite, and bool (height, width) of where its figure is, without the shadow."""
     canvas = Canvas(scene.height, scene.width)
     paint_ground(canvas, scene)
     ground = sky.veil(canvas.rgb, scene.mood)
     canvas.rgb = ground.copy()
+    figure = canvas.alpha.copy()
     draw = {"character": paint_character, "creature": paint_creature, "object": paint_object}
     if scene.kind in draw:
         draw[scene.kind](canvas, scene, rng)
@@ -27,7 +33,7 @@ def paint(scene: Scene, rng: np.random.Generator) -> np.ndarray:
             _shadow(canvas, ground, figure)
         time = "day" if scene.place in INDOORS else scene.time
         canvas.rgb[figure] = sky.lit(canvas.rgb[figure], sky.FIGURE_LIGHT[time])
-    return np.round(np.clip(canvas.rgb, 0, 255)).astype(np.uint8)
+    return np.round(np.clip(canvas.rgb, 0, 255)).astype(np.uint8), figure
 
 
 def _shadow(canvas: Canvas, ground: np.ndarray, figure: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.domain import automatic1111, guidance_names, samplers
-from limner.domain.infotext import files, undone
+from limner.domain.infotext import files, hires, undone
 from limner.domain.infotext.files import Named
 from limner.domain.infotext.reading import Infotext
 from limner.domain.params import SIDE_MULTIPLE
@@ -60,8 +60,10 @@ def mean(text: Infotext) -> Draft:
         read(draft)
     known = KNOWN | guidance_names.NAMES
     rest = {name: value for name, value in text.pairs.items() if name not in known}
-    if "strength" in draft.body:
-        del rest["Denoising strength"]
+    if "hires" in draft.body:
+        rest = {name: value for name, value in rest.items() if name not in hires.NAMES}
+    elif "strength" in draft.body:
+        del rest[hires.STRENGTH]
     draft.differs += undone.told(rest)
     return draft
 
@@ -77,7 +79,8 @@ FIELDS: Mapping[str, str] = {
 KNOWN = frozenset({
     *FIELDS, "Sampler", "Schedule type", "Size", "Model", "Model hash", "VAE", "VAE hash", "RNG",
     "Lora hashes", "TI hashes", "ENSD", "Eta", "Sigma churn", "Sigma tmin", "Sigma tmax",
-    "Sigma noise", "Variation seed", "Variation seed strength",
+    "Sigma noise", "Variation seed", "Variation seed strength", "Tiling", "Tiling axis",
+    "Tiling start", "Tiling end",
 })  # fmt: skip
 
 
@@ -180,14 +183,27 @@ def _guidance(draft: Draft) -> None:
         draft.body["guidance_scale"] = draft.body.pop("guidance")
 
 
-def _source(draft: Draft) -> None:
-    """A picture that was started from: one that is not drawn again by hires fix."""
-    strength = draft.pairs.get("Denoising strength")
-    hires = any(name.startswith(("Hires", "First pass size")) for name in draft.pairs)
-    if strength is not None and not hires:
-        draft.body["strength"] = strength
+def _tiling(draft: Draft) -> None:
+    """Both axes, or the one that Limner names beside."""
+    if draft.pairs.get("Tiling", "").casefold() != "true":
+        return
+    draft.body["tiling"] = draft.pairs.get("Tiling axis", "xy")
+    for name in ("start", "end"):
+        if (value := draft.pairs.get(f"Tiling {name}")) is not None:
+            draft.body[f"tiling_{name}"] = value
+
+
+def _started(draft: Draft) -> None:
+    """From a picture: the first pass of hires fix, or another.
+
+    Texts of 2022 name the size of the first pass; how that was enlarged is not known there.
+    """
+    if (second := hires.meant(draft.pairs, draft.differs)) is not None:
+        draft.body["hires"] = second
+    elif hires.STRENGTH in draft.pairs and "First pass size" not in draft.pairs:
+        draft.body["strength"] = draft.pairs[hires.STRENGTH]
 
 
 READERS: tuple[Callable[[Draft], None], ...] = (
-    _plain, _size, _method, _noise, _guidance, _source,
+    _plain, _size, _method, _noise, _guidance, _tiling, _started,
 )  # fmt: skip

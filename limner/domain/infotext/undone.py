@@ -11,13 +11,15 @@ SHOWN_MAX = 120
 
 # A row's sentence goes on from the settings that it stands for. The first that fits counts.
 ROWS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("Hires", "First pass size", "Denoising strength"),
-     "hires fix is not done; the picture has the size of its first pass"),
+    (("First pass size", "Denoising strength"),
+     "hires fix of 2022 is not done; the picture has the size of its first pass"),
+    (("Hires checkpoint",), "both passes are drawn with the same checkpoint"),
+    (("Hires",), "left out"),
     (("ADetailer", "DDetailer", "MuDDetailer", "FaceDetailer"),
      "faces and hands are not found and drawn anew"),
     (("ControlNet",), "its picture is not in the text; drawn without it"),
     (("Refiner",), "a second checkpoint does not take over"),
-    (("Tiling", "Seamless"), "edges do not meet"),
+    (("Seamless",), "edges do not meet"),
     (("Face restoration", "CodeFormer", "GFPGAN"), "faces are not restored"),
     (("Hypernet",), "hypernetworks are not known here"),
     (("Dynamic thresholding", "Mimic", "Threshold percentile", "CFG mode", "CFG scale min",

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from limner.domain import guidance_names
+from limner.domain.infotext import hires
+from limner.domain.masking import Masking
 from limner.domain.params import Generation
 from limner.domain.receipt import from_receipt, prediction_of
 from limner.domain.tags import number, tagged
@@ -45,10 +47,47 @@ def _how(generation: Generation, record: Mapping[str, Any]) -> Iterator[tuple[st
     yield from guidance_names.pairs_of(generation).items()
     if generation.source:
         yield "Denoising strength", number(generation.source.strength)
+        if generation.source.noise_multiplier != 1:
+            yield "Noise multiplier", number(generation.source.noise_multiplier)
+        yield from _masked(generation.source)
+    yield from hires.pairs_of(generation)
+    if generation.sd_upscale:
+        yield "SD upscale overlap", generation.sd_upscale.overlap
+        yield "SD upscale upscaler", generation.sd_upscale.upscaler
+    if generation.tiling != "none":
+        yield from _tiling(generation)
     if generation.clip_skip > 1:
         yield "Clip skip", generation.clip_skip
     if prediction_of(record)[1]:
         yield "Noise Schedule", "Zero Terminal SNR"
+
+
+def _masked(source: Masking) -> Iterator[tuple[str, Any]]:
+    """What is not as usual of a mask."""
+    if source.mask_sha256 is None:
+        return
+    across, down = source.blur
+    if across == down:
+        yield from [("Mask blur", across)] if across else []
+    else:
+        yield from (("Mask blur X", across), ("Mask blur Y", down))
+    if source.only_masked:
+        yield "Inpaint area", "Only masked"
+        yield "Masked area padding", source.mask_padding
+    if source.mask_fill != "original":
+        words = {"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"}
+        yield "Masked content", words[source.mask_fill]
+
+
+def _tiling(generation: Generation) -> Iterator[tuple[str, Any]]:
+    """AUTOMATIC1111 knows both axes at once, and no time."""
+    yield "Tiling", True
+    if generation.tiling != "xy":
+        yield "Tiling axis", generation.tiling
+    if generation.tiling_start > 0:
+        yield "Tiling start", number(generation.tiling_start)
+    if generation.tiling_end < 1:
+        yield "Tiling end", number(generation.tiling_end)
 
 
 def _options(generation: Generation) -> Iterator[tuple[str, str]]:

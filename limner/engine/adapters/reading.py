@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from limner.engine.adapters import peft
 from limner.engine.adapters.building import Unfit, build
 from limner.engine.adapters.forms import Form
 from limner.engine.adapters.targets import UNET, Target, Targets
@@ -49,7 +47,8 @@ ENDINGS: Mapping[str, str] = {
     )},
 }  # fmt: skip
 _SHOWN = 3
-_PEFT = "lora_adapter_metadata"
+_ANY_NUMBER = ("on_input", "alpha")  # trainers write an alpha of 4 as they were given it
+_RANKED = ("down", "hada_w1_b", "lokr_w1_b", "lokr_w2_b")  # whose rows are the rank
 _OTHER = {"sd2": "Stable Diffusion 2", "sdxl": "SDXL"}
 
 Found = dict[Target, dict[str, TensorInfo]]
@@ -82,10 +81,11 @@ def load(
             numbers that are not finite; the sentence names the file and the layer.
     """
     header = read_header(path)
-    found = matched(header, targets)
+    found, config = matched(header, targets), peft.said(header)
     forms: dict[str, dict[str, Form]] = defaultdict(dict)
     for target, infos in found.items():
-        form = _form(path, target, infos, _said_alpha(header, target))
+        alpha = peft.alpha(header, config, target, _layer(next(iter(infos.values())).name))
+        form = _form(path, target, infos, alpha)
         forms[target.part][target.path] = form.to(*places[target.part])
     sha256 = digests.compute(path)
     require_unchanged(header)
@@ -126,6 +126,11 @@ def _place(name: str, targets: Targets) -> tuple[Target | None, str]:
     return None, ""
 
 
+def _layer(name: str) -> str:
+    """A tensor's name without its ending."""
+    return next((name.removesuffix(end) for end in ENDINGS if name.endswith(end)), name)
+
+
 def _require_family(header: Header) -> None:
     base = told.facts(header, "lora")["base"]
     if base in _OTHER:
@@ -149,29 +154,15 @@ def _foreign(file: str, foreign: list[str], count: int) -> str:
     )
 
 
-def _said_alpha(header: Header, target: Target) -> Callable[[int], float] | None:
-    """The alpha, by the rank, that diffusers says in a file's metadata, in PEFT's words."""
-    try:
-        said = json.loads(header.metadata[_PEFT])
-        own = {k.removeprefix(f"{target.part}."): v for k, v in said.items()}
-        alpha = float(own["lora_alpha"])
-        for pattern, other in (own.get("alpha_pattern") or {}).items():
-            if re.fullmatch(rf"(.*\.)?({pattern})", target.path):
-                alpha = float(other)
-        return lambda rank: alpha * math.sqrt(rank) if own.get("use_rslora") else alpha
-    except (LookupError, ValueError, TypeError, AttributeError, re.error, RecursionError):
-        return None
-
-
 def _form(
     path: Path,
     target: Target,
     infos: Mapping[str, TensorInfo],
-    alpha: Callable[[int], float] | None = None,
+    alpha: peft.Alpha | None = None,
 ) -> Form:
     tensors = {}
     for role, info in infos.items():
-        if info.dtype not in FLOATS and role != "on_input":
+        if info.dtype not in FLOATS and role not in _ANY_NUMBER:
             raise CheckpointError(
                 f"{path.name}: {info.name!r} is stored as {info.dtype}; an adapter's numbers "
                 "must be floating-point ones."
@@ -179,8 +170,9 @@ def _form(
         tensors[role] = read(info).float()
         if not is_finite(tensors[role]):
             raise CheckpointError(f"{path.name}: {info.name!r} holds values that are not finite.")
-    if alpha and "down" in tensors and "alpha" not in tensors:
-        tensors["alpha"] = torch.tensor(alpha(len(tensors["down"])))
+    ranked = next((tensors[role] for role in _RANKED if role in tensors), None)
+    if alpha and ranked is not None and "alpha" not in tensors:
+        tensors["alpha"] = torch.tensor(alpha(len(ranked)))
     try:
         return build(target, tensors)
     except Unfit as error:

@@ -20,6 +20,10 @@ Find = Callable[[str], Path]
 """Where the file of a SHA-256 lies. Raises ``CheckpointError`` where there is none."""
 
 
+LORAS_BYTES = 512 << 20
+"""What LoRAs of one model may take."""
+
+
 def find_nothing(sha256: str) -> Path:
     """For an engine without a library."""
     raise CheckpointError(f"this engine knows no file of SHA-256 {sha256[:12]}...")
@@ -37,7 +41,7 @@ class Adapters(Resident[Lora, Adapter]):
         find: Find,
         targets: Callable[[], Targets],
         places: Mapping[str, tuple[torch.device, torch.dtype]],
-        capacity: int = 512 << 20,
+        capacity: int = LORAS_BYTES,
     ) -> None:
         def read(lora: Lora) -> Adapter:
             return load(find(lora.sha256), targets(), places)
@@ -50,9 +54,11 @@ class Adapters(Resident[Lora, Adapter]):
         return tuple(Use(self.get(lora), strength[lora]) for lora in loras if strength[lora])
 
 
-def adapters_of(checkpoint: Checkpoint, unet: Callable[[], nn.Module], find: Find) -> Adapters:
+def adapters_of(
+    checkpoint: Checkpoint, unet: Callable[[], nn.Module], find: Find, capacity: int = LORAS_BYTES
+) -> Adapters:
     """Those for a loaded checkpoint; ``unet`` gives its UNet with nothing pruned from it."""
     parts = {UNET: checkpoint.unet, TEXT: checkpoint.text_encoder}
     weights = {name: next(part.parameters()) for name, part in parts.items()}
     places = {name: (weight.device, weight.dtype) for name, weight in weights.items()}
-    return Adapters(find, lambda: targets_of(unet(), checkpoint.text_encoder), places)
+    return Adapters(find, lambda: targets_of(unet(), checkpoint.text_encoder), places, capacity)

@@ -11,7 +11,6 @@ Rows whose forms are of one size are computed together, each as products of its 
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from limner.engine.adapters.forms import Form, LowRank
 from limner.engine.adapters.reading import Adapter
 from limner.engine.adapters.scaled import Biased, Norm, Scaled
 from limner.engine.adapters.targets import layers
-from limner.engine.checkpoints.pruning import idle, restore
+from limner.engine.checkpoints.pruning import restore, twin
 
 ROWS_MIN = 2
 """A product of one row may be cut among the cores, and come out otherwise than beside others."""
@@ -74,9 +73,7 @@ class Adapted:
 
     def __init__(self, part: str, model: nn.Module, *, kept: int = 4) -> None:
         self.part = part
-        whole = [model, *idle(model)]
-        shared = {id(t): t for m in whole for t in (*m.parameters(), *m.buffers())}
-        self.model: Any = restore(copy.deepcopy(model, shared))
+        self.model: Any = restore(twin(model))
         self._kept = kept
         self._made: OrderedDict[Any, Mapping[str, list[Together]]] = OrderedDict()
         self._lock = threading.Lock()

@@ -23,10 +23,32 @@ class CacheStats:
 
 
 @dataclass(frozen=True)
+class ModelStats:
+    """Of one model: running totals, and what is now; ``load_s`` of loads beside the steps.
+
+    ``name`` is empty until it was loaded; ``bytes`` are what it takes in memory, being loaded too.
+    """
+
+    name: str = ""
+    steps: int = 0
+    pictures: int = 0
+    busy_s: float = 0.0
+    loads: int = 0
+    load_s: float = 0.0
+    failed_loads: int = 0
+    evictions: int = 0
+    bytes: int = 0
+    waiting: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True)
 class EngineStats:
     """Running totals since the start; seconds are wall clock on the engine's thread.
 
-    Those of UNet and VAE are the device's where it is a GPU.
+    Those of UNet and VAE are the device's where it is a GPU. ``models`` are by ten digits of their
+    SHA-256, and after a ``+`` of the VAE's where that is not their own; all beyond a number of
+    them are ``other``. They take ``models_budget`` bytes at most.
     """
 
     steps: int = 0
@@ -36,6 +58,8 @@ class EngineStats:
     vae_s: float = 0.0
     busy_s: float = 0.0
     caches: Mapping[str, CacheStats] = field(default_factory=dict)
+    models: Mapping[str, ModelStats] = field(default_factory=dict)
+    models_budget: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,8 +126,17 @@ class EngineClient(Protocol):
         """Take no more, let what runs finish for ``drain_s`` seconds, then abort the rest."""
 
 
+class LastingClient(EngineClient, Protocol):
+    """One that a server lives by: it ends with it."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended it."""
+
+
 class Runner(Protocol):
-    """One model. ``plan`` and ``prepare`` may run beside ``step``; the rest only in turn.
+    """One model. ``plan``, ``enlarge`` and ``prepare`` may run beside ``step`` and each other; the
+    rest only in turn.
 
     ``bytes`` is what it takes in memory, ``free_bytes`` what its device had left after loading.
     """
@@ -124,6 +157,10 @@ class Runner(Protocol):
 
         ``evaluations`` and ``bytes`` count those of all phases, and the most held in one.
         """
+
+    def enlarge(self, image: Image) -> None:
+        """Before ``prepare``, of an image that ``enlarges``: make the picture larger that its phase
+        begins with. Ends with ``Aborted`` soon after its state is taken away."""
 
     def prepare(self, image: Image) -> None:
         """Everything an image needs before the first evaluation of its phase."""

@@ -13,13 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from limner.domain.detectors import Found
 from limner.domain.model import ModelInfo
+from limner.domain.params import Generation
+from limner.domain.parts import Detail
+from limner.domain.passes import passes_of, size_of
 from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.models import unknown
 from limner.engine.batching.request import Choice, Request
-from limner.engine.batching.ticket import Facts, Pixels, Reader, read_nothing
+from limner.engine.batching.ticket import Facts, FirstPass, Pixels, Reader, read_nothing
 from limner.errors import InvalidInput, NotFinite
 
 FAKE_MODEL = ModelInfo(
@@ -76,10 +80,13 @@ class FakeRunner:
                 raise InvalidInput(field, f"{field}: a planted file that does not fit")
         rows = 1 if g.guidance == 1 else 2
         group = Group(self.model.drawn_with, g.height // 8, g.width // 8)
-        count = max(1, sum(each.evaluations for each in g.passes))
+        count = max(1, sum(each.evaluations for each in passes_of(g)))
         cost = group.cost(rows)
         same = (group, rows, cost, 1024, range(count), count)
         return [Image(request, i, *same) for i in range(g.samples)]
+
+    def enlarge(self, image: Image) -> None:
+        """None of its pictures needs it."""
 
     def prepare(self, image: Image) -> None:
         image.state = True
@@ -98,17 +105,20 @@ class FakeRunner:
 
     def step_of(self, image: Image) -> int:
         g = image.request.generation
-        steps = sum(each.steps for each in g.passes)
+        steps = sum(each.steps for each in passes_of(g))
         return min(steps, -(-image.evaluation * steps // image.evaluations))
 
     def advance(self, image: Image) -> Pixels | None:
         return self.decode(image)
 
     def decode(self, image: Image) -> Pixels:
-        g = image.request.generation.passes[-1]
+        g = image.request.generation
         if "!black" in g.prompt:
             raise NotFinite("A planted picture that is not finite.")
-        return fake_pixels(g.prompt, image.seed, g.width, g.height, self.name)
+        width, height = size_of(g)
+        if g.source is not None and g.source.only_masked and image.request.pixels:
+            height, width = image.request.pixels[g.source.sha256].shape[:2]
+        return fake_pixels(g.prompt, image.seed, width, height, self.name)
 
     def seconds(self) -> tuple[float, float]:
         return self.unet_s, 0.0
@@ -118,7 +128,32 @@ class FakeRunner:
 
     def facts(self, image: Image) -> Facts:
         told = (image.seed, image.evaluations, image.rows, "none", "shared")
-        return Facts(*told, self.model)
+        first, details = self._first_pass(image), found(image.request.generation)
+        return Facts(*told, self.model, first_pass=first, details=details)
+
+    def _first_pass(self, image: Image) -> FirstPass | None:
+        g = image.request.generation
+        if g.hires is None or not g.hires.first_pass:
+            return None
+        pixels = fake_pixels(g.prompt, image.seed, g.width, g.height, self.name)
+        return FirstPass(pixels, passes_of(g)[0].evaluations, image.rows)
+
+
+def found(generation: Generation) -> tuple[Detail, ...] | None:
+    """Its details, one box for each that a detector looks for; None where none does."""
+    details = generation.details
+    if all(each.file is None for each in details):
+        return None
+    quarter = (0.25, 0.25, 0.25, 0.25)
+    return tuple(
+        each
+        if each.file is None
+        else each.at(
+            quarter,
+            Found(detector=each.file.name, sha256=each.file.sha256, class_id=0, score=0.5),
+        )
+        for each in details
+    )
 
 
 def fake_pixels(prompt: str, seed: int, width: int, height: int, model: str = "") -> Pixels:

@@ -46,7 +46,7 @@ class Image:
     phase under way. ``group``, ``rows`` and ``cost`` are those of the next evaluation: the runner
     sets them in ``plan``, at the end of each step and between phases. ``bytes`` is the most that
     the image holds in memory in any phase; it never changes. ``place`` is the scheduler's: where
-    it stands among all that ever began, from 1.
+    it stands among all that ever began, from 1. ``enlarges``: a network begins the phase, for long.
     """
 
     request: Request
@@ -60,6 +60,7 @@ class Image:
     evaluation: int = 0
     place: int = 0
     state: Any = None
+    enlarges: bool = False
 
     @property
     def number(self) -> int:

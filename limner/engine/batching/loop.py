@@ -13,21 +13,12 @@ import threading
 import time
 from functools import partial
 
+from limner.engine.batching import faults
 from limner.engine.batching.client import EngineStatus
-from limner.engine.batching.faults import (
-    FAULT,
-    TRIES,
-    Ending,
-    expect_working,
-    fail,
-    lose,
-    run,
-    told,
-)
 from limner.engine.batching.image import Image
 from limner.engine.batching.inbox import Inbox
 from limner.engine.batching.models import Hooks, Load, Models, Size, only_one, set_up
-from limner.engine.batching.preparing import Preparer
+from limner.engine.batching.preparing import Preparers
 from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.scheduler import Scheduler
 from limner.engine.batching.state import State
@@ -78,14 +69,10 @@ class ThreadEngine:
         self._at_work: list[Image] = []  # what is drawn at this moment
         self._inbox = Inbox()
         self._state = State(max_queue)
-        self._stopped, self._busy_s = False, 0.0
-        self._steps = self._rows = self._images = 0
+        self._stopped = False
         self._models: Models  # both are set before a model is published
         self._scheduler: Scheduler
-        self._preparer = Preparer(
-            prepare=lambda image: self._models.of(image).prepare(image),
-            done=lambda *outcome: self._inbox.put(lambda: self._prepared(*outcome)),
-        )
+        self._preparer = Preparers(lambda i: self._models.of(i), self._inbox.put, self._prepared)
         self._thread = threading.Thread(target=self._main, name="limner-engine", daemon=True)
         self._thread.start()
 
@@ -109,7 +96,7 @@ class ThreadEngine:
         self._state.enter(len(images), lambda: self._inbox.put(lambda: self._arrive(images)))
 
     def abort(self, request_id: str) -> None:
-        self._inbox.put(lambda: self._drop(request_id, fail(Aborted(CANCELLED))))
+        self._inbox.put(lambda: self._drop(request_id, faults.fail(Aborted(CANCELLED))))
 
     def watch(self, request_id: str) -> None:
         self._inbox.put(lambda: self._watch(request_id))
@@ -140,28 +127,29 @@ class ThreadEngine:
         self._preparer.start()
         self._say("ready")
         self._publish()
-        faults = 0
+        failures = 0
         while not self._stopped:
             try:
                 worked = self.step()
-                faults = 0 if worked else faults
+                failures = 0 if worked else failures
                 self._inbox.read(wait=not worked)
             except EngineBroken as error:
                 self._give_up(error)
             except Exception:
                 # Nobody else would tell those who wait; what comes later finds a clean table.
                 log.exception("the engine's loop failed; its images are lost")
-                faults += 1
-                if faults >= TRIES:
+                failures += 1
+                if failures >= faults.TRIES:
                     self._give_up(EngineBroken())
-                self._drop_all(fail(EngineFault(FAULT)))
+                self._drop_all(faults.fail(EngineFault(faults.FAULT)))
         self._publish()
 
     def _give_up(self, error: EngineBroken) -> None:
         """Take no more, and tell that what is here is lost: another engine may draw it."""
         log.critical("the engine is broken; its images go back", exc_info=error)
         self._state.fail(error)
-        ending = lose(error, suspects=self._at_work if self._prove or self._steps else [])
+        proven = self._prove or self._models.tallies.steps
+        ending = faults.lose(error, suspects=self._at_work if proven else [])
         self._drop_all(ending)
         self._inbox.read(wait=False)  # those that came meanwhile
         self._drop_all(ending)
@@ -181,24 +169,23 @@ class ThreadEngine:
                 image.request.tell(Started(image.number))
         for image in self._run(batch):
             self._move_on(image)
-        self._busy_s += time.perf_counter() - began
+        self._models.tallies.lasted(batch[0].request.choice, time.perf_counter() - began)
         return True
 
     def _run(self, batch: list[Image]) -> list[Image]:
         """Run a step: the images that came through; the others are failed."""
         self._at_work = batch
         rows = {image: image.rows for image in batch}  # a step sets those of the next one
-        came, at_fault = run(self._models.of(batch[0]), batch)
-        self._models.drew(batch[0])
+        came, at_fault = faults.run(self._models.of(batch[0]), batch)
         for image, error in at_fault:
             self._fail(image, error)
-        self._steps += bool(came)
-        self._rows += sum(rows[image] for image in came)
+        self._models.drew(batch[0], sum(rows[image] for image in came))
         return came
 
-    def _move_on(self, image: Image) -> None:
+    def _move_on(self, image: Image, *, stepped: bool = True) -> None:
         try:
-            self._report(image)
+            if stepped:
+                self._report(image)
             if image.phase_over:
                 self._advance(image)
         except Exception as error:
@@ -213,14 +200,14 @@ class ThreadEngine:
             return
         event = Drawn(image.number, pixels, self._models.of(image).facts(image))
         self._scheduler.remove(image)
-        self._images += 1
+        self._models.tallies.drew(image.request.choice)
         self._end(image, event)
 
     def _judge(self, image: Image, error: Exception) -> None:
         """Fail an image, unless it is the engine that failed: that raises ``EngineBroken``."""
         if not isinstance(error, LimnerError):
             self._at_work = [image]
-            expect_working(self._models.of(image), error)
+            faults.expect_working(self._models.of(image), error)
         self._fail(image, error)
 
     def _report(self, image: Image) -> None:
@@ -235,10 +222,11 @@ class ThreadEngine:
         self._refuse(image, error)
 
     def _refuse(self, image: Image, error: Exception) -> None:
-        self._end(image, Failed(image.number, told(error, image)))
+        self._end(image, Failed(image.number, faults.told(error, image)))
 
     def _end(self, image: Image, event: End) -> None:
         image.state = None
+        self._models.tallies.of(image.request.choice).images -= 1
         self._state.leave()
         self._publish()  # first: whoever hears of the end finds it in the snapshot
         image.request.tell(event)
@@ -246,6 +234,7 @@ class ThreadEngine:
     # What the inbox brings, between steps.
 
     def _arrive(self, images: list[Image]) -> None:
+        self._models.tallies.of(images[0].request.choice).images += len(images)
         self._models.absent.add(images)  # for a moment, where the model is there
 
     def _prepared(self, image: Image, error: Exception | None) -> None:
@@ -253,6 +242,8 @@ class ThreadEngine:
             image.state = None  # aborted while it was being prepared
         elif error is not None:
             self._judge(image, error)
+        elif image.finished:  # there was nothing to draw once more
+            self._move_on(image, stepped=False)
         else:
             self._scheduler.start(image)
 
@@ -264,19 +255,19 @@ class ThreadEngine:
     def _all(self) -> list[Image]:
         return [*self._scheduler.all(), *self._models.absent.images]
 
-    def _drop(self, request_id: str, end: Ending) -> None:
+    def _drop(self, request_id: str, end: faults.Ending) -> None:
         dropped = self._scheduler.drop(request_id)
         self._preparer.drop(dropped)
         dropped += self._models.absent.take(lambda image: image.request.id == request_id)
         for image in dropped:
             self._end(image, end(image))
 
-    def _drop_all(self, end: Ending) -> None:
+    def _drop_all(self, end: faults.Ending) -> None:
         for request_id in {image.request.id for image in self._all()}:
             self._drop(request_id, end)
 
     def _stop(self) -> None:
-        self._drop_all(fail(Aborted(CANCELLED)))
+        self._drop_all(faults.fail(Aborted(CANCELLED)))
         self._stopped = True
 
     def _say(self, message: str) -> None:
@@ -285,6 +276,6 @@ class ThreadEngine:
 
     def _publish(self) -> None:
         """A snapshot for callers, who never look at what this thread works on."""
-        models = self._models
-        stats = models.stats(self._steps, self._rows, self._images, self._busy_s)
-        self._state.publish(models.first, models.resident, self._scheduler.in_flight, stats)
+        models, in_flight = self._models, self._scheduler.in_flight
+        stats = models.stats(in_flight)
+        self._state.publish(models.first, models.resident, in_flight.total(), stats)

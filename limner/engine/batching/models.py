@@ -24,6 +24,7 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.residency import Residency, shares
 from limner.engine.batching.scheduler import Scheduler
+from limner.engine.batching.tallies import Tallies
 from limner.errors import CheckpointError, EngineBroken, EngineFault, InvalidInput, LimnerError
 
 log = logging.getLogger(__name__)
@@ -85,14 +86,18 @@ class Models:
         self._gone_s = (0.0, 0.0)
         self._sizes: dict[Choice, int] = {}
         self._caches: Mapping[str, CacheStats] = {}
+        self.tallies = Tallies(self.first)
         self._failed: dict[Choice, tuple[float, LimnerError]] = {}
         self._keep(Choice(), first, 0.0)
 
     # From any thread.
 
     def _choose(self, choice: Choice) -> Choice:
-        """One name for the first model, whichever way it is asked for."""
-        model = "" if choice.model == self.first.sha256 else choice.model
+        """One name for the first model, whichever way it is asked for.
+
+        Its file without what was said over it is another model.
+        """
+        model = "" if choice.model == self.first.stored_sha256 else choice.model
         vae = "" if not model and choice.vae == self.first.vae_sha256 else choice.vae
         return Choice(model, vae)
 
@@ -123,9 +128,10 @@ class Models:
         """What draws an image that has entered."""
         return self._runners[image.request.choice]
 
-    def drew(self, image: Image) -> None:
-        """A step of the image's model was made."""
+    def drew(self, image: Image, rows: int) -> None:
+        """A step of the image's model was made, of so many rows; 0 where nothing came of it."""
         self.residency.drew(image.request.choice)
+        self.tallies.stepped(image.request.choice, rows)
 
     def turn(self, scheduler: Scheduler) -> None:
         """Hand over those whose model is there; have loaded what others wait for."""
@@ -153,13 +159,15 @@ class Models:
         """The models in memory."""
         return tuple(runner.model for runner in self._runners.values())
 
-    def stats(self, steps: int, rows: int, images: int, busy_s: float) -> EngineStats:
+    def stats(self, in_flight: Mapping[Choice, int]) -> EngineStats:
         """Running totals, of models that have gone too; all models share their caches."""
         runners = list(self._runners.values())
         spent = [self._gone_s, *(runner.seconds() for runner in runners)]
         unet_s, vae_s = (sum(each) for each in zip(*spent, strict=True))
         self._caches = runners[0].caches() if runners else self._caches
-        return EngineStats(steps, rows, images, unet_s, vae_s, busy_s, self._caches)
+        done, models = self.tallies, self.tallies.by_model(self.residency.sizes(), in_flight)
+        told = (done.steps, done.rows, done.images, unet_s, vae_s, done.busy_s)
+        return EngineStats(*told, self._caches, models, self.residency.budget)
 
     def _withdraw(self, scheduler: Scheduler) -> bool:
         """No more pictures of models that are leaving enter; whether there were any."""
@@ -209,6 +217,7 @@ class Models:
         unet, vae = runner.seconds()
         self._gone_s = self._gone_s[0] + unet, self._gone_s[1] + vae
         self._runners = runners
+        self.tallies.of(choice).evictions += 1
         log.info("%s is let go", runner.model.name)
 
     def _work(self, choice: Choice) -> None:
@@ -231,6 +240,7 @@ class Models:
             self._not_loaded(choice, error)
         else:
             self._keep(choice, runner, took)
+            self.tallies.loaded(choice, runner.model.name, took)
             self._hooks.say("ready")
 
     def _keep(self, choice: Choice, runner: Runner, took: float) -> None:
@@ -240,6 +250,7 @@ class Models:
 
     def _not_loaded(self, choice: Choice, error: Exception) -> None:
         self.residency.failed()
+        self.tallies.of(choice).failed_loads += 1
         told = _told(error)
         if not isinstance(error, LimnerError):
             log.error("a model could not be loaded", exc_info=error)

@@ -1,5 +1,7 @@
 """The thread that prepares images: traces samplers, encodes prompts and sources, draws noise.
 
+And one beside it for what takes long: a network that makes a picture larger before it is prepared.
+
 The next is the oldest image of the owner on whom the fewest seconds were spent, so that a flood
 waits behind its own; of an owner's, one between two phases comes before those that have not begun,
 whose memory is still to be taken. What was dropped meanwhile is never begun; seconds spent on it
@@ -10,28 +12,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
+from limner import machine
+from limner.engine.batching.client import Runner
 from limner.engine.batching.image import Image
 
+Work = Callable[[Image], None]
 Told = Callable[[Image, Exception | None], None]
+END_S = 10.0
 
 
 class Preparer:
     """Calls ``prepare(image)``, then ``done(image, error)``, one image after another."""
 
-    def __init__(self, prepare: Callable[[Image], None], done: Told) -> None:
-        self._prepare = prepare
+    def __init__(
+        self, prepare: Work, done: Told, name: str = "limner-prepare", *, gives_way: bool = False
+    ) -> None:
+        self._prepare, self._gives_way = prepare, gives_way
         self._done = done
         self._waiting: list[Image] = []
         self._spent: dict[str, float] = {}
         self._now = 0.0  # what was spent on the owner whose turn it was last
         self._changed = threading.Condition()
         self._closed = False
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to prepare, on a thread of its own."""
-        threading.Thread(target=self._main, name="limner-prepare", daemon=True).start()
+        self._thread.start()
 
     def add(self, images: Iterable[Image]) -> None:
         """Prepare these as well."""
@@ -49,10 +58,12 @@ class Preparer:
             self._waiting = [image for image in self._waiting if image not in gone]
 
     def close(self) -> None:
-        """Begin no other; the thread ends after what it is at."""
+        """Begin no other, and let what it is at end: until then it holds the model."""
         with self._changed:
             self._closed = True
             self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=END_S)
 
     def next(self) -> Image | None:
         """Take the image whose turn it is; None when there is none."""
@@ -83,6 +94,8 @@ class Preparer:
         self._done(image, failure)
 
     def _main(self) -> None:
+        if self._gives_way:
+            machine.give_way()
         while self._wait():
             image = self.next()
             if image is not None:
@@ -93,3 +106,57 @@ class Preparer:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting) or self._closed)
             return not self._closed
+
+
+class Preparers:
+    """``Preparer`` for all images; those that ``enlarges`` pass through ``enlarge`` before it.
+
+    That has a thread of its own, which gives way to the rest: nobody else waits for it.
+    """
+
+    def __init__(
+        self,
+        runner_of: Callable[[Image], Runner],
+        post: Callable[[Callable[[], None]], None],
+        done: Told,
+    ) -> None:
+        """``post`` has something run on the engine's thread, and so ``done``."""
+
+        def enlarge(image: Image) -> None:
+            runner_of(image).enlarge(image)
+
+        def prepare(image: Image) -> None:
+            runner_of(image).prepare(image)
+
+        def tell(image: Image, failure: Exception | None) -> None:
+            post(lambda: done(image, failure))
+
+        self.plain = Preparer(prepare, tell)
+        self.large = Preparer(enlarge, self._enlarged, "limner-enlarge", gives_way=True)
+        self._tell = tell
+
+    def start(self) -> None:
+        """Begin to prepare, on threads of their own."""
+        self.plain.start()
+        self.large.start()
+
+    def add(self, images: Iterable[Image]) -> None:
+        """Prepare these as well."""
+        for image in images:
+            (self.large if image.enlarges else self.plain).add([image])
+
+    def drop(self, images: Collection[Image]) -> None:
+        """Forget those of these that have not begun."""
+        self.large.drop(images)
+        self.plain.drop(images)
+
+    def close(self) -> None:
+        """Begin no other, and let what they are at end."""
+        self.large.close()
+        self.plain.close()
+
+    def _enlarged(self, image: Image, failure: Exception | None) -> None:
+        if failure is None:
+            self.plain.add([image])
+        else:
+            self._tell(image, failure)

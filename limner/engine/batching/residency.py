@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from limner.engine.batching.request import Choice
 from limner.errors import InvalidInput, SettingsError
 
-QUANTUM_STEPS = 8
+QUANTUM_STEPS = 4
 QUANTUM_LOADS = 1
 
 
@@ -55,6 +55,11 @@ class Residency:
     def bytes(self) -> int:
         """What is held, with what is being loaded."""
         return sum(stay.bytes for stay in self.stays.values()) + self._bytes_loading
+
+    def sizes(self) -> dict[Choice, int]:
+        """The same by model."""
+        coming = {} if self.loading is None else {self.loading: self._bytes_loading}
+        return {choice: stay.bytes for choice, stay in self.stays.items()} | coming
 
     def expect_room(self, size: int) -> None:
         """Raises ``InvalidInput`` for a model that could never be held."""

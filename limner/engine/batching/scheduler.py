@@ -64,9 +64,9 @@ class Scheduler:
         return self._admission.bytes
 
     @property
-    def in_flight(self) -> int:
-        """Images in preparation or running."""
-        return len(self._preparing) + len(self._running)
+    def in_flight(self) -> Counter[Choice]:
+        """Images in preparation or running, by what draws them."""
+        return Counter(image.request.choice for image in (*self._preparing, *self._running))
 
     def add(self, image: Image) -> None:
         """Put an image at the end of its owner's line."""

@@ -69,6 +69,11 @@ class State:
         with self._lock:
             self.status = replace(self.status, message=message)
 
+    def rest(self, message: str) -> None:
+        """For now nothing is drawn, in words why not; the next snapshot ends it."""
+        with self._lock:
+            self.status = replace(self.status, ready=False, message=message)
+
     def publish(
         self, model: ModelInfo, resident: tuple[ModelInfo, ...], running: int, stats: EngineStats
     ) -> None:

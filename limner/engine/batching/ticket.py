@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from limner.domain.model import ModelInfo
 from limner.domain.params import Generation
+from limner.domain.parts import Detail
 from limner.errors import LimnerError
 
 Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class FirstPass:
+    """What the first pass of a picture drew: RGB pixels, uint8 (height, width, 3), with the facts
+    in which it differs from the picture."""
+
+    pixels: Pixels
+    evaluations: int
+    rows: int
 
 
 @dataclass(frozen=True)
 class Facts:
     """What the engine knows about how a picture came to be; part of its receipt.
 
-    ``rows``: the most UNet rows of one evaluation. ``model``: what it was drawn with, as loaded.
+    ``rows``: the most UNet rows of one evaluation. ``vae_tile``: as in ``Generation``. ``model``:
+    what it was drawn with, as loaded. ``first_pass``: where it was asked for. ``details``: those
+    that were drawn, where a detector looked for their boxes.
     """
 
     seed: int
@@ -28,6 +41,9 @@ class Facts:
     dtype: str
     batch_mode: str
     model: ModelInfo
+    vae_tile: int | None = None
+    first_pass: FirstPass | None = field(default=None, repr=False)
+    details: tuple[Detail, ...] | None = None
 
 
 @dataclass(frozen=True)

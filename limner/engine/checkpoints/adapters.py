@@ -61,11 +61,9 @@ _ONE_TEXT = re.compile(
 _ONLY: Mapping[str, tuple[str, ...]] = {
     "flux": ("double_blocks", "single_blocks", "single_transformer_blocks"),
     "sd3": ("joint_blocks", "transformer.transformer_blocks", "transformer_transformer_blocks"),
-    "sdxl": (
-        "\nlora_te2_", "text_encoder_2",
-        *(f"transformer_blocks{dot}{n}{dot}" for n in range(1, 10) for dot in "._"),
-    ),
+    "sdxl": ("\nlora_te2_", "text_encoder_2"),
 }  # fmt: skip
+_DEEP = re.compile(r"transformer_blocks([._])[1-9]\1")
 # What trainers write, by the beginning of its name among their words.
 _SAID: Mapping[str, str] = {
     "sdxl": "sdxl", "xl-v1": "sdxl", "sd_v1": "sd1", "diffusion-v1": "sd1", "sd_v2": "sd2",
@@ -88,10 +86,9 @@ def facts(header: Header, kind: str) -> dict[str, Any]:
 
 def network(header: Header) -> str:
     """By what a LoRA file changes layers: LoRA, LoCon, LoHa, LoKr, OFT, ...; ``unknown``."""
-    ends = {".".join(name.rsplit(".", 3)[1:]) for name in header.tensors}
-    ends = {f".{end}" for end in ends}
+    ends = {"." + ".".join(name.rsplit(".", 3)[1:]) for name in header.tensors}
     found = [kind for kind, marks in _NETWORKS.items() if any(e.endswith(marks) for e in ends)]
-    if "LoRA" in found and any(_is_kernel(n, t) for n, t in header.tensors.items()):
+    if "LoRA" in found and any(_is_kernel(n, t.shape) for n, t in header.tensors.items()):
         found[found.index("LoRA")] = "LoCon"
     blocks = (t.ndim for name, t in header.tensors.items() if name.endswith(".oft_blocks"))
     if any(ndim == 4 for ndim in blocks):
@@ -101,9 +98,9 @@ def network(header: Header) -> str:
     return " + ".join(found) or "unknown"
 
 
-def _is_kernel(name: str, tensor: TensorInfo) -> bool:
+def _is_kernel(name: str, shape: tuple[int, ...]) -> bool:
     """Whether it changes a convolution that sees more than one pixel."""
-    return ".lora_mid." in name or (tensor.ndim == 4 and max(tensor.shape[2:]) > 1)
+    return (len(shape) == 4 and max(shape[2:]) > 1) or ".lora_mid." in name
 
 
 def _of(header: Header) -> tuple[str, ...]:
@@ -122,6 +119,8 @@ def _of_lora(header: Header) -> str:
     for base, marks in _ONLY.items():
         if any(mark in text for mark in marks):
             return base
+    if _DEEP.search(text):
+        return "sdxl"
     for name, width in _widths(header):
         if any(part in name for part in _READS_CONTEXT):
             return BASES.get(width, "unknown")

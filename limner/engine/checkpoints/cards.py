@@ -34,6 +34,8 @@ def of(layout: Layout, parts: Mapping[str, Part], vae: Path | None, wish: Wish =
     licence = licences.find(layout.licence)
     name, attribution, source = licences.origin(layout.path, licence, embedded=embedded)
     used, schedule = vae or layout.vae_beside, layout.schedule()
+    text_sha256 = text_encoder_sha256(wish.text_encoder)
+    positions = "counted" if parts["text_encoder"].positions is None else "stored"
     return Card(
         name=name,
         kind=_kind(parts["unet"]),
@@ -50,9 +52,16 @@ def of(layout: Layout, parts: Mapping[str, Part], vae: Path | None, wish: Wish =
         sprite_pixels=_vae_scale(parts["vae"]) if embedded else None,
         prediction=prediction.predicts(schedule),
         zero_snr=prediction.has_zero_snr(schedule),
-        text_encoder_sha256=text_encoder_sha256(wish.text_encoder),
-        clip_positions="counted" if parts["text_encoder"].positions is None else "stored",
+        text_encoder_sha256=text_sha256,
+        clip_positions=positions,
+        said=_said(layout, text_sha256, positions),
     )
+
+
+def _said(layout: Layout, text_sha256: str | None, positions: str) -> str:
+    text = [f"text_encoder={text_sha256}"] if text_sha256 else []
+    stored = ["clip_positions=stored"] if positions == "stored" else []
+    return " ".join((*layout.said, *text, *stored))
 
 
 def _kind(unet: Part) -> str:

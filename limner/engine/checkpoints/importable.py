@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from limner.engine.checkpoints import folders
@@ -18,22 +19,36 @@ PRECISIONS = ("keep", "float16")
 KINDS = (*LOADED, "vae")
 
 
-def check(source: Path, models: Path, name: str | None, precision: str) -> Path:
-    """The new folder in ``models``. Raises CheckpointError where nothing could be imported."""
+def check(
+    source: Path, models: Path, name: str | None, precision: str, named: Collection[str] = ()
+) -> Path:
+    """The new folder in ``models``. Raises CheckpointError where nothing could be imported.
+
+    ``named`` are the parts that come from other files, of ``vae`` and ``text_encoder``.
+    """
     target = models / _name(name or source.stem)
     if target.exists():
         raise taken(target)
     if precision not in PRECISIONS:
         raise CheckpointError(f"precision is {precision!r}; allowed are {', '.join(PRECISIONS)}.")
-    kind(source)
+    kind(source, named)
     return target
 
 
-def kind(source: Path) -> str:
-    """One of ``KINDS``; raises CheckpointError for everything else."""
+def kind(source: Path, named: Collection[str] = ()) -> str:
+    """One of ``KINDS``, or ``unet`` where both other parts are ``named``.
+
+    Raises CheckpointError for everything else, and for a VAE where a part is named.
+    """
     if source.is_dir():
         return folders.kind(folders.read_parts(source))
     found = kind_of(read_header(source))
+    if found == "unet" and {"vae", "text_encoder"} <= set(named):
+        return found
+    if found == "vae" and named:
+        raise CheckpointError(
+            f"{source.name} is a VAE; --vae and --text-encoder go with a checkpoint."
+        )
     if found not in KINDS:
         raise CheckpointError(
             f"{source.name} seems to be {DESCRIPTIONS[found]}; {SUPPORTED}, and VAEs for them."

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from typing import Any
 import torch
 
 from limner.domain import licences
-from limner.engine.checkpoints import digests, importable, names, prediction, tensors, weights
+from limner.engine.checkpoints import (
+    digests,
+    folders,
+    importable,
+    joining,
+    names,
+    prediction,
+    tensors,
+    weights,
+)
 from limner.engine.checkpoints.containers import require_unchanged
 from limner.engine.checkpoints.folders import STEMS
 from limner.engine.checkpoints.headers import Header, TensorInfo
@@ -35,12 +44,12 @@ from limner.engine.checkpoints.layouts import (
     require,
 )
 from limner.engine.checkpoints.names import TEXT, UNET, VAE
-from limner.engine.checkpoints.parts import PREFIXES
+from limner.engine.checkpoints.parts import PREFIXES, Part
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import SD15
 from limner.errors import CheckpointError
 
-_KEPT = dict.fromkeys(LOADED, (UNET, VAE, TEXT)) | {"vae": (VAE,)}
+_KEPT = dict.fromkeys((*LOADED, "unet"), (UNET, VAE, TEXT)) | {"vae": (VAE,)}
 # What a folder holds beside weights, and drawing reads.
 _COPIED = ("model_index.json", "README.md", "scheduler", "tokenizer")
 
@@ -61,6 +70,7 @@ def import_checkpoint(
     precision: str = "keep",
     licence: str | None = None,
     ema: bool = False,
+    vae: Path | None = None,
     wish: Wish = AS_TOLD,
 ) -> Imported:
     """Write ``models/NAME/`` with weights, LICENSE and provenance, all or nothing.
@@ -72,37 +82,47 @@ def import_checkpoint(
         precision: ``keep``, or ``float16`` to store short numbers.
         licence: the licence's id; the source's, or else SD 1.5's own when None.
         ema: take the UNet from the file's running averages.
-        wish: how the source predicts, where it does not say so itself.
+        vae: the file or folder of a VAE to write in place of the source's, or for one without;
+            one that lies beside such a source is taken where None.
+        wish: how the source predicts, where it does not say so itself, and the file or folder of
+            another text encoder to write.
 
     Raises:
         CheckpointError: the source cannot be imported, or the name is taken.
     """
-    target = importable.check(source, models, name, precision)
-    kind = importable.kind(source)
-    _check(source, kind, wish)
+    named = [n for n, path in (("vae", vae), ("text_encoder", wish.text_encoder)) if path]
+    target = importable.check(source, models, name, precision, named)
+    kind = importable.kind(source, named)
+    others, told = joining.others(source, kind, vae, wish)
     source_sha256 = _sha256(source)
     with _new_folder(target) as folder:
         if source.is_dir():
-            made, changes = folder, _write_folder(source, folder, precision, wish)
+            made, changes = folder, _write_folder(source, folder, precision, wish, others)
         else:
             made = folder / f"{target.name}.safetensors"
             kept, changes = _kept(read_header(source), kind, ema=ema)
+            kept = joining.joined(kept, others)
             changes += _write_file(source, made, kept, precision, source_sha256, wish)
-        _check(made, kind)
+        changes += told
+        kind = _check(made, kind, others)
         chosen = licences.find(licence or _licence(source))
         papers = _provenance(source, made, kind, changes, source_sha256, chosen)
         _write_papers(folder, papers, chosen)
     return Imported(target / papers["file"], papers)
 
 
-def _check(path: Path, kind: str, wish: Wish = AS_TOLD) -> None:
+def _check(made: Path, kind: str, others: Mapping[str, Part]) -> str:
+    """What was written, as whoever loads it will find it; its kind."""
     if kind == "vae":
-        weights.verify_part("vae", read_vae(path))
-    else:
-        layout = read_layout(path)
-        require(layout, layout.parts, ("text_encoder",))
-        layout = replace(layout, scheduler=wish.over(layout.scheduler))
-        weights.verify(layout, layout.parts)
+        weights.verify_part("vae", read_vae(made))
+        return kind
+    layout = read_layout(made)
+    require(layout, layout.parts, ("text_encoder",))
+    weights.verify(layout, layout.parts)
+    joining.require_same(made, others, layout.parts)
+    for header in (header for part in others.values() for header in part.headers):
+        require_unchanged(header)
+    return folders.kind(layout.parts)
 
 
 def _kept(header: Header, kind: str, *, ema: bool) -> tuple[dict[str, TensorInfo], list[str]]:
@@ -138,13 +158,20 @@ def _write_file(
     return changes
 
 
-def _write_folder(source: Path, folder: Path, precision: str, wish: Wish) -> list[str]:
+def _write_folder(
+    source: Path, folder: Path, precision: str, wish: Wish, others: Mapping[str, Part]
+) -> list[str]:
     layout, changes = read_layout(source), []
-    if any(header.pickled for part in layout.parts.values() for header in part.headers):
+    parts = {**layout.parts, **others}
+    if any(header.pickled for part in parts.values() for header in part.headers):
         changes.append("pickles rewritten as safetensors")
-    for name, part in layout.parts.items():
+    for name, part in parts.items():
         (folder / name).mkdir()
-        shutil.copyfile(source / name / "config.json", folder / name / "config.json")
+        if name in others:
+            config = json.dumps(dict(part.config), indent=2)
+            (folder / name / "config.json").write_text(config, encoding="utf-8")
+        else:
+            shutil.copyfile(source / name / "config.json", folder / name / "config.json")
         kept = {PREFIXES[name] + key: info for key, info in part.tensors(name).items()}
         file = folder / name / f"{STEMS.get(name, 'model')}.safetensors"
         changes += _write(file, kept, precision, {"format": "pt"}, prefix=PREFIXES[name])

@@ -55,6 +55,10 @@ DESCRIPTIONS: Mapping[str, str] = {
     "taesd": "a TAESD, a small approximate VAE; a whole VAE is needed",
     "text-encoder": "a text encoder alone, which belongs after --text-encoder",
     "upscaler": "an upscaler, not a checkpoint",
+    "detector": "a detector, which finds boxes for details, not a checkpoint",
+    "depth": "a network that finds depth, which makes maps for controls, not a checkpoint",
+    "pose": "a network that finds poses, which makes maps for controls, not a checkpoint",
+    "onnx": "an ONNX network of no kind known here",
     "unknown": "no kind of checkpoint known here",
 }
 
@@ -111,11 +115,11 @@ _WITHOUT_UNET: tuple[tuple[str, Callable[[Header], bool]], ...] = (
     ("textual-inversion", _named(r"^emb_params$|^string_to_param\.|^clip_[lg]$")),
     ("textual-inversion", _is_vectors),
     ("taesd", _named(_TAESD)),
-    ("upscaler", upscalers.is_one),
     ("unet-broken", _named(rf"^{re.escape(UNET)}(input|down|middle|output|up|mid)_block")),
     ("vae-decoder", _is_decoder),
     ("vae", _named(rf"^{re.escape(VAE)}decoder\.conv_in")),
     ("text-encoder", _named(rf"^{re.escape(TEXT)}|^text_model\.")),
+    ("upscaler", upscalers.is_one),
 )
 
 

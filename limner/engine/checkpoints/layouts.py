@@ -28,6 +28,7 @@ from limner.errors import CheckpointError
 
 ASSETS = Path(limner.assets.__file__).parent
 EMBEDDED = ASSETS / "squire"
+SATCHEL = ASSETS / "satchel"  # the embedded model's own LoRAs and the like
 TOKENIZER = ASSETS / "clip"
 PROVENANCE = "provenance.json"
 SOURCE_SHA256 = "source_sha256"  # in an imported file's metadata: the sum of the author's file
@@ -70,13 +71,10 @@ def chosen(
         CheckpointError: a file is missing, damaged, or something else, or a part is missing.
     """
     layout = read_layout(model or EMBEDDED)
-    layout = replace(layout, scheduler=wish.over(layout.scheduler))
+    said = wish.said(layout.scheduler)
+    layout = replace(layout, scheduler=wish.over(layout.scheduler), said=said)
     layout.schedule()
-    parts = dict(layout.parts)
-    if replaced := vae or layout.vae_beside:
-        parts["vae"] = read_vae(replaced)
-    if wish.text_encoder:
-        parts["text_encoder"] = text_encoders.read(wish.text_encoder)
+    parts = gathered(layout, vae, wish)
     require(layout, parts)
     for name, part in parts.items():
         _require_floats(name, part)
@@ -85,6 +83,16 @@ def chosen(
     others = {"VAE": vae, "text encoder": wish.text_encoder}
     named = (f"{part} replaced by {path.name}" for part, path in others.items() if path)
     return replace(layout, changes=(*layout.changes, *named)), parts
+
+
+def gathered(layout: Layout, vae: Path | None, wish: Wish) -> dict[str, Part]:
+    """A checkpoint's parts, with those that are named or lie beside it in place; some may lack."""
+    parts = dict(layout.parts)
+    if replaced := vae or layout.vae_beside:
+        parts["vae"] = read_vae(replaced)
+    if wish.text_encoder:
+        parts["text_encoder"] = text_encoders.read(wish.text_encoder)
+    return parts
 
 
 def _require_floats(name: str, part: Part) -> None:
@@ -105,13 +113,13 @@ def require(layout: Layout, parts: Mapping[str, Part], names: Collection[str] = 
         raise CheckpointError(f"{layout.path.name}{alone} holds no {what}; name {them} with {how}.")
 
 
-def bytes_in_memory(model: Path | None, vae: Path | None, dtype: str) -> int:
+def bytes_in_memory(model: Path | None, vae: Path | None, dtype: str, wish: Wish = AS_TOLD) -> int:
     """What a checkpoint's weights will take, with the VAE in float32 and the rest in ``dtype``.
 
     Raises:
         CheckpointError: as ``chosen``.
     """
-    _, parts = chosen(model, vae)
+    _, parts = chosen(model, vae, wish)
     numbers = {
         name: sum(info.count for info in part.tensors(name).values())
         for name, part in parts.items()
@@ -165,8 +173,8 @@ def _single_file(path: Path) -> Layout:
         parts["text_encoder"] = text_encoders.told(text, stored=False)
     known = provenance(path)
     hints = prediction.of_file(header)
-    beside = None if "vae" in parts else _vae_beside(path)
-    told = [f"VAE taken from {beside.name}, which lies beside"] if beside else []
+    beside = _vae_beside(path)
+    told = _about_vae(beside, own="vae" in parts)
     return Layout(
         path,
         parts,
@@ -181,7 +189,7 @@ def _single_file(path: Path) -> Layout:
             *told,
         ),
         told=hints.told,
-        vae_beside=beside,
+        vae_beside=None if "vae" in parts else beside,
         source_sha256=header.metadata.get(SOURCE_SHA256),
     )
 
@@ -190,6 +198,14 @@ def _vae_beside(path: Path) -> Path | None:
     """``NAME.vae.pt`` and its kin, which AUTOMATIC1111 takes for ``NAME``."""
     names = [path.with_name(path.stem + suffix) for suffix in VAE_BESIDE]
     return next((file for file in names if file.is_file()), None)
+
+
+def _about_vae(beside: Path | None, *, own: bool) -> Iterator[str]:
+    """AUTOMATIC1111 would draw with the one beside even where the file has its own."""
+    if beside and own:
+        yield f"{beside.name} beside not used, for the file has a VAE of its own; --vae names it"
+    elif beside:
+        yield f"VAE taken from {beside.name}, which lies beside"
 
 
 def _changes(known: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ the file calls it, and whether its layers are named as latent diffusion or as di
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -19,8 +21,9 @@ EMA = "model_ema."
 
 Tensors = Mapping[str, TensorInfo]
 
-# Put before every name by wrappers of whole models.
+# Put before every name by wrappers of whole models, and of parts by the first two.
 _WRAPPERS = ("module.", "_orig_mod.", "state_dict.")
+_WHOLE = re.compile(r"(.+?\.)(?:(?:model\.)?diffusion_model|first_stage_model|cond_stage_model)\.")
 
 # Prefixes by who writes them; an earlier row wins where a file has a part twice.
 _PREFIXES: tuple[tuple[str, str], ...] = (
@@ -31,6 +34,9 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("text_encoders.clip_l.", TEXT),
     ("cond_stage_model.clip_l.transformer.", TEXT),  # ComfyUI
     ("cond_stage_model.clip_l.", TEXT),
+    ("cond_stage_model.1.transformer.", TEXT),  # as stable-diffusion.cpp reads them
+    ("cond_stage_model.1.", TEXT),
+    ("cond_stage_model.text_model.", f"{TEXT}text_model."),
     ("conditioner.embedders.0.transformer.", TEXT),  # trainers made for SDXL
     ("text_encoder.", TEXT),  # diffusers' pipelines in one file
     ("vae.", VAE),  # the same, and Forge
@@ -82,12 +88,19 @@ def canonical(tensors: Tensors) -> tuple[dict[str, TensorInfo], tuple[str, ...]]
 
 def _unwrapped(tensors: Tensors) -> Tensors:
     """Without the wrappers that most names have; some tool may have added others later."""
-    if 2 * sum(name.startswith(_WRAPPERS) for name in tensors) <= len(tensors):
+    if _mostly(tensors, _STARTS):
         return tensors
-    for wrapper in _WRAPPERS * 2:
-        if 2 * sum(name.startswith(wrapper) for name in tensors) > len(tensors):
+    around = Counter(found[1] for found in map(_WHOLE.match, tensors) if found)
+    for wrapper in (*_WRAPPERS * 2, *(name for name, _ in around.most_common(1))):
+        if _mostly(tensors, (wrapper,)):
             tensors = {name.removeprefix(wrapper): info for name, info in tensors.items()}
     return tensors
+
+
+def _mostly(tensors: Tensors, starts: tuple[str, ...]) -> bool:
+    """Of those names that are no running averages', which are kept beside the model."""
+    those = [name for name in tensors if not name.startswith(EMA)]
+    return 2 * sum(name.startswith(starts) for name in those) > len(those)
 
 
 def _prefixed(tensors: Tensors) -> dict[str, TensorInfo]:
@@ -97,7 +110,10 @@ def _prefixed(tensors: Tensors) -> dict[str, TensorInfo]:
         return left
     for old, new in _PREFIXES:
         for name in [name for name in left if name.startswith(old)]:
-            found.setdefault(new + name.removeprefix(old), left.pop(name))
+            layer = name.removeprefix(old)
+            for wrapper in _WRAPPERS[:2]:
+                layer = layer.removeprefix(wrapper)
+            found.setdefault(new + layer, left.pop(name))
     return found | left
 
 

@@ -51,7 +51,7 @@ class Layout:
 
     ``scheduler`` is its scheduler's config, ``licence`` the one its card or provenance names,
     ``changes`` lists what an import did to the author's file and what is odd about it, and
-    ``told`` by what a single file says how it predicts.
+    ``told`` by what a single file says how it predicts, ``said`` what was wished otherwise.
     ``vae_beside`` is a VAE of its name that lies beside a checkpoint without one, and
     ``source_sha256`` the sum of the author's file where this is not it.
     """
@@ -64,6 +64,7 @@ class Layout:
     precision: str
     changes: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     vae_beside: Path | None = None
     source_sha256: str | None = None
 

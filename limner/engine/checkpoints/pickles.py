@@ -22,6 +22,7 @@ STORAGES: Mapping[str, str] = {
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
     "ByteStorage": "U8", "BoolStorage": "BOOL", "UntypedStorage": "U8",
     "ComplexFloatStorage": "C64", "ComplexDoubleStorage": "C128",
+    "QInt8Storage": "I8", "QUInt8Storage": "U8", "QInt32Storage": "I32",
 }  # fmt: skip
 _DTYPES: Mapping[str, str] = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64",
@@ -31,21 +32,31 @@ _DTYPES: Mapping[str, str] = {
 # What of Python's own library trainers leave in their files; each becomes a shell.
 _HARMLESS = {
     "_codecs": {"encode"},
+    "array": {"_array_reconstructor", "array"},
     "argparse": {"Namespace"},
     "builtins": {
         "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list",
         "object", "range", "set", "slice", "str", "tuple",
     },
-    "collections": {"Counter", "OrderedDict", "defaultdict", "deque"},
-    "copyreg": {"_reconstructor"},
+    "collections": {
+        "ChainMap", "Counter", "OrderedDict", "UserDict", "UserList", "UserString", "defaultdict",
+        "deque",
+    },
+    "copyreg": {"__newobj__", "__newobj_ex__", "_reconstructor"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
     "decimal": {"Decimal"},
-    "enum": {"Enum", "IntEnum"},
+    "enum": {"Enum", "Flag", "IntEnum", "IntFlag", "StrEnum"},
+    "fractions": {"Fraction"},
     "functools": {"partial"},
+    "logging": {"Logger", "getLogger"},
     "pathlib": {"Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath"},
-    "types": {"SimpleNamespace"},
+    "random": {"Random"},
+    "re": {"_compile", "compile"},
+    "signal": {"Signals"},
+    "string": {"Template"},
+    "types": {"MappingProxyType", "SimpleNamespace"},
     "typing": {"Any"},
-    "uuid": {"UUID"},
+    "uuid": {"SafeUUID", "UUID"},
 }  # fmt: skip
 
 

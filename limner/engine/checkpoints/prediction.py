@@ -35,7 +35,12 @@ _METADATA = "modelspec.prediction_type"
 _MARKERS = {"v": "v_pred", "zero": "ztsnr"}
 _YAML_BYTES = 1 << 16
 _STEPS: int = BETAS["num_train_timesteps"]
-_WORDS = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
+# As files and people spell what is predicted, in small letters and with underscores.
+_WORDS = {
+    "eps": "epsilon", "epsilon_prediction": "epsilon", "eps_prediction": "epsilon",
+    "v": "v_prediction", "v_pred": "v_prediction", "vpred": "v_prediction",
+    "velocity": "v_prediction", "x0": "sample",
+}  # fmt: skip
 _ENDS_AT_ZERO = 1e-6  # float16's least number is below; the plain schedule ends at 0.0047
 _DIFFERS = 1e-3  # more than float16 rounds away
 
@@ -57,10 +62,15 @@ class Wish:
         """``scheduler``, a scheduler's config, with what was wished."""
         changed = dict(scheduler)
         if self.prediction != "auto":
-            changed["prediction_type"] = _WORDS.get(self.prediction, self.prediction)
+            changed["prediction_type"] = _plainly(self.prediction)
         if self.zero_snr != "auto":
             changed["rescale_betas_zero_snr"] = self.zero_snr == "yes"
         return changed
+
+    def said(self, scheduler: Mapping[str, Any]) -> tuple[str, ...]:
+        """In words, what was wished and ``scheduler``, what the files say, does not say itself."""
+        told, now = (_switches(each) for each in (scheduler, self.over(scheduler)))
+        return tuple(f"{name}={now[name]}" for name in now if now[name] != told[name])
 
 
 AS_TOLD = Wish()
@@ -91,7 +101,7 @@ def of_file(header: Header) -> Hints:
     for word, by in said:
         if not word:
             continue
-        kind = _WORDS.get(word, word)
+        kind = _plainly(word)
         told.append(f"{shown(kind)} by {by}")
         found.setdefault("prediction_type", kind)
     if _MARKERS["zero"] in ends:
@@ -121,7 +131,7 @@ def schedule(scheduler: Mapping[str, Any], name: str) -> dict[str, Any]:
     betas = scheduler.get("trained_betas")
     if betas is not None:
         chosen["trained_betas"] = _checked(betas, chosen["num_train_timesteps"], name)
-    kind = scheduler.get("prediction_type") or "epsilon"
+    kind = _plainly(scheduler.get("prediction_type") or "epsilon")
     if kind not in ("epsilon", "v_prediction"):
         raise CheckpointError(
             f"{name} predicts {kind!r}; Limner draws with models that predict 'epsilon' or "
@@ -154,6 +164,22 @@ def has_zero_snr(schedule: Mapping[str, Any]) -> bool:
 def shown(kind: str) -> str:
     """A ``prediction_type`` in the words of people."""
     return kind.replace("_", "-")
+
+
+def _switches(scheduler: Mapping[str, Any]) -> dict[str, Any]:
+    """The two that a wish may set, as they are where nothing is said."""
+    return {
+        "prediction": _plainly(scheduler.get("prediction_type") or "epsilon"),
+        "zero_snr": bool(scheduler.get("rescale_betas_zero_snr")),
+    }
+
+
+def _plainly(word: Any) -> Any:
+    """As diffusers writes it, whichever way a file does."""
+    if not isinstance(word, str):
+        return word
+    plain = word.strip().lower().replace("-", "_")
+    return _WORDS.get(plain, plain)
 
 
 def _from_yaml(path: Path) -> str | None:

@@ -6,6 +6,7 @@ left so by a zero initialisation) computes x + 0. Running it costs as much as a 
 
 from __future__ import annotations
 
+import copy
 from typing import Any, TypeVar
 
 import torch
@@ -61,6 +62,13 @@ def restore(model: Model) -> Model:
             if isinstance(child, Shortcut):
                 setattr(parent, name, child.idle[0])
     return model
+
+
+def twin(model: Model) -> Model:
+    """Another model with the same weights, which are in memory once."""
+    whole: list[nn.Module] = [model, *idle(model)]
+    shared: dict[int, Any] = {id(t): t for m in whole for t in (*m.parameters(), *m.buffers())}
+    return copy.deepcopy(model, shared)
 
 
 def _shortcut(block: nn.Module) -> Shortcut | None:

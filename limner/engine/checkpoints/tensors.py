@@ -31,6 +31,8 @@ def read(info: TensorInfo) -> torch.Tensor:
     dtype = DTYPES.get(info.dtype)
     if dtype is None:
         raise CheckpointError(f"{info.file.name}: {info.name!r} is stored as {info.dtype}.")
+    if not info.count:
+        return torch.empty(info.shape, dtype=dtype)
     numbers = torch.from_numpy(raw.read(info)).view(dtype)
     found = numbers if info.strides is None else numbers.as_strided(info.shape, info.strides)
     found = found.reshape(info.shape)

@@ -63,7 +63,7 @@ def told(part: Part, *, stored: bool) -> Part:
         return replace(part, notes=tuple(_about(part)))
     wrong = sum(number != place for place, number in enumerate(ids))
     if not stored:
-        sentence = "the text encoder's position ids are not 0, 1, 2, ...; these are used"
+        sentence = "stored position ids are not 0, 1, 2, ...; 0, 1, 2, ... are used"
         return replace(part, notes=(sentence, *_about(part)))
     _require_places(part, ids)
     sentence = f"the text encoder's position ids used as stored, {wrong} of {len(ids)} out of order"

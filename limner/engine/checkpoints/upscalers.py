@@ -1,76 +1,131 @@
-"""Upscalers by their tensors: which network one is, and by how much it makes pictures larger.
+"""Networks that make pictures larger, told by their tensors: which one, by how much, and whether.
 
-The networks are ESRGAN (Wang et al. 2018) under its older and its newer names, Real-ESRGAN's
-compact one (Wang et al. 2021), SwinIR (Liang et al. 2021), HAT and DAT (Chen et al. 2023).
+spandrel knows them by their tensors' names (``networks``, and with it PyTorch, is imported where a
+file is nothing else that is known). Of what it does not know, some is told here by name.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from limner.engine.checkpoints.headers import Header
+from limner.engine.checkpoints.headers import Header, TensorInfo
+from limner.errors import CheckpointError
 
-Shapes = Mapping[str, tuple[int, ...]]
+SCALE_MAX = 16
 
-_WRAPPER = re.compile(r"^(params_ema|params)\.")
-_OLD = re.compile(r"^model\.([2-9]|\d\d)\.weight$")
-_COMPACT = re.compile(r"^body\.(\d+)\.weight$")
-_UP = re.compile(r"^upsample\.\d+\.weight$")
-# By a tensor that only it has; the first row that holds.
-_NETWORKS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("ESRGAN, older", re.compile(r"^model\.1\.sub\.")),
-    ("ESRGAN", re.compile(r"^body\.0\.rdb1\.")),
-    ("HAT", re.compile(r"^layers\.0\.residual_group\.overlap_attn\.")),
-    ("SwinIR", re.compile(r"^layers\.0\.residual_group\.")),
-    ("DAT", re.compile(r"^layers\.0\.blocks\.")),
-    ("SRVGG", re.compile(r"^body\.1\.weight$")),
-    ("unknown", re.compile(r"^conv_first\.")),
+# What networks do that are no upscalers, or none here, by spandrel's names for them.
+OTHER: Mapping[str, str] = {
+    **dict.fromkeys(("GFPGAN", "RestoreFormer"), "restores faces"),
+    "LaMa": "fills holes in pictures",
+    **dict.fromkeys(("SCUNet", "DRUNet", "DnCNN", "KBNet"), "takes noise out of pictures"),
+    "FBCNN": "takes traces of JPEG out of pictures",
+    **dict.fromkeys(("FFTformer", "NAFNet", "Uformer"), "restores pictures"),
+    "MixDehazeNet": "takes haze out of pictures",
+    **dict.fromkeys(("RetinexFormer", "HVI-CIDNet"), "lightens dark pictures"),
+    "AuraSR": "draws noise of its own, so that nothing comes out twice alike",
+}
+_FOREIGN = "its licence keeps spandrel from bringing it"
+# Tensors that only networks have which spandrel does not bring.
+_UNKNOWN: tuple[tuple[str, str, str], ...] = (
+    ("CodeFormer", "restores faces", "idx_pred_layer.1.weight"),
+    (
+        "SRFormer",
+        "",
+        "layers.0.residual_group.blocks.0.attn.aligned_relative_position_index",
+    ),
+    ("FeMaSR", "", "multiscale_encoder.in_conv.weight"),
 )
+_MARK = "conv_first."  # of most that make pictures larger, those of tomorrow included
 
 
 def is_one(header: Header) -> bool:
-    """Whether the tensors are an upscaler's."""
-    shapes = _shapes(header)
-    if _network(shapes) == "SRVGG":  # its names are plain: a convolution, then a slope a channel
-        return [len(shapes.get(f"body.{n}.weight", ())) for n in (0, 1)] == [4, 1]
-    return bool(_network(shapes))
+    """Whether the tensors are of a network for pictures, most of which make them larger."""
+    return _found(header) is not None or bool(_unknown(header))
 
 
 def facts(header: Header) -> dict[str, Any]:
-    """``network`` by its name, and ``scale``, how many times larger; None where it is not told."""
-    shapes = _shapes(header)
-    network = _network(shapes) or "unknown"
-    return {"network": network, "scale": _scale(network, shapes)}
+    """``network`` by spandrel's name, ``scale``, how many times larger it makes a picture, and
+    ``reason``, a sentence on why it makes none larger; each None where it is not told.
+
+    ``network`` is ``unknown`` of one that spandrel does not know.
+    """
+    found = _found(header)
+    if found is None:
+        name, does = _unknown(header) or ("unknown", "")
+        return {"network": name, "scale": None, "reason": _stranger(header.path.name, name, does)}
+    told: dict[str, Any] = {"network": found.name, "scale": None}
+    if found.name in OTHER:
+        return told | {"reason": _other(header.path.name, found.name, OTHER[found.name])}
+    try:
+        network = _networks().told(header)
+    except CheckpointError as error:
+        return told | {"reason": str(error)}
+    return told | {"scale": network.scale, "reason": _refusal(header.path.name, network)}
 
 
-def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
-    return {_WRAPPER.sub("", name): tensor.shape for name, tensor in header.tensors.items()}
+def require(header: Header) -> None:
+    """Raise ``CheckpointError`` with the ``reason`` of a file that makes no pictures larger."""
+    if reason := facts(header)["reason"]:
+        raise CheckpointError(reason)
 
 
-def _network(shapes: Shapes) -> str | None:
-    return next((name for name, mark in _NETWORKS if any(map(mark.search, shapes))), None)
+def _networks() -> Any:
+    from limner.engine.checkpoints import networks  # heavy
+
+    return networks
 
 
-def _scale(network: str, shapes: Shapes) -> int | None:
-    if network == "ESRGAN, older":  # a doubling each but for the last two
-        return int(2 ** max(0, sum(map(bool, map(_OLD.match, shapes))) - 2))
-    if network == "SRVGG":
-        numbers = [int(found[1]) for name in shapes if (found := _COMPACT.match(name))]
-        last = shapes[f"body.{max(numbers)}.weight"]
-        return _root(last[0], 3) if len(last) == 4 else None
-    first = shapes.get("conv_first.weight", ())
-    if network == "ESRGAN":  # pixels of smaller scales are folded into channels before
-        folded = _root(first[1], 3) if len(first) == 4 else None
-        return 4 // folded if folded in (1, 2, 4) else None
-    ups = [s for name, s in shapes.items() if _UP.match(name) and len(s) == 4 and s[1]]
-    scales = [_root(shape[0] // shape[1], 1) for shape in ups if shape[0] > shape[1]]
-    return math.prod(s for s in scales if s) if scales and all(scales) else None
+def _found(header: Header) -> Any:
+    """spandrel's architecture; None of none that it knows, and where there is no spandrel."""
+    try:
+        found = _networks().detected(header)
+    except CheckpointError:
+        return None
+    return None if found is not None and found.id == "Compact" and not _slopes(header) else found
 
 
-def _root(count: int, each: int) -> int | None:
-    """How many pixels wide a square of ``count`` channels is, with ``each`` of a pixel."""
-    width = math.isqrt(count // each)
-    return width if width and width * width * each == count else None
+def _slopes(header: Header) -> bool:
+    """Whether its layers, whose names are plain, are a convolution, then a slope a channel."""
+    first = (_tensor(header, f"body.{n}.weight") for n in (0, 1))
+    return [each and each.ndim for each in first] == [4, 1]
+
+
+def _tensor(header: Header, name: str) -> TensorInfo | None:
+    at = _networks().unwrapped(header.tensors).get(name)
+    return header.tensors[at] if at else None
+
+
+def _unknown(header: Header) -> tuple[str, str] | None:
+    """The name of a network that spandrel does not know, and what it does."""
+    for name, does, mark in _UNKNOWN:
+        if any(each.endswith(mark) for each in header.tensors):
+            return name, does
+    known = any(each.removeprefix("params_ema.").startswith(_MARK) for each in header.tensors)
+    return ("unknown", "") if known else None
+
+
+def _stranger(file: str, name: str, does: str) -> str:
+    if name != "unknown":
+        beside = f" {does} and" if does else ""
+        return f"{file} is of the network {name}, which{beside} is not read here: {_FOREIGN}."
+    return f"{file} is an upscaler of a network that {_networks().version()} does not know."
+
+
+def _other(file: str, name: str, does: str) -> str:
+    return f"{file} is of the network {name}, which {does}; it is no upscaler here."
+
+
+def _refusal(file: str, network: Any) -> str | None:
+    reads, makes = network.reads, network.makes
+    if network.purpose not in ("SR", "Restoration"):
+        return _other(file, network.name, f"is for {network.purpose.lower()}")
+    if reads != makes:
+        return (
+            f"{file} makes of pictures of {reads} channels some of {makes}; they must be as many."
+        )
+    if reads not in (1, 3):
+        return f"{file} is for pictures of {reads} channels; pictures have 1 or 3."
+    if not 1 <= network.scale <= SCALE_MAX:
+        return f"{file} makes pictures {network.scale} times as large; at most {SCALE_MAX} is done."
+    return None

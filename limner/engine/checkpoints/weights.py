@@ -20,7 +20,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from limner.domain.model import Card, ModelInfo
-from limner.engine.checkpoints import cards, probe
+from limner.engine.checkpoints import cards, probe, storage
 from limner.engine.checkpoints.containers import require_unchanged
 from limner.engine.checkpoints.headers import TensorInfo
 from limner.engine.checkpoints.layouts import chosen
@@ -162,7 +162,8 @@ def _build(name: str, part: Part, device: str, dtype: str) -> Any:
     model, infos = _prepare(name, part)
     tensors = {}
     for key, info in infos.items():
-        tensors[key] = read(info).to(device, probe.DTYPES[dtype]).contiguous()
+        stored = read(info)
+        tensors[key] = storage.empty(stored.shape, probe.DTYPES[dtype], device).copy_(stored)
         if not is_finite(tensors[key]):
             raise not_finite(name, info, dtype if is_finite(read(info)) else None)
     for header in part.headers:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from limner.domain.controls import Kind
+from limner.domain.tiling import APART, Axes
+from limner.engine.tiling.seamless import for_rows, tiled
 
 Hint = tuple[Tensor, ...]
 _GREY = (19595, 38470, 7471)  # of 65,536: Pillow's weights of red, green and blue
@@ -28,6 +30,7 @@ class Rows:
     t: Tensor
     context: Tensor
     mask: Tensor | None
+    tiling: Sequence[Axes] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +53,15 @@ class Net:
         """Memory of its weights."""
         return sum(tensor.nbytes for tensor in self.model.parameters())
 
-    def hint(self, pixels: Tensor) -> Hint:
-        """What it keeps of a map, RGB uint8 (H, W, 3): tensors without a dimension for rows."""
+    def hint(self, pixels: Tensor, axes: Axes = APART) -> Hint:
+        """What it keeps of a map, RGB uint8 (H, W, 3): tensors without a dimension for rows.
+
+        ``axes``: along which its edges meet.
+        """
+        with tiled([axes]):
+            return self._hint(for_rows(self.model, [axes]), pixels)
+
+    def _hint(self, model: Any, pixels: Tensor) -> Hint:
         raise NotImplementedError
 
     def hint_bytes(self, height: int, width: int) -> int:
@@ -83,8 +93,8 @@ class ControlNet(Net):
 
     pooled: bool = False
 
-    def hint(self, pixels: Tensor) -> Hint:
-        embed = self.model.controlnet_cond_embedding
+    def _hint(self, model: Any, pixels: Tensor) -> Hint:
+        embed = model.controlnet_cond_embedding
         return (embed(self._unit(pixels, embed.conv_in.in_channels))[0],)
 
     def hint_bytes(self, height: int, width: int) -> int:
@@ -92,7 +102,11 @@ class ControlNet(Net):
         return self._number * channels * height * width
 
     def add(self, rows: Rows, hints: Sequence[Hint]) -> list[Tensor]:
-        net, y = self.model, rows.y[:, : self.model.config.in_channels]
+        with tiled(rows.tiling):
+            return self._added(for_rows(self.model, rows.tiling), rows, hints)
+
+    def _added(self, net: Any, rows: Rows, hints: Sequence[Hint]) -> list[Tensor]:
+        y = rows.y[:, : net.config.in_channels]
         emb = net.time_embedding(net.time_proj(rows.t).to(y.dtype))
         sample = net.conv_in(y) + _stacked([hint[0] for hint in hints])
         reads = {"encoder_hidden_states": rows.context, "encoder_attention_mask": _bias(rows)}
@@ -113,11 +127,11 @@ class Adapter(Net):
 
     kind: Kind = "t2i-adapter"
 
-    def hint(self, pixels: Tensor) -> Hint:
-        adapter = self.model.adapter
+    def _hint(self, model: Any, pixels: Tensor) -> Hint:
+        adapter = model.adapter
         first = adapter.conv_in if hasattr(adapter, "conv_in") else adapter.body[0].in_conv
         channels = first.in_channels // adapter.unshuffle.downscale_factor**2
-        return tuple(each[0] for each in self.model(self._unit(pixels, channels)))
+        return tuple(each[0] for each in model(self._unit(pixels, channels)))
 
     def hint_bytes(self, height: int, width: int) -> int:
         numbers = 0

@@ -14,7 +14,7 @@ import torch
 from diffusers.models.adapter import T2IAdapter
 from diffusers.models.controlnets.controlnet import ControlNetModel
 
-from limner.engine.checkpoints import digests
+from limner.engine.checkpoints import digests, storage
 from limner.engine.checkpoints.adapters import BASES
 from limner.engine.checkpoints.containers import read_header, require_unchanged
 from limner.engine.checkpoints.headers import Header
@@ -122,7 +122,8 @@ def _fill(model: Any, infos: Infos, header: Header, checkpoint: Checkpoint) -> N
     tensors = {}
     for name, like in expected.items():
         info = fit(file, "control", name, infos[name], tuple(like.shape))
-        tensors[name] = read(info).to(weight.device, weight.dtype).contiguous()
+        stored = read(info)
+        tensors[name] = storage.empty(stored.shape, weight.dtype, str(weight.device)).copy_(stored)
         if not is_finite(tensors[name]):
             raise CheckpointError(f"{file}: {info.name!r} holds values that are not finite.")
     model.load_state_dict(tensors, assign=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from limner.domain.controls import Control
+from limner.domain.tiling import APART, Axes
 from limner.engine.adapters.keeping import Resident
 from limner.engine.adapters.resident import Find
 from limner.engine.checkpoints.weights import Checkpoint
@@ -57,16 +58,25 @@ class Controls(Resident[Control, Net]):
 
         super().__init__("controls", read, capacity)
 
-    def led(self, controls: Sequence[Control], maps: Mapping[str, Tensor], count: int) -> Led:
+    def led(
+        self,
+        controls: Sequence[Control],
+        maps: Mapping[str, Tensor],
+        count: int,
+        axes: Axes = APART,
+    ) -> Led:
         """What a picture follows at each of ``count`` evaluations.
 
         ``maps``: RGB uint8 (H, W, 3) by SHA-256, on the model's device and of as many pixels as its
-        latent spans. Raises ``InvalidInput`` as ``get`` does, and where one is not there.
+        latent spans; ``axes``: along which edges of the picture meet. Raises ``InvalidInput`` as
+        ``get`` does, and where one is not there.
         """
         told = []
         for control in controls:
             net = self.get(control)
-            told.append((control, (self._use(control, net, maps), _is_conditional(control, net))))
+            told.append(
+                (control, (self._use(control, net, maps, axes), _is_conditional(control, net)))
+            )
         if not told:
             return NO_CONTROLS
         return Led(tuple(tuple(t for c, t in told if c.on(k, count)) for k in range(count)))
@@ -75,13 +85,13 @@ class Controls(Resident[Control, Net]):
         """Of what a picture of a latent's size keeps of its maps."""
         return sum(self.get(control).hint_bytes(height, width) for control in controls)
 
-    def _use(self, control: Control, net: Net, maps: Mapping[str, Tensor]) -> Use:
+    def _use(self, control: Control, net: Net, maps: Mapping[str, Tensor], axes: Axes) -> Use:
         if control.map_sha256 not in maps:
             raise InvalidInput(
                 "controls", f"The map {control.map_sha256[:12]}... is not here; send its pixels."
             )
         weights = tuple(control.strength(place, net.places) for place in range(net.places))
-        return Use(net, net.hint(maps[control.map_sha256]), weights)
+        return Use(net, net.hint(maps[control.map_sha256], axes), weights)
 
 
 def _is_conditional(control: Control, net: Net) -> bool:

@@ -85,7 +85,8 @@ def _picked(rows: Rows, runs: Sequence[Run]) -> Rows:
         return tensor[runs[0][0]] if len(runs) == 1 else torch.cat([tensor[r] for r, _ in runs])
 
     mask = None if rows.mask is None else of(rows.mask)
-    return Rows(_last(of(rows.y)), of(rows.t), of(rows.context), mask)
+    tiling = [axes for run, _ in runs for axes in rows.tiling[run]]
+    return Rows(_last(of(rows.y)), of(rows.t), of(rows.context), mask, tiling)
 
 
 def _made(net: Net, rows: Rows, hints: list[Hint]) -> list[Tensor]:
@@ -94,7 +95,8 @@ def _made(net: Net, rows: Rows, hints: list[Hint]) -> list[Tensor]:
     if times > 1:
         mask = None if rows.mask is None else torch.cat([rows.mask] * times)
         y, t, context = (torch.cat([each] * times) for each in (rows.y, rows.t, rows.context))
-        rows, hints = Rows(_last(y), t, context, mask), hints * times
+        tiling = list(rows.tiling) * times
+        rows, hints = Rows(_last(y), t, context, mask, tiling), hints * times
     return [each[:count] for each in net.add(rows, hints)]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from limner.domain.tiling import Axes
 from limner.engine.adapters.rows import Uses
 from limner.engine.controls.rows import Uses as Controls
 
@@ -22,8 +23,9 @@ class Batch:
     ``y`` (rows, C, h, w) and ``context`` (rows, tokens, width) are in the UNet's number type,
     ``t`` (rows,) holds timesteps. ``mask`` (rows, tokens) is True where a token counts, or None
     where all do, so that fast kernels stay. ``adapters`` are what each row uses, ``controls``
-    what each follows; None where none does any. What a row brings besides becomes a field here,
-    with a row of it for each row: cutting and padding then know it.
+    what each follows, ``tiling`` along which axes its edges meet; None where none does any.
+    What a row brings besides becomes a field here, with a row of it for each row: cutting and
+    padding then know it.
     """
 
     y: Tensor
@@ -32,6 +34,7 @@ class Batch:
     mask: Tensor | None = None
     adapters: tuple[Uses, ...] | None = None
     controls: tuple[Controls, ...] | None = None
+    tiling: tuple[Axes, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.y)

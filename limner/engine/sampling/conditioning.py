@@ -76,7 +76,7 @@ class Conditioner:
     def of(cls, checkpoint: Checkpoint, caches: Caches, find: Find = find_nothing) -> Conditioner:
         """With a loaded checkpoint's own; ``find`` knows the files of embeddings."""
         parts = checkpoint.tokenizer, checkpoint.text_encoder
-        return cls(*parts, caches=caches, model_sha256=checkpoint.info.sha256, find=find)
+        return cls(*parts, caches=caches, model_sha256=checkpoint.info.stored_sha256, find=find)
 
     def caches(self) -> dict[str, CacheStats]:
         """How its caches do."""

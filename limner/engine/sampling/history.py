@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limner.domain.params import BRANCHES_MAX, Generation
+from limner.domain.params import BRANCHES_MAX, Generation, Source
+from limner.domain.tiling import Axes
 from limner.engine.adapters.resident import Adapters
 from limner.engine.adapters.rows import Uses
 from limner.engine.adapters.targets import TEXT, UNET
@@ -22,7 +23,7 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.controls.resident import NO_CONTROLS, Controls, Led
-from limner.engine.sampling import inpainting, latents, samplers
+from limner.engine.sampling import inpainting, latents, regional, samplers
 from limner.engine.sampling.batch import Batch, context_of
 from limner.engine.sampling.conditioning import Conditioner
 from limner.engine.sampling.guidance import Guidance, count_tokens, encode_guidance
@@ -42,6 +43,7 @@ class History:
     ``adapters`` are what its rows use at each evaluation, ``controls`` what they follow, ``course``
     the passes it is one of.
     ``beside`` (C', h, w) float32 or None: what the UNet reads beside the latent, always the same.
+    ``tiling``: along which axes its edges meet, at each evaluation.
     """
 
     course: Course
@@ -55,6 +57,16 @@ class History:
     beside: Tensor | None = None
     adapters: Sequence[Uses] = ()
     controls: Led = NO_CONTROLS
+    tiling: Sequence[Axes] = ()
+
+    @property
+    def strands(self) -> tuple[History, ...]:
+        """Itself: what is drawn side by side in its image."""
+        return (self,)
+
+    def rows(self, k: int) -> int:
+        """UNet rows of evaluation k."""
+        return len(self.guidance.at(k).G)
 
     def at(self, k: int) -> Tensor:
         """The UNet's input at evaluation k, or after the last one the finished latent: (L,)."""
@@ -68,7 +80,7 @@ class History:
         """The guided output (L,) of evaluation k, of those of its rows: (rows, C, n)."""
         rows = self.guidance.at(k)
         if rows.tempering is None:
-            return rows.G @ E.flatten(1)
+            return rows.composed(E)
         y, share = self.at(k).view_as(E[0]), k / max(1, len(self.t) - 1)
         return rows.tempering.guided(E, y, self.trace.estimating(k), share).flatten()
 
@@ -96,33 +108,35 @@ def start_of(g: Generation, checkpoint: Checkpoint) -> tuple[samplers.Mode, floa
 
 def begin(
     image: Image,
+    course: Course,
+    request: Request,
     checkpoint: Checkpoint,
     conditioner: Conditioner,
     adapters: Adapters,
     controls: Controls,
 ) -> History:
-    """Everything an image needs before the first evaluation of a pass, on the UNet's device.
+    """Everything that a part of a pass, ``request``, needs before the first evaluation.
 
     Reads its adapters and controls, traces the sampler, encodes the prompts, encodes the source and
-    draws all noise, each in the order in which diffusers draws it.
+    draws all noise, each in the order in which diffusers draws it. On the UNet's device.
     """
-    course: Course = image.state
-    request, start = course.begin(checkpoint)
-    g = request.generation
+    start, g = course.latent, request.generation
     mode, strength = start_of(g, checkpoint)
     betas = checkpoint.scheduler_betas
     trace = samplers.trace(g.method, g.steps, mode=mode, strength=strength, betas=betas)
     uses = adapters.uses(g.loras, TEXT)
-    guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner, uses)
+    size = (image.group.height, image.group.width)
+    masks = _masks(request, size, checkpoint.vae_scale)
+    guidance = encode_guidance(g, trace.steps, image.group.bucket, conditioner, uses, size, masks)
     weight = next(checkpoint.unet.parameters())
-    shape = (checkpoint.latent_channels, image.group.height, image.group.width)
-    stream, source = NoiseStream(g.noise_source, image.seed), None
+    shape = (checkpoint.latent_channels, *size)
+    stream, source = NoiseStream(g.noise_source, g.seed_of(image.index)), None
     if start is not None:
         source = latents.Source(start, None)
     elif g.source is not None and not (checkpoint.inpaints and strength == 1):
         source = latents.prepare_source(g, latents.fitted(request), checkpoint, stream)
     masked = mode == "inpaint" or checkpoint.inpaints
-    noise, hidden = _noise(image, trace, stream, shape, masked=masked)
+    noise, hidden = _noise(g, image.index, trace, stream, shape, masked=masked)
     history = History(
         course,
         trace,
@@ -131,12 +145,15 @@ def begin(
         H=to_device(noise, weight.device),
         t=_tensor(trace.timesteps, weight.device),
         adapters=_by_evaluation(g, adapters, len(trace.steps)),
-        controls=controls.led(g.controls, _maps(image, request, checkpoint), len(trace.steps)),
+        controls=controls.led(
+            g.controls, _maps(image, request, checkpoint), len(trace.steps), g.axes
+        ),
+        tiling=g.axes_over(len(trace.steps)),
     )
     if checkpoint.inpaints and hidden is not None:
         history.beside = inpainting.conditions(request, checkpoint, hidden)
     if source is not None:
-        _start_from(history, source, shape)
+        _start_from(history, source, shape, g.source)
     return history
 
 
@@ -159,6 +176,15 @@ def _maps(image: Image, request: Request, checkpoint: Checkpoint) -> dict[str, T
     }
 
 
+def _masks(request: Request, size: tuple[int, int], scale: int) -> dict[str, Tensor]:
+    """How much of each latent pixel the masks of its regions mark."""
+    pixels = request.pixels
+    return {
+        name: regional.marked(latents.padded(pixels[name], size, scale), scale)
+        for name in request.generation.region_masks
+    }
+
+
 def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner) -> int:
     """Bytes that one image of ``request`` takes while it is in flight, by the shapes of ``begin``.
 
@@ -178,53 +204,61 @@ def footprint(request: Request, checkpoint: Checkpoint, conditioner: Conditioner
         floats, masks = floats + (count + 1) * latent, latent
     trace = 8 * ((2 * count + 1) * columns + 4 * count + 2 + (count + 1) * kept)  # float64
     weights = 4 * (BRANCHES_MAX + 1)
+    if g.regions:  # at two scales, and as tempering reads them
+        weights *= 4 * (1 + len(g.regions)) * latent // checkpoint.latent_channels
     weight = next(checkpoint.unet.parameters())
     width = checkpoint.text_encoder.config.hidden_size
     contexts = count_tokens(g, conditioner) * width * weight.element_size()
-    size = (g.height, g.width)
     pixels = sum(picture.nbytes for picture in request.pixels.values())
-    other = [picture for picture in request.pixels.values() if picture.shape[:2] != size]
-    fitted = math.prod(size) * sum(3 if picture.ndim == 3 else 1 for picture in other)
-    return 4 * floats + masks + trace + weights + contexts + pixels + fitted
+    held = 4 * floats + masks + trace + weights + contexts + pixels
+    return held + latents.fitted_bytes(request)
 
 
 def gather(images: Sequence[Image], dtype: torch.dtype) -> Batch:
     """What the UNet reads at the images' evaluations, in ``dtype``."""
     group = images[0].group
-    conditions = [image.state.guidance.at(image.k) for image in images]
-    y = torch.stack([image.state.at(image.k) for image in images])
-    y = y.view(len(images), -1, group.height, group.width)
-    if images[0].state.beside is not None:  # and so have all: a group is of one model
-        y = torch.cat([y, torch.stack([image.state.beside for image in images])], dim=1)
+    seen = [(image.k, strand) for image in images for strand in image.state.strands]
+    conditions = [strand.guidance.at(k) for k, strand in seen]
+    y = torch.stack([strand.at(k) for k, strand in seen])
+    y = y.view(len(seen), -1, group.height, group.width)
+    if seen[0][1].beside is not None:  # and so have all: a group is of one model
+        y = torch.cat([y, torch.stack([strand.beside for _, strand in seen])], dim=1)
     y = y.to(dtype)
     rows = [len(c.contexts) for c in conditions]
     # Views and device work alone: an index from the host would wait for all that a GPU has to do.
     y = torch.cat([one.expand(n, *one.shape) for one, n in zip(y, rows, strict=True)])
-    t = torch.cat([i.state.t[i.k].expand(n) for i, n in zip(images, rows, strict=True)])
+    t = torch.cat([strand.t[k].expand(n) for (k, strand), n in zip(seen, rows, strict=True)])
     contexts = [context for c in conditions for context in c.contexts]
-    used = [image.state.uses(image.k) for image in images]
+    used = [strand.uses(k) for k, strand in seen]
     adapters = tuple(uses for uses, n in zip(used, rows, strict=True) for _ in range(n))
     controls = tuple(
         uses
-        for i, c in zip(images, conditions, strict=True)
-        for uses in i.state.controls.at(i.k, len(c.contexts), c.negatives)
+        for (k, strand), c in zip(seen, conditions, strict=True)
+        for uses in strand.controls.at(k, len(c.contexts), c.negatives)
     )
+    edges = [strand.tiling[k] for k, strand in seen]
+    tiling = tuple(axes for axes, n in zip(edges, rows, strict=True) for _ in range(n))
     context = context_of(contexts, conditions[0].tokens)
     beside = (adapters if any(used) else None, controls if any(controls) else None)
-    return Batch(y, t, *context, *beside)
+    return Batch(y, t, *context, *beside, tiling if any(map(any, edges)) else None)
 
 
 def _noise(
-    image: Image, trace: Trace, stream: NoiseStream, shape: tuple[int, int, int], *, masked: bool
+    g: Generation,
+    index: int,
+    trace: Trace,
+    stream: NoiseStream,
+    shape: tuple[int, int, int],
+    *,
+    masked: bool,
 ) -> tuple[Tensor, Floats | None]:
     """The matrix ``H`` with all noise that an image starts from and meets, on the host.
 
     And that of the masked picture's posterior, for which diffusers draws between the two, whether
     a UNet reads it or not.
     """
-    g = image.request.generation
     H = torch.zeros(trace.columns, math.prod(shape))
-    subseed = g.subseed_of(image.index)
+    subseed = g.subseed_of(index)
     start = initial_noise(stream, shape, subseed=subseed, strength=g.subseed_strength)
     H[1] = torch.from_numpy(start).flatten()
     hidden = stream.draw(shape) if masked else None
@@ -234,10 +268,24 @@ def _noise(
     return H, hidden
 
 
-def _start_from(history: History, source: latents.Source, shape: tuple[int, int, int]) -> None:
+def _start_from(
+    history: History, source: latents.Source, shape: tuple[int, int, int], said: Source | None
+) -> None:
     history.H[0] = source.latent.flatten()
-    if source.mask is not None and history.beside is None:
-        history.mask = source.mask.expand(shape).flatten()
+    if source.mask is not None and said is not None:
+        _keep(history, source.mask.expand(shape).flatten(), said)
+    if said is not None and said.noise_multiplier != 1:
+        history.H[1] *= said.noise_multiplier  # not that of what a mask keeps
+
+
+def _keep(history: History, mask: Tensor, said: Source) -> None:
+    """What ``mask`` (L,) repaints starts as it is filled; the rest is put back, unless a UNet reads
+    it beside the latent."""
+    if said.mask_fill in ("noise", "nothing"):
+        filling = history.H[1] if said.mask_fill == "noise" else torch.zeros_like(history.H[1])
+        history.H[0] = torch.where(mask, filling, history.H[0])
+    if history.beside is None:
+        history.mask = mask
         keep = _tensor(history.trace.keep, history.H.device)
         history.kept = keep @ history.H[: keep.shape[1]]
 

@@ -28,7 +28,7 @@ def conditions(request: Request, checkpoint: Checkpoint, noise: Floats) -> Tenso
     size = latents.latent_size(g, scale)
     picture, mask = _shown(request)
     latent = latents.encode(
-        checkpoint.vae,
+        latents.vae_of(g, checkpoint),
         latents.padded(picture, size, scale),
         noise,
         checkpoint.latent_scaling,

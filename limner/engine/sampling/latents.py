@@ -14,21 +14,27 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image
 from torch import Tensor
 
 from limner.domain.params import Generation, ResizeMode
+from limner.domain.tiling import Axes
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Pixels
 from limner.engine.sampling.noise import Floats, NoiseStream
 from limner.engine.sampling.transfer import to_device
+from limner.engine.tiling.pieces import PiecewiseVae
+from limner.engine.tiling.seamless import SeamlessVae
 from limner.errors import InvalidInput, NotFinite
 from limner.imaging.fitting import fit, fit_mask, fit_pixels
+from limner.imaging.masking import Region, feather, filled, overlay
+from limner.imaging.seams import around
 
 if TYPE_CHECKING:
     from limner.engine.checkpoints.weights import Checkpoint
 
 _fitted: WeakKeyDictionary[Request, Mapping[str, Pixels]] = WeakKeyDictionary()
+_regions: WeakKeyDictionary[Request, Region] = WeakKeyDictionary()
 _MASK_EDGE = 128  # 0.5 of 255: masks are repainted from here up, as diffusers binarizes
 
 
@@ -65,6 +71,23 @@ def _decoded(vae: Any, latent: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
     return image, (unit * 255).round().byte().permute(1, 2, 0).contiguous()
 
 
+def drawn(request: Request, checkpoint: Checkpoint, latent: Tensor) -> Pixels:
+    """RGB (H, W, 3) that the checkpoint's VAE makes of what ``request`` draws; see ``decode``."""
+    vae = vae_of(request.generation, checkpoint)
+    return decode(vae, latent, checkpoint.latent_scaling)
+
+
+def vae_of(generation: Generation, checkpoint: Checkpoint) -> Any:
+    """The checkpoint's VAE, as it takes the pictures of ``generation``."""
+    vae, side, axes = checkpoint.vae, generation.vae_tile, generation.axes
+    # Pieces go round an edge themselves.
+    whole = [side is None or side >= each for each in (generation.width, generation.height)]
+    meeting = Axes(axes.x and whole[0], axes.y and whole[1])
+    if any(meeting):
+        vae = SeamlessVae(vae, meeting)
+    return vae if side is None else PiecewiseVae(vae, side, checkpoint.vae_scale, axes)
+
+
 def encode(
     vae: Any, pixels: Pixels, noise: Floats, scaling: float, *, hidden: Pixels | None = None
 ) -> Tensor:
@@ -94,8 +117,31 @@ def _posterior(vae: Any, pixels: Pixels, hidden: Pixels | None) -> Any:
 def fitted(request: Request) -> Mapping[str, Pixels]:
     """Source and mask at the size to draw, resized once: off the engine's thread, by ``begin``."""
     if request not in _fitted:
-        _fitted[request] = fit_pixels(request.generation, request.pixels)
+        g = request.generation
+        cut = {} if g.source is None or not g.source.only_masked else _cut_out(request)
+        _fitted[request] = fit_pixels(g, {**request.pixels, **cut})
     return _fitted[request]
+
+
+def fitted_bytes(request: Request) -> int:
+    """What ``fitted`` will hold beside the pictures as they came.
+
+    Of a picture that is only repainted where it is masked, that is its mask twice more, and at the
+    end the picture once more.
+    """
+    g, pictures = request.generation, request.pixels.values()
+    whole = g.source is not None and g.source.only_masked
+    other = [each for each in pictures if whole or each.shape[:2] != (g.height, g.width)]
+    fitted = g.height * g.width * sum(3 if each.ndim == 3 else 1 for each in other)
+    again = sum(each.nbytes * (1 if each.ndim == 3 else 2) for each in pictures) if whole else 0
+    return fitted + again
+
+
+def _cut_out(request: Request) -> dict[str, Pixels]:
+    """Picture and mask of the region that is drawn, at its size, under the names of the whole."""
+    source = request.generation.source
+    assert source is not None, "only a picture has a region"
+    return dict(zip(source.names, region(request).fitted(), strict=True))
 
 
 def prepare_source(
@@ -114,8 +160,11 @@ def prepare_source(
     picture, mask = at_size(generation, pixels)
     scale = checkpoint.vae_scale
     size = latent_size(generation, scale)
+    if mask is not None and source.mask_fill != "original":
+        picture = filled(picture, mask)
     noise = stream.draw((checkpoint.latent_channels, *size))
-    latent = encode(checkpoint.vae, padded(picture, size, scale), noise, checkpoint.latent_scaling)
+    vae = vae_of(generation, checkpoint)
+    latent = encode(vae, padded(picture, size, scale), noise, checkpoint.latent_scaling)
     return Source(
         latent, None if mask is None else to_device(latent_mask(mask, scale), latent.device)
     )
@@ -145,9 +194,25 @@ def compose(request: Request, drawn: Pixels) -> Pixels:
     drawn = np.ascontiguousarray(drawn[: generation.height, : generation.width])
     if generation.source is None or generation.source.mask_sha256 is None:
         return drawn
+    if generation.source.only_masked:
+        return region(request).pasted(drawn)
     picture, mask = at_size(generation, fitted(request))
     assert mask is not None, "a named mask is found or refused"
-    return overlay(drawn, picture, feather(mask, generation.source.mask_blur))
+    blur = generation.source.blur
+    wide, inside = around(mask, generation.axes, 4 * max(blur))
+    return overlay(drawn, picture, feather(wide, blur)[inside])
+
+
+def region(request: Request) -> Region:
+    """What of its picture a request draws that repaints only the masked part of one."""
+    if request not in _regions:
+        g, source = request.generation, request.generation.source
+        assert source is not None, "only a picture has a region"
+        picture = _named(request.pixels, source.sha256, "image")
+        mask = _named(request.pixels, str(source.mask_sha256), "mask")
+        whole = resize_mask(mask, picture.shape[1], picture.shape[0], "stretch")
+        _regions[request] = Region(picture, whole, source, (g.width, g.height))
+    return _regions[request]
 
 
 def at_size(generation: Generation, pixels: Mapping[str, Pixels]) -> tuple[Pixels, Pixels | None]:
@@ -182,17 +247,3 @@ def resize_mask(mask: Pixels, width: int, height: int, mode: ResizeMode) -> Pixe
 def latent_mask(mask: Pixels, scale: int) -> Tensor:
     """(h, w) bool of a binary mask (H, W): the nearest pixel, as diffusers takes it."""
     return torch.from_numpy(mask[::scale, ::scale] >= _MASK_EDGE)
-
-
-def feather(mask: Pixels, blur: int) -> Pixels:
-    """The mask (H, W) softened by a Gaussian of ``blur`` pixels, to both sides of its edge."""
-    if blur == 0:
-        return mask
-    return np.asarray(Image.fromarray(mask).filter(ImageFilter.GaussianBlur(blur)))
-
-
-def overlay(drawn: Pixels, source: Pixels, mask: Pixels) -> Pixels:
-    """``drawn`` where ``mask`` (H, W) is 255, ``source`` where it is 0, between them a blend."""
-    weight = mask[:, :, None].astype(np.uint32)
-    mixed = drawn * weight + source * (255 - weight)
-    return ((2 * mixed + 255) // 510).astype(np.uint8)

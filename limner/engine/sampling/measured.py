@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from limner.engine.adapters.resident import Find
+from limner.engine.adapters.resident import LORAS_BYTES, Find
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling import throughput
 from limner.engine.sampling.conditioning import Caches
@@ -23,8 +24,10 @@ class MeasuredRunner(Runner):
         knee_file: Path | None,
         say: Callable[[str], None],
         find: Find,
+        loras_bytes: int = LORAS_BYTES,
     ) -> None:
-        super().__init__(checkpoint, max_rows=throughput.ROWS_TRIED[0], caches=caches, find=find)
+        own: dict[str, Any] = {"caches": caches, "find": find, "loras_bytes": loras_bytes}
+        super().__init__(checkpoint, max_rows=throughput.ROWS_TRIED[0], **own)
         self._knee_file, self._say = knee_file, say
 
     def begin(self) -> None:

@@ -1,52 +1,41 @@
-"""A picture of several passes: drawn small, made larger, and drawn again from that (hires).
+"""A picture of several passes: how each begins with what the one before it drew.
 
-To the loop a pass is a phase (docs/adr/0013-phases.md). The second is an img2img like any other:
-a request of its own is made for it, from what the first one drew, with the same seeds.
+To the loop a pass is a phase (docs/adr/0013-phases.md). Each is a request of its own, with the same
+seeds, from a picture like any other; ``starts`` says how that picture comes to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from limner.domain.params import UNNAMED
+from limner.domain.parts import Detail
 from limner.engine.batching.image import Group, Image
 from limner.engine.batching.request import Request
-from limner.engine.batching.ticket import Pixels
+from limner.engine.batching.ticket import FirstPass, Pixels
 from limner.engine.checkpoints.weights import Checkpoint
-from limner.engine.sampling import latents
-from limner.imaging.fitting import enlarge
-
-MODES: Mapping[str, tuple[str, bool]] = {
-    "Latent": ("bilinear", False),
-    "Latent (antialiased)": ("bilinear", True),
-    "Latent (bicubic)": ("bicubic", False),
-    "Latent (bicubic antialiased)": ("bicubic", True),
-    "Latent (nearest)": ("nearest", False),
-    "Latent (nearest-exact)": ("nearest-exact", False),
-}
-"""PyTorch's mode of interpolation, and whether it smooths what it makes smaller."""
+from limner.engine.sampling.details import Once, settled
+from limner.engine.sampling.starts import Before, Begun, Larger, Start, decoded
+from limner.engine.upscaling.tiles import nothing
 
 
 @dataclass(frozen=True)
 class Pass:
     """What is known of a pass before anything is drawn.
 
-    ``request`` is what is drawn in it, ``evaluations`` are counted within the picture, ``rows``
-    the UNet rows of the first of them, ``bytes`` the most that it holds in memory. ``upscaler``
-    makes what it starts from of what the pass before drew.
+    ``request`` is what is drawn in it, ``start`` how it begins, ``evaluations`` are counted within
+    the picture, ``rows`` the UNet rows of the first of them, ``bytes`` the most that it holds in
+    memory.
     """
 
     request: Request
+    start: Start
     group: Group
     rows: int
     evaluations: range
     bytes: int
-    upscaler: str = ""
 
     @property
     def steps(self) -> int:
@@ -58,17 +47,40 @@ class Pass:
 class Course:
     """The passes of a picture: ``number`` is the one under way, or about to begin.
 
-    ``drawn`` (C, h, w) is the latent that the pass before it left, None for the first.
+    ``begun`` is the last that began, ``drawn`` (C, h, w) the latent that it left, None while it is
+    under way, and ``rows_seen`` the most UNet rows of an evaluation of those before. ``first``:
+    what the first drew, where it was asked for. ``found``: the details that are drawn, once a
+    detector has looked for them; ``finished``: the picture, where it found nothing more to draw.
     """
 
     passes: tuple[Pass, ...]
     number: int = 0
+    begun: Begun | None = None
     drawn: Tensor | None = None
+    rows_seen: int = 0
+    first: FirstPass | None = None
+    found: tuple[Detail, ...] | None = None
+    finished: Pixels | None = field(default=None, repr=False)
 
     @property
-    def request(self) -> Request:
-        """What the pass draws."""
-        return self.passes[self.number].request
+    def parts(self) -> tuple[Request, ...]:
+        """What the pass under way draws side by side, with their pixels."""
+        return self._begun.parts
+
+    @property
+    def latent(self) -> Tensor | None:
+        """What it starts from, where that is no picture."""
+        return self._begun.latent
+
+    @property
+    def _begun(self) -> Begun:
+        assert self.begun is not None, "nothing is drawn before it begins"
+        return self.begun
+
+    @property
+    def told(self) -> tuple[int | None, FirstPass | None, tuple[Detail, ...] | None]:
+        """In which pieces the VAE takes its pictures, what the first pass drew, what was found."""
+        return self.passes[0].request.generation.vae_tile, self.first, self.found
 
     @property
     def steps_before(self) -> int:
@@ -80,56 +92,68 @@ class Course:
         """The most UNet rows that a pass begins with, of those so far."""
         return max(each.rows for each in self.passes[: self.number + 1])
 
-    def next(self, image: Image, drawn: Tensor) -> Course:
-        """Set ``image`` up for the next pass, and tell where that begins."""
-        coming = self.passes[self.number + 1]
-        image.phase, image.group, image.rows = coming.evaluations, coming.group, coming.rows
-        image.cost = coming.group.cost(coming.rows)
-        return replace(self, number=self.number + 1, drawn=drawn)
+    def next(self, image: Image, drawn: Tensor, rows: int) -> Course:
+        """Set ``image`` up for the next pass, and tell where that begins; an evaluation of the
+        one that is over had ``rows`` at most."""
+        seen = max(self.rows_max, self.rows_seen, rows)
+        coming = replace(self, number=self.number + 1, drawn=drawn, rows_seen=seen)
+        coming.enter(image)
+        return coming
 
-    def begin(self, checkpoint: Checkpoint) -> tuple[Request, Tensor | None]:
-        """What the pass draws, and the latent (C, h, w) it starts from where that was no picture.
+    def enter(self, image: Image) -> None:
+        """Set ``image`` up for the pass under way, or about to begin."""
+        own = self.passes[self.number]
+        image.phase, image.group, image.rows = own.evaluations, own.group, own.rows
+        image.cost, image.enlarges = own.group.cost(own.rows), own.start.enlarges
+        image.evaluations = self.passes[-1].evaluations.stop
 
-        A picture that it starts from is the one that the pass before would have been answered with,
-        made larger.
+    def begin(self, checkpoint: Checkpoint, proceed: Callable[[], None] = nothing) -> Course:
+        """The same with its pass begun, or finished where a detector finds nothing.
+
+        ``proceed`` is called now and then where that takes long; what it raises ends it.
         """
-        coming = self.passes[self.number]
-        if self.drawn is None:
-            return coming.request, None
-        g = coming.request.generation
-        maps = {name: enlarge(each, g.width, g.height) for name, each in _maps(coming.request)}
-        if coming.upscaler in MODES:
-            size = latents.latent_size(g, checkpoint.vae_scale)
-            start = covering(self.drawn, size, coming.upscaler)
-            return replace(coming.request, pixels=maps), start
-        pixels = latents.decode(checkpoint.vae, self.drawn, checkpoint.latent_scaling)
-        small = latents.compose(self.passes[self.number - 1].request, pixels)
-        large = enlarge(small, g.width, g.height, coming.upscaler)
-        return replace(coming.request, pixels={UNNAMED: large, **maps}), None
+        before = None
+        if self.begun is not None:
+            if self.drawn is None:
+                return self  # it was made larger before
+            before = Before(self.begun, self.drawn, checkpoint, proceed)
+            coming = self.passes[self.number :]
+            if isinstance(coming[0].start, Once) and any(map(_is_sought, coming)):
+                return self._settled(before)._begun_after(before)
+        return self._begun_after(before)
+
+    def _settled(self, before: Before) -> Course:
+        """With the boxes that are found in the picture, which is whole by now: passes for which
+        none was are left out."""
+        coming, passes = self.passes[self.number :], list(self.passes[: self.number])
+        starts = [each.start for each in coming if isinstance(each.start, Once)]
+        for each, start in zip(coming, settled(starts, before.picture), strict=True):
+            if start is not None:
+                at = passes[-1].evaluations.stop
+                evaluations = range(at, at + len(each.evaluations))
+                passes.append(replace(each, start=start, evaluations=evaluations))
+        found = tuple(p.start.detail for p in passes if isinstance(p.start, Once))
+        return replace(self, passes=tuple(passes), found=found)
+
+    def _begun_after(self, before: Before | None) -> Course:
+        if self.number == len(self.passes):
+            assert before is not None, "a picture has a pass"
+            return replace(self, number=self.number - 1, drawn=None, finished=before.picture)
+        coming, first = self.passes[self.number], self.first
+        if before is not None and isinstance(coming.start, Larger) and coming.start.keeps:
+            first = FirstPass(before.picture, len(self.passes[0].evaluations), self.rows_seen)
+        begun = coming.start.begin(coming.request, before)
+        return replace(self, begun=begun, drawn=None, first=first)
+
+    def decoded(self, checkpoint: Checkpoint, latent: Tensor) -> list[Pixels]:
+        """What the parts of the pass under way drew; ``latent`` has one below the other."""
+        return decoded(self._begun, checkpoint, latent)
+
+    def picture(self, drawn: Sequence[Pixels]) -> Pixels:
+        """What it makes of what they drew: the picture so far."""
+        return self._begun.lay(drawn)
 
 
-def requests_of(request: Request) -> tuple[Request, ...]:
-    """A request for each pass; the pictures that later ones start from have no content yet."""
-    first, *others = request.generation.passes
-    if not others:
-        return (request,)
-    nothing = {UNNAMED: np.broadcast_to(np.uint8(0), (first.height, first.width, 3))}
-    later = (replace(request, generation=g, pixels={**request.pixels, **nothing}) for g in others)
-    return replace(request, generation=first), *later
-
-
-def _maps(request: Request) -> list[tuple[str, Pixels]]:
-    """What its controls follow, at the size of the first pass, by SHA-256."""
-    names = {control.map_sha256 for control in request.generation.controls}
-    return [(name, request.pixels[name]) for name in sorted(names & request.pixels.keys())]
-
-
-def covering(latent: Tensor, size: tuple[int, int], name: str) -> Tensor:
-    """``latent`` (C, h, w) interpolated until it covers ``size``, and cut to it in the middle."""
-    mode, antialias = MODES[name]
-    height, width = latent.shape[-2:]
-    scale = max(size[0] / height, size[1] / width)
-    covers = max(size[0], round(height * scale)), max(size[1], round(width * scale))
-    large = interpolate(latent[None], size=covers, mode=mode, antialias=antialias)[0]
-    top, left = (covers[0] - size[0]) // 2, (covers[1] - size[1]) // 2
-    return large[:, top : top + size[0], left : left + size[1]].contiguous()
+def _is_sought(coming: Pass) -> bool:
+    """Whether it draws a box that is yet to be found."""
+    return isinstance(coming.start, Once) and coming.start.detail.file is not None

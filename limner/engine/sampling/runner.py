@@ -18,11 +18,12 @@ in all of them run together. ``Group`` says what must be equal: model, latent si
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from limner.engine.adapters.resident import Find, adapters_of, find_nothing
+from limner.engine.adapters.resident import LORAS_BYTES, Find, adapters_of, find_nothing
 from limner.engine.batching.client import CacheStats
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
@@ -30,14 +31,17 @@ from limner.engine.batching.ticket import Facts, Pixels
 from limner.engine.checkpoints.pruning import prune
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.controls.resident import Controls
-from limner.engine.sampling import latents, samplers
+from limner.engine.detecting.resident import Detectors
+from limner.engine.sampling import samplers
 from limner.engine.sampling.clock import Clock
 from limner.engine.sampling.conditioning import Caches, Conditioner
-from limner.engine.sampling.history import begin, gather
+from limner.engine.sampling.history import gather
 from limner.engine.sampling.lanes import Lanes
 from limner.engine.sampling.planning import plan
 from limner.engine.sampling.previews import PreviewMap
+from limner.engine.sampling.strands import Done, begin, enlarge, facts_of
 from limner.engine.sampling.throughput import memory_left
+from limner.engine.upscaling.resident import Upscalers
 
 
 class Runner:
@@ -54,29 +58,32 @@ class Runner:
         max_rows: int,
         caches: Caches | None = None,
         find: Find = find_nothing,
+        loras_bytes: int = LORAS_BYTES,
     ) -> None:
         self.checkpoint = checkpoint
-        self.model = checkpoint.info
-        self.dtype = checkpoint.unet.dtype
-        self.max_rows = max_rows
-        self.bytes = checkpoint.bytes
+        self.model, self.dtype = checkpoint.info, checkpoint.unet.dtype
+        self.max_rows, self.bytes = max_rows, checkpoint.bytes
         self.free_bytes, self.max_bytes = memory_left(checkpoint.unet.device)
         self.native_area = (512 // checkpoint.vae_scale) ** 2
-        self._unet_clock = Clock(checkpoint.unet.device)
-        self._vae_clock = Clock(checkpoint.unet.device)
+        self._unet_clock, self._vae_clock = (Clock(checkpoint.unet.device) for _ in range(2))
         prune(checkpoint.unet)
         prune(checkpoint.vae)
         self.unet = Lanes(checkpoint.unet)
         self.conditioner = Conditioner.of(checkpoint, caches or Caches(64 << 20), find)
-        self.adapters = adapters_of(checkpoint, lambda: self.unet.adapted.model, find)
+        self.adapters = adapters_of(checkpoint, lambda: self.unet.adapted.model, find, loras_bytes)
         self.controls = Controls(find, checkpoint, self.unet.adopt)
+        self.upscalers = Upscalers(find, checkpoint.unet.device, "hires.upscaler")
+        self.enlarge = partial(enlarge, checkpoint)
+        self.detectors = Detectors(find)
         self.previews = PreviewMap(checkpoint.vae, checkpoint.latent_scaling)
 
     def begin(self) -> None:
         """Nothing is left to measure."""
 
     def plan(self, request: Request) -> list[Image]:
-        return plan(request, self.checkpoint, self.conditioner, self.adapters, self.controls)
+        own = (self.checkpoint, self.conditioner, self.adapters, self.controls, self.upscalers)
+        room = (self.max_rows * self.native_area, self.free_bytes // 2)
+        return plan(request, *own, self.detectors, *room)
 
     @torch.inference_mode()
     def prepare(self, image: Image) -> None:
@@ -84,18 +91,17 @@ class Runner:
 
     @torch.inference_mode()
     def step(self, images: list[Image]) -> None:
-        shared = [image for image in images if not image.exact]
-        alone = [[image] for image in images if image.exact]
+        groups = [[i for i in images if not i.exact], *([i] for i in images if i.exact)]
         results = [
             (image, eps)
-            for group in ([shared, *alone] if shared else alone)
+            for group in filter(None, groups)
             for image, eps in zip(group, self._evaluate(group), strict=True)
         ]
         for image, eps in results:
             image.state.add(image.k, eps)
             image.evaluation += 1
             if not image.phase_over:
-                image.rows = len(image.state.guidance.at(image.k).G)
+                image.rows = image.state.rows(image.k)
                 image.cost = image.group.cost(image.rows)
 
     def _evaluate(self, images: list[Image]) -> list[Tensor]:
@@ -107,14 +113,16 @@ class Runner:
 
     @torch.inference_mode()
     def advance(self, image: Image) -> Pixels | None:
+        if isinstance(image.state, Done):
+            return image.state.course.finished
         latent, course = self._latent(image, image.state.at(image.k)), image.state.course
         if not image.finished:
-            image.state = course.next(image, latent)
+            image.state = course.next(image, latent, image.state.guidance.rows_max)
             return None
         with self._vae_clock:
-            pixels = latents.decode(self.checkpoint.vae, latent, self.checkpoint.latent_scaling)
-            self.previews.learn(latent, pixels)
-        return latents.compose(course.request, pixels)
+            drawn = course.decoded(self.checkpoint, latent)
+            self.previews.learn(latent[: len(latent) // len(drawn)], drawn[0])
+        return course.picture(drawn)
 
     @torch.inference_mode()
     def preview(self, image: Image) -> Pixels:
@@ -131,10 +139,7 @@ class Runner:
         return self.conditioner.caches() | beside | {"matrices": samplers.cache_stats()}
 
     def facts(self, image: Image) -> Facts:
-        rows = max(image.state.course.rows_max, image.state.guidance.rows_max)
-        dtype = str(self.dtype).removeprefix("torch.")
-        mode = "exact" if image.exact else "shared"
-        return Facts(image.seed, image.evaluations, rows, dtype, mode, self.model)
+        return facts_of(image, self.model)
 
     def _latent(self, image: Image, flat: Tensor) -> Tensor:
         return flat.view(-1, image.group.height, image.group.width)

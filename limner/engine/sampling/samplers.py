@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,9 +90,21 @@ def _trained(arguments: str) -> Matrix:
 
     Worked out in float64; at zero terminal SNR the last is 4096, as diffusers' Euler has it.
     """
-    _, made = _pristine("DDIMScheduler", arguments)
-    alphas = np.cumprod(1 - made.betas.double().numpy()).clip(min=2.0**-24)
+    alphas = np.cumprod(1 - _betas(arguments)).clip(min=2.0**-24)
     return np.sqrt((1 - alphas) / alphas)
+
+
+def _betas(arguments: str) -> Matrix:
+    """The training noise of each timestep: (N,). diffusers rounds its own to float32, which the
+    levels keep; k-diffusion's users count in float64, and so it is done for the usual schedule."""
+    given = json.loads(arguments)
+    plain = not given.get("trained_betas") and not given.get("rescale_betas_zero_snr")
+    if plain and given.get("beta_schedule") == "scaled_linear":
+        first, last = math.sqrt(given["beta_start"]), math.sqrt(given["beta_end"])
+        betas: Matrix = np.linspace(first, last, given["num_train_timesteps"]) ** 2
+        return betas
+    _, made = _pristine("DDIMScheduler", arguments)
+    return made.betas.double().numpy()
 
 
 def cache_stats() -> CacheStats:

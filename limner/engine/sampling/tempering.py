@@ -7,31 +7,39 @@ GPU has nothing to wait for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from limner.domain.guidance import Thresholding
 from limner.domain.params import Generation
+from limner.engine.sampling.transfer import to_device
 
 
 @dataclass(frozen=True)
 class Tempering:
     """What is done to the guided output of an evaluation whose guidance is not 1.
 
-    ``weights`` are those of the prompts that ``AND`` joins.
+    ``weights`` are those of the prompts that ``AND`` joins; where there are regions, those of all
+    rows but the unconditional, over the latent: (rows, n).
     """
 
     guidance: float
-    weights: tuple[float, ...]
+    weights: tuple[float, ...] | Tensor
     rescale: float = 0.0
     thresholding: Thresholding | None = None
 
     @classmethod
-    def of(cls, g: Generation, weights: tuple[float, ...]) -> Tempering:
+    def of(cls, g: Generation, weights: tuple[float, ...] | Tensor) -> Tempering:
         """That of an image."""
         return cls(g.guidance, weights, g.guidance_rescale, g.thresholding)
+
+    def to(self, device: torch.device) -> Tempering:
+        """The same on the UNet's device."""
+        if isinstance(self.weights, tuple):
+            return self
+        return replace(self, weights=to_device(self.weights, device))
 
     def guided(self, E: Tensor, y: Tensor, estimating: tuple[float, float], share: float) -> Tensor:
         """The guided output (C, n) of an evaluation at a ``share`` of the way, 0 to 1.

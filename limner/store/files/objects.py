@@ -34,8 +34,14 @@ _AGAIN: Any = {
     "retry_timeout": timedelta(seconds=45),
     "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5)},
 }
-_REFUSED = exceptions.PermissionDeniedError | exceptions.UnauthenticatedError
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
+_NO_BUCKET = "has no such bucket"
+# What a store's own words mean, the first that is found in them.
+_REASONS = (
+    (_NO_BUCKET, ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")),
+    ("says that our credentials have expired", ("ExpiredToken", "TokenRefreshRequired")),
+    ("says that this machine's clock is wrong", ("RequestTimeTooSkewed", "RequestExpired")),
+    ("is full", ("QuotaExceeded", "StorageFull", "QuotaLimit", "507 Insufficient Storage")),
+)
 _CLOCK, _MARK = "clock", "database"  # keys without a shelf, which are nobody's pictures
 
 
@@ -159,10 +165,19 @@ def _told() -> Iterator[None]:
         yield
     except (exceptions.BaseError, FileNotFoundError) as error:
         said = str(error).split("\n\n")[0]
-        no_bucket = any(sign in said for sign in _NO_BUCKET)
-        if isinstance(error, FileNotFoundError) and not no_bucket:
+        why = _reason(error, said)
+        if isinstance(error, FileNotFoundError) and why != _NO_BUCKET:
             raise FileNotFoundError from error
         log.warning("the object store failed: %s", said)
-        refused = "refuses our credentials" if isinstance(error, _REFUSED) else "does not answer"
-        why = "has no such bucket" if no_bucket else refused
         raise OSError(f"the object store {why}") from error
+
+
+def _reason(error: Exception, said: str) -> str:
+    for reason, signs in _REASONS:
+        if any(sign in said for sign in signs):
+            return reason
+    if isinstance(error, exceptions.PermissionDeniedError):
+        return "does not allow this to our credentials"
+    if isinstance(error, exceptions.UnauthenticatedError):
+        return "refuses our credentials"
+    return "does not answer"

@@ -122,7 +122,7 @@ def _fields(
         "hold_id": f"hold_{request_id.removeprefix('req_')}",
         "price_micro": priced.total_micro,
         "model": None if model is None else model.name,
-        "model_sha256": None if model is None else model.sha256,
+        "model_sha256": None if model is None else model.stored_sha256,
         "vae_sha256": None if model is None else model.vae_sha256 or "",
     }
 

@@ -6,18 +6,22 @@ They are found by what requests call them, and bound to these by their SHA-256.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from limner import pools
 from limner.domain import controls
 from limner.domain.controls import Control
+from limner.domain.detectors import Detector
 from limner.domain.embeddings import Embedding
+from limner.domain.hires import UPSCALERS, Hires
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
+from limner.domain.parts import Detail, SdUpscale
+from limner.domain.upscalers import BUILT_IN, Upscaler
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.ticket import Ticket
 from limner.engine.checkpoints.inspection import DESCRIPTIONS
@@ -27,7 +31,8 @@ from limner.models.facts import EMBEDDING
 from limner.models.listing import Library
 from limner.usecases.drawing.embeddings import Words, brought
 
-Adapter = Lora | Control
+Adapter = Lora | Control | Upscaler | Detector
+Larger = TypeVar("Larger", Hires, SdUpscale)
 
 
 @dataclass(frozen=True)
@@ -38,16 +43,27 @@ class Kinds:
     called: str
 
 
+HIRES, SD_UPSCALE, DETAILS = "hires.upscaler", "sd_upscale.upscaler", "details.detector"
+_UPSCALER = Kinds(("upscaler",), "upscaler")
 FIELDS: Mapping[str, Kinds] = {
     "loras": Kinds(("lora",), "LoRA"),
     "controls": Kinds(controls.KINDS, "ControlNet or T2I-Adapter"),
+    HIRES: _UPSCALER,
+    SD_UPSCALE: _UPSCALER,
+    DETAILS: Kinds(("detector",), "detector"),
 }
+UPSCALER = FIELDS[HIRES]
 
 
 def named(line: Generation) -> Iterator[tuple[str, Adapter]]:
     """All that a line names in ``FIELDS``, each behind its field."""
-    for field in FIELDS:
-        yield from ((field, adapter) for adapter in getattr(line, field))
+    yield from (("loras", lora) for lora in line.loras)
+    yield from (("controls", control) for control in line.controls)
+    for field, larger in ((HIRES, line.hires), (SD_UPSCALE, line.sd_upscale)):
+        file = None if larger is None else larger.file
+        if file is not None and not file.built_in:
+            yield field, file
+    yield from ((DETAILS, each.file) for each in line.details if each.file is not None)
 
 
 class AdapterFiles:
@@ -102,10 +118,20 @@ class AdapterFiles:
         if known is not None or self._library is None:
             return known
         try:
-            kinds = [kind for field in FIELDS.values() for kind in field.kinds]
+            kinds = [kind for each in FIELDS.values() for kind in each.kinds]
             return self._library.find(sha256, [*kinds, EMBEDDING]).file
         except InvalidInput:
             return None
+
+    def upscaler(self, name: str, field: str) -> Upscaler:
+        """The one of this name or SHA-256. Raises ``InvalidInput`` of ``field``."""
+        entry, sha256 = self.file(field, name, UPSCALER)
+        return Upscaler(name=entry.name, sha256=sha256)
+
+    def file(self, field: str, name: str, wanted: Kinds) -> tuple[Entry, str]:
+        """The file of this name or SHA-256, and its sum. Raises ``InvalidInput`` of ``field``."""
+        entry = self._entry(field, name, wanted)
+        return entry, self._identified(field, entry)
 
     def seek(self, line: Generation) -> None:
         """Make the sums by which a receipt's files are found; in a server all are made in time.
@@ -150,46 +176,91 @@ class AdapterFiles:
         found: dict[str, list[Any]] = {field: [] for field in FIELDS}
         for field, adapter in named(line):
             found[field].append(self._bound(field, adapter))
-        return line.model_copy(update={field: tuple(those) for field, those in found.items()})
+        larger: dict[str, Any] = {
+            "hires": _with_file(line.hires, *found.pop(HIRES)),
+            "sd_upscale": _with_file(line.sd_upscale, *found.pop(SD_UPSCALE)),
+        }
+        detectors = found.pop(DETAILS)
+        larger |= {"details": _with_detectors(line.details, detectors)} if detectors else {}
+        named_ones = {field: tuple(those) for field, those in found.items()}
+        return line.model_copy(update=named_ones | larger)
 
     def _bound(self, field: str, adapter: Adapter) -> Adapter:
-        entry = self._entry(field, adapter.sha256 or adapter.name)
-        if entry.facts.reason is not None:
-            raise InvalidInput(field, f"{field}: {entry.name} cannot be used: {entry.facts.reason}")
+        entry = self._entry(field, adapter.sha256 or adapter.name, FIELDS[field])
+        sha256 = self._identified(field, entry)
+        assert self._library is not None, "an entry is of a library"
         try:
-            assert self._library is not None, "an entry is of a library"
-            sha256 = self._library.identify(entry)
-            short = "" if isinstance(adapter, Control) else self._library.short_hash(entry)
+            short = self._library.short_hash(entry) if isinstance(adapter, Lora) else ""
         except CheckpointError as error:
             raise InvalidInput(field, f"{field}: {error}") from error
         if adapter.sha256 and sha256 != adapter.sha256:
             raise InvalidInput(
                 field, f"{field}: the file of SHA-256 {adapter.sha256[:12]}... has changed"
             )
-        with self._lock:
-            self._paths[sha256] = entry.file
         told: dict[str, Any] = {"sha256": sha256, "name": adapter.name or entry.name}
         if isinstance(adapter, Control):
             told["kind"] = entry.facts.kind
-        else:
+        elif isinstance(adapter, Lora):
             told["short_hash"] = short
         return adapter.model_copy(update=told)
 
-    def _entry(self, field: str, name: str) -> Entry:
+    def _identified(self, field: str, entry: Entry) -> str:
+        """The SHA-256 of an entry's file, which is found by it from now on."""
+        assert self._library is not None, "an entry is of a library"
+        if entry.facts.reason is not None:
+            raise InvalidInput(field, f"{field}: {entry.name} cannot be used: {entry.facts.reason}")
+        try:
+            sha256 = self._library.identify(entry)
+        except CheckpointError as error:
+            raise InvalidInput(field, f"{field}: {error}") from error
+        with self._lock:
+            self._paths[sha256] = entry.file
+        return sha256
+
+    def _entry(self, field: str, name: str, wanted: Kinds) -> Entry:
         if self._library is None:
-            raise InvalidInput(field, f"{field} is {name!r}; this server has no library of models")
+            raise UnknownModel(field, f"{field} is {name!r}; this server has no library of models")
         with self._lock:
             known = self._paths.get(name)
         for entry in self._library.entries() if known else ():
             if entry.file == known:
                 return entry
         try:
-            return self._library.find(name, FIELDS[field].kinds, field)
+            return self._library.find(name, wanted.kinds, field)
         except UnknownModel as unknown:
-            raise _another(self._library, field, name) or unknown from None
+            told = _no_upscaler(field, name) if wanted is UPSCALER else unknown
+            raise _another(self._library, field, name, wanted) or told from None
 
 
-def of_kind(library: Library, kind: str) -> str:
+def _with_file(larger: Larger | None, *found: Upscaler) -> Larger | None:
+    """What makes a picture larger with the file that was found for it, if it names one."""
+    if larger is None or not found:
+        return larger
+    told = {"upscaler": found[0].name, "upscaler_sha256": found[0].sha256}
+    return larger.model_copy(update=told)
+
+
+def _with_detectors(details: Sequence[Detail], found: Sequence[Detector]) -> tuple[Detail, ...]:
+    """Details with the files that were found for those that name one, in their order."""
+    files = iter(found)
+    return tuple(
+        each if each.file is None else each.model_copy(update=_told(next(files)))
+        for each in details
+    )
+
+
+def _told(detector: Detector) -> dict[str, str]:
+    return {"detector": detector.name, "detector_sha256": detector.sha256}
+
+
+def _no_upscaler(field: str, name: str) -> UnknownModel:
+    known = ", ".join((*(UPSCALERS if field == HIRES else BUILT_IN[:2]), BUILT_IN[2]))
+    return UnknownModel(
+        field, f"{field} is {name!r}; it must be one of {known}, or an upscaler of the library"
+    )
+
+
+def of_kind(entries: Iterable[Entry], kind: str) -> str:
     """The name of a control of a kind of ``controls.WORDS``, told by the names of files.
 
     Of several the ControlNet that is surely for Stable Diffusion 1 and has the shortest name.
@@ -198,7 +269,7 @@ def of_kind(library: Library, kind: str) -> str:
     words = controls.WORDS[kind]
     those = [
         entry
-        for entry in library.entries()
+        for entry in entries
         if entry.facts.kind in controls.KINDS and entry.facts.reason is None
         if any(word in entry.name.lower() for word in words)
     ]
@@ -216,13 +287,13 @@ def _rank(entry: Entry) -> tuple[bool, bool, int, str]:
     return facts.kind != "controlnet", facts.base != "sd1", len(entry.name), entry.name
 
 
-def _another(library: Library, field: str, name: str) -> InvalidInput | None:
+def _another(library: Library, field: str, name: str, wanted: Kinds) -> InvalidInput | None:
     """The error for a name that a model of another kind has; None where nothing has it."""
     try:
         kind = library.find(name).facts.kind
     except InvalidInput:
         return None
-    called = FIELDS[field].called
+    called = wanted.called
     return InvalidInput(
         field, f"{field} is {name!r}, which is no {called}: it is {DESCRIPTIONS[kind]}"
     )

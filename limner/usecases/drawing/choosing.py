@@ -7,16 +7,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from limner.domain.few_steps import Family
 from limner.domain.model import Card
+from limner.domain.receipt import model_of, taken_alike
 from limner.engine.checkpoints import cards
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED
 from limner.errors import CheckpointError, InvalidInput, LimnerError, ModelNotAllowed, UnknownModel
-from limner.models import sidecars
+from limner.models import taught
 from limner.models.entries import Entry
 from limner.models.listing import Library
 from limner.store.turns import Pair
@@ -43,7 +43,7 @@ class Chosen:
     @property
     def pair(self) -> Pair:
         """As a stored request names it."""
-        return self.card.sha256, self.card.vae_sha256 or ""
+        return self.card.stored_sha256, self.card.vae_sha256 or ""
 
 
 class Expect(Protocol):
@@ -56,7 +56,8 @@ class Models:
     """The engine's own model, and those of a library. Everything here may read files.
 
     ``own`` tells the former, None while it is loaded; ``expect`` raises for what the engine can
-    never draw with. For any thread.
+    never draw with; ``few_steps`` says over the files, by a model's name, how it was taught to
+    draw in few steps, None for not at all. For any thread.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Models:
         own: Callable[[], Card | None],
         expect: Expect | None = None,
         library: Library | None = None,
+        few_steps: Mapping[str, Family | None] | None = None,
     ) -> None:
+        self._few_steps = {name.casefold(): few for name, few in (few_steps or {}).items()}
         self._own = own
         self._expect = expect
         self._library = library
@@ -78,8 +81,8 @@ class Models:
             return None
         sums = (model.sha256, model.short_hash, model.source_sha256)
         names = (model.name, Path(model.path).stem, *sums)
-        few = _few_steps(Path(model.path))
-        return Chosen(model, frozenset(filter(None, names)), few_steps=few)
+        few = taught.of_path(Path(model.path))
+        return self._told(Chosen(model, frozenset(filter(None, names)), few_steps=few))
 
     def choose(self, model: str = "", vae: str = "") -> Chosen | None:
         """What draws a request that names a ``model`` and a ``vae``; empty: what is the server's.
@@ -91,36 +94,46 @@ class Models:
             InvalidInput: several have it, or what has it cannot draw here; the sentence says why.
         """
         found = self._chosen(model, vae, self.own())
+        found = found and self._told(found)
         if found is not None and (found.model or found.vae) and self._expect is not None:
+            if found.model and self._library is not None:  # an engine knows it by its sum alone
+                self._library.find(found.model, LOADED)
             self._expect(found.model, found.vae)
         return found
 
     def recall(self, model_sha256: str | None, vae_sha256: str | None) -> Chosen | None:
-        """The model for which a request was stored, or that a receipt names, if it is here.
+        """The model for which a request was stored, if it is here.
 
-        None for ``model_sha256``: the server's, whatever it is; for ``vae_sha256``: as the
-        server has it.
+        None for ``model_sha256``: the server's, whatever it is; ``vae_sha256``: as the server has.
         """
-        own = self.own()
-        if own is not None and _is(own, model_sha256, vae_sha256):
+        sums = model_sha256, vae_sha256
+        return self._recall(*sums, lambda one: all(map(_is, one.pair, sums)))
+
+    def _recall(
+        self, model_sha256: str | None, vae_sha256: str | None, fits: Callable[[Chosen], bool]
+    ) -> Chosen | None:
+        if (own := self.own()) is not None and fits(own):
             return own
         if model_sha256 is None or vae_sha256 is None:
             return None
-        # With the VAE that it brings, or, where that is not the one, with one of the library.
-        for vae, mine in (("", None), (vae_sha256, own)):
-            try:
-                found = self._chosen(model_sha256, vae, mine)
-            except LimnerError:
-                continue
-            if found is not None and _is(found, model_sha256, vae_sha256):
-                return found
+        # A file with the VAE that it brings; with one of the library the server's own, or a file.
+        ways = ((model_sha256, "", None), ("", vae_sha256, own), (model_sha256, vae_sha256, None))
+        for way in ways:
+            with suppress(LimnerError):
+                if (found := self._chosen(*way)) is not None and fits(found):
+                    return found
         return None
 
     def of_receipt(self, record: Mapping[str, Any]) -> Chosen | None:
-        """The model that a receipt names, if it is here."""
-        named = record.get("model")
-        named = named if isinstance(named, Mapping) else {}
-        return self.recall(str(named.get("sha256")), str(named.get("vae_sha256") or ""))
+        """The model that a receipt names, if it is here; taken otherwise only if not taken so."""
+        named = model_of(record)
+        sums = str(named.get("sha256")), str(named.get("vae_sha256") or "")
+
+        def alike(choice: Chosen) -> bool:
+            return (choice.card.sha256, choice.pair[1]) == sums
+
+        so = self._recall(*sums, lambda one: alike(one) and taken_alike(record, one.card))
+        return so or self._recall(*sums, alike)
 
     def served(self, wanted: Iterable[Pair]) -> list[Pair]:
         """Those of ``wanted`` with which this process can draw."""
@@ -131,8 +144,7 @@ class Models:
 
         In a server all are made by and by; in the terminal nobody waits for that.
         """
-        named = record.get("model")
-        named = named if isinstance(named, Mapping) else {}
+        named = model_of(record)
         for entry in () if self._library is None else self._library.entries():
             alike = named.get("name") in (entry.found.stem, entry.name)
             if alike or (named.get("vae_sha256") and entry.facts.kind == "vae"):
@@ -152,7 +164,7 @@ class Models:
         """Names of the library's models that can draw here, of those ``allowed``, if not all."""
         entries = () if self._library is None else self._library.entries()
         usable = [e for e in entries if e.facts.kind in LOADED and e.facts.reason is None]
-        return [e.name for e in usable if not allowed or not _called(e).isdisjoint(allowed)]
+        return [e.name for e in usable if not allowed or not e.called.isdisjoint(allowed)]
 
     def allows(self, allowed: Sequence[str], name: str = "") -> bool:
         """Whether a key with this list may draw with the model of a name; the server's own: ""."""
@@ -160,9 +172,15 @@ class Models:
             return True
         if name:
             with suppress(InvalidInput):
-                return not _called(self._entry(name, LOADED, "model")).isdisjoint(allowed)
+                return not self._entry(name, LOADED, "model").called.isdisjoint(allowed)
         own = self.own()
         return own is None or any(self._is_called(own, each) for each in allowed)
+
+    def _told(self, choice: Chosen) -> Chosen:
+        """The same with the operator's word on few steps, where there is one."""
+        called = (name.casefold() for name in sorted(choice.names))
+        name = next((each for each in called if each in self._few_steps), None)
+        return choice if name is None else replace(choice, few_steps=self._few_steps[name])
 
     def _is_called(self, choice: Chosen, name: str) -> bool:
         if name in choice.names:
@@ -202,7 +220,7 @@ class Models:
                 raise
             return own
         sha256 = self._identify(entry, "model")
-        names = _names(entry)
+        names = entry.names
         if own is not None and sha256 == own.card.sha256:
             few = entry.facts.few_steps or own.few_steps
             return replace(own, names=own.names | names, few_steps=few)
@@ -262,29 +280,8 @@ class Models:
         return card
 
 
-@lru_cache(maxsize=16)
-def _few_steps(path: Path) -> Family | None:
-    """By what lies beside a checkpoint that is in no library."""
-    if not path.is_file():
-        return None
-    return sidecars.read(path, [each.name for each in path.parent.iterdir()]).few_steps
-
-
-def _names(entry: Entry) -> frozenset[str]:
-    found = entry.found
-    names = (entry.name, found.stem, found.inner, found.shown, found.whole, entry.source_sha256)
-    return frozenset(filter(None, names))
-
-
-def _called(entry: Entry) -> frozenset[str]:
-    """All by which a list of models may name an entry."""
-    sums = [each for each in (entry.sha256, entry.source_sha256) if each]
-    return _names(entry) | {*sums, *(each[:10] for each in sums)}
-
-
-def _is(choice: Chosen, model_sha256: str | None, vae_sha256: str | None) -> bool:
-    mine_model, mine_vae = choice.pair
-    return model_sha256 in (None, mine_model) and vae_sha256 in (None, mine_vae)
+def _is(mine: str | None, stored: str | None) -> bool:
+    return stored in (None, mine)
 
 
 def _unusable(field: str, entry: Entry, error: CheckpointError) -> InvalidInput:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from limner.domain import regions
 from limner.domain.chunks import Remembered, encoded
 from limner.domain.embeddings import EMBEDDINGS_MAX, PREFIX, Embedding, Names
 from limner.domain.params import Generation
+from limner.domain.passes import passes_of
 from limner.domain.prompt import Prompt, parse
 from limner.engine.checkpoints.adapters import bundled, embedding_of, rows
 from limner.engine.checkpoints.containers import read_header
@@ -70,11 +72,12 @@ class Words:
         return self._known[1]
 
     def _chosen(self, those: Things) -> Embedding:
-        """Of what has one name; a pickle gives way to a file that is none."""
+        """Of what has one name; the satchel gives way to all, and a pickle to what is none."""
         if isinstance(those[0], Embedding):
             return those[0]
         files = [each for each in those if isinstance(each, _File)]
         usable = [each for each in files if each.entry.facts.reason is None]
+        usable = [each for each in usable if not each.entry.found.place.yields] or usable
         usable = [each for each in usable if not each.entry.facts.pickled] or usable
         if not usable:
             entry = files[0].entry
@@ -136,13 +139,14 @@ def _clean(text: str) -> str:
 def _named(line: Generation, names: Names[Things]) -> Iterator[Things]:
     """What the prompts of a line name at some step of its passes."""
     remembered = Remembered(tokenize)
-    prompts = (prompt for each in line.passes for prompt in _prompts(each))
+    prompts = (prompt for each in passes_of(line) for prompt in _prompts(each))
     branches = (b for prompt in prompts for entry in prompt.entries for b in entry.branches)
     for spans in dict.fromkeys(branch.spans for branch in branches):
         for tokens in encoded(spans, remembered):
             yield from (those for _, those in names.found(tokens))
 
 
-def _prompts(line: Generation) -> tuple[Prompt, Prompt]:
+def _prompts(line: Generation) -> tuple[Prompt, ...]:
     steps = max(1, line.steps_run)
-    return parse(line.prompt, steps), parse(line.negative_prompt, steps, negative=True)
+    own = parse(line.prompt, steps), parse(line.negative_prompt, steps, negative=True)
+    return (*own, *regions.parsed(line.regions, steps).values())

@@ -61,13 +61,17 @@ class EventLog:
         """Kept notes beyond ``number``, then new ones until the log is closed."""
         while True:
             bell, closed = self._bell, self.closed
-            for note in sorted(self._notes.values(), key=lambda note: note.number):
+            for note in self.kept():
                 if note.number > number:
                     number = note.number
                     yield note
             if closed:
                 return
             await bell.wait()
+
+    def kept(self) -> list[Note]:
+        """What is kept, oldest first."""
+        return sorted(self._notes.values(), key=lambda note: note.number)
 
     def _ring(self) -> None:
         bell, self._bell = self._bell, asyncio.Event()

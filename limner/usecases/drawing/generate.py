@@ -30,7 +30,7 @@ from limner.errors import (
 from limner.store import jobs
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases.drawing import acceptance, models, settlement
+from limner.usecases.drawing import acceptance, models, permits, settlement
 from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
@@ -98,7 +98,10 @@ class Generate:
         """
         [bound] = await self._adapters.bound((generation,))
         if choice is not None:
-            alone = bound.model_copy(update={"controls": (), "source": None})
+            boxes = tuple(each for each in bound.regions if each.mask_sha256 is None)
+            # No pixels are at hand, so nothing is planned that is made of some.
+            pictured = {"controls": (), "source": None, "sd_upscale": None, "regions": boxes}
+            alone = bound.model_copy(update=pictured)
             named = choice.model, choice.vae
             await self._adapters.check((alone,), self.worker.engine, *named)
         quoted, _ = await pools.WORDS.run(price, bound)
@@ -178,7 +181,7 @@ class Generate:
         Source pixels are written first, so that an accepted request can always be drawn. While no
         model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
-        cards = [await self._permitted(caller, priced.order.choice) for priced in orders]
+        cards = [await self._permitted(caller, priced.order) for priced in orders]
         packed = [await self._pack(priced.order) for priced in orders]
         status = self.worker.engine.status()
 
@@ -208,15 +211,18 @@ class Generate:
 
     def trouble(self) -> str | None:
         """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
-        failure = self.worker.files.failure
+        failure = self.worker.files.failure or self.worker.database.failure
         return None if failure is None else str(failure)
 
-    async def _permitted(self, caller: Key, choice: Chosen | None) -> Card | None:
-        """The chosen model's card. Raises ``ModelNotAllowed``."""
-        if choice is None:
+    async def _permitted(self, caller: Key, order: Order) -> Card | None:
+        """The chosen model's card. Raises ``ModelNotAllowed``, also of adapters."""
+        if caller.adapters:
+            allowed = caller.adapters
+            await pools.MODELS.run(permits.permit, self.worker.models_library, allowed, order.lines)
+        if order.choice is None:
             return None
-        await pools.MODELS.run(self.worker.models.permit, caller.models, choice)
-        return choice.card
+        await pools.MODELS.run(self.worker.models.permit, caller.models, order.choice)
+        return order.choice.card
 
     def _expect_open(self, status: EngineStatus) -> None:
         """Raises what a new request is refused with while nothing can be drawn and kept."""

@@ -21,7 +21,8 @@ from limner.store import jobs, keys, models
 from limner.store.jobs import Job
 from limner.store.sql import now
 from limner.store.turns import Pair
-from limner.usecases.drawing import settlement
+from limner.usecases.drawing import permits, settlement
+from limner.usecases.drawing.running import lines_of
 from limner.usecases.drawing.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,10 @@ async def check(worker: Worker, job: Job) -> None:
     """Raises where a request's key may not draw any more with what it was accepted for."""
     choice = await worker.chosen(job)
     await worker.read(check_licence, job.key_id, choice.card)
-    allowed = (await worker.read(keys.get, job.key_id)).models
-    await pools.MODELS.run(worker.models.permit, allowed, choice)
+    key = await worker.read(keys.get, job.key_id)
+    await pools.MODELS.run(worker.models.permit, key.models, choice)
+    if key.adapters:
+        await pools.MODELS.run(permits.permit, worker.models_library, key.adapters, lines_of(job))
 
 
 def check_lines(model: Card | None, lines: Sequence[Generation]) -> None:
@@ -97,7 +100,7 @@ async def _served(worker: Worker) -> dict[str, str]:
     found = await pools.MODELS.run(lambda: [worker.models.recall(*pair) for pair in wanted])
     cards = [choice.card for choice in (worker.models.own(), *found) if choice is not None]
     vaes = {card.vae_sha256: card.vae for card in cards if card.vae_sha256}
-    return {card.sha256: card.name for card in cards} | vaes
+    return {card.stored_sha256: card.name for card in cards} | vaes
 
 
 def _serve(conn: Connection, served: Mapping[str, str]) -> None:
@@ -124,7 +127,7 @@ def _give_up(conn: Connection, request_id: str) -> None:
     if job is None or job.status != "QUEUED":
         return  # somebody has it after all
     error = Unavailable(
-        f"The model {job.model} (sha256 {str(job.model_sha256)[:12]}...), for which this was "
+        f"The model {job.model} (stored as {str(job.model_sha256)[:12]}...), for which this was "
         f"accepted, has not been served for {UNSERVED_S / 3600:g} hours; nothing was billed"
     )
     settlement.abandon(conn, request_id, "FAILED", error)

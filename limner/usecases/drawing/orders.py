@@ -84,7 +84,8 @@ class Outcome:
 
     ``lines`` are what was asked for, as it was stored: with the seeds and choices that were drawn.
     ``replayed`` says that another call with the same idempotency key had it drawn, and paid
-    ``cost_micro``: this one took nothing.
+    ``cost_micro``: this one took nothing. ``first_passes`` are those of ``pictures`` whose requests
+    want them, numbered on after these.
     ``infer_seconds`` is from the engine's acceptance to the last picture.
     """
 
@@ -96,6 +97,7 @@ class Outcome:
     adjustments: tuple[str, ...]
     replayed: bool
     lines: tuple[Generation, ...]
+    first_passes: tuple[StoredPicture, ...] = ()
 
     @property
     def samples(self) -> int:

@@ -9,19 +9,22 @@ from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 from limner import imaging
 from limner.domain.infotext.writing import parameters_text
 from limner.domain.params import Generation
-from limner.domain.receipt import receipt
+from limner.domain.passes import first_of
+from limner.domain.receipt import from_receipt, receipt
 from limner.engine.batching.ticket import Drawn, Pixels
 from limner.errors import Damaged, InvalidInput, NotFound
+from limner.imaging import seams
 from limner.store import ids, images
 from limner.store.db import Database
 from limner.store.files import Files, key_of
 from limner.store.jobs import Job
 from limner.usecases.drawing.orders import Outcome, StoredPicture
+from limner.usecases.drawing.prices import price
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +35,14 @@ _NAMED = ("limner", "torch", "diffusers", "transformers")
 class Picture:
     """A finished picture: RGB uint8 (height, width, 3) and its receipt.
 
-    ``sprite_pixels`` as in ``ModelInfo``.
+    ``sprite_pixels`` as in ``ModelInfo``. ``first_pass``: it is that of picture ``index``.
     """
 
     index: int
     pixels: Pixels
     receipt: dict[str, Any]
     sprite_pixels: int | None = None
+    first_pass: bool = False
 
     @property
     def metadata(self) -> imaging.Metadata:
@@ -64,8 +68,50 @@ def picture_of(generation: Generation, drawn: Drawn) -> Picture:
         versions(),
         (generation.prompt, generation.negative_prompt),
         hashlib.sha256(drawn.pixels.tobytes()).hexdigest(),
+        seams.scores(drawn.pixels, generation.axes, model.sprite_pixels or 1),
     )
     return Picture(drawn.index, drawn.pixels, record, model.sprite_pixels)
+
+
+Drawing = tuple[Generation, int, Drawn]
+"""A picture with what draws it alone, and its price in micro-credits."""
+
+
+def with_first_pass(alone: Generation, price: int, drawn: Drawn, samples: int) -> list[Drawing]:
+    """A picture, and its first pass where that was asked for.
+
+    That is drawn anyway, and costs nothing. First passes are numbered on from the ``samples`` of
+    their request.
+    """
+    facts, first = drawn.facts, drawn.facts.first_pass
+    whole = (alone, price, drawn)
+    if first is None:
+        return [whole]
+    own = replace(facts, evaluations=first.evaluations, rows=first.rows)
+    own = replace(own, first_pass=None, details=None)
+    return [whole, (first_of(alone), 0, Drawn(samples + drawn.index, first.pixels, own))]
+
+
+def first_pass_of(generation: Generation, drawn: Drawn) -> Picture | None:
+    """The ``Picture`` of the first pass, where ``generation`` asks for it."""
+    _, *firsts = with_first_pass(generation.alone(drawn.index), 0, replace(drawn, index=0), 1)
+    for alone, _, first in firsts:
+        return replace(
+            picture_of(alone, replace(first, index=0)), index=drawn.index, first_pass=True
+        )
+    return None
+
+
+Numbered = TypeVar("Numbered", StoredPicture, images.Picture)
+
+
+def apart(
+    pictures: Iterable[Numbered], samples: int
+) -> tuple[tuple[Numbered, ...], tuple[Numbered, ...]]:
+    """The finished pictures of a request of so many ``samples``, and the first passes."""
+    ordered = sorted(pictures, key=lambda picture: picture.index)
+    finished = tuple(picture for picture in ordered if picture.index < samples)
+    return finished, tuple(picture for picture in ordered if picture.index >= samples)
 
 
 @cache
@@ -95,6 +141,8 @@ def write_picture(
     Blocks: encoder threads.
     """
     picture = picture_of(alone, replace(drawn, index=0))
+    if drawn.facts.details is not None:  # fewer boxes may have been found than were held for
+        price_micro = price(from_receipt(picture.receipt))[0].each_micro
     png = picture.encode("png", embed=embed)
     picture_id = ids.new("pic")
     file = key_of(f"{picture_id}.png")
@@ -121,10 +169,9 @@ async def taken(
     balance_micro: int,
 ) -> Outcome:
     """The outcome of a ``job`` that was billed for ``written``: no file is read that could fail."""
-    made = sorted((one.picture for one in await asyncio.gather(*written)), key=lambda p: p.index)
-    seconds = job.infer_seconds or 0.0
-    told = job.adjustments
-    return Outcome(job.id, tuple(made), job.cost_micro, balance_micro, seconds, told, False, lines)
+    made, firsts = apart((one.picture for one in await asyncio.gather(*written)), job.samples)
+    told = (job.cost_micro, balance_micro, job.infer_seconds or 0.0, job.adjustments)
+    return Outcome(job.id, made, *told, False, lines, firsts)
 
 
 def write_missing(files: Files, made: Iterable[Written]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from limner.domain import pricing
 from limner.domain.params import Generation
-from limner.domain.pricing import Quote
+from limner.domain.passes import passes_of
+from limner.domain.pricing import Quote, together
 from limner.errors import InvalidInput
 from limner.usecases.prompting import explain
 
@@ -16,11 +15,15 @@ def price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:
 
     Raises ``InvalidInput`` when no step would run, and for a prompt beyond the engine's limits.
     """
-    (quoted, told), *others = map(_price, generation.passes)
-    for then, more in others:
-        quoted = replace(quoted, then=then)
-        told = tuple(dict.fromkeys((*told, *more)))
-    return quoted, told
+    priced: list[tuple[Generation, Quote]] = []
+    told: dict[str, None] = {}
+    for each in passes_of(generation):
+        alike = each.model_copy(update={"seed": generation.seed})  # tiles differ in nothing else
+        if not priced or alike != priced[-1][0]:
+            quoted, notes = _price(each)
+            told |= dict.fromkeys(notes)
+        priced.append((alike, quoted))
+    return together([quoted for _, quoted in priced]), tuple(told)
 
 
 def _price(generation: Generation) -> tuple[Quote, tuple[str, ...]]:

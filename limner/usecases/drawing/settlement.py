@@ -1,7 +1,7 @@
 """What happens to a stored request and its money, one function for one transaction.
 
 Locks are taken in one order everywhere, so that nobody waits in a circle: request, key,
-account. A hold's row is only touched by who has its request's.
+account; of several of a kind, by their ids. A hold's row is only touched by who has its request's.
 """
 
 from __future__ import annotations
@@ -89,12 +89,21 @@ def abandon(
 ) -> Job:
     """End an open request without a picture and give its hold back; a finished one stays."""
     job = _job(conn, request_id, lock=True)
-    if not job.open:
-        return job
-    keys.give_back(conn, job.key_id, job.price_micro)
-    ledger.release(conn, job.hold_id, outcome)
-    jobs.finish(conn, job.id, status, error=error)
-    return _job(conn, request_id)
+    return give_up(conn, [(job, error)], status, outcome)[0] if job.open else job
+
+
+def give_up(
+    conn: Connection,
+    ending: Collection[tuple[Job, Exception]],
+    status: Literal["FAILED", "CANCELLED"],
+    outcome: Literal["release", "expire"] = "release",
+) -> list[Job]:
+    """``abandon`` for open requests that this transaction has locked, each with its error."""
+    for key_id, micro in ledger.sums((job.key_id, job.price_micro) for job, _ in ending):
+        keys.give_back(conn, key_id, micro)
+    ledger.release_all(conn, [job.hold_id for job, _ in ending], outcome)
+    ended = [jobs.finish(conn, job.id, status, error=error) for job, error in ending]
+    return [job for job in ended if job is not None]
 
 
 def outcome(conn: Connection, job: Job) -> tuple[list[images.Picture], int]:

@@ -21,15 +21,17 @@ from limner.errors import (
 )
 from limner.models.listing import Library
 from limner.settings import Settings
+from limner.settings.few_steps import families
 from limner.store import images
 from limner.store.db import Database
 from limner.store.jobs import Job
+from limner.usecases.drawing import pictures as made_of
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.choosing import Chosen, Models
 from limner.usecases.drawing.events import EventLogs
 from limner.usecases.drawing.lease import Lease
 from limner.usecases.drawing.orders import Outcome, StoredPicture
-from limner.usecases.drawing.pictures import Written, taken, undamaged, write_missing, write_picture
+from limner.usecases.drawing.pictures import Written, apart, taken, undamaged
 from limner.usecases.drawing.running import Running, lines_of, sink_of, tickets
 from limner.usecases.drawing.sources import Sources, reference_of, wanted
 from limner.usecases.drawing.threads import Threads
@@ -55,7 +57,9 @@ class Worker(Threads):
         super().__init__(database, settings.database_pool_size)
         self.settings = settings
         self.engine = engine
-        self.models = Models(lambda: engine.status().model, engine.expect_model, library)
+        self.models_library = library
+        few = families(settings.few_steps)
+        self.models = Models(lambda: engine.status().model, engine.expect_model, library, few)
         self.running: dict[str, Running] = {}
         self.stopping = False  # nothing is claimed and nothing new accepted any more
         self.sources = sources
@@ -173,16 +177,11 @@ class Worker(Threads):
         told = job.adjustments
         if len(rows) < job.drawn:
             told += (f"{job.drawn - len(rows)} of {job.drawn} pictures have been deleted since",)
-        return Outcome(
-            job.id,
-            tuple(pictures),
-            job.cost_micro,
-            balance,
-            job.infer_seconds or 0.0,
-            told,
-            replayed,
-            lines_of(job),
-        )
+        finished, firsts = apart(pictures, job.samples)
+        if not finished:
+            raise settlement.expired(job.id)
+        of_all = (job.cost_micro, balance, job.infer_seconds or 0.0, told, replayed, lines_of(job))
+        return Outcome(job.id, finished, *of_all, firsts)
 
     def open_picture(self, row: images.Picture) -> StoredPicture:
         """A stored picture with its file. Blocks. Raises ``NotFound``, ``Damaged``."""
@@ -221,7 +220,7 @@ class Worker(Threads):
         written, errors = running.written, list[Exception]()
         async for end in running.ends():
             if isinstance(end, Drawn):
-                written.append(self._write_picture(running, end))
+                written += self._write_pictures(running, end)
             elif isinstance(end, Failed):
                 errors.append(end.error)
             else:
@@ -246,11 +245,10 @@ class Worker(Threads):
             raise Unavailable(f"The model {job.model}, with its VAE, is no longer on this server")
         return found
 
-    def _write_picture(self, running: Running, drawn: Drawn) -> asyncio.Future[Written]:
-        embed = self.settings.embed_metadata
-        alone, price_micro = running.picture(drawn.index)
-        work = partial(write_picture, self.files, alone, price_micro, drawn, embed=embed)
-        return self.in_encoder(work)
+    def _write_pictures(self, running: Running, drawn: Drawn) -> list[asyncio.Future[Written]]:
+        write = partial(made_of.write_picture, self.files, embed=self.settings.embed_metadata)
+        those = made_of.with_first_pass(*running.picture(drawn.index), drawn, running.job.samples)
+        return [self.in_encoder(partial(write, *each)) for each in those]
 
     async def _keep(
         self,
@@ -261,19 +259,20 @@ class Worker(Threads):
     ) -> Outcome:
         job, rows = running.job, [one.row for one in made]
         adjustments = job.adjustments
+        pictures, firsts = apart((one.picture for one in made), job.samples)
         if errors:
             adjustments += (
-                f"{len(made)} of {job.samples} pictures could be drawn, and only these are "
+                f"{len(pictures)} of {job.samples} pictures could be drawn, and only these are "
                 f"billed: {errors[0]}",
             )
         # A sweeper, or a person, may have taken a file that had no row yet.
-        await self.in_store(write_missing, self.files, made)
+        await self.in_store(made_of.write_missing, self.files, made)
         balance = await self.write(
             settlement.complete, job, running.lease_id, rows, seconds, adjustments
         )
         cost = sum(row["price_micro"] for row in rows)
-        pictures = tuple(one.picture for one in made)
-        return Outcome(job.id, pictures, cost, balance, seconds, adjustments, False, running.lines)
+        told = (cost, balance, seconds, adjustments, False, running.lines)
+        return Outcome(job.id, pictures, *told, firsts)
 
     async def _discard(self, running: Running, error: Exception) -> None:
         """Delete the files of pictures that were not billed; not where that is not known."""

@@ -42,7 +42,7 @@ class Settled:
     differs: tuple[str, ...]
 
 
-class Shelf:
+class FileFinder:
     """Where files are looked for: a library, and the model that draws where none is named.
 
     ``thorough``: sums that are not known are made of all files; else of those of the name alone,
@@ -111,7 +111,7 @@ class Shelf:
             return entry
 
 
-def settle(text: str, shelf: Shelf, *, from_picture: bool = False) -> Settled:
+def settle(text: str, finder: FileFinder, *, from_picture: bool = False) -> Settled:
     """The request that draws what ``text`` describes with the files that are here. Reads files.
 
     ``from_picture``: the caller has the picture that it starts from. Raises ``InvalidInput`` for a
@@ -121,7 +121,7 @@ def settle(text: str, shelf: Shelf, *, from_picture: bool = False) -> Settled:
     draft = meaning.mean(reading.read(text))
     files_named = sorted(draft.files, key=lambda named: named.kind not in ("checkpoint", "VAE"))
     for named in files_named[:FILES_MAX]:
-        _SEEKERS[named.kind](draft, named, shelf)
+        _SEEKERS[named.kind](draft, named, finder)
     if more := files_named[FILES_MAX:]:
         draft.missing.append(
             f"{len(more)} of the {len(files_named)} files that it names were not looked for, "
@@ -135,25 +135,27 @@ def settle(text: str, shelf: Shelf, *, from_picture: bool = False) -> Settled:
     return Settled(draft.body, tuple(draft.missing), tuple(dict.fromkeys(draft.differs)))
 
 
-def _seek_checkpoint(draft: Draft, named: Named, shelf: Shelf) -> None:
-    own = "the model that is loaded" if shelf.own is None else shelf.own.name
+def _seek_checkpoint(draft: Draft, named: Named, finder: FileFinder) -> None:
+    own = "the model that is loaded" if finder.own is None else finder.own.name
     if not (named.name or named.digits):
         draft.missing.append(f"Model: the text does not hold it; {own} draws")
-    elif not shelf.is_own(named):
-        found = _found(draft, named, shelf, f"{own} draws in its place")
-        if found is None and named.digits and shelf.is_own(Named("checkpoint", named.name)):
+    elif not finder.is_own(named):
+        found = _found(draft, named, finder, f"{own} draws in its place")
+        if found is None and named.digits and finder.is_own(Named("checkpoint", named.name)):
             draft.missing.pop()
-            draft.differs.append(_renamed(named, shelf.own.short_hash if shelf.own else "unknown"))
+            draft.differs.append(
+                _renamed(named, finder.own.short_hash if finder.own else "unknown")
+            )
         draft.body |= {} if found is None else {"model": found.name}
 
 
-def _seek_vae(draft: Draft, named: Named, shelf: Shelf) -> None:
-    found = _found(draft, named, shelf, "the checkpoint's own takes its place")
+def _seek_vae(draft: Draft, named: Named, finder: FileFinder) -> None:
+    found = _found(draft, named, finder, "the checkpoint's own takes its place")
     draft.body |= {} if found is None else {"vae": found.name}
 
 
-def _seek_lora(draft: Draft, named: Named, shelf: Shelf) -> None:
-    found = _found(draft, named, shelf, "drawn without it")
+def _seek_lora(draft: Draft, named: Named, finder: FileFinder) -> None:
+    found = _found(draft, named, finder, "drawn without it")
     if found is None:
         return
     asked = {"name": found.name, "unet": named.unet, "text_encoder": named.text_encoder}
@@ -162,9 +164,9 @@ def _seek_lora(draft: Draft, named: Named, shelf: Shelf) -> None:
         draft.differs.append(f"{named}: {named.more!r} of its tag is not known here; left out")
 
 
-def _seek_other(draft: Draft, named: Named, shelf: Shelf) -> None:
+def _seek_other(draft: Draft, named: Named, finder: FileFinder) -> None:
     """An embedding is drawn with by its word in the prompt, where it is one of the file here."""
-    found = _found(draft, named, shelf, "drawn without it")
+    found = _found(draft, named, finder, "drawn without it")
     if found is None:
         for prompt in ("prompt", "negative_prompt"):
             word = re.compile(rf"embedding:{re.escape(named.name)}(?![\w-])", re.IGNORECASE)
@@ -173,7 +175,7 @@ def _seek_other(draft: Draft, named: Named, shelf: Shelf) -> None:
         draft.missing.append(f"{named} is called {found.name} here, which acts by that word alone")
 
 
-_SEEKERS: Mapping[Kind, Callable[[Draft, Named, Shelf], None]] = {
+_SEEKERS: Mapping[Kind, Callable[[Draft, Named, FileFinder], None]] = {
     "checkpoint": _seek_checkpoint,
     "VAE": _seek_vae,
     "LoRA": _seek_lora,
@@ -182,11 +184,11 @@ _SEEKERS: Mapping[Kind, Callable[[Draft, Named, Shelf], None]] = {
 }
 
 
-def _found(draft: Draft, named: Named, shelf: Shelf, otherwise: str) -> Entry | None:
+def _found(draft: Draft, named: Named, finder: FileFinder, otherwise: str) -> Entry | None:
     """What can be drawn with; else ``draft`` says what is missing."""
-    entry = shelf.find(named)
+    entry = finder.find(named)
     if entry is None:
-        unknown = shelf.unknown(named)
+        unknown = finder.unknown(named)
         yet = f" (the hashes of {unknown} files there are not known yet)" if unknown else ""
         draft.missing.append(f"{named} is not in the library{yet}; {otherwise}")
         return None
@@ -195,7 +197,7 @@ def _found(draft: Draft, named: Named, shelf: Shelf, otherwise: str) -> Entry | 
             f"{named} cannot be used: {entry.facts.reason} {otherwise.capitalize()}"
         )
         return None
-    if named.digits and not shelf.has(entry := shelf.identified(entry), named.digits):
+    if named.digits and not finder.has(entry := finder.identified(entry), named.digits):
         draft.differs.append(_renamed(named, next(_short(entry), "unknown")))
     return entry
 

@@ -1,14 +1,16 @@
-"""What an account has drawn: to look at, to fetch again, to delete."""
+"""What an account has drawn: to find, to look at, to sort, to fetch again, to delete."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from limner.engine.batching.ticket import Pixels
 from limner.errors import LimnerError, NotFound
-from limner.store import images, jobs
+from limner.store import finding, images, jobs
+from limner.store.finding import Cursor, Found, Marks, Wanted
 from limner.store.images import Picture
 from limner.store.jobs import Job
 from limner.store.keys import Key
@@ -17,6 +19,7 @@ from limner.usecases.drawing.orders import StoredPicture
 from limner.usecases.drawing.worker import Worker
 
 PAGE_MAX = 200
+UNDO_S = 600.0  # how long what was removed can be brought back
 LINK_S = 600.0  # whoever has a link has the picture: no longer than a download may need
 
 
@@ -53,14 +56,44 @@ class Gallery:
         return await worker.in_store(sources.one, worker.database, worker.files, account_id, sha256)
 
     async def pictures(
-        self, caller: Key, *, before: float | None = None, number: int = 50
-    ) -> list[Picture]:
-        """Pictures stored before a moment (seconds since the epoch), newest first."""
-        number = min(max(1, number), PAGE_MAX)
-        moment = float("inf") if before is None else before
+        self,
+        caller: Key,
+        wanted: Wanted | None = None,
+        *,
+        after: Cursor | None = None,
+        number: int = 50,
+    ) -> list[Found]:
+        """Pictures that are ``wanted`` (None: all in sight), newest first; ``after``: the last."""
+        number, wanted = min(max(1, number), PAGE_MAX), wanted or Wanted()
         return await self._worker.read(
-            lambda conn: images.listing(conn, caller.account_id, before=moment, number=number)
+            lambda conn: finding.search(conn, caller.account_id, wanted, after=after, number=number)
         )
+
+    async def lineage(self, caller: Key, picture_id: str) -> tuple[list[Found], list[Found]]:
+        """Pictures that one was drawn from, and those that were drawn from it, oldest first.
+
+        Raises ``NotFound``.
+        """
+        return await self._worker.read(_lineage, caller, picture_id)
+
+    async def folders(self, caller: Key) -> dict[str, int]:
+        """The folders that pictures were put into, each with how many it holds."""
+        return await self._worker.read(finding.folders, caller.account_id)
+
+    async def mark(self, caller: Key, picture_ids: Sequence[str], marks: Marks) -> None:
+        """Star pictures, put them into a folder, take them out of sight or bring them back.
+
+        What is removed is deleted after ``UNDO_S``. Raises ``NotFound`` for the first that is not
+        the caller's, and changes none then.
+        """
+
+        def change(conn: Connection) -> None:
+            mine = finding.owned(conn, caller.account_id, picture_ids)
+            for other in (each for each in picture_ids if each not in mine):
+                raise NotFound(f"Picture {other} not found")
+            finding.mark(conn, picture_ids, marks)
+
+        await self._worker.write(change)
 
     async def requests(
         self, caller: Key, *, before: float | None = None, number: int = 50
@@ -91,6 +124,13 @@ class Gallery:
                 return forgotten
 
 
+def _lineage(conn: Connection, caller: Key, picture_id: str) -> tuple[list[Found], list[Found]]:
+    picture, account_id = _owned(conn, caller, picture_id), caller.account_id
+    started = picture.source_sha256
+    parents = [] if started is None else finding.by_pixels(conn, account_id, started)
+    return parents, finding.by_source(conn, account_id, picture.rgb_sha256)
+
+
 def forget(conn: Connection, request_ids: list[str]) -> list[str]:
     """Expire finished requests with all they hold; returns the files to delete afterwards."""
     jobs.lock(conn, request_ids)
@@ -109,12 +149,17 @@ def _owned(conn: Connection, caller: Key, picture_id: str) -> Picture:
 
 def _delete(conn: Connection, caller: Key, picture_id: str) -> list[str]:
     picture = _owned(conn, caller, picture_id)
+    return discard(conn, picture.request_id, [picture_id])
+
+
+def discard(conn: Connection, request_id: str, picture_ids: list[str]) -> list[str]:
+    """Delete pictures of a request, and with the last one forget it; returns the files."""
     # First, as everywhere: the sweeper may be about to forget the request, and who deletes its
     # other picture at the same time must not take this one for the last.
-    jobs.lock(conn, [picture.request_id])
-    files = images.remove(conn, [picture_id])
-    if not images.of_request(conn, picture.request_id):
-        files += forget(conn, [picture.request_id])
+    jobs.lock(conn, [request_id])
+    files = images.remove(conn, picture_ids)
+    if not images.has_any(conn, request_id):
+        files += forget(conn, [request_id])
     return files
 
 

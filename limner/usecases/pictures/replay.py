@@ -166,15 +166,20 @@ def check_model(record: Mapping[str, Any], model: Card) -> None:
         raise InvalidInput(
             "receipt",
             f"receipt: drawn with {model.name} taken to be {_predicting(*then)}; it is loaded as "
-            f"{_predicting(*now)} (settings prediction and zero_snr)",
+            f"{_predicting(*now)}; {_way_out(model, 'prediction and zero_snr')}",
         )
     read, reads = reading_of(record), (model.text_encoder_sha256, model.clip_positions)
     if read != reads:
         raise InvalidInput(
             "receipt",
             f"receipt: prompts were read with {_reading(*read)}; {model.name} is loaded with "
-            f"{_reading(*reads)} (settings text_encoder and clip_positions)",
+            f"{_reading(*reads)}; {_way_out(model, 'text_encoder and clip_positions')}",
         )
+
+
+def _way_out(model: Card, settings: str) -> str:
+    plain = "if its file alone is read so, put that into a folder of models; otherwise "
+    return f"{plain if model.said else ''}change the settings {settings}"
 
 
 def _predicting(prediction: str, zero_snr: bool) -> str:

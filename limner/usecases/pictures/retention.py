@@ -1,4 +1,4 @@
-"""What is kept for how long: by age, by room, and nothing that no row knows."""
+"""What is kept for how long: by age, by room, removed or not, and nothing that no row knows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import logging
 import time
 from contextlib import suppress
 
-from limner.store import images, jobs
+from limner.store import finding, images, jobs
 from limner.store.sql import now
 from limner.usecases.drawing.worker import Worker
-from limner.usecases.pictures.gallery import forget
+from limner.usecases.pictures.gallery import UNDO_S, discard, forget
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Retention:
 
     def sweep(self) -> int:
         """Forget what is too old or too much; returns how many requests. Blocks."""
+        self._sweep_removed()
         return self._sweep_old() + self._sweep_large()
 
     def sweep_orphans(self, age_s: float = ORPHAN_AGE_S) -> int:
@@ -76,6 +77,18 @@ class Retention:
             swept += len(ids)
             if len(ids) < BATCH:
                 return swept
+
+    def _sweep_removed(self) -> None:
+        """Delete the pictures that nobody has brought back in time."""
+        while True:
+            files: list[str] = []
+            with self._worker.database.begin() as conn:
+                removed = finding.removed_before(conn, now(conn) - UNDO_S, number=BATCH)
+                for request_id, group in itertools.groupby(removed, key=lambda row: row[0]):
+                    files += discard(conn, request_id, [picture_id for _, picture_id in group])
+            self._worker.delete_files(files)
+            if len(removed) < BATCH:
+                return
 
     def _sweep_large(self) -> int:
         swept = 0

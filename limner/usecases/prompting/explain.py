@@ -12,6 +12,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
 import limner.assets
+from limner.domain import regions
 from limner.domain.attention import Span
 from limner.domain.chunks import ENCODED_MAX, Chunk, Remembered, Token, cut
 from limner.domain.embeddings import Embedding, Vector
@@ -133,6 +134,7 @@ def check(generation: Generation) -> tuple[Prompt, Prompt]:
     prompts = {
         "prompt": parse(generation.prompt, steps),
         "negative_prompt": parse(generation.negative_prompt, steps, negative=True),
+        **regions.parsed(generation.regions, steps),
     }
     own = generation.embeddings or ()
     check_prompts(prompts, lambda spans: len(cut(spans, remembered, own)))

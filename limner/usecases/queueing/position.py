@@ -41,6 +41,10 @@ class Positions:
     def __init__(self) -> None:
         self._look = _Look({}, None, 0.0)
 
+    def forget(self) -> None:
+        """Look anew at the next question: the line has changed."""
+        self._look = _Look({}, None, 0.0)
+
     def estimate(self, conn: Connection, job: Job) -> tuple[int | None, float | None]:
         """A request's position (None unless it is QUEUED), and seconds until it is drawn."""
         if not job.open:

@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from limner.engine.batching.ticket import Event, Started
-from limner.errors import Aborted, LimnerError, NotFound, Unavailable
+from limner.errors import LimnerError, NotFound, Unavailable
 from limner.store import images, jobs, ledger
 from limner.store.jobs import Job
 from limner.store.keys import Key
@@ -28,8 +28,11 @@ from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.orders import Order, Outcome
 from limner.usecases.drawing.running import Running
 from limner.usecases.pictures import gallery
+from limner.usecases.queueing import cancelling, moving
+from limner.usecases.queueing.cancelling import Cancelling
 from limner.usecases.queueing.position import Positions
-from limner.usecases.queueing.status import Status
+from limner.usecases.queueing.status import Status, find_owned
+from limner.usecases.queueing.telling import Telling
 
 __all__ = ["Queue", "Status", "find_owned"]
 log = logging.getLogger(__name__)
@@ -58,13 +61,14 @@ class Queue:
         self._waiting: dict[str, str] = {}  # claimed but not begun: request id -> key id
         self._resume_at = 0.0
         self._positions = Positions()
+        self._cancelling = Cancelling(self.worker)
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to draw what is queued; after ``Generate.start``."""
         self._loops = [
             asyncio.create_task(self._work(), name="limner-queue"),
-            asyncio.create_task(self._watch_cancellations(), name="limner-cancellations"),
+            asyncio.create_task(Telling(self.worker).watch(), name="limner-telling"),
             asyncio.create_task(models.watch(self.worker), name="limner-models"),
             asyncio.create_task(storage.watch(self.worker), name="limner-storage"),
         ]
@@ -137,10 +141,13 @@ class Queue:
 
     async def cancel(self, caller: Key, request_id: str) -> Status:
         """Stop a request that is not finished and give its hold back; a finished one stays."""
-        await self.worker.write(_cancel, caller, request_id)
-        running = self.worker.running.get(request_id)
-        if running is not None:
-            running.stop(Aborted(f"Request {request_id} was cancelled"))
+        ended = await self._end(caller, request_id)
+        return await self.status(caller, request_id) if ended is None else ended
+
+    async def move(self, caller: Key, request_id: str, side: str, other_id: str) -> Status:
+        """Put a request that waits "before" or "after" another; see ``moving``."""
+        await self.worker.write(_move, caller, request_id, side, other_id)
+        self._positions.forget()
         return await self.status(caller, request_id)
 
     async def recent(
@@ -152,16 +159,28 @@ class Queue:
 
     async def remove(self, caller: Key, request_id: str) -> Status:
         """Cancel a request that is not finished; forget a finished one with its pictures."""
-        if (await self.status(caller, request_id)).job.open:
-            return await self.cancel(caller, request_id)
-        files = await self.worker.write(_forget, caller, request_id)
+        ended = await self._end(caller, request_id)
+        if ended is not None:
+            return ended
+        status, files = await self.worker.write(self._forget, caller, request_id)
         await self.worker.in_store(self.worker.delete_files, files)
-        return await self.status(caller, request_id)
+        return status
 
-    def running(self, caller: Key, surface: str) -> list[str]:
-        """Ids of what this process draws for a key that came in through ``surface``."""
-        jobs_now = [running.job for running in self.worker.running.values()]
-        return [job.id for job in jobs_now if job.key_id == caller.id and job.surface == surface]
+    async def _end(self, caller: Key, request_id: str) -> Status | None:
+        """A request that was not finished, cancelled; None where it was."""
+        ended = await self._cancelling.end(caller, request_id)
+        running = self.worker.running.get(request_id)
+        if running is not None:
+            running.stop(cancelling.cancelled(request_id))
+        return ended
+
+    def _forget(
+        self, conn: Connection, caller: Key, request_id: str
+    ) -> tuple[Status, Sequence[str]]:
+        """What is left of a finished request, and files to be deleted."""
+        find_owned(conn, caller, request_id, lock=True)
+        files = gallery.forget(conn, [request_id])
+        return self._status(conn, caller, request_id), files
 
     def _status(self, conn: Connection, caller: Key, request_id: str) -> Status:
         return self._describe(conn, find_owned(conn, caller, request_id))
@@ -182,9 +201,10 @@ class Queue:
         return [self._describe(conn, job) for job in found]
 
     def _describe(self, conn: Connection, job: Job) -> Status:
-        pictures = () if job.open else tuple(images.of_request(conn, job.id))
+        # Only what was completed has pictures.
+        drawn = images.of_request(conn, job.id) if job.status == "COMPLETED" else ()
         remaining = ledger.balance(conn, job.account_id).available_micro
-        return Status(job, pictures, remaining, *self._positions.estimate(conn, job))
+        return Status(job, tuple(drawn), remaining, *self._positions.estimate(conn, job))
 
     async def _work(self) -> None:
         """Claim one after another, each handed to the engine before the next is taken."""
@@ -258,35 +278,7 @@ class Queue:
         self._tasks.discard(task)
         self._wake.set()
 
-    async def _watch_cancellations(self) -> None:
-        """Stop what another process has cancelled while this one draws it."""
-        while True:
-            await asyncio.sleep(1)
-            try:
-                gone = await self.worker.read(jobs.cancelled, list(self.worker.running))
-            except Exception:
-                log.exception("cancellations could not be read")
-                continue
-            for request_id in gone & self.worker.running.keys():
-                error = Aborted(f"Request {request_id} was cancelled")
-                self.worker.running[request_id].stop(error)
 
-
-def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = False) -> Job:
-    """A request of the caller's account. Raises ``NotFound`` for those of others as well."""
-    job = jobs.find(conn, request_id, lock=lock)
-    if job is None or job.account_id != caller.account_id:
-        raise NotFound(f"Request {request_id} not found")
-    return job
-
-
-def _forget(conn: Connection, caller: Key, request_id: str) -> list[str]:
-    find_owned(conn, caller, request_id)
-    return gallery.forget(conn, [request_id])
-
-
-def _cancel(conn: Connection, caller: Key, request_id: str) -> None:
-    job = find_owned(conn, caller, request_id, lock=True)
-    if job.open:
-        error = Aborted(f"Request {request_id} was cancelled")
-        settlement.abandon(conn, request_id, "CANCELLED", error)
+def _move(conn: Connection, caller: Key, request_id: str, side: str, other_id: str) -> None:
+    other = find_owned(conn, caller, other_id)
+    moving.move(conn, find_owned(conn, caller, request_id), side, other)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
+from limner.errors import NotFound
+from limner.store import jobs
 from limner.store.images import Picture
 from limner.store.jobs import Job
+from limner.store.keys import Key
 
 
 @dataclass(frozen=True)
@@ -36,3 +41,16 @@ class Status:
 def _between(begin: float, end: float | None) -> float | None:
     """Seconds; none are less than 0, though the clock was set back."""
     return None if end is None else max(0.0, end - begin)
+
+
+def find_owned(conn: Connection, caller: Key, request_id: str, *, lock: bool = False) -> Job:
+    """A request of the caller's account. Raises ``NotFound`` for those of others as well."""
+    job = jobs.find(conn, request_id, lock=lock)
+    if job is None or job.account_id != caller.account_id:
+        raise not_found(request_id)
+    return job
+
+
+def not_found(request_id: str) -> NotFound:
+    """The error for a request that is not there, or not the caller's."""
+    return NotFound(f"Request {request_id} not found")

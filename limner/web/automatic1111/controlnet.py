@@ -12,12 +12,13 @@ from starlette.responses import Response
 from limner import imaging, pools
 from limner.domain.controls import CONTROLS_MAX, KINDS, WORDS
 from limner.engine.batching.ticket import Pixels
-from limner.imaging.preprocessing import PREPROCESSORS
+from limner.imaging.preprocessing import PREPROCESSORS, Option
 from limner.models.entries import Entry
 from limner.web.answers import Json, adjustments
 from limner.web.application import Application
 from limner.web.automatic1111 import docs, library, options, units
 from limner.web.drawing import Api, unless_gone
+from limner.web.reading import maps
 from limner.web.reading.fields import Blob, Items, Number, Reader, Text, Whole, read
 
 ROOT = "/controlnet"
@@ -53,7 +54,7 @@ def install(app: Application, api: Api) -> None:
         "version": lambda: {"version": VERSION},
         "settings": lambda: {"control_net_unit_count": CONTROLS_MAX},
         "model_list": lambda: {"model_list": models(entries())},
-        "module_list": module_list,
+        "module_list": lambda: module_list(api.services.preprocessing.listed()),
         "control_types": lambda: {"control_types": control_types(models(entries()))},
     }
     for name, make in makers.items():
@@ -73,15 +74,15 @@ def models(entries: Iterable[Entry]) -> list[str]:
     return [library.title(e.name, e.sha256 and e.sha256[:8]) for e in usable]
 
 
-def module_list() -> dict[str, Any]:
-    """``GET /module_list``: with the numbers that each takes."""
-    names = ["none", *units.MODULES]
-    return {"module_list": names, "module_detail": {name: _detail(name) for name in names}}
+def module_list(networks: Iterable[Entry] = ()) -> dict[str, Any]:
+    """``GET /module_list``: with the numbers that each takes; ``networks`` are the library's."""
+    details = {"none": _detail({})}
+    details |= {name: _detail(PREPROCESSORS[ours].options) for name, ours in units.MODULES.items()}
+    details |= {each.name: _detail({}) for each in networks}
+    return {"module_list": list(details), "module_detail": details}
 
 
-def _detail(module: str) -> dict[str, Any]:
-    ours = units.MODULES.get(module)
-    known = {} if ours is None else PREPROCESSORS[ours].options
+def _detail(known: Mapping[str, Option]) -> dict[str, Any]:
     sliders = [
         {"name": name, "value": o.default, "min": o.low, "max": o.high}
         for name, o in known.items()
@@ -113,21 +114,20 @@ def _detector(api: Api) -> Callable[[Request], Any]:
     async def detect(request: Request) -> Response:
         fields = await options.read_body(request, api)
         values, notes = read(DETECT, _ALIASES, fields)
+        networks = await api.services.preprocessing.names()
         module = units.preprocessor(
-            "controlnet_module", values.get("controlnet_module", "none"), notes
+            "controlnet_module", values.get("controlnet_module", "none"), notes, networks
         )
         numbers = (values.get(f"controlnet_threshold_{letter}", -1) for letter in "ab")
-        asked = {
-            "preprocessor": module,
-            "options": units.thresholds(module, *numbers),
-            "resolution": values.get("controlnet_processor_res", 512),
-        }
+        intake, given = api.intake(request), units.thresholds(module, *numbers)
+        maker = await maps.maker(intake, "controlnet_", module, given)
+        fitted = {"resolution": values.get("controlnet_processor_res", 512)}
         images = []
         for image in values.get("controlnet_input_images", []):
-            work = api.intake(request).run(
-                "control", "controlnet_input_images", image, imaging.CONTROL_BYTES_MAX, **asked
+            work = maps.made(
+                intake, maker, "controlnet_input_images", image, imaging.CONTROL_BYTES_MAX, **fitted
             )
-            made = (await unless_gone(request, work)).arrays[0]
+            made, _ = await unless_gone(request, work)
             images.append(await pools.FILES.run(_base64, made))
         told_aside = {"x-adjustments": adjustments(notes)} if notes else None
         return Json({"images": images, "info": "Success"}, headers=told_aside)

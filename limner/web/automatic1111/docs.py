@@ -13,6 +13,7 @@ Schema = dict[str, Any]
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "number"}
 _OBJECT: Schema = {"type": "object"}
+_LIST: Schema = {"type": "array", "items": _TEXT}
 _ERROR: Schema = {
     "type": "object",
     "properties": {"error": _TEXT, "detail": _TEXT, "body": _TEXT, "errors": _TEXT},
@@ -42,6 +43,25 @@ def draw_operation(name: str, readers: Mapping[str, Reader], defaults: Mapping[s
         tuple(code for code in openapi.DRAW_ERRORS),
         parameters=[openapi.IDEMPOTENCY_KEY],
         **openapi.body(schema, form=False),
+    )
+
+
+def extras_operation(
+    name: str, readers: Mapping[str, Reader], defaults: Mapping[str, Any]
+) -> Schema:
+    """``POST /sdapi/v1/extra-single-image`` and ``extra-batch-images``."""
+    properties = {
+        field: reader.schema() | ({"default": defaults[field]} if field in defaults else {})
+        for field, reader in readers.items()
+    }
+    made, kind = ("image", _TEXT) if "image" in readers else ("images", _LIST)
+    answer = openapi.json_answer("As PNG in base64.", {"html_info": _TEXT, made: kind})
+    return _operation(
+        name,
+        "Pictures made larger, free of charge.",
+        answer,
+        (*_BODY, 429),
+        **openapi.body({"type": "object", "properties": properties}, form=False),
     )
 
 

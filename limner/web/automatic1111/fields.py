@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from limner.domain import samplers
-from limner.web.automatic1111 import hires
-from limner.web.reading import guidance, ranges
+from limner.web.automatic1111 import hires, sd_upscale, sources
+from limner.web.reading import guidance, ranges, tiling
 from limner.web.reading.fields import (
-    Bit,
-    Blob,
     Flag,
     Items,
     Number,
     Object,
     Reader,
     Text,
-    Whole,
 )
 from limner.web.reading.mixing import Mix
+from limner.web.reading.regions import REGIONS
 
 _NAME = Text(0, 100)
 
@@ -50,16 +48,12 @@ _COMMON: Mapping[str, Reader] = {
     "style_mix": Mix(),
     "template": Flag(),
     **guidance.READERS,
+    **tiling.READERS,
+    "regions": REGIONS,
 }
 TXT2IMG: Mapping[str, Reader] = {**_COMMON, **hires.READERS}
 IMG2IMG: Mapping[str, Reader] = {
     **_COMMON,
-    "init_images": Items(Blob(), 16),
-    "mask": Blob(),
-    "denoising_strength": Number(0, 1),
-    "resize_mode": Whole(0, 3),
-    "mask_blur": Whole(0, 64),
-    "inpainting_fill": Whole(0, 3),
-    "inpainting_mask_invert": Bit(),
-    "include_init_images": Flag(),
+    **sources.READERS,
+    **sd_upscale.READERS,
 }

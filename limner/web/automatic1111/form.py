@@ -16,8 +16,6 @@ from limner.domain.params import (
     SIDE_MULTIPLE,
     Generation,
     NoiseSource,
-    ResizeMode,
-    Source,
 )
 from limner.domain.samplers import OPTIONS, RULED_NAMES
 from limner.domain.styles import Catalogue
@@ -25,10 +23,11 @@ from limner.domain.tags import with_tags
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.usecases.drawing.choosing import Chosen
-from limner.web.automatic1111 import guidance, hires, library, lists
+from limner.web.automatic1111 import fitting, guidance, hires, library, lists, sd_upscale, sources
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
-from limner.web.reading import controls, inputs, mixing, naming, pictures, ranges
+from limner.web.automatic1111.scripts import ALWAYS_ON
+from limner.web.reading import controls, mixing, naming, pictures, ranges, regions, tiling
 from limner.web.reading.fields import Choice, Reader, Whole, cut, read
 from limner.web.reading.intake import Intake
 
@@ -57,40 +56,33 @@ DEFAULTS: Mapping[str, Any] = {
     "override_settings": {},
     "send_images": True,
     **hires.DEFAULTS,
-    "resize_mode": 0,
-    "mask_blur": 4,
-    "inpainting_fill": 0,
-    "inpainting_mask_invert": 0,
-    "include_init_images": False,
+    **sources.DEFAULTS,
 }
 # Fields that change nothing here whatever they say, and values that ask for nothing.
 _QUIET = frozenset(
     {"save_images", "do_not_save_samples", "do_not_save_grid", "session_hash", "force_task_id",
-     "override_settings_restore_afterwards", "inpaint_full_res_padding", "disable_extra_networks"}
+     "override_settings_restore_afterwards", "disable_extra_networks"}
 )  # fmt: skip
 _NOTHING: Mapping[str, tuple[Any, ...]] = {
-    "initial_noise_multiplier": (1,),
     "image_cfg_scale": (1.5,),
     "seed_resize_from_h": (-1,),
     "seed_resize_from_w": (-1,),
-    # ``mask_blur`` overrules both, and is 4 where it is absent, as they are.
-    "mask_blur_x": (4,),
-    "mask_blur_y": (4,),
 }
-_RESIZE: Mapping[int, ResizeMode] = {0: "stretch", 1: "crop", 2: "fill", 3: "stretch"}
 
 
 @dataclass(frozen=True)
 class Asked:
     """A body that was read, before anything is left to chance; ``values`` are after defaults.
 
-    Pictures among them are None once they are read, unless the answer is to repeat them.
+    Pictures among them are None once they are read, unless the answer is to repeat them. ``given``:
+    the fields of the body.
     """
 
     values: dict[str, Any]
     notes: tuple[str, ...]
     samples: int
     starts_from_picture: bool
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -110,15 +102,19 @@ def ask(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> Asked:
     for kind in ("prompt", "negative_prompt"):
         values[kind], left_out = without_comments(kind, values[kind])
         notes += left_out
-    return Asked(values, tuple(notes), _samples(values), readers is IMG2IMG)
+    return Asked(values, tuple(notes), _samples(values), readers is IMG2IMG, frozenset(given))
 
 
 async def to_drawing(
     asked: Asked, intake: Intake, catalogue: Catalogue, options: Mapping[str, Any]
 ) -> Drawing:
     """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
-    values, notes = asked.values, list(asked.notes)
+    values, notes = asked.values, [*asked.notes, *sd_upscale.told(asked.values)]
     choice = await _choice(values["override_settings"], options, intake, notes)
+    notes += fitting.fit(values, asked.given, choice)
+    upscale = None
+    if sd_upscale.wanted(values):
+        upscale, values = await sd_upscale.settle(values, intake, notes)
     method = automatic1111.find(
         values.get("sampler_name") or values["sampler_index"],
         values["scheduler"],
@@ -126,10 +122,12 @@ async def to_drawing(
     )
     notes += method.notes
     ruled = method.fields.get("sampler") in RULED_NAMES
-    wanted = _wanted(values, notes, ruled=ruled) if asked.starts_from_picture else None
+    wanted = sources.wanted(values, notes, ruled=ruled) if asked.starts_from_picture else None
     prompts = _styled(values, catalogue, notes)
-    guided = guidance.fields_of(values, notes)
+    networks = await intake.preprocessing.names() if values.get(ALWAYS_ON) else {}
+    guided = guidance.fields_of(values, notes, networks)
     own = None if wanted is None else wanted.image
+    parts = values.get("regions", ())
     followed = controls.with_images(guided.pop("controls", ()), own)
     width, height = (_side(name, values, notes) for name in ("width", "height"))
     with naming.named(naming.AUTOMATIC1111):
@@ -139,23 +137,27 @@ async def to_drawing(
             **method.fields,
             steps=values["steps"],
             **guided,
+            **tiling.chosen(values),
             samples=asked.samples,
             seed=_seed(values["seed"]),
             width=width,
             height=height,
             hires=hires.read(values, width, height, notes),
+            sd_upscale=upscale,
             **_overridden(values["override_settings"], options, notes),
             subseed=_seed(values["subseed"]),
             subseed_strength=values["subseed_strength"],
             source=None if wanted is None else wanted.source,
             controls=controls.unread(followed),
             embeddings=None,
+            regions=regions.unread(parts),
         )
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
     lines = tuple(with_tags(variant.generation) for variant in made)
-    found = await pictures.read(intake, lines, wanted, followed)
+    with naming.named(naming.AUTOMATIC1111):
+        found = await pictures.read(intake, lines, wanted, followed, parts)
     if not values.get("include_init_images"):
-        values |= {name: None for name in PICTURES if name in values}
+        asked.values.update({name: None for name in PICTURES if name in values})
     return Drawing(found.lines, (*notes, *found.notes), found.pixels, choice)
 
 
@@ -180,13 +182,13 @@ def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str,
 def _idle(name: str, value: Any, body: Mapping[str, Any]) -> bool:
     if not value or name in _QUIET or value in _NOTHING.get(name, ()):
         return True
-    if name == "inpaint_full_res":
-        return not body.get("mask")
     return hires.idle(name, body)
 
 
 def _samples(values: Mapping[str, Any]) -> int:
-    count: int = values["batch_size"] * values["n_iter"]
+    """Pictures; ``batch_size`` is of the tiles, where they are drawn in tiles."""
+    count: int = values["n_iter"]
+    count *= 1 if sd_upscale.wanted(values) else values["batch_size"]
     if count > SAMPLES_MAX:
         raise InvalidInput(
             "n_iter",
@@ -202,14 +204,10 @@ def _seed(seed: int) -> int:
 
 def _side(name: str, values: Mapping[str, Any], notes: list[str]) -> int:
     pixels: int = values[name]
-    floored = _floored(pixels)
+    floored = pixels - pixels % SIDE_MULTIPLE
     if floored != pixels:
         notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
     return floored
-
-
-def _floored(pixels: int) -> int:
-    return pixels - pixels % SIDE_MULTIPLE
 
 
 def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -> tuple[str, str]:
@@ -250,46 +248,3 @@ def _overridden(
 def read_clip_skip(value: Any) -> int:
     """1 to 12; 0 leaves no layer out either. Raises ``InvalidInput``."""
     return int(Whole(1, 12).read(CLIP_SKIP, value or 1))
-
-
-def _wanted(values: Mapping[str, Any], notes: list[str], *, ruled: bool) -> inputs.Wanted:
-    """What img2img starts from, unread. ``ruled``: one step runs always."""
-    if not values.get("init_images"):
-        raise InvalidInput("init_images", "init_images is missing; send a list of one picture")
-    if len(values["init_images"]) > 1:
-        notes.append(f"one of {len(values['init_images'])} init_images was used")
-    strength, mask = values["denoising_strength"], values.get("mask")
-    if not ruled:
-        with naming.named(naming.AUTOMATIC1111):
-            inputs.check_strength(values["steps"], strength)
-    notes += _undone(values, inpainting=mask is not None)
-    source = Source(
-        sha256=inputs.UNREAD,
-        strength=strength,
-        resize_mode=_RESIZE[values["resize_mode"]],
-        mask_sha256=None if mask is None else inputs.UNREAD,
-        mask_blur=values["mask_blur"] if mask is not None else 0,
-    )
-    return inputs.Wanted(
-        source,
-        values["init_images"][0],
-        _floored(values["width"]),
-        _floored(values["height"]),
-        field="init_images",
-        mask=mask,
-        mask_by="painted",
-        invert=bool(values["inpainting_mask_invert"]),
-    )
-
-
-def _undone(values: Mapping[str, Any], *, inpainting: bool) -> list[str]:
-    """What of an img2img is done in another way here."""
-    notes = []
-    if values["resize_mode"] == 3:
-        notes.append("resize_mode 3 (latent) was done as 0, in pixels")
-    if inpainting and values["inpainting_fill"] != 1 and values["denoising_strength"] < 1:
-        notes.append(
-            f"inpainting_fill {values['inpainting_fill']} was done as 1: the masked part starts "
-            "from the picture"
-        )
-    return notes

@@ -81,5 +81,5 @@ def echo(asked: Asked, body: Mapping[str, Any]) -> dict[str, Any]:
     kept = dict(asked.values)
     if not kept.get("include_init_images"):
         kept |= {name: None for name in PICTURES if name in kept}
-    kept |= {name: body[name] for name in ("style_mix", "thresholding") if name in kept}
+    kept |= {name: body[name] for name in ("style_mix", "thresholding", "regions") if name in kept}
     return {**{name: value for name, value in body.items() if name not in kept}, **kept}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from limner.domain.model import Card
+from limner.domain.upscalers import BUILT_IN
 from limner.engine.checkpoints import adapters
 from limner.engine.checkpoints.inspection import LOADED
 from limner.errors import InvalidInput, UnknownModel
@@ -22,6 +23,7 @@ _HASHED = re.compile(r"(?P<name>.*?) *\[(?P<hash>[0-9a-f]{8,64})\]")
 _SUFFIX = re.compile(r"\.(safetensors|sft|ckpt|pt)$", re.IGNORECASE)
 # Of embeddings, by the family of models that they are for.
 _WIDTHS = {base: width for width, base in adapters.BASES.items() if base != "sdxl"} | {"sdxl": 1280}
+_SCALE, _SCALES = 4, {"Scale2x": 2}
 _OWN_VAE = ("", "automatic", "none")
 
 
@@ -79,10 +81,23 @@ def embeddings(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
 
 
 def upscalers(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """``GET /upscalers``: none, and those of the library that can be used."""
+    """``GET /upscalers``: none, what needs no file, and the library's that can be used.
+
+    ``scale`` is a file's own; what needs none has 4, as there, and the rule for pixel art 2.
+    """
     none = {"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 1}
-    usable = (e for e in _of(entries, "upscaler") if e.facts.reason is None)
-    return [none, *({**none, "name": e.name, "model_name": e.name, "scale": 4} for e in usable)]
+    built_in = ({**none, "name": each, "scale": _SCALES.get(each, _SCALE)} for each in BUILT_IN)
+    return [none, *built_in, *(_upscaler(none, e) for e in usable_upscalers(entries))]
+
+
+def usable_upscalers(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Those of the library, in its order."""
+    return (e for e in _of(entries, "upscaler") if e.facts.reason is None)
+
+
+def _upscaler(none: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    told = {"name": entry.name, "model_name": entry.name, "model_path": entry.found.shown}
+    return {**none, **told, "scale": entry.facts.scale or _SCALE}
 
 
 def _of(entries: Iterable[Entry], kind: str) -> Iterator[Entry]:

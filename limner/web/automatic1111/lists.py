@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from limner.domain.hires import LATENT_MODES
 from limner.domain.styles import Catalogue
+from limner.web.automatic1111 import sd_upscale
 
 
 def styles(catalogue: Catalogue) -> list[dict[str, str]]:
@@ -21,13 +23,17 @@ def styles(catalogue: Catalogue) -> list[dict[str, str]]:
     ]
 
 
+def latent_modes() -> list[dict[str, str]]:
+    """``GET /latent-upscale-modes``: those of a second pass."""
+    return [{"name": name} for name in LATENT_MODES]
+
+
 # Lists of what is not here: clients want them all the same.
 EMPTY: Mapping[str, Callable[[], Any]] = {
-    "latent-upscale-modes": lambda: [{"name": "None"}],
     "sd-modules": list,
     "hypernetworks": list,
     "face-restorers": list,
     "realesrgan-models": list,
     "extensions": list,
-    "scripts": lambda: {"txt2img": [], "img2img": []},
+    "scripts": lambda: {"txt2img": [], "img2img": [sd_upscale.TITLE]},
 }

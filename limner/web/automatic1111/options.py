@@ -97,6 +97,7 @@ def _install_lists(app: Application, api: Api) -> None:
         "loras": lambda: library.loras(entries()),
         "embeddings": lambda: library.embeddings(entries()),
         "upscalers": lambda: library.upscalers(entries()),
+        "latent-upscale-modes": lists.latent_modes,
         "prompt-styles": lambda: lists.styles(mixing.catalogue(api.settings)),
         "cmd-flags": lambda: flags,
     }

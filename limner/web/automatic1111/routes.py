@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limner import imaging, pools
+from limner import pools
 from limner.domain.pricing import as_text
-from limner.engine.batching.ticket import Drawn, Event, Pixels, Progress
 from limner.errors import Aborted
 from limner.usecases.drawing.orders import Order, Outcome
+from limner.usecases.queueing import following
 from limner.web.answers import Json
 from limner.web.application import Application
-from limner.web.automatic1111 import controlnet, docs, form, options
+from limner.web.automatic1111 import controlnet, docs, extras, form, options, progressing
 from limner.web.automatic1111 import info as told
 from limner.web.automatic1111.fields import IMG2IMG, TXT2IMG
 from limner.web.automatic1111.options import ROOT
+from limner.web.automatic1111.progressing import CallProgress, InProgress
 from limner.web.drawing import Api
 from limner.web.pictures import encode
 from limner.web.reading import body, mixing
 from limner.web.reading.fields import Reader
 
 SURFACE = "automatic1111"
-
-
-@dataclass(eq=False)
-class CallProgress:
-    """How far each picture of a call is that is being drawn."""
-
-    samples: int
-    steps: int
-    began: float = field(default_factory=time.monotonic)
-    done: dict[int, float] = field(default_factory=dict)
-    step: int = 0
-    preview: Pixels | None = None
-
-    def hear(self, event: Event) -> None:
-        """Follow the drawing; on the event loop."""
-        if isinstance(event, Progress):
-            self.done[event.index] = event.evaluation / event.evaluations
-            self.step = event.step
-            if event.preview is not None:
-                self.preview = event.preview
-        elif isinstance(event, Drawn):
-            self.done[event.index] = 1.0
-
-
-InProgress = dict[str, list[CallProgress]]
-"""The calls of each key that are being drawn, by its id, oldest first."""
 
 
 def install(app: Application, api: Api) -> None:
@@ -69,6 +42,7 @@ def install(app: Application, api: Api) -> None:
     _install_control(app, api, in_progress)
     options.install(app, api)
     controlnet.install(app, api)
+    extras.install(app, api)
 
 
 def _drawer(
@@ -100,6 +74,7 @@ async def _run(
         chosen = await api.services.accounts.options(request.state.caller)
         drawing = await form.to_drawing(asked, api.intake(request), catalogue, chosen)
         made.append(drawing)
+        call.steps = drawing.lines[0].steps
         call.samples = sum(line.samples for line in drawing.lines)
         return Order(
             lines=drawing.lines,
@@ -145,13 +120,15 @@ async def _answer(
 
 def _install_control(app: Application, api: Api, in_progress: InProgress) -> None:
     async def progress(request: Request) -> Response:
-        calls = in_progress.get(request.state.caller.id, [])
-        wanted = request.query_params.get("skip_current_image", "").lower() != "true"
-        return Json(await pools.FILES.run(_progress, list(calls), wanted))
+        caller, wanted = request.state.caller, request.query_params.get("skip_current_image", "")
+        calls = list(in_progress.get(caller.id, []))
+        for job, notes in await following.drawn_elsewhere(api.services.queue, caller, SURFACE):
+            calls.append(progressing.of_notes(job, notes))
+        return Json(await pools.FILES.run(progressing.told, calls, wanted.lower() != "true"))
 
     async def interrupt(request: Request) -> Response:
         caller, queue = request.state.caller, api.services.queue
-        for request_id in queue.running(caller, SURFACE):
+        for request_id in await following.drawn(queue, caller, SURFACE):
             await queue.cancel(caller, request_id)
         return Json({})
 
@@ -168,30 +145,3 @@ def _install_control(app: Application, api: Api, in_progress: InProgress) -> Non
         ("refresh-vae", refresh),
     ):
         app.add_api_route(f"{ROOT}/{name}", handler, methods=["POST"], **docs.done_operation(name))
-
-
-def _progress(calls: list[CallProgress], wanted: bool) -> dict[str, Any]:
-    """All calls of a key taken together; ``step`` and preview are of the oldest."""
-    samples = sum(call.samples for call in calls)
-    done = sum(sum(call.done.values()) for call in calls)
-    share = done / samples if samples else 0.0
-    first = calls[0] if calls else None
-    elapsed = time.monotonic() - first.began if first else 0.0
-    preview = first.preview if first and wanted else None
-    return {
-        "progress": round(share, 4),
-        "eta_relative": round(elapsed / share - elapsed, 3) if share else 0.0,
-        "state": {
-            "skipped": False,
-            "interrupted": False,
-            "job": f"{len(calls)} running" if calls else "",
-            "job_count": samples,
-            "job_no": int(done),
-            "sampling_step": first.step if first else 0,
-            "sampling_steps": first.steps if first else 0,
-        },
-        "current_image": (
-            None if preview is None else base64.b64encode(imaging.to_png(preview)).decode()
-        ),
-        "textinfo": None,
-    }

@@ -14,18 +14,25 @@ from limner.web.reading.guidance import Thresholds
 ALWAYS_ON = "alwayson_scripts"
 ARGUMENTS_MAX = 100
 
-Script = Callable[[str, list[Any], list[str]], dict[str, Any]]
-"""From the name of its arguments, for errors, and themselves to fields of a ``Generation``; it may
-add notes. Of a control it gives what is wanted, whose picture nobody has read."""
+Networks = Mapping[str, str]
+Script = Callable[[str, list[Any], list[str], Networks], dict[str, Any]]
+"""From the name of its arguments, for errors, and themselves to fields of a ``Generation``.
+
+It may add notes, and knows the networks of the library that make maps. Of a control it gives what
+is wanted, whose picture nobody has read."""
 
 
-def _thresholding(field: str, arguments: list[Any], _notes: list[str]) -> dict[str, Any]:
+def _thresholding(
+    field: str, arguments: list[Any], _notes: list[str], _: Networks
+) -> dict[str, Any]:
     given = guidance_names.from_script(arguments)
     return {} if given is None else {"thresholding": Thresholds().read(field, given)}
 
 
-def _controls(field: str, arguments: list[Any], notes: list[str]) -> dict[str, Any]:
-    return {"controls": units.wanted(field, arguments, notes)}
+def _controls(
+    field: str, arguments: list[Any], notes: list[str], networks: Networks
+) -> dict[str, Any]:
+    return {"controls": units.wanted(field, arguments, notes, networks)}
 
 
 SCRIPTS: Mapping[str, Script] = {
@@ -34,7 +41,7 @@ SCRIPTS: Mapping[str, Script] = {
 }
 
 
-def fields_of(scripts: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+def fields_of(scripts: Mapping[str, Any], notes: list[str], networks: Networks) -> dict[str, Any]:
     """Fields of a ``Generation`` by the scripts that are served; others are noted.
 
     Raises ``InvalidInput``.
@@ -45,7 +52,8 @@ def fields_of(scripts: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
         if title.strip().lower() not in SCRIPTS:
             notes.append(f"{field} was ignored")
             continue
-        fields |= SCRIPTS[title.strip().lower()](f"{field}.args", _arguments(field, given), notes)
+        script, arguments = SCRIPTS[title.strip().lower()], _arguments(field, given)
+        fields |= script(f"{field}.args", arguments, notes, networks)
     return fields
 
 

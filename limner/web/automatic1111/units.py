@@ -83,12 +83,14 @@ _ALIKE = frozenset({"canny", "scribble_xdog", "lineart_standard", "threshold", "
 _HASHED = re.compile(r"(.*?) *\[[0-9a-f]{6,64}\]")
 
 
-def wanted(field: str, units: Sequence[Any], notes: list[str]) -> tuple[Wanted, ...]:
+def wanted(
+    field: str, units: Sequence[Any], notes: list[str], networks: Mapping[str, str] = {}
+) -> tuple[Wanted, ...]:
     """The controls of those units that are on; what is done otherwise is noted.
 
     Raises ``InvalidInput`` naming the unit.
     """
-    found = [_unit(f"{field}.{place}", unit, notes) for place, unit in enumerate(units)]
+    found = [_unit(f"{field}.{place}", unit, notes, networks) for place, unit in enumerate(units)]
     those = tuple(each for each in found if each is not None)
     if len(those) > CONTROLS_MAX:
         raise InvalidInput(
@@ -97,27 +99,42 @@ def wanted(field: str, units: Sequence[Any], notes: list[str]) -> tuple[Wanted, 
     return those
 
 
-def preprocessor(name: str, module: str, notes: list[str]) -> str | None:
-    """What of ours does a module's work; None where the picture is the map."""
+def preprocessor(
+    name: str, module: str, notes: list[str], networks: Mapping[str, str] = {}
+) -> str | None:
+    """What of ours does a module's work; None where the picture is the map.
+
+    ``networks``: those of the library by what they make, and by their own names.
+    """
+    own = networks.get(module.strip())
     module = module.strip().lower()
     if module in ("", "none"):
         return None
-    ours = MODULES.get(module, module if module in PREPROCESSORS else None)
-    if ours is None:
+    ours = own or MODULES.get(module, module if module in PREPROCESSORS else None)
+    if ours is None and (ours := networks.get(_kind(module))) is not None:
+        notes.append(f"{name} {cut(module)} was done by the network {ours}")
+    elif own is not None:
+        return own
+    elif ours is None:
         notes.append(f"{name} {cut(module)} is not here; the picture was taken as its map")
     elif module not in _ALIKE and module.partition(" ")[0] not in _ALIKE and module != ours:
         notes.append(f"{name} {cut(module)} was done as {ours}, which needs no net")
     return ours
 
 
+def _kind(module: str) -> str:
+    """Of the networks that do a module's work."""
+    return "depth" if module.startswith("depth") else "pose" if "openpose" in module else ""
+
+
 def thresholds(ours: str | None, a: float, b: float) -> dict[str, float]:
     """A module's two numbers as options; one out of its range stands for none, as there."""
-    known = {} if ours is None else PREPROCESSORS[ours].options
+    known = PREPROCESSORS[ours].options if ours and ours in PREPROCESSORS else {}
     given = zip(known.items(), (a, b), strict=False)
     return {name: value for (name, option), value in given if option.low <= value <= option.high}
 
 
-def _unit(field: str, unit: Any, notes: list[str]) -> Wanted | None:
+def _unit(field: str, unit: Any, notes: list[str], networks: Mapping[str, str]) -> Wanted | None:
     if not isinstance(unit, dict):
         raise InvalidInput(field, f"{field} is {shown(unit)}; it must be an object, a unit")
     if not Flag().read(f"{field}.enabled", unit.get("enabled", True)):
@@ -128,7 +145,7 @@ def _unit(field: str, unit: Any, notes: list[str]) -> Wanted | None:
     if model.lower() in ("", "none"):
         notes.append(f"{field} was ignored: it names no model")
         return None
-    ours = preprocessor(f"{field}.module", values.get("module", ""), notes)
+    ours = preprocessor(f"{field}.module", values.get("module", ""), notes, networks)
     start, end = values.get("guidance_start", 0.0), values.get("guidance_end", 1.0)
     if start >= end:
         name = f"{field}.guidance_start"

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from limner.domain.pricing import CREDITS_MAX, as_credits, as_micro
 from limner.errors import InvalidInput
-from limner.store.keys import MODEL_LENGTH_MAX, MODELS_MAX, SCOPES, Key
+from limner.store.keys import LISTS, MODEL_LENGTH_MAX, MODELS_MAX, SCOPES, Key
 from limner.store.ledger import Balance
 from limner.usecases.administration import NewKey
 from limner.web import openapi
@@ -73,7 +73,7 @@ _LIMITS: Mapping[str, Reader] = {
     "expires_days": Number(0, DAYS_MAX),
     "requests_per_minute": Whole(1, 10_000_000),
     "concurrency": Whole(1, 1_000_000),
-    "models": Items(Text(1, MODEL_LENGTH_MAX), MODELS_MAX),
+    **dict.fromkeys(LISTS, Items(Text(1, MODEL_LENGTH_MAX), MODELS_MAX)),
 }
 _NEW: Mapping[str, Reader] = {
     "name": Name(1, 200),
@@ -108,32 +108,32 @@ def _install_keys(app: Application, api: Api) -> None:
     admin = api.services.administration
 
     async def listing(_: Request) -> Response:
-        return Json({"keys": [_key_json(key, balance) for key, balance in await admin.keys()]})
+        return Json({"keys": [key_json(key, balance) for key, balance in await admin.keys()]})
 
     async def create(request: Request) -> Response:
         values = await _read(request, api, _NEW, required=("name",))
         plain, key = await admin.create_key(_new_key(values))
-        return Json({"key": plain, **_key_json(key)})
+        return Json({"key": plain, **key_json(key)})
 
     async def limit(request: Request) -> Response:
         values = _renamed(await _read(request, api, _LIMITS))
-        return Json(_key_json(await admin.limit_key(request.path_params["id"], **values)))
+        return Json(key_json(await admin.limit_key(request.path_params["id"], **values)))
 
     async def rotate(request: Request) -> Response:
         values = await _read(request, api, _ROTATE)
         grace_s = values.get("grace_hours", 0) * 3600
         plain, key = await admin.rotate_key(request.path_params["id"], grace_s)
-        return Json({"key": plain, **_key_json(key)})
+        return Json({"key": plain, **key_json(key)})
 
     async def revoke(request: Request) -> Response:
-        return Json(_key_json(await admin.revoke_key(request.path_params["id"])))
+        return Json(key_json(await admin.revoke_key(request.path_params["id"])))
 
-    made = {"key": _TEXT, **_KEY}
+    made = {"key": _TEXT, **KEY}
     _add(app, "GET", "/keys", listing, "Every key, without its secret.", {"keys": _LIST})
     _add(app, "POST", "/keys", create, "Create a key; shown once.", made, body=_NEW)
     one = "/keys/{id}"
-    _add(app, "PATCH", one, limit, "Change a key's limits; null lifts one.", _KEY, body=_LIMITS)
-    _add(app, "DELETE", one, revoke, "Refuse a key from now on.", _KEY)
+    _add(app, "PATCH", one, limit, "Change a key's limits; null lifts one.", KEY, body=_LIMITS)
+    _add(app, "DELETE", one, revoke, "Refuse a key from now on.", KEY)
     _add(app, "POST", f"{one}/rotate", rotate, "Give a key a new secret.", made, body=_ROTATE)
 
 
@@ -188,7 +188,8 @@ def _new_key(values: dict[str, Any]) -> NewKey:
     return NewKey(**_renamed(values), accept_licence=accepts)
 
 
-def _key_json(key: Key, balance: Balance | None = None) -> dict[str, Any]:
+def key_json(key: Key, balance: Balance | None = None) -> dict[str, Any]:
+    """A key without its secret, as ``KEY`` describes it."""
     times = {name: _time(getattr(key, name)) for name in _TIMES}
     cap = key.spend_cap_micro
     return {
@@ -202,7 +203,7 @@ def _key_json(key: Key, balance: Balance | None = None) -> dict[str, Any]:
         "spent": as_credits(key.spent_micro),
         "requests_per_minute": key.requests_per_minute,
         "concurrency": key.concurrency,
-        "models": list(key.models) or None,
+        **{name: list(getattr(key, name)) or None for name in LISTS},
         **({} if balance is None else _balance_json(balance)),
     }
 
@@ -229,13 +230,13 @@ _NUMBER: dict[str, Any] = {"type": "number"}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
 _MAYBE_NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 _LIST: dict[str, Any] = {"type": "array", "items": {"type": "object"}}
-_KEY: dict[str, Any] = {
+KEY: dict[str, Any] = {
     **dict.fromkeys(("id", "name", "begins", "account_id", "created_at"), _TEXT),
     "scopes": {"type": "array", "items": _TEXT},
     **dict.fromkeys(("expires_at", "revoked_at"), _MAYBE_TEXT),
     "spent": _NUMBER,
     **dict.fromkeys(("spend_cap", "requests_per_minute", "concurrency"), _MAYBE_NUMBER),
-    "models": {"type": ["array", "null"], "items": _TEXT},
+    **{name: {"type": ["array", "null"], "items": _TEXT} for name in LISTS},
 }
 
 

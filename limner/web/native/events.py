@@ -117,7 +117,7 @@ def _ending(api: Api, status: Status) -> list[str]:
         text = job.error or f"Request {job.id} was not drawn"
         return [_event("failed", {"error": text, "status": job.status})]
     told = [
-        _event("drawn", {"index": p.index, "picture": picture_json(api.settings, p)})
+        _event("drawn", {"index": p.index, "picture": picture_json(api.settings, p, job.samples)})
         for p in status.pictures
     ]
     finished = {

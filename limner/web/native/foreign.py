@@ -13,7 +13,7 @@ from limner.domain.pricing import as_credits
 from limner.errors import InvalidInput
 from limner.settings import Settings
 from limner.usecases.drawing.orders import Order, Outcome
-from limner.usecases.pictures.foreign import Settled, Shelf, settle
+from limner.usecases.pictures.foreign import FileFinder, Settled, settle
 from limner.web.drawing import Api, unless_gone
 from limner.web.native.form import FOREIGN
 from limner.web.reading import form
@@ -63,8 +63,8 @@ async def metadata(request: Request, api: Api, fields: Mapping[str, Any]) -> ima
 async def read(api: Api, fields: Mapping[str, Any], text: str) -> Read:
     """The request that ``text`` makes, with the sources of the body. Raises ``InvalidInput``."""
     sources = {name: fields[name] for name in SOURCES if fields.get(name) is not None}
-    shelf = Shelf(api.services.models, api.services.engine.status().model)
-    settled = await pools.MODELS.run(settle, text, shelf, from_picture="image" in sources)
+    finder = FileFinder(api.services.models, api.services.engine.status().model)
+    settled = await pools.MODELS.run(settle, text, finder, from_picture="image" in sources)
     return as_read(settled, sources, api.settings)
 
 
@@ -77,7 +77,7 @@ def as_read(settled: Settled, sources: Mapping[str, Any], settings: Settings) ->
 async def price(api: Api, found: Read) -> dict[str, Any]:
     """What drawing it would cost; nothing is drawn, fetched or held."""
     choice = await api.services.generate.choose(*form.named(found.asked.values))
-    call = await form.plan(found.asked, api.settings)
+    call = await form.plan(form.fitted(found.asked, choice, api.settings), api.settings)
     quotes = [await api.services.generate.quote(line, choice) for line in call.lines]
     total_micro = sum(each.total_micro for each in quotes)
     return {**found.told(), "credits": as_credits(total_micro), "adjustments": list(call.notes)}

@@ -12,12 +12,13 @@ from starlette.responses import Response
 from limner import imaging, pools
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
-from limner.imaging.preprocessing import PREPROCESSORS
+from limner.imaging.preprocessing import PREPROCESSORS, Option
+from limner.usecases.preprocessing import MAKERS
 from limner.web import openapi
 from limner.web.answers import Json, adjustments
 from limner.web.application import Application
 from limner.web.drawing import Api, unless_gone
-from limner.web.reading import body, controls, ranges
+from limner.web.reading import body, controls, maps, ranges
 from limner.web.reading.fields import Flag, Reader, read
 
 _SIDE = 512
@@ -48,7 +49,12 @@ def install(app: Application, api: Api) -> None:
         return Response(png, headers=headers, media_type="image/png")
 
     async def listed(_: Request) -> Response:
-        return Json([_row(name) for name in PREPROCESSORS])
+        networks = await pools.MODELS.run(api.services.preprocessing.listed)
+        rows = [_row(name, row.makes, row.options) for name, row in PREPROCESSORS.items()]
+        for entry in networks:
+            maker = MAKERS[entry.facts.kind]
+            rows.append(_row(entry.name, maker.makes, maker.options))
+        return Json(rows)
 
     app.add_api_route("/api/preprocess", preprocess, methods=["POST"], **_operation())
     answer = openapi.list_answer(
@@ -75,27 +81,23 @@ async def _made(api: Api, request: Request, values: dict[str, Any]) -> tuple[Pix
     if (width is None) != (height is None):
         raise InvalidInput("width", "width and height belong together; send both or none")
     chosen = controls.chosen(values.get("preprocessor"))
-    result = await intake.run(
-        "control",
-        "image",
-        values["image"],
-        imaging.CONTROL_BYTES_MAX,
-        width=width,
-        height=height,
-        resize_mode=values.get("resize_mode", "crop"),
-        preprocessor=chosen,
-        options=controls.options("options", chosen, values.get("options", {})),
-    )
-    return result.arrays[0], result.notes
-
-
-def _row(name: str) -> dict[str, Any]:
-    row = PREPROCESSORS[name]
-    options = {
-        each: {"default": option.default, "low": option.low, "high": option.high}
-        for each, option in row.options.items()
+    maker = await maps.maker(intake, "", chosen, values.get("options", {}))
+    fitted = {
+        "width": width,
+        "height": height,
+        "resize_mode": values.get("resize_mode", "crop"),
     }
-    return {"name": name, "makes": row.makes, "options": options}
+    return await maps.made(
+        intake, maker, "image", values["image"], imaging.CONTROL_BYTES_MAX, **fitted
+    )
+
+
+def _row(name: str, makes: str, options: Mapping[str, Option]) -> dict[str, Any]:
+    numbers = {
+        each: {"default": option.default, "low": option.low, "high": option.high}
+        for each, option in options.items()
+    }
+    return {"name": name, "makes": makes, "options": numbers}
 
 
 def _operation() -> dict[str, Any]:

@@ -168,7 +168,7 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
 _MAYBE_NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 _NUMBER: dict[str, Any] = {"type": "number"}
-_REQUEST: dict[str, Any] = {
+REQUEST: dict[str, Any] = {
     "request_id": _TEXT,
     "status": _TEXT,
     "slug": _TEXT,
@@ -190,7 +190,7 @@ _REQUEST: dict[str, Any] = {
     "error": _MAYBE_TEXT,
     "pictures": {"type": "array", "items": {"type": "object"}},
 }
-_REQUESTS = {"type": "array", "items": {"type": "object", "properties": _REQUEST}}
+_REQUESTS = {"type": "array", "items": {"type": "object", "properties": REQUEST}}
 
 
 def _submit_operation() -> dict[str, Any]:
@@ -229,7 +229,7 @@ def _one_operation(id: str, summary: str) -> dict[str, Any]:
     return openapi.operation(
         id,
         summary,
-        openapi.json_answer("The request.", _REQUEST),
+        openapi.json_answer("The request.", REQUEST),
         errors=_READ_ERRORS,
         parameters=[REQUEST_ID],
     )

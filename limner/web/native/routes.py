@@ -12,7 +12,7 @@ from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.native import health, licence
 from limner.web.native.form import FORM
-from limner.web.reading import form
+from limner.web.reading import controls, form
 from limner.web.segmind import routes as segmind
 
 
@@ -28,6 +28,7 @@ def _install_quote(app: Application, api: Api) -> None:
         asked, _ = await segmind.read_asked(request, api, FORM)
         choice = await api.services.generate.choose(*form.named(asked.values))
         call = await form.plan(form.fitted(asked, choice, api.settings), api.settings)
+        await controls.makers(api.intake(request), asked.values["controls"])
         prices = [await api.services.generate.quote(line, choice) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(

@@ -45,6 +45,22 @@ def install(app: Application, api: Api, meters: Meters) -> None:
     app.add_api_route("/metrics", show, methods=["GET"], **operation)
 
 
+_COUNTED = {
+    "steps": ("Steps of the model.", "steps"),
+    "pictures": ("Pictures drawn with it.", "pictures"),
+    "busy_seconds": ("Time spent in its steps.", "busy_s"),
+    "loads": ("Loads beside the steps.", "loads"),
+    "load_seconds": ("Time spent in these.", "load_s"),
+    "failed_loads": ("Loads of which nothing came.", "failed_loads"),
+    "evictions": ("How often it went for another.", "evictions"),
+}
+_MOMENTARY = {
+    "bytes": ("What it takes in memory, or will when loaded.", "bytes"),
+    "waiting": ("Images that wait for it, or for room.", "waiting"),
+    "running": ("Images that it draws.", "running"),
+}
+
+
 class _Moment:
     """Collects from one snapshot."""
 
@@ -57,6 +73,7 @@ class _Moment:
         )
         yield from self._engine_figures()
         yield from self._cache_figures()
+        yield from self._model_figures()
         yield from self._database_figures()
 
     def _engine_figures(self) -> Iterator[Metric]:
@@ -90,6 +107,22 @@ class _Moment:
             hits.add_metric([name], cache.hits)
             misses.add_metric([name], cache.misses)
         yield from (size, hits, misses)
+
+    def _model_figures(self) -> Iterator[Metric]:
+        stats = self._engine.stats
+        yield GaugeMetricFamily(
+            "limner_models_budget_bytes", "What models may take.", value=stats.models_budget
+        )
+        names = GaugeMetricFamily("limner_model_info", "Its name.", labels=("model", "name"))
+        for model, own in stats.models.items():
+            names.add_metric([model, own.name], 1)
+        yield names
+        for kind, figures in ((CounterMetricFamily, _COUNTED), (GaugeMetricFamily, _MOMENTARY)):
+            for name, (about, field) in figures.items():
+                family = kind(f"limner_model_{name}", about, labels=("model",))
+                for model, own in stats.models.items():
+                    family.add_metric([model], getattr(own, field))
+                yield family
 
     def _database_figures(self) -> Iterator[Metric]:
         kept = self._kept

@@ -23,7 +23,7 @@ from limner.web.answers import Json, adjustments
 from limner.web.application import Application
 from limner.web.drawing import Api
 from limner.web.openai import docs, edits
-from limner.web.reading import body, ranges
+from limner.web.reading import body, inputs, ranges
 from limner.web.reading import form as wire
 from limner.web.reading.fields import Choice, Flag, Reader, Text, Whole, cut, read, shown
 from limner.web.reading.intake import Intake
@@ -66,7 +66,7 @@ OWN: Mapping[str, Reader] = {
     "response_format": Choice(("b64_json", "url")),
     "stream": Flag(),
 }
-_NOT_HERE = ("base64", "output", "image", "mask", "strength", "resize_mode", "mask_blur")
+_NOT_HERE = ("base64", "output", "image", *inputs.WITH_IMAGE)
 _PLAIN = {name: reader for name, reader in wire.READERS.items() if name not in (*_NOT_HERE, *OWN)}
 _READERS: Mapping[str, Reader] = {
     **_PLAIN,
@@ -201,24 +201,29 @@ def _floored(size: tuple[int, int], notes: list[str]) -> tuple[int, int]:
     return width, height
 
 
+def _as_base64(file: bytes) -> dict[str, str]:
+    return {"b64_json": base64.b64encode(file).decode()}
+
+
 async def _answer(settings: Settings, wishes: Mapping[str, Any], outcome: Outcome) -> Response:
     format = wishes.get("output_format", _DEFAULTS["output_format"])
     metadata = wishes.get("metadata", settings.embed_metadata)
     files = await pools.FILES.run(pictures.encode, outcome, format, metadata=metadata)
-    data: list[dict[str, str]] = [
-        {"b64_json": base64.b64encode(file).decode()} for file in files.data
-    ]
+    firsts = await pools.FILES.run(pictures.first_passes, outcome, format, metadata=metadata)
+    data = [_as_base64(file) for file in files.data]
+    first_data = [_as_base64(file) for file in firsts]
     if wishes.get("response_format") == "url":
         kept = metadata == settings.embed_metadata
         query = "" if kept else f"?metadata={str(metadata).lower()}"
-        data = [
-            {"url": picture_url(settings, picture.id, SUFFIXES[format]) + query}
-            for picture in outcome.pictures
-        ]
+        data, first_data = (
+            [{"url": picture_url(settings, each.id, SUFFIXES[format]) + query} for each in those]
+            for those in (outcome.pictures, outcome.first_passes)
+        )
     answer = Json(
         {
             "created": int(time.time()),
             "data": data,
+            **({"first_passes": first_data} if first_data else {}),
             "output_format": format,
             "size": f"{files.width}x{files.height}",
         }

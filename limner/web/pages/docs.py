@@ -102,7 +102,7 @@ def _type(field: Mapping[str, Any]) -> str:
     if "multipleOf" in field:
         kind += f" in steps of {field['multipleOf']}"
     if "maxLength" in field:
-        kind += f" of {field['minLength']:,} to {field['maxLength']:,} characters"
+        kind += f" of {field.get('minLength', 0):,} to {field['maxLength']:,} characters"
     return kind
 
 

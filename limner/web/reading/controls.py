@@ -11,15 +11,13 @@ from limner.domain.controls import CONTROLS_MAX, MODES, WEIGHT_MAX, Control
 from limner.domain.params import ResizeMode
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
-from limner.imaging.preprocessing import PREPROCESSORS, pose
-from limner.web.reading import inputs
-from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, cut, shown
+from limner.imaging.preprocessing import pose
+from limner.web.reading import inputs, maps
+from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, shown
 from limner.web.reading.intake import Intake
-from limner.web.reading.objects import NAMING, TIMING, Objects
+from limner.web.reading.objects import NAMING, PICTURES_TEXT_MAX, TIMING, Objects
 
 People = tuple[pose.Person, ...]
-_TEXT_MAX = 100_000_000  # of a form's field, which holds pictures; the body has its own bound
-_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -36,31 +34,6 @@ class Wanted:
     people: People | None = None
     resize_mode: ResizeMode = "crop"
     options: Mapping[str, float] = field(default_factory=dict)
-
-
-class Options:
-    """Numbers by name, as the chosen preprocessor takes them."""
-
-    def read(self, field: str, value: Any) -> dict[str, float]:
-        """The numbers; raises ``InvalidInput``. Which there may be is seen by ``options``."""
-        if not isinstance(value, dict):
-            raise InvalidInput(field, f"{field} is {shown(value)}; it must be an object of numbers")
-        return dict(value)
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": {"type": "number"}}
-
-
-def options(field: str, preprocessor: str | None, given: Mapping[str, Any]) -> dict[str, float]:
-    """The options of a preprocessor, each in its range. Raises ``InvalidInput``."""
-    known = {} if preprocessor is None else PREPROCESSORS[preprocessor].options
-    if foreign := [name for name in given if name not in known]:
-        may = f"it may have {', '.join(known)}" if known else "there are none"
-        raise InvalidInput(field, f"{field} has {cut(foreign[0])}; of {preprocessor} {may}")
-    return {
-        name: Number(known[name].low, known[name].high).read(f"{field}.{name}", value)
-        for name, value in given.items()
-    }
 
 
 class Pose:
@@ -123,8 +96,8 @@ READERS: Mapping[str, Reader] = {
     **TIMING,
     "guess": Flag(),
     "mode": Choice(tuple(MODES)),
-    "preprocessor": Choice((_NONE, *PREPROCESSORS)),
-    "options": Options(),
+    "preprocessor": maps.Name(),
+    "options": maps.Options(),
     "pose": Pose(),
     "resize_mode": Choice(get_args(ResizeMode)),
 }
@@ -135,7 +108,7 @@ def _made(field: str, given: dict[str, Any]) -> Wanted:
         raise InvalidInput(
             f"{field}.mode", f"{field}.mode is {given['mode']}, but guess is a mode of its own"
         )
-    if "pose" in given and ("image" in given or given.get("preprocessor", _NONE) != _NONE):
+    if "pose" in given and ("image" in given or given.get("preprocessor", maps.NONE) != maps.NONE):
         raise InvalidInput(
             f"{field}.pose", f"{field}.pose is drawn as it is; leave out image and preprocessor"
         )
@@ -153,16 +126,23 @@ def _made(field: str, given: dict[str, Any]) -> Wanted:
         given.get("image"),
         given.get("pose"),
         given.get("resize_mode", "crop"),
-        options(f"{field}.options", preprocessor, given.get("options", {})),
+        _options(f"{field}.options", preprocessor, given.get("options", {})),
     )
 
 
-CONTROLS = Objects(READERS, CONTROLS_MAX, _made, text_max=_TEXT_MAX)
+def _options(field: str, preprocessor: str | None, given: Mapping[str, Any]) -> Mapping[str, float]:
+    """Those of a network are looked at with its file."""
+    if maps.built_in(preprocessor):
+        return maps.options(field, preprocessor, maps.known(preprocessor), given)
+    return dict(given)
+
+
+CONTROLS = Objects(READERS, CONTROLS_MAX, _made, text_max=PICTURES_TEXT_MAX)
 
 
 def chosen(preprocessor: str | None) -> str | None:
     """A preprocessor, None for the word that stands for none."""
-    return None if preprocessor == _NONE else preprocessor
+    return None if preprocessor == maps.NONE else preprocessor
 
 
 def drawn(people: People, width: int, height: int) -> Pixels:
@@ -198,8 +178,9 @@ async def read_maps(
     Raises ``InvalidInput`` for pictures that cannot be had or read.
     """
     pixels, controls, notes = dict[str, Pixels](), list[Control](), list[str]()
-    for each in wanted:
-        made, told = await read_map(intake, each, width, height)
+    found = await makers(intake, wanted)
+    for each, maker in zip(wanted, found, strict=True):
+        made, told = await read_map(intake, each, maker, width, height)
         sha256 = inputs.digest(made)
         pixels[sha256] = made
         controls.append(each.control.model_copy(update={"map_sha256": sha256}))
@@ -208,21 +189,23 @@ async def read_maps(
 
 
 async def read_map(
-    intake: Intake, wanted: Wanted, width: int, height: int
+    intake: Intake, wanted: Wanted, maker: maps.Maker | None, width: int, height: int
 ) -> tuple[Pixels, list[str]]:
     """A single map, RGB (height, width, 3)."""
     if wanted.people is not None:
         return await pools.WORDS.run(drawn, wanted.people, width, height), []
     assert wanted.image is not None, "asked for before"
-    result = await intake.run(
-        "control",
-        f"{wanted.name}.image",
-        wanted.image,
-        3 * width * height,
-        width=width,
-        height=height,
-        resize_mode=wanted.resize_mode,
-        preprocessor=wanted.control.preprocessor,
-        options=dict(wanted.options),
-    )
-    return result.arrays[0], result.notes
+    assert maker is not None, "of a picture"
+    fitted = {"width": width, "height": height, "resize_mode": wanted.resize_mode}
+    field, image = f"{wanted.name}.image", wanted.image
+    return await maps.made(intake, maker, field, image, 3 * width * height, **fitted)
+
+
+async def makers(intake: Intake, wanted: Sequence[Wanted]) -> list[maps.Maker | None]:
+    """What makes each map; None where one is drawn. Raises ``InvalidInput``."""
+    return [
+        None
+        if each.people is not None
+        else await maps.maker(intake, f"{each.name}.", each.control.preprocessor, each.options)
+        for each in wanted
+    ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
-from limner.domain.few_steps import FITTING
+from limner.domain.few_steps import FITTING, Fitting
+from limner.domain.samplers import SAMPLERS
 from limner.usecases.drawing.choosing import Chosen
+
+Said = Literal["sampler", "steps", "guidance"]
 
 
 def fit(
@@ -16,20 +19,50 @@ def fit(
 
     ``given`` are the fields of the body, ``least`` the fewest steps of a scheduler.
     """
-    if choice is None or choice.few_steps is None:
+    by: dict[Said, set[str]] = {
+        "sampler": {"scheduler", "sampler"},
+        "steps": {"num_inference_steps", "preset"},
+        "guidance": {"guidance_scale", "preset"},
+    }
+    said = {each for each, names in by.items() if names & set(given)}
+    fitting = of(choice)
+    if fitting is None:
         return []
-    fitting, changed = FITTING[choice.few_steps], []
-    if not {"scheduler", "sampler"} & set(given):
+    if "steps" in said and not reaches(fitting, values["num_inference_steps"]):
+        said.add("sampler")
+    if "sampler" not in said:
         values |= {"scheduler": None, "sampler": fitting.sampler, "schedule": fitting.schedule}
-        changed.append(f"by {fitting.sampler}")
-    if not {"num_inference_steps", "preset"} & set(given):
-        steps = fitting.steps if values["scheduler"] is None else max(least, fitting.steps)
+    steps = fitting.steps if values["scheduler"] is None else max(least, fitting.steps)
+    if "steps" not in said:
         values["num_inference_steps"] = steps
-        changed.append(f"in {steps} steps")
-    if not {"guidance_scale", "preset"} & set(given):
+    if "guidance" not in said:
         values["guidance_scale"] = fitting.guidance
-        changed.append(f"at guidance {fitting.guidance:g}")
-    if not changed:
+    return told(choice, said, steps)
+
+
+def of(choice: Chosen | None) -> Fitting | None:
+    """What a chosen model is drawn with where nothing is said; None for one of many steps."""
+    return None if choice is None or choice.few_steps is None else FITTING[choice.few_steps]
+
+
+def reaches(fitting: Fitting, steps: int) -> bool:
+    """Whether its sampler can be drawn in so many steps; else the usual one is."""
+    most = SAMPLERS[fitting.sampler].steps_most
+    return most is None or steps <= most
+
+
+def told(choice: Chosen | None, said: Collection[Said], steps: int | None = None) -> list[str]:
+    """The note on what was not ``said``, and so was changed; ``steps`` if not the fitting ones."""
+    fitting = of(choice)
+    if choice is None or fitting is None:
         return []
+    ways: dict[Said, str] = {
+        "sampler": f"by {fitting.sampler}",
+        "steps": f"in {steps or fitting.steps} steps",
+        "guidance": f"at guidance {fitting.guidance:g}",
+    }
+    changed = ", ".join(way for name, way in ways.items() if name not in said)
     kind = choice.few_steps
-    return [f"{choice.card.name} is made for few steps ({kind}): drawn {', '.join(changed)}"]
+    return (
+        [f"{choice.card.name} is made for few steps ({kind}): drawn {changed}"] if changed else []
+    )

@@ -24,15 +24,18 @@ from limner.web.reading import (
     inputs,
     mixing,
     naming,
+    parts,
     pictures,
     ranges,
     sampling,
+    tiling,
 )
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.generating import SEED_MAX, generation_of
 from limner.web.reading.intake import Intake
 from limner.web.reading.loras import LORAS
 from limner.web.reading.mixing import Mix
+from limner.web.reading.regions import REGIONS
 
 STEPS_MAX = 100
 SAMPLES_MAX = 4
@@ -57,7 +60,7 @@ READERS: Mapping[str, Reader] = {
     "mask": Blob(),
     "strength": Number(0, 1),
     "resize_mode": Choice(get_args(ResizeMode)),
-    "mask_blur": Whole(0, 64),
+    **inputs.MASK_READERS,
     "output": Choice(("single", "grid", "sprite")),
     "output_format": Choice(("jpeg", "png", "webp")),
     "metadata": Flag(),
@@ -72,7 +75,11 @@ READERS: Mapping[str, Reader] = {
     "loras": LORAS,
     "controls": controls.CONTROLS,
     "return_control": Flag(),
-    "hires": hires.HiresFields(),
+    "hires": hires.HIRES,
+    "sd_upscale": parts.SD_UPSCALE,
+    "details": parts.DETAILS,
+    "regions": REGIONS,
+    **tiling.READERS,
     **guidance.READERS,
     "model": Text(0, MODEL_LENGTH_MAX),
     "vae": Text(0, MODEL_LENGTH_MAX),
@@ -97,7 +104,7 @@ DEFAULTS: Mapping[str, Any] = {
     "img_height": 512,
     "strength": 0.75,
     "resize_mode": "crop",
-    "mask_blur": 0,
+    **inputs.MASK_DEFAULTS,
     "output": "single",
     "output_format": "jpeg",
     "exact": False,
@@ -109,6 +116,8 @@ DEFAULTS: Mapping[str, Any] = {
     "template": False,
     "loras": (),
     "controls": (),
+    "details": (),
+    "regions": (),
     "return_control": False,
 }
 
@@ -266,8 +275,9 @@ async def to_call(asked: Asked, intake: Intake) -> Call:
     asked = fitted(asked, choice, intake.settings)
     call = replace(await plan(asked, intake.settings), choice=choice)
     wanted = inputs.wanted(asked.values)
-    found = await pictures.read(intake, call.lines, wanted, asked.values["controls"])
-    for name in (*inputs.PICTURES, "controls"):
+    beside = (asked.values[name] for name in pictures.BESIDE)
+    found = await pictures.read(intake, call.lines, wanted, *beside)
+    for name in (*inputs.PICTURES, *pictures.BESIDE):
         asked.values.pop(name, None)
     return Call((*call.notes, *found.notes), found.lines, found.pixels, choice)
 

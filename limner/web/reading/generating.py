@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from limner.domain.params import Generation
-from limner.web.reading import controls, guidance, hires, sampling
+from limner.web.reading import controls, guidance, hires, parts, regions, sampling, tiling
 
 SEED_MAX = 999_999_999_999_999  # of the vendor's calls, and of those that are left to chance
 
@@ -34,7 +34,10 @@ def generation_of(values: Mapping[str, Any], draw_seed: Callable[[int], int]) ->
         loras=values["loras"],
         controls=controls.unread(values["controls"]),
         embeddings=None,
+        regions=regions.unread(values["regions"]),
         hires=hires.chosen(values),
+        **parts.chosen(values),
+        **tiling.chosen(values),
     )
 
 

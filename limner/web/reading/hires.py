@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +13,10 @@ from limner.domain.params import (
     SIDE_MULTIPLE,
     STEPS_MAX,
 )
+from limner.domain.upscalers import BUILT_IN
 from limner.errors import InvalidInput
-from limner.web.reading.fields import Flag, Number, Reader, Text, Whole, shown
-from limner.web.reading.objects import typed
+from limner.web.reading.fields import Flag, Number, Reader, Text, Whole
+from limner.web.reading.objects import One
 
 SCALE_MAX = 4.0
 _SIDE = Whole(SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE)
@@ -35,21 +35,10 @@ _READERS: Mapping[str, Reader] = {
     "guidance": Number(0.1, 25),
     "first_pass": Flag(),
 }
-_TEXT_MAX = 30_000
-_FOLDED = {name.casefold(): name for name in UPSCALERS}
+_FOLDED = {name.casefold(): name for name in (*UPSCALERS, *BUILT_IN)}
 
 
-class HiresFields:
-    """An object, or its JSON as text of a form; a number stands for ``{"scale": number}``."""
-
-    def read(self, field: str, value: Any) -> dict[str, Any]:
-        """Its fields, typed; raises ``InvalidInput`` naming the one that cannot be read."""
-        return typed(field, _object(field, value), _READERS)
-
-    def schema(self) -> dict[str, Any]:
-        """JSON schema of the object."""
-        properties = {name: reader.schema() for name, reader in _READERS.items()}
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+HIRES = One(_READERS)
 
 
 def chosen(values: Mapping[str, Any]) -> Hires | None:
@@ -59,18 +48,12 @@ def chosen(values: Mapping[str, Any]) -> Hires | None:
 
 
 def second_pass(given: Mapping[str, Any], width: int, height: int) -> Hires:
-    """The second pass of a picture of this size, from what ``HiresFields`` read.
+    """The second pass of a picture of this size, from what ``HIRES`` read.
 
     Without a size it is twice as large; one side alone keeps the proportions. Raises
-    ``InvalidInput`` for a size beyond what is drawn, and for an upscaler nobody knows.
+    ``InvalidInput`` for a size beyond what is drawn. What is no upscaler's name is a file's.
     """
     said = {name: value for name, value in given.items() if value != ""}
-    if said.pop("first_pass", False):
-        raise InvalidInput(
-            "hires.first_pass",
-            "hires.first_pass is true, which is not served: the same request without hires draws "
-            "the first pass, to the bit",
-        )
     scale = said.pop("scale", None)
     sides = said.pop("width", None), said.pop("height", None)
     if scale is not None and any(sides):
@@ -78,12 +61,6 @@ def second_pass(given: Mapping[str, Any], width: int, height: int) -> Hires:
     large = _size(scale, sides, (width, height))
     if "upscaler" in said:
         said["upscaler"] = _FOLDED.get(said["upscaler"].casefold(), said["upscaler"])
-        if said["upscaler"] not in UPSCALERS:
-            known = ", ".join(UPSCALERS)
-            raise InvalidInput(
-                "hires.upscaler",
-                f"hires.upscaler is {shown(said['upscaler'])}; it must be one of {known}",
-            )
     try:
         return Hires(width=large[0], height=large[1], **{"strength": STRENGTH, **said})
     except InvalidInput as error:
@@ -108,18 +85,3 @@ def _size(
             "hires", f"hires would be {large[0]}x{large[1]}; a side has at most {SIDE_MAX} pixels"
         )
     return large[0], large[1]
-
-
-def _object(field: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        try:
-            if len(value) > _TEXT_MAX:
-                raise ValueError(f"{len(value)} characters")
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            pass
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = {"scale": value}
-    if not isinstance(value, dict):
-        raise InvalidInput(field, f'{field} is {shown(value)}; it must be as {{"scale": 2}}')
-    return value

@@ -9,27 +9,45 @@ from dataclasses import dataclass
 from typing import Any
 
 from limner.domain import schedulers
+from limner.domain.masking import BLUR_MAX, FILLS, PADDING, PADDING_MAX, PIXELS_MAX
 from limner.domain.params import Source
 from limner.domain.samplers import RULED_NAMES
 from limner.engine.batching.ticket import Pixels
 from limner.errors import InvalidInput
 from limner.imaging.reading import MaskBy
+from limner.imaging.tasks import Result
+from limner.web.reading.fields import Choice, Flag, Reader, Whole
 from limner.web.reading.intake import Intake
 
 # What acts only beside ``image``, and what makes a canvas round it.
-WITH_IMAGE = ("mask", "strength", "resize_mode", "mask_blur")
+MASK_READERS: Mapping[str, Reader] = {
+    "mask_blur": Whole(0, BLUR_MAX),
+    "mask_fill": Choice(FILLS),
+    "only_masked": Flag(),
+    "mask_padding": Whole(0, PADDING_MAX),
+}
+MASK_DEFAULTS: Mapping[str, Any] = {
+    "mask_blur": 0,
+    "mask_fill": "original",
+    "only_masked": False,
+    "mask_padding": PADDING,
+}
+WITH_IMAGE = ("mask", "strength", "resize_mode", *MASK_READERS)
+MASK_ONLY = ("mask_fill", "only_masked", "mask_padding")
 PICTURES = ("image", "mask")
 CANVAS = ("scale", "offset_x", "offset_y", "mask_expand")
 
 
 def drop_without_image(values: MutableMapping[str, Any]) -> list[str]:
-    """Takes out of a body without ``image`` what would act on one; a note for each."""
-    if "image" in values:
-        return []
-    dropped = [name for name in WITH_IMAGE if name in values]
+    """Takes out of a body without ``image``, or without ``mask``, what would act on one; a note
+    for each."""
+    names, needed = (WITH_IMAGE, "image") if "image" not in values else (MASK_ONLY, "mask")
+    dropped = [name for name in names if name in values and needed not in values]
     for name in dropped:
         del values[name]
-    return [f"{name} was ignored: it acts only where image is present" for name in dropped]
+    if values.get("only_masked") and values.pop("resize_mode", None) is not None:
+        return ["resize_mode was ignored: with only_masked the picture keeps its own size"]
+    return [f"{name} was ignored: it acts only where {needed} is present" for name in dropped]
 
 
 # The digest of pictures that nobody has read yet; no price depends on it.
@@ -67,7 +85,7 @@ def wanted(values: Mapping[str, Any]) -> Wanted | None:
         strength=values["strength"],
         resize_mode=values["resize_mode"],
         mask_sha256=UNREAD if masked else None,
-        mask_blur=values["mask_blur"],
+        **{name: values[name] for name in MASK_READERS},
     )
     return Wanted(
         source,
@@ -89,7 +107,9 @@ async def read_source(
     """
     size = {"width": wanted.width, "height": wanted.height}
     area = wanted.width * wanted.height
-    if wanted.canvas is not None:
+    if wanted.source.only_masked:
+        results = await _read_whole(intake, wanted)
+    elif wanted.canvas is not None:
         options = {**size, **wanted.canvas}
         results = [await intake.run("canvas", wanted.field, wanted.image, 4 * area, **options)]
     else:
@@ -104,6 +124,23 @@ async def read_source(
     notes = [note for result in results for note in result.notes]
     pixels = dict(zip(digests, arrays, strict=True))
     return pixels, wanted.source.model_copy(update=named), notes
+
+
+async def _read_whole(intake: Intake, wanted: Wanted) -> list[Result]:
+    """Picture and mask at the picture's own size."""
+    assert wanted.mask is not None
+    picture = await intake.run("whole", wanted.field, wanted.image, 3 * PIXELS_MAX)
+    height, width = picture.arrays[0].shape[:2]
+    names = ("mask_sha256", "mask_blur", "mask_blur_y", "mask_padding", "only_masked")
+    options = {
+        "width": width,
+        "height": height,
+        "by": wanted.mask_by,
+        "invert": wanted.invert,
+        "masking": {name: getattr(wanted.source, name) for name in names},
+        "drawn": (wanted.width, wanted.height),
+    }
+    return [picture, await intake.run("part", "mask", wanted.mask, width * height, **options)]
 
 
 def check_strength(steps: int, strength: float) -> None:

@@ -14,6 +14,7 @@ from limner.imaging.pool import Decoder, Here
 from limner.imaging.tasks import Result
 from limner.settings import Settings
 from limner.usecases.drawing.choosing import Chosen
+from limner.usecases.preprocessing import Preprocessing
 
 Choose = Callable[[str, str], Awaitable[Chosen | None]]
 Afford = Callable[[Sequence[Generation]], Awaitable[None]]
@@ -41,7 +42,7 @@ class Intake:
     ``afford`` raises where the lines of a call would be refused whatever its pictures are: it is
     cheap, and asked before a picture is fetched or decoded. ``choose`` finds the model and VAE of
     these names, and raises where there is none that draws; ``find_control`` the name of a control
-    of a kind.
+    of a kind. ``preprocessing`` has the networks that make maps.
     """
 
     settings: Settings
@@ -51,6 +52,7 @@ class Intake:
     afford: Afford = _anyhow
     choose: Choose = _own
     find_control: Callable[[str], Awaitable[str]] = _no_control
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
     async def fetch(self, name: str, value: str | bytes) -> str | bytes:
         """The file that a field holds or names, or its base64.

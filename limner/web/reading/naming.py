@@ -20,6 +20,8 @@ AUTOMATIC1111: Mapping[str, str] = {
     "sampler": "sampler_name",
     "scheduler": "sampler_name",
     "schedule": "scheduler",
+    "hires.upscaler": "hr_upscaler",
+    "sd_upscale.upscaler": "script_args.2",
     "clip_skip": "CLIP_stop_at_last_layers",
 }
 

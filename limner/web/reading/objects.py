@@ -15,7 +15,9 @@ Made = TypeVar("Made")
 # How each object names its file, and from when to when it counts.
 NAMING: Mapping[str, Reader] = {"name": Text(1, 500), "sha256": Text(64, 64)}
 TIMING: Mapping[str, Reader] = {"start": Number(0, 1), "end": Number(0, 1)}
-_TEXT_MAX = 20_000
+_TEXT_MAX = 30_000
+PICTURES_TEXT_MAX = 100_000_000
+"""Of a form's field that holds pictures; the body has its own bound."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,16 @@ class Objects(Generic[Made]):
     """A list of objects, or its JSON as text of a form; an object stands for a list of itself.
 
     ``make`` is given the name of an object's field, such as ``loras.0``, and its typed values.
-    Text is read up to ``text_max`` characters.
+    Text is read up to ``text_max`` characters. ``like`` shows one, ``check`` raises for what its
+    fields may not be together: ``_checked``, where a file is named.
     """
 
     readers: Mapping[str, Reader]
     high: int
     make: Callable[[str, dict[str, Any]], Made]
     text_max: int = _TEXT_MAX
+    like: str = '{"name": "..."}'
+    check: Callable[[str, dict[str, Any]], dict[str, Any]] | None = None
 
     def read(self, field: str, value: Any) -> tuple[Made, ...]:
         """What ``make`` makes of each; raises ``InvalidInput`` naming the one that is wrong."""
@@ -63,9 +68,36 @@ class Objects(Generic[Made]):
 
     def _one(self, field: str, value: Any) -> Made:
         if not isinstance(value, dict):
-            raise InvalidInput(field, f'{field} is {shown(value)}; it must be as {{"name": "..."}}')
+            raise InvalidInput(field, f"{field} is {shown(value)}; it must be as {self.like}")
         given = typed(field, value, self.readers)
-        return self.make(field, _checked(field, given))
+        return self.make(field, (self.check or _checked)(field, given))
+
+
+@dataclass(frozen=True)
+class One:
+    """An object, or its JSON as text of a form; a number stands for ``{"scale": number}``."""
+
+    readers: Mapping[str, Reader]
+
+    def read(self, field: str, value: Any) -> dict[str, Any]:
+        """Its fields, typed; raises ``InvalidInput`` naming the one that cannot be read."""
+        if isinstance(value, str):
+            try:
+                if len(value) > _TEXT_MAX:
+                    raise ValueError(f"{len(value)} characters")
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                pass
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = {"scale": value}
+        if not isinstance(value, dict):
+            raise InvalidInput(field, f'{field} is {shown(value)}; it must be as {{"scale": 2}}')
+        return typed(field, value, self.readers)
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the object."""
+        properties = {name: reader.schema() for name, reader in self.readers.items()}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def typed(field: str, value: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:

@@ -30,6 +30,10 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+# The networks of the library that make maps of a kind, by their kinds there.
+NETWORKS = {"depth": "depth", "openpose": "pose"}
+
+
 async def followed(asked: Asked, kind: str, intake: Intake) -> Asked:
     """The same with a control in place of ``image`` and ``strength``, at the picture's size.
 
@@ -43,6 +47,8 @@ async def followed(asked: Asked, kind: str, intake: Intake) -> Asked:
     size = (await intake.run("transparency", "image", image)).told["size"]
     values["img_width"], values["img_height"] = adjusting.fitted(*size, longest=LONGEST)
     made_by = KINDS[kind].preprocessor
+    if made_by is None:
+        made_by = (await intake.preprocessing.names()).get(NETWORKS[kind])
     control = Control(
         name=name,
         map_sha256=inputs.UNREAD,

@@ -25,6 +25,7 @@ from limner.web.reading import body
 from limner.web.reading import form as wire
 from limner.web.reading.intake import Intake
 from limner.web.segmind import following, siblings
+from limner.web.stored import SUFFIXES, picture_url
 
 SURFACE = "segmind"
 
@@ -124,8 +125,11 @@ async def draw_call(
         sprite_pixels=await api.sprite_pixels(receipt) if asked.sprite else None,
     )
     maps = await api.maps(request, outcome) if asked.values["return_control"] else []
-    notes = (*_told(asked, outcome, files), *files.notes)
-    response = _answer(asked, outcome, files, maps)
+    firsts = await pools.FILES.run(
+        pictures.first_passes, outcome, asked.format, metadata=asked.metadata
+    )
+    notes = (*_told(api.settings, asked, outcome, files), *files.notes)
+    response = _answer(asked, outcome, files, maps, firsts)
     response.headers.update(result_headers(asked.format, outcome, files))
     if notes:
         response.headers["x-adjustments"] = adjustments(notes)
@@ -160,21 +164,37 @@ def to_order(request: Request, call: wire.Call, digest: str, notes: Sequence[str
     )
 
 
-def _told(asked: wire.Asked, outcome: Outcome, files: Encoded) -> tuple[str, ...]:
+def _told(
+    settings: Settings, asked: wire.Asked, outcome: Outcome, files: Encoded
+) -> tuple[str, ...]:
     """The adjustments of what was drawn; for a replay that may be another number than asked now."""
-    number = len(files.data)
-    if asked.base64 or asked.mixed or number == 1:
-        return outcome.adjustments
-    return (*outcome.adjustments, f"the first of {number} pictures drawn and billed is answered")
+    number, told = len(files.data), outcome.adjustments
+    if asked.base64:
+        return told
+    if outcome.first_passes:
+        suffix = SUFFIXES[asked.format]
+        urls = [picture_url(settings, each.id, suffix) for each in outcome.first_passes]
+        told += (f"hires.first_pass: {', '.join(urls)}",)
+    if asked.mixed or number == 1:
+        return told
+    return (*told, f"the first of {number} pictures drawn and billed is answered")
 
 
-def _answer(asked: wire.Asked, outcome: Outcome, files: Encoded, maps: Sequence[str]) -> Response:
+def _answer(
+    asked: wire.Asked,
+    outcome: Outcome,
+    files: Encoded,
+    maps: Sequence[str],
+    firsts: Sequence[bytes],
+) -> Response:
     media_type = imaging.MEDIA_TYPES[asked.format]
     if asked.base64:
         texts = [base64.b64encode(data).decode() for data in files.data]
         image = texts[0] if asked.grid or outcome.samples == 1 else texts
         seconds = round(outcome.infer_seconds, 3)
-        told = {"image": image, "status": "Success", "infer_time": seconds}
+        told: dict[str, Any] = {"image": image, "status": "Success", "infer_time": seconds}
+        if firsts:
+            told["first_passes"] = [base64.b64encode(data).decode() for data in firsts]
         return Json({**told, "controls": maps} if asked.values["return_control"] else told)
     if asked.mixed and len(files.data) > 1:
         return _mixed(outcome, files.data, media_type)

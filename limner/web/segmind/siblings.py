@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from limner.domain.controls import WEIGHT_MAX, WORDS
 from limner.web.reading.fields import Number, Reader, Whole
 from limner.web.reading.form import DEFAULTS, READERS, SIDE_MAX, SIDE_MIN, Form
+from limner.web.reading.inputs import MASK_ONLY, MASK_READERS
 
 CANVAS_SIDE = 768
 OFFSET_MAX = 1024
@@ -25,9 +26,11 @@ def _without(*names: str) -> dict[str, Reader]:
     return {name: reader for name, reader in _READERS.items() if name not in names}
 
 
+MASKING = ("mask", *MASK_READERS)
+
 # ``strength`` is the control's weight, and the picture's size is that of ``image``.
 _FOLLOWING = {
-    **_without("mask", "mask_blur", "img_width", "img_height", "resize_mode", "controls"),
+    **_without(*MASKING, "img_width", "img_height", "resize_mode", "controls"),
     "strength": Number(0, WEIGHT_MAX),
 }
 
@@ -38,11 +41,11 @@ FORMS: Mapping[str, Form] = {
         )
         for kind in WORDS
     },
-    "sd1.5-img2img": Form(_without("mask", "mask_blur"), _DEFAULTS, ("image", "prompt")),
+    "sd1.5-img2img": Form(_without(*MASKING), _DEFAULTS, ("image", "prompt")),
     "sd1.5-inpainting": Form(_READERS, _DEFAULTS, ("image", "mask", "prompt")),
     "sd1.5-outpaint": Form(
         {
-            **_without("mask", "resize_mode"),
+            **_without("mask", "resize_mode", *MASK_ONLY),
             "scale": Number(0.1, 10),
             "offset_x": Whole(0, OFFSET_MAX),
             "offset_y": Whole(0, OFFSET_MAX),

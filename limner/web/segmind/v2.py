@@ -12,6 +12,7 @@ from starlette.responses import Response
 from limner.errors import Gone
 from limner.settings import Settings
 from limner.usecases.drawing.orders import Order
+from limner.usecases.drawing.pictures import apart
 from limner.usecases.queueing.queue import Status
 from limner.web import openapi
 from limner.web.answers import Json, adjustments
@@ -137,15 +138,23 @@ def _result(request: Request, settings: Settings, status: Status) -> dict[str, A
     if wishes.get("output") == "sprite":
         suffix = "sprite.png"
     query = f"?metadata={str(wishes['metadata']).lower()}" if "metadata" in wishes else ""
-    urls = [picture_url(settings, picture.id, suffix) + query for picture in status.pictures]
-    seeds = [picture.seed for picture in status.pictures]
-    return body | {
-        "output": urls[0],
-        "images": urls,
-        "seeds": seeds,
-        "adjustments": list(job.adjustments),
-        "metrics": metrics_json(status),
-    }
+    finished, firsts = apart(status.pictures, job.samples)
+    urls, first_urls = (
+        [picture_url(settings, picture.id, suffix) + query for picture in those]
+        for those in (finished, firsts)
+    )
+    seeds = [picture.seed for picture in finished]
+    return (
+        body
+        | ({"first_passes": first_urls} if firsts else {})
+        | {
+            "output": urls[0],
+            "images": urls,
+            "seeds": seeds,
+            "adjustments": list(job.adjustments),
+            "metrics": metrics_json(status),
+        }
+    )
 
 
 def _submit_operation(slug: str, form: wire.Form) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from limner.domain.infotext import meaning, reading
 from limner.errors import InvalidInput
 from limner.models.listing import Library
 from limner.settings import Settings
-from limner.usecases.pictures.foreign import Shelf, settle
+from limner.usecases.pictures.foreign import FileFinder, settle
 from limner.web.native import foreign
 
 TEXTS = (Path(__file__).parent / "posted.txt").read_text(encoding="utf-8").split("=====\n")
@@ -30,7 +30,7 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize(("meant", "text"), cases())
 def test_a_posted_text_is_read_rightly(meant: dict[str, Any], text: str, tmp_path: Path) -> None:
-    settled = settle(text, Shelf(Library(), None))
+    settled = settle(text, FileFinder(Library(), None))
     refused = meant.pop("refused", None)
     if refused is not None:
         with pytest.raises(InvalidInput, match=refused):

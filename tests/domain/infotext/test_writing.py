@@ -7,12 +7,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limner.domain.hires import UPSCALERS, Hires
 from limner.domain.infotext import meaning, reading
 from limner.domain.infotext.writing import parameters_text
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.domain.receipt import receipt
 from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
+from limner.web.reading.hires import second_pass
 from tests.domain.infotext import webui
 from tests.domain.test_receipt import MODEL, VERSIONS, Facts
 
@@ -128,3 +130,44 @@ def test_the_text_means_the_request_that_was_drawn(g: Generation) -> None:
         loras=g.loras,
     )
     assert again == g
+
+
+@st.composite
+def second_passes(draw: st.DrawFn, width: int, height: int) -> Hires:
+    scale = draw(st.sampled_from((1, 1.25, 1.3, 1.5, 2, 3)))
+    sampler = draw(st.none() | st.sampled_from(RULED_NAMES))
+    noisy = draw(st.none() | st.sampled_from(("Automatic", "Karras", "SGM Uniform")))
+    return Hires(
+        width=8 * int(width * scale // 8) + draw(st.sampled_from((0, 0, 8))),
+        height=8 * int(height * scale // 8),
+        upscaler=draw(st.sampled_from(UPSCALERS)),
+        steps=draw(st.none() | st.integers(1, 150)),
+        strength=draw(st.floats(0, 1)),
+        prompt=draw(
+            st.none() | WORDS.map(str.strip).filter(lambda text: text not in ("", "0", "0.0"))
+        ),
+        negative_prompt=draw(st.none() | st.just('a "b", c: d')),
+        sampler=sampler,
+        schedule=noisy if sampler else None,
+        guidance=draw(st.none() | st.floats(0.1, 25)),
+    )
+
+
+@given(st.data())
+def test_a_second_pass_is_read_as_it_was_drawn(data: st.DataObject) -> None:
+    width, height = (8 * data.draw(st.integers(8, 64)) for _ in range(2))
+    hires = data.draw(second_passes(width, height))
+    g = Generation(prompt="a", seed=1, width=width, height=height, hires=hires)
+    draft = meaning.mean(reading.read(text_of(g)))
+    assert "strength" not in draft.body
+    said = draft.body["hires"]
+    numbers = {"steps": int, "strength": float, "guidance": float, "scale": float}
+    said = {name: numbers.get(name, lambda v: v)(value) for name, value in said.items()}
+    assert second_pass(said, width, height) == hires
+
+
+def test_a_size_is_said_as_a_factor_where_it_is_one() -> None:
+    for size, pair in (((96, 128), "Hires upscale: 2,"), ((96, 136), "Hires resize: 96x136,")):
+        hires = Hires(width=size[0] + 32, height=size[1])
+        text = text_of(Generation(prompt="a", seed=1, width=64, height=64, hires=hires))
+        assert pair.replace("96x", "128x") in text

@@ -145,6 +145,7 @@ def test_a_row_is_the_same_to_the_bit_in_any_order_and_company(
             assert torch.equal(found[place], together[row]), (rows, row)
 
 
+@pytest.mark.slow
 def test_pairs_are_the_same_as_both_alone(unet: Any, files: Any) -> None:
     lanes, whole = Lanes(copy.deepcopy(unet)), batch(tuple(uses(files, row) for row in ROWS))
     single = lanes(picked(whole, list(range(6))))

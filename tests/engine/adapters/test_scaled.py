@@ -143,6 +143,7 @@ ROWS: list[tuple[str, float] | None] = [
 ]
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_each_row_is_that_of_merged_weights_alone(unet: Any, made: Any) -> None:
     whole = batch(ROWS, made)

@@ -31,11 +31,11 @@ class EngineByHand(ThreadEngine):
 
     def prepare(self) -> bool:
         """Prepare the image whose turn it is; False when there is none."""
-        image = self._preparer.next()
+        image = self._preparer.plain.next()
         if image is None:
             return False
         assert image in self._scheduler.all(), "what has gone is not prepared"
-        self._preparer.run(image)
+        self._preparer.plain.run(image)
         return True
 
     def turn(self) -> bool:

@@ -92,7 +92,7 @@ class Simulated:
         if not batch:
             return
         self.now += self._lasts(sum(image.rows for image in batch))
-        self.models.drew(batch[0])
+        self.models.drew(batch[0], len(batch))
         for image in batch:
             image.evaluation += 1
         for image in [image for image in batch if image.finished]:

@@ -214,6 +214,7 @@ def test_close_drains_then_aborts(drain_s: float, end: type) -> None:
     closing.join(LONG_S)
 
 
+@pytest.mark.slow
 def test_two_hundred_mixed_pictures_reach_their_callers() -> None:
     engine = FakeEngine(max_queue=1000).wait_ready()
     requests = [

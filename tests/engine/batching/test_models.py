@@ -101,6 +101,13 @@ def test_the_first_model_goes_by_its_own_name_too() -> None:
         assert engine.loads == []
 
 
+def test_the_first_models_file_without_what_was_said_of_it_is_another() -> None:
+    said = replace(FAKE_MODEL, said="prediction=v_prediction")
+    with engine_of(model=said) as engine:
+        assert engine._models._choose(Choice(said.sha256)) == Choice(said.sha256)
+        assert engine._models._choose(Choice()) == Choice()
+
+
 def test_a_ticket_that_waits_for_a_model_may_be_stopped() -> None:
     going = threading.Event()
     with engine_of() as engine:

@@ -14,7 +14,7 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Request
 from limner.engine.batching.scheduler import Scheduler
-from limner.engine.batching.ticket import Drawn, Failed, Progress, Started
+from limner.engine.batching.ticket import Drawn, Failed, Pixels, Progress, Started
 from limner.errors import Aborted, EngineBroken, EngineFault
 from tests.engine.batching.by_hand import EngineByHand
 from tests.engine.batching.phased import SECOND, PhasedRunner
@@ -121,7 +121,7 @@ def test_a_picture_stopped_between_phases_is_prepared_no_further(
     first, waiting = (make_request("a !phases", owner=name) for name in "ab")
     for request in (first, waiting):
         submit(engine, request)
-    wait_until(lambda: runner.between and len(engine._preparer._waiting) == 1)
+    wait_until(lambda: runner.between and len(engine._preparer.plain._waiting) == 1)
     [held] = runner.between
     assert held.state == "left by the first"
     assert engine._scheduler.bytes == 2 * held.bytes, "both keep their memory"
@@ -159,7 +159,70 @@ def test_between_phases_an_image_keeps_its_place_and_its_memory() -> None:
     first.evaluation = 1
     scheduler.rest(first)
     assert scheduler.schedule() == [second]
-    assert (scheduler.in_flight, scheduler.waiting, scheduler.bytes) == (2, 1, 10)
+    assert (scheduler.in_flight.total(), scheduler.waiting, scheduler.bytes) == (2, 1, 10)
     assert scheduler.admit() == []
     scheduler.start(first)
     assert scheduler.schedule() == [first]
+
+
+class Enlarging(Watched):
+    """Second phases begin with a network, which is at work until ``made`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made, self.begun = threading.Event(), threading.Event()
+        self.states: list[object] = []
+
+    def advance(self, image: Image) -> Pixels | None:
+        pixels = super().advance(image)
+        image.enlarges = pixels is None
+        return pixels
+
+    def enlarge(self, image: Image) -> None:
+        assert image.phase == SECOND
+        self.begun.set()
+        assert self.made.wait(LONG_S)
+        self.states.append(image.state)
+
+
+@pytest.fixture
+def enlarging() -> Iterator[tuple[ThreadEngine, Enlarging]]:
+    runner = Enlarging()
+    made = ThreadEngine(lambda say, _: runner)
+    wait_until(lambda: made.status().ready)
+    yield made, runner
+    runner.made.set()
+    made.close()
+
+
+def test_nobody_waits_for_a_network_that_makes_a_picture_larger(
+    enlarging: tuple[ThreadEngine, Enlarging],
+) -> None:
+    engine, runner = enlarging
+    large = make_request("a !phases")
+    submit(engine, large)
+    assert runner.begun.wait(LONG_S)
+    for end in draw(engine, make_request("b", owner="b"), make_request("c")):
+        assert isinstance(end[0], Drawn)
+    assert engine.status().ready
+    assert not runner.between  # the other is still at work
+    runner.made.set()
+    [end] = large.sink.wait()
+    assert isinstance(end, Drawn)
+    assert runner.states == ["left by the first"]
+
+
+def test_one_that_is_cancelled_meanwhile_ends_at_once(
+    enlarging: tuple[ThreadEngine, Enlarging],
+) -> None:
+    engine, runner = enlarging
+    large = make_request("a !phases")
+    submit(engine, large)
+    assert runner.begun.wait(LONG_S)
+    engine.abort(large.id)
+    [end] = large.sink.wait()
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, Aborted)
+    runner.made.set()
+    wait_until(lambda: runner.states)
+    assert runner.states == [None]  # by which the work ends

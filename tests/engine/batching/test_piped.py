@@ -199,13 +199,20 @@ def test_a_model_in_another_process_draws_the_same(folder: Path) -> None:
     wait_until(lambda: far.status().ready)
     told = []
     for engine in (near, far):
-        source = Source(sha256=NAME, strength=0.5)
+        # Alone, since previews learn from each picture that ends beside them.
+        watched, told_watched = lines("watched", "a", make_generation(**SMALL), watched=True)
+        engine.submit(watched[0], told_watched)
+        told_watched.wait()
         first = make_generation(samples=2, steps=6, width=64, height=64)
-        tickets, sink = lines("real", "a", first, make_generation(source=source, **SMALL),
-                              sources="kept.npz", watched=True)  # fmt: skip
+        drawn_over = make_generation(source=Source(sha256=NAME, strength=0.5), **SMALL)
+        tickets, sink = lines("real", "a", first, drawn_over, sources="kept.npz")
         for ticket in tickets:
             engine.submit(ticket, sink)
-        told.append(of_each(sink))
+        told.append({**of_each(sink), "watched": of_each(told_watched)})
         engine.close()
     assert told[0] == told[1]
-    assert [events[-1][0] for events in told[0].values()] == ["Drawn"] * 3
+    alone = told[0].pop("watched")[0]
+    assert [events[-1][0] for events in [alone, *told[0].values()]] == ["Drawn"] * 4
+    progress = [shown for name, shown in alone if name == "Progress"]
+    assert len(progress) > 1
+    assert all(shown["preview"] for shown in progress[:-1])

@@ -130,3 +130,24 @@ def test_a_flood_of_cancelled_requests_delays_nobody_else() -> None:
     assert isinstance(other.sink.wait()[0], Drawn)
     engine.close()
     assert prepared == ["flood", "other"]
+
+
+def test_after_the_end_no_thread_holds_a_model(clock: Clock) -> None:
+    begun, prepared = threading.Event(), list[Image]()
+
+    def prepare(image: Image) -> None:
+        begun.set()
+        threading.Event().wait(0.01)  # still at it when the end comes
+        prepared.append(image)
+
+    preparer = Preparer(prepare, lambda image, error: None)
+    preparer.start()
+    preparer.add([make_image()])
+    begun.wait(60)
+    preparer.close()
+    assert not preparer._thread.is_alive()
+    assert len(prepared) == 1
+
+
+def test_what_never_began_ends() -> None:
+    Preparer(lambda _: None, lambda image, error: None).close()

@@ -117,7 +117,7 @@ def test_memory_bounds_what_enters_and_the_rest_follow() -> None:
     scheduler = make_scheduler(max_bytes=100)
     images = [make_image(memory=40, evaluations=1) for _ in range(5)]
     enter(scheduler, *images)
-    assert (scheduler.in_flight, scheduler.waiting, scheduler.bytes) == (2, 3, 80)
+    assert (scheduler.in_flight.total(), scheduler.waiting, scheduler.bytes) == (2, 3, 80)
     while scheduler.in_flight:
         run(scheduler)
         assert scheduler.bytes <= 100

@@ -50,6 +50,12 @@ def ema_only(folder: Path, tensors: Tensors) -> Path:
     return written(folder, without(tensors, UNET) | flat(tensors) | counts)
 
 
+def ema_beside_wrapped(folder: Path, tensors: Tensors) -> Path:
+    """The rest of an EMA-only file wrapped, the averages not."""
+    rest = {f"module.{key}": value for key, value in without(tensors, UNET).items()}
+    return written(folder, rest | flat(tensors))
+
+
 def ema_beside(folder: Path, tensors: Tensors) -> Path:
     return written(folder, tensors | {key: value + 1 for key, value in flat(tensors).items()})
 

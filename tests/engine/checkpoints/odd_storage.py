@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import collections
+import fractions
+import random
+import re
 import sys
 import types
 from pathlib import Path
@@ -43,6 +46,12 @@ def mixed(folder: Path, tensors: Tensors) -> Made:
 
 def scaled(folder: Path, tensors: Tensors) -> Made:
     """8-bit matrices with a scale each, as ComfyUI writes them."""
+    stored, expected = scaled_tensors(tensors)
+    return written(folder, stored), expected
+
+
+def scaled_tensors(tensors: Tensors) -> tuple[Tensors, Tensors]:
+    """Those that are stored, and those that they stand for."""
     stored, expected = dict(tensors), dict(tensors)
     for key, value in only(tensors, UNET).items():
         if value.ndim == 2 and key.endswith(".weight"):
@@ -51,7 +60,7 @@ def scaled(folder: Path, tensors: Tensors) -> Made:
             stored[key.replace(".weight", ".scale_weight")] = scale.reshape(())
             expected[key] = stored[key].float() * scale
     stored["scaled_fp8"] = torch.zeros(2).to(torch.float8_e4m3fn)
-    return written(folder, stored), expected
+    return stored, expected
 
 
 def trailing_bytes(folder: Path, tensors: Tensors) -> Path:
@@ -80,7 +89,7 @@ def class_of(module: str, name: str, base: type = object) -> type:
 
 
 def foreign(folder: Path, tensors: Tensors, *, zipped: bool) -> Path:
-    """Lightning's callbacks and dictionaries, OmegaConf's, argparse's, and numpy's scalars."""
+    """Lightning's callbacks and dictionaries, OmegaConf's, Python's own, and numpy's scalars."""
     before = set(sys.modules)
     try:
         callback = class_of("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
@@ -94,6 +103,7 @@ def foreign(folder: Path, tensors: Tensors, *, zipped: bool) -> Path:
             "args": argparse.Namespace(steps=3, array=np.ones(2), path=Path("a")),
             "counts": collections.defaultdict(int, a=1),
             "bytes": b"\xff\x00",
+            "state": [random.Random(1), re.compile("a"), fractions.Fraction(1, 2)],
             "parameters": torch.nn.ParameterDict({"*": torch.nn.Parameter(torch.ones(2))}),
         }
         return pickled(folder, content, zipped=zipped)

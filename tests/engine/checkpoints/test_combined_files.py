@@ -10,6 +10,7 @@ import pytest
 from limner.cli import models
 from limner.engine.checkpoints import layouts, weights
 from limner.engine.checkpoints.importing import import_checkpoint
+from tests.engine.checkpoints import assembled_files
 from tests.engine.checkpoints.combined_files import COUNT, combined
 from tests.engine.checkpoints.loading import load
 from tests.engine.checkpoints.test_odd_files import assert_same, expected, states
@@ -30,6 +31,23 @@ def test_a_file_of_several_oddities_holds_what_the_plain_one_does(
     _, parts = layouts.chosen(path, None)
     assert_same(states(parts, wanted), wanted)
     assert parts["vae"].config["scaling_factor"] == 0.18215, what
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        n if n == 0 else pytest.param(n, marks=pytest.mark.slow)
+        for n in range(assembled_files.COUNT)
+    ],
+)
+def test_a_checkpoint_whose_parts_lie_apart_is_the_whole(
+    tensors: Tensors, tmp_path: Path, number: int
+) -> None:
+    made = assembled_files.assembled(number, tmp_path, tensors)
+    wanted = expected(made.wanted)
+    layout, parts = layouts.chosen(made.path, made.vae, made.wish)
+    assert_same(states(parts, wanted), wanted)
+    assert layout.schedule().get("prediction_type", "epsilon") == made.predicts, made.what
 
 
 @pytest.mark.slow

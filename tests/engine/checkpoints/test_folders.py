@@ -14,6 +14,7 @@ from limner.errors import CheckpointError
 from tests.engine.checkpoints.loading import assert_equal, copy, edit_json, load
 
 
+@pytest.mark.slow
 def test_scale_and_betas_come_from_the_folders_configs(folder: Path, tmp_path: Path) -> None:
     other = copy(folder, tmp_path / "other")
     edit_json(other / "vae" / "config.json", scaling_factor=0.5)

@@ -90,6 +90,17 @@ def test_a_broken_ckpt_never_raises_anything_else(
         read_header(path)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.filterwarnings("ignore:torch.quantize:UserWarning", "ignore:TypedStorage")
+def test_a_quantised_tensor_beside_is_left_aside(tmp_path: Path, zipped: bool) -> None:
+    path, few = tmp_path / "odd.ckpt", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    content = {"a": torch.ones(2), "quantised": few}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    found = read_header(path).tensors
+    assert raw.floats(found["a"]).tolist() == [1, 1]  # type: ignore[union-attr]
+    assert set(found) == {"a"}
+
+
 def test_tensors_that_reach_beyond_their_storage_are_refused(tmp_path: Path) -> None:
     for shape, strides, offset in (((3,), (1,), 0), ((2,), (2,), 0), ((2,), (1,), 1)):
         path = tmp_path / "odd.ckpt"

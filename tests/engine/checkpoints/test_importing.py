@@ -60,6 +60,7 @@ def test_a_ckpt_becomes_safetensors_with_its_papers(
     assert info.conversions == tuple(papers["changes"])
 
 
+@pytest.mark.slow
 def test_numbers_can_be_shortened(tensors: Tensors, tmp_path: Path, models: Path) -> None:
     source = tmp_path / "wide.safetensors"
     save_file(tensors, source)
@@ -85,6 +86,7 @@ def test_a_vae_is_imported_for_the_vae_option(tmp_path: Path, models: Path) -> N
     assert all(torch.equal(written[f"first_stage_model.{n}"], v) for n, v in names.items())
 
 
+@pytest.mark.slow
 def test_an_imported_file_names_the_authors(tensors: Tensors, tmp_path: Path, models: Path) -> None:
     source = tmp_path / "RPG-v4.safetensors"
     save_file(tensors, source, metadata={"modelspec.title": "RPG"})
@@ -125,6 +127,7 @@ def test_papers_that_somebody_changed_are_refused_by_name(
         read_layout(file)
 
 
+@pytest.mark.slow
 def test_a_folder_is_imported_as_one(tmp_path: Path, models: Path) -> None:
     parts = checkpoint_files.models()
     source = checkpoint_files.write_folder(tmp_path / "fox", parts)
@@ -148,6 +151,7 @@ def test_a_folder_is_imported_as_one(tmp_path: Path, models: Path) -> None:
     assert ours.info.conversions == ("pickles rewritten as safetensors",)
 
 
+@pytest.mark.slow
 def test_the_ema_copy_is_taken_on_demand(tensors: Tensors, tmp_path: Path, models: Path) -> None:
     source, unet = tmp_path / "both.safetensors", "model.diffusion_model."
     averages = {
@@ -239,6 +243,7 @@ def test_a_taken_name_and_a_bad_one_are_refused(
         import_checkpoint(source, models, name="b", precision="int8")
 
 
+@pytest.mark.slow
 def test_two_imports_of_one_name_at_once_give_one_folder_and_a_sentence(
     tensors: Tensors, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from limner.cli import models
 from limner.domain.schedulers import BETAS
-from limner.engine.checkpoints import weights
+from limner.engine.checkpoints import cards, weights
 from limner.engine.checkpoints.importing import import_checkpoint
 from limner.engine.checkpoints.inspection import read_header
 from limner.engine.checkpoints.layouts import chosen
@@ -62,6 +62,13 @@ SAYING: dict[str, tuple[dict[str, Any], str, bool, str]] = {
         False,
         "epsilon by fox.yaml; v-prediction by its metadata",
     ),
+    "other spellings": (
+        {"yaml": YAML.format("V_Prediction"), "metadata": {KEY: "eps"}},
+        "v-prediction",
+        False,
+        "v-prediction by fox.yaml; epsilon by its metadata",
+    ),
+    "diffusers' word": ({"metadata": {KEY: "v-prediction"}}, "v-prediction", False, "metadata"),
     "an end at 0": (
         {"v_pred": MARK, "alphas_cumprod": ZERO},
         "v-prediction",
@@ -132,6 +139,23 @@ def test_a_wish_goes_over_what_the_file_says(
     assert schedule.get("rescale_betas_zero_snr") == zero_snr
 
 
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (Wish(), ""),
+        (Wish("v", "yes"), ""),
+        (Wish("epsilon", "no"), "prediction=epsilon zero_snr=False"),
+        (Wish("v", "no"), "zero_snr=False"),
+    ],
+)
+def test_a_card_tells_what_was_said_and_the_file_does_not(
+    wish: Wish, said: str, tensors: Tensors, tmp_path: Path
+) -> None:
+    card = cards.read(write(tmp_path, tensors, v_pred=MARK, ztsnr=OTHER), None, wish)
+    assert card.said == said
+    assert (card.stored_sha256 == card.sha256) is (not said)
+
+
 def test_epsilon_cannot_begin_in_pure_noise(tensors: Tensors, tmp_path: Path) -> None:
     path = write(tmp_path, tensors, ztsnr=MARK)
     with pytest.raises(CheckpointError, match=r"fox\.safetensors has zero terminal SNR and predic"):
@@ -156,6 +180,7 @@ def test_the_loaded_model_tells(tensors: Tensors, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["safetensors", "ckpt"])
 @pytest.mark.parametrize("by_wish", [True, False])
 def test_an_imported_file_says_it_itself(

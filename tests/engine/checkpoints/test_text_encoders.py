@@ -31,6 +31,7 @@ from tests.engine.checkpoints.writing import (
     without,
     written,
 )
+from tests.rarely import rarely
 
 STORED = Wish(clip_positions="stored")
 
@@ -74,7 +75,7 @@ ENCODERS: dict[str, Callable[[Path, CLIPTextModel], Path]] = {
 }
 
 
-@pytest.mark.parametrize("form", ENCODERS)
+@pytest.mark.parametrize("form", rarely(ENCODERS, 4))
 def test_the_text_encoder_can_be_another(
     single_file: Path, other: CLIPTextModel, tmp_path: Path, form: str
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_text_encoder_can_be_another(
     assert ours.info.sha256 == cards.read(single_file, None).sha256
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_takes_one_and_is_then_the_whole(
     tensors: Tensors, parts: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -148,6 +150,7 @@ def spoilt(tensors: Tensors, places: dict[int, float], dtype: torch.dtype) -> Te
     return tensors | {POSITIONS: ids.to(dtype)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
 def test_stored_positions_are_those_that_a_cast_gives(
     tensors: Tensors, tmp_path: Path, dtype: torch.dtype
@@ -203,6 +206,7 @@ def test_a_text_encoder_unlike_sd15s_is_told(changes: dict[str, Any], told: list
     assert all(words in sentence for words, sentence in zip(told, sentences, strict=True))
 
 
+@pytest.mark.slow
 def test_a_folder_without_one_takes_another(
     folder: Path, other: CLIPTextModel, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from limner.errors import CheckpointError
 from tests.engine import checkpoint_files
 from tests.engine.checkpoints.loading import assert_equal, copy, edit_json, load
 from tests.engine.checkpoints.writing import VAE, Tensors, without, written
+from tests.rarely import rarely
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ VAES: dict[str, Callable[[Path, AutoencoderKL], Path]] = {
 }
 
 
-@pytest.mark.parametrize("form", VAES)
+@pytest.mark.parametrize("form", rarely(VAES, 4))
 def test_the_vae_can_be_replaced(
     single_file: Path,
     loaded: weights.Checkpoint,
@@ -78,6 +79,7 @@ def test_the_vae_can_be_replaced(
     assert ours.info.sha256 == loaded.info.sha256
 
 
+@pytest.mark.slow
 def test_a_vaes_file_does_not_believe_a_config_beside_it(
     single_file: Path, other_vae: AutoencoderKL, tmp_path: Path
 ) -> None:
@@ -118,3 +120,15 @@ def test_a_checkpoint_without_vae_needs_one(
         load(path)
     vae = VAES["original names"](tmp_path, other_vae)
     assert_equal(load(path, vae=vae).vae, other_vae)
+
+
+def test_a_vae_beside_one_of_its_own_is_told_and_not_used(tensors: Tensors, tmp_path: Path) -> None:
+    """AUTOMATIC1111 draws with the one beside; here it is named or left."""
+    path = written(tmp_path, tensors, "baked.safetensors")
+    _vae_file(tmp_path / "baked.vae.safetensors", checkpoint_files.models(seed=7)["vae"], "")
+    ours = load(path)
+    own = tensors[f"{VAE}decoder.conv_in.weight"].float()
+    assert torch.equal(ours.vae.state_dict()["decoder.conv_in.weight"], own)
+    told = "baked.vae.safetensors beside not used, for the file has a VAE of its own; --vae names"
+    assert told in "; ".join(ours.info.conversions)
+    assert (ours.info.vae, ours.info.vae_sha256) == ("built in", None)

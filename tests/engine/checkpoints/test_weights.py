@@ -115,6 +115,7 @@ def test_unknown_devices_and_types_are_refused(single_file: Path) -> None:
         load(single_file, dtype="int8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["file", "folder", "imported"])
 def test_an_inpainting_checkpoint_loads(form: str, tmp_path: Path) -> None:
     narrow = checkpoint_files.NARROW

@@ -55,6 +55,7 @@ def with_merged(checkpoint: Checkpoint, worn: list[tuple[Any, float]]) -> Checkp
     return replace(checkpoint, **parts)
 
 
+@pytest.mark.slow
 def test_rows_of_different_loras_draw_the_pictures_of_merged_models(
     squire: Checkpoint, untouched: Checkpoint, files: tuple[Files, Any]
 ) -> None:

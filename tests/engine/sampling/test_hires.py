@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,21 @@ from PIL import Image as Pillow
 
 from limner.domain.hires import LATENT_MODES
 from limner.domain.params import Generation, Source
+from limner.domain.passes import passes_of
+from limner.domain.tiling import APART, Axes
+from limner.domain.upscalers import Upscaler
 from limner.engine.batching.image import Image
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Drawn, Progress
 from limner.engine.checkpoints.weights import Checkpoint
-from limner.engine.sampling import passes, samplers
+from limner.engine.sampling import interpolating, samplers, starts
 from limner.engine.sampling.noise import NoiseStream, initial_noise
 from limner.engine.sampling.runner import Runner
-from limner.errors import InvalidInput
+from limner.errors import Aborted, InvalidInput
 from tests.engine.factories import Collector, make_generation, submit
 from tests.engine.sampling.test_footprint import arrays_in
+from tests.engine.upscaling import making
 
 Array = np.ndarray[Any, Any]
 SMALL, LARGE = 256, 512
@@ -96,6 +101,106 @@ def test_it_is_the_first_picture_enlarged_and_drawn_again(
     assert np.array_equal(alone, by_hand(engine, g, upscaler))
 
 
+@pytest.fixture(scope="module")
+def upscaled(tmp_path_factory: pytest.TempPathFactory, squire: Checkpoint) -> Any:
+    """A runner that knows one upscaler, twice as large, and that upscaler."""
+    path = tmp_path_factory.mktemp("upscalers") / "net.pth"
+    named = Upscaler(name="net", sha256=making.written(path, making.compact()))
+    return Runner(squire, max_rows=8, find=lambda _: path), named
+
+
+@pytest.mark.parametrize("factor", [1.5, 2])
+def test_a_file_makes_the_first_picture_larger(upscaled: Any, factor: float) -> None:
+    runner, named = upscaled
+    side = int(SMALL * factor)
+    more = hires(factor, upscaler="net", upscaler_sha256=named.sha256, steps=3)
+    g = asked(steps=4, hires=more)
+    (image,) = runner.plan(Request("a", g, "me", print))
+    _, ours = finish(runner, image)
+    (first,) = runner.plan(Request("b", g.model_copy(update={"hires": None}), "me", print))
+    small = alone(runner, first)
+    large = runner.upscalers.upscale(named, small, side, side)
+    name = hashlib.sha256(large.tobytes()).hexdigest()
+    source = Source(sha256=name, strength=0.6)
+    second = passes_of(g)[1].model_copy(update={"source": source})
+    (again,) = runner.plan(Request("c", second, "me", print, {name: large}))
+    assert np.array_equal(ours, alone(runner, again))
+    assert image.bytes > again.bytes
+
+
+def test_a_file_is_at_work_apart_and_ends_when_nobody_wants_the_picture(upscaled: Any) -> None:
+    runner, named = upscaled
+    more = hires(2, upscaler="net", upscaler_sha256=named.sha256, steps=3)
+    first, gone = runner.plan(Request("a", asked(steps=4, hires=more, samples=2), "me", print))
+    for image in (first, gone):
+        assert not image.enlarges
+        runner.prepare(image)
+        while not image.phase_over:
+            runner.step([image])
+        assert runner.advance(image) is None
+        assert image.enlarges
+    course, seen = gone.state, []
+
+    def begin(checkpoint: Checkpoint, proceed: Any) -> Any:
+        gone.state = None  # as the engine takes it away while the network is at work
+        return course.begin(checkpoint, proceed)
+
+    gone.state = SimpleNamespace(begin=begin)
+    with pytest.raises(Aborted):
+        runner.enlarge(gone)
+    assert gone.state is None
+    runner.enlarge(first)
+    seen.append(first.state.begun.request.pixels)
+    runner.prepare(first)
+    assert first.state.course.begun.request.pixels is seen[0]  # it is not made twice
+
+
+@pytest.mark.parametrize("tiling", ["x", "y", "xy"])
+def test_a_file_reads_round_the_edges_that_meet(upscaled: Any, tiling: str) -> None:
+    """What lies at an edge becomes what it becomes in the middle of the picture laid out."""
+    runner, named = upscaled
+    picture = np.random.default_rng(5).integers(0, 256, (64, 64, 3), np.uint8)
+    axes = Axes("x" in tiling, "y" in tiling)
+    start = starts.Larger(file=named, upscalers=runner.upscalers)
+    before: Any = SimpleNamespace(picture=picture, proceed=print)
+    made = start._larger(before, 128, 128, axes)
+    by = (32 * axes[1], 32 * axes[0])
+    turned: Any = SimpleNamespace(picture=np.roll(picture, by, (0, 1)), proceed=print)
+    moved = start._larger(turned, 128, 128, axes)
+    assert np.abs(np.roll(made, (2 * by[0], 2 * by[1]), (0, 1)) - moved.astype(int)).max() <= 1
+    apart = start._larger(before, 128, 128, APART)
+    assert not np.array_equal(made, apart)
+
+
+def alone(runner: Runner, image: Image) -> Array:
+    """The picture of an image of one pass."""
+    runner.prepare(image)
+    while not image.phase_over:
+        runner.step([image])
+    made = runner.advance(image)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("upscaler", ["Lanczos", "Latent"])
+def test_the_first_pass_is_told_as_if_it_were_drawn_alone(
+    squire: Checkpoint, upscaler: str
+) -> None:
+    runner = Runner(squire, max_rows=8)
+    half = {"guidance_start": 0.0, "guidance_end": 0.5}
+    more = hires(1.5, upscaler=upscaler, first_pass=True, steps=3, guidance=1.0)
+    (image,) = runner.plan(Request("a", asked(steps=4, hires=more, **half), "me", print))
+    finish(runner, image)
+    first = runner.facts(image).first_pass
+    assert first is not None
+    (small,) = runner.plan(Request("b", asked(steps=4, **half), "me", print))
+    assert np.array_equal(first.pixels, alone(runner, small))
+    facts = runner.facts(small)
+    assert (first.evaluations, first.rows) == (facts.evaluations, facts.rows)
+    assert facts.first_pass is None
+
+
+@pytest.mark.slow
 def test_each_sample_has_its_own_seed_and_progress_counts_the_whole(engine: ThreadEngine) -> None:
     sink = begun(engine, asked(samples=2, hires=hires()))
     first, second = drawn(sink)
@@ -112,12 +217,12 @@ def test_each_sample_has_its_own_seed_and_progress_counts_the_whole(engine: Thre
 @pytest.mark.parametrize("mode", LATENT_MODES)
 def test_latents_are_interpolated_as_pytorch_does(mode: str) -> None:
     latent = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(1))
-    how, antialias = passes.MODES[mode]
+    how, antialias = interpolating.MODES[mode]
     expected = torch.nn.functional.interpolate(
         latent[None], (12, 10), mode=how, antialias=antialias
     )[0]
-    assert torch.equal(passes.covering(latent, (12, 10), mode), expected)
-    assert torch.equal(passes.covering(latent, (8, 10), mode), expected[:, 2:10])
+    assert torch.equal(interpolating.covering(latent, (12, 10), mode), expected)
+    assert torch.equal(interpolating.covering(latent, (8, 10), mode), expected[:, 2:10])
 
 
 def finish(runner: Runner, image: Image) -> tuple[torch.Tensor, Array]:
@@ -141,8 +246,10 @@ def test_a_latent_start_is_our_matrix_over_the_interpolated_latent(squire: Check
     (image,) = runner.plan(Request("a", g, "me", print))
     left, pixels = finish(runner, image)
     side = SMALL // squire.vae_scale
-    start = passes.covering(left.view(-1, side, side), (2 * side, 2 * side), "Latent (bicubic)")
-    second = g.passes[1]
+    start = interpolating.covering(
+        left.view(-1, side, side), (2 * side, 2 * side), "Latent (bicubic)"
+    )
+    second = passes_of(g)[1]
     trace = samplers.trace(second.method, 6, mode="img2img", strength=0.6)
     noise = initial_noise(NoiseStream("philox", 11), tuple(start.shape))
     history = [start.flatten(), torch.from_numpy(noise).flatten()]
@@ -172,7 +279,7 @@ def test_neither_pass_holds_more_than_was_planned(squire: Checkpoint, upscaler: 
 def test_what_cannot_be_is_said(squire: Checkpoint) -> None:
     runner = Runner(squire, max_rows=8)
     g = asked(hires=hires(upscaler="Waifu"))
-    with pytest.raises(InvalidInput, match=r"hires\.upscaler is 'Waifu'; it must be one of"):
+    with pytest.raises(InvalidInput, match=r"hires\.upscaler: this engine knows no file"):
         runner.plan(Request("a", g, "me", print))
     with pytest.raises(InvalidInput, match="no smaller than the first pass, which is 256x256"):
         asked(hires={"width": 128, "height": 512})

@@ -130,6 +130,7 @@ def oracle(pipeline: Any, case: Case, picture: Array, mask: Array) -> torch.Tens
     ).images.flatten()
 
 
+@pytest.mark.slow
 def test_each_equals_diffusers_pipeline_in_one_step_with_all_others(
     runner: Runner, pipeline: Any, picture: Array, mask: Array
 ) -> None:

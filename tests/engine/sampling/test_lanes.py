@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from limner.engine.checkpoints.weights import Checkpoint
 from limner.engine.sampling.batch import Batch
-from limner.engine.sampling.lanes import Lanes
+from limner.engine.sampling.lanes import AT_ONCE, SMALL, Lanes
 
 ROWS = 12
 
@@ -34,7 +35,7 @@ def inputs(masked: bool, height: int = 32, width: int = 32) -> Batch:
     return Batch(y, t, context, mask if masked else None)
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_lanes_equal_one_call(
     squire: Checkpoint, untouched: Checkpoint, cores: int, masked: bool
 ) -> None:
@@ -54,7 +55,7 @@ def test_lanes_equal_one_call(
     "size",
     [(24, 16), *(pytest.param(size, marks=pytest.mark.slow) for size in ((32, 32), (48, 32)))],
 )
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("masked", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_row_is_the_same_to_the_bit_in_any_company(
     squire: Checkpoint, cores: int, masked: bool, size: tuple[int, int]
 ) -> None:
@@ -64,6 +65,22 @@ def test_a_row_is_the_same_to_the_bit_in_any_company(
         found = lanes(whole[start : start + count])
         difference = (found - together[start : start + count]).abs().max()
         assert difference == 0, (start, count)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (4, 8), (8, 24)])
+def test_a_small_pair_is_the_same_on_two_cores(squire: Checkpoint, size: tuple[int, int]) -> None:
+    """Where the innermost level has few pixels, two cores shared a row's products."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        lanes, whole = Lanes(squire.unet), inputs(False, *size)[:6]
+        whole = replace(whole, context=whole.context[:, :77])
+        together = lanes(whole)
+        for start in range(5):
+            pair = lanes(whole[start : start + 2])
+            assert torch.equal(pair, together[start : start + 2]), start
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_lane_is_one_core_and_leaves_other_threads_theirs(squire: Checkpoint) -> None:
@@ -103,6 +120,21 @@ def test_where_memory_runs_out_rows_run_in_pieces_from_then_on() -> None:
     assert torch.equal(lanes(batch), expected)
     assert torch.equal(lanes(batch[:3]), expected[:3])
     assert unet.calls == [3, 3, 3, 3, 3]
+
+
+def test_a_large_model_on_a_cpu_runs_few_rows_of_large_latents_at_once() -> None:
+    """So that 2048x2048 finds room: one row of it, two of 2048x1024, sixteen of 512x512."""
+    unet = Cramped(room=AT_ONCE)
+    unet.device = torch.device("cpu")
+    unet.num_parameters = lambda: SMALL + 1
+    y, found = torch.zeros(1, 1, 256, 256), {}
+    for height, width in ((256, 256), (256, 128), (64, 64), (64, 65)):
+        batch = inputs(False, 8, 8)
+        rows = y[..., :height, :width].expand(len(batch), 4, -1, -1)
+        Lanes(unet)(replace(batch, y=rows))
+        found[height, width] = max(unet.calls)
+        unet.calls.clear()
+    assert found == {(256, 256): 1, (256, 128): 2, (64, 64): 12, (64, 65): 12}
 
 
 def test_larger_latents_run_in_smaller_pieces_where_memory_ran_out() -> None:

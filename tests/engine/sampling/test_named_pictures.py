@@ -57,20 +57,45 @@ def test_some_are_those_of_k_diffusion(engine: ThreadEngine, untouched: Checkpoi
         assert apart(picture, theirs.draw(request.generation)) <= NEAR, request.generation
 
 
+def test_the_matrix_is_the_loop_in_float64(untouched: Checkpoint) -> None:
+    """What shows of a picture that is farther off that rounding alone made it so."""
+    exact = KPictures(untouched, torch.float64)
+    [request] = asked([("DPM++ 2M SDE Heun", "Uniform")], steps=3, width=64, height=64)
+    expected = exact.draw(request.generation)
+    assert apart(exact.draw_by_matrix(request.generation), expected) <= 1
+    other = request.generation.model_copy(update={"schedule": "Karras"})
+    assert apart(exact.draw_by_matrix(other), expected) > NEAR
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_hundred_are_those_of_k_diffusion(engine: ThreadEngine, untouched: Checkpoint) -> None:
-    """95 of them, in float64; of the others its own loop with the model in float32 is as far off.
+    """Five in six at least, in float64; every other one is moved by the rounding of float32 alone.
 
-    A few pixels of this model stand on an edge, where the last bit of float32 decides.
+    A few pixels of this model stand on an edge, where the last bit of the UNet decides. Which they
+    are is the processor's choice. With the UNet in float64 the engine's matrices and k-diffusion's
+    loop draw them alike.
     """
     requests = asked(random.Random(1111).sample(ALL, 100), steps=20, width=256, height=256)
-    exact, rounded = KPictures(untouched, torch.float64), KPictures(untouched)
+    exact = KPictures(untouched, torch.float64)
     missed = []
     for request, picture in zip(requests, draw(engine, requests), strict=True):
         expected = exact.draw(request.generation)
         if apart(picture, expected) > NEAR:
-            missed.append((request.generation, apart(picture, expected), expected))
-    assert len(missed) <= 5, [(g.sampler, g.schedule, by) for g, by, _ in missed]
-    for g, by, expected in missed:
-        assert apart(rounded.draw(g), expected) >= by / 2, g
+            missed.append(request.generation)
+            # Of 200,000 values one may lie in the middle between two.
+            assert apart(exact.draw_by_matrix(request.generation), expected) <= 1, missed[-1]
+    assert len(missed) <= 15, [(g.sampler, g.schedule) for g in missed]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_hundred_of_the_usual_size_are_those_of_k_diffusion(
+    engine: ThreadEngine, untouched: Checkpoint
+) -> None:
+    """As the model was taught to draw, rounding decides less: 98 at least, by the loop as it is."""
+    requests = asked(random.Random(1111).sample(ALL, 100), steps=20, width=512, height=512)
+    theirs = KPictures(untouched)
+    pairs = zip(requests, draw(engine, requests), strict=True)
+    off = [apart(picture, theirs.draw(request.generation)) for request, picture in pairs]
+    assert sum(each > NEAR for each in off) <= 2, off

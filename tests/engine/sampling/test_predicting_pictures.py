@@ -20,9 +20,9 @@ from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.weights import Checkpoint
-from limner.engine.sampling.history import begin
 from limner.engine.sampling.planning import plan
 from limner.engine.sampling.runner import Runner
+from limner.engine.sampling.strands import begin
 from limner.errors import InvalidInput
 from tests.engine import checkpoint_files
 from tests.engine.factories import make_generation, make_request
@@ -156,7 +156,8 @@ def test_a_scheduler_that_cannot_is_refused_before_anything_is_drawn(
     checkpoint: Checkpoint, runner: Runner
 ) -> None:
     zero = replace(checkpoint, info=replace(checkpoint.info, zero_snr=True))
-    known = (zero, runner.conditioner, runner.adapters, runner.controls)
+    files = (runner.upscalers, runner.detectors)
+    known = (zero, runner.conditioner, runner.adapters, runner.controls, *files, 1)
     assert plan(make_request(scheduler="UniPC"), *known)
     with pytest.raises(InvalidInput, match="scheduler is 'Heun', which cannot"):
         plan(make_request(scheduler="Heun"), *known)

@@ -111,6 +111,7 @@ def check_against_pipeline(engine: Any, pipe: Any, steps: list[int], size: int) 
         assert apart(picture, expected) <= 2, (g.scheduler, g.steps)
 
 
+@pytest.mark.slow
 def test_all_schedulers_in_one_batch_equal_diffusers_pipeline(engine: Any, pipeline: Any) -> None:
     check_against_pipeline(engine, pipeline, [8], 128)
 
@@ -125,7 +126,9 @@ def test_all_schedulers_equal_diffusers_at_full_size(engine: Any, pipeline: Any)
 def test_strangers_do_not_change_a_picture(engine: ThreadEngine, side: int) -> None:
     size = {"width": side, "height": side}
     together = draw(engine, *mixed(**size))
-    for request, shared in zip(mixed(**size), together, strict=True):
+    for request, shared in list(zip(mixed(**size), together, strict=True))[
+        :: 1 if side > 64 else 5
+    ]:
         (alone,) = draw(engine, request)
         np.testing.assert_array_equal(alone, shared, err_msg=str(request.generation))
 
@@ -160,6 +163,7 @@ def test_guidance_one_draws_the_conditional_row_alone(squire: Checkpoint) -> Non
     assert composed.rows == 2
 
 
+@pytest.mark.slow
 def test_previews_resemble_the_picture(squire: Checkpoint) -> None:
     request = make_request(PROMPTS[0], steps=12, width=256, height=256)
     request.watched = True

@@ -60,6 +60,7 @@ def places() -> dict[str, Array]:
     return found
 
 
+@pytest.mark.slow
 def test_colour_words_colour_the_figure(engine: ThreadEngine) -> None:
     colours = [*AXES] * 2
     drawn = sprites(engine, [f"knight in {name} armor, castle hall" for name in colours])

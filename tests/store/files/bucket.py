@@ -18,7 +18,7 @@ class Bucket:
     def __init__(self, endpoint):
         self.endpoint, self.name = endpoint, f"pictures-{next(_NAMES)}"
         self.url = f"s3://{self.name}/house"
-        httpx.put(f"{endpoint}/{self.name}").raise_for_status()
+        httpx.put(f"{endpoint}/{self.name}", timeout=120).raise_for_status()  # moto loads S3 now
 
     def objects(self):
         from moto.backends import get_backend
@@ -38,13 +38,26 @@ class Bucket:
 
 
 class Flaky:
-    """An application that fails every so many calls, after it has done them or before."""
+    """An application that fails every so many calls, after it has done them or before.
+
+    ``writes``: how it refuses whatever would write, such as ``("403 Forbidden", "AccessDenied")``;
+    ``quiet``: it answers nobody while that is not set.
+    """
 
     def __init__(self, app):
         self._app, self._calls, self.every = app, count(1), 0
+        self.writes, self.quiet = None, None
 
     def __call__(self, environ, start_response):
         number = next(self._calls)
+        if self.quiet is not None:
+            self.quiet.wait(30)
+        if self.writes is not None and environ["REQUEST_METHOD"] == "PUT":
+            status, code = self.writes
+            body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+            headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+            start_response(status, headers)
+            return [body]
         if not self.every or number % self.every:
             return self._app(environ, start_response)
         if number % (2 * self.every):

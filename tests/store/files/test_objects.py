@@ -1,19 +1,23 @@
 """Buckets that are gone, refuse us, fail now and then or belong to somebody else."""
 
+import threading
+
 import httpx
 import pytest
+from obstore import exceptions
 from obstore.store import MemoryStore
 
-from limner.errors import SettingsError
+from limner.errors import SettingsError, StorageUnavailable
 from limner.store.db import Database
-from limner.store.files import open_files
+from limner.store.files import objects, open_files
+from limner.store.files.guarded import GuardedFiles
 from limner.store.files.objects import ObjectFiles
 from tests.store.databases import tmp_path
 from tests.store.files.bucket import Bucket, s3_server
 
 __all__ = ["tmp_path"]
 
-KEY = "ab/pic_abcdef.png"
+KEY, OTHER = "ab/pic_abcdef.png", "cd/pic_cdefab.png"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def test_a_url_of_no_bucket_is_refused_at_the_start(database, monkeypatch):
 def test_a_link_gives_the_file_as_it_is(bucket, database):
     files = open_files(bucket.url, database)
     files.write(KEY, b"bytes")
-    answer = httpx.get(files.link(KEY, 60))
+    answer = httpx.get(files.link(KEY, 60), timeout=60)
     assert (answer.status_code, answer.content) == (200, b"bytes")
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
@@ -70,6 +74,55 @@ def test_a_bucket_that_is_gone_is_no_missing_file(bucket, database):
             work()
     with pytest.raises(SettingsError, match="which cannot be used: the object store has no such"):
         open_files(bucket.url, database)
+
+
+REFUSALS = [
+    ("403 Forbidden", "AccessDenied", "does not allow this to our credentials"),
+    ("400 Bad Request", "ExpiredToken", "says that our credentials have expired"),
+    ("403 Forbidden", "RequestTimeTooSkewed", "says that this machine's clock is wrong"),
+    ("403 Forbidden", "QuotaExceeded", "is full"),
+    ("507 Insufficient Storage", "XMinioStorageFull", "is full"),
+]
+
+
+@pytest.mark.parametrize(("_", "code", "reason"), REFUSALS)
+def test_what_a_store_says_becomes_a_sentence(_, code, reason):
+    denied = code == "AccessDenied"
+    kind = exceptions.PermissionDeniedError if denied else exceptions.GenericError
+    with pytest.raises(OSError, match=f"^the object store {reason}$"), objects._told():
+        raise kind(f"Error performing PUT: <Code>{code}</Code><Message>no</Message>")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "code", "reason"), REFUSALS)
+def test_a_bucket_that_takes_nothing_says_why(server, bucket, database, code, status, reason):
+    files, (_, flaky) = GuardedFiles(open_files(bucket.url, database)), server
+    files.write(KEY, b"before")
+    flaky.writes = (status, code)
+    try:
+        with pytest.raises(StorageUnavailable, match=f"cannot be stored now: .* {reason}$"):
+            files.write(OTHER, b"x")
+        with pytest.raises(StorageUnavailable):
+            files.expect_working()
+        assert files.read(KEY) == b"before"
+    finally:
+        flaky.writes = None
+    files.try_again()
+    files.expect_working()
+
+
+@pytest.mark.slow
+def test_a_bucket_that_does_not_answer_in_time(server, bucket, database, monkeypatch):
+    monkeypatch.setitem(objects._CLIENT, "timeout", "5s")  # of opening, too
+    monkeypatch.setitem(objects._AGAIN, "max_retries", 0)
+    files, (_, flaky) = open_files(bucket.url, database), server
+    flaky.quiet = threading.Event()
+    try:
+        with pytest.raises(OSError, match=r"^the object store does not answer$"):
+            files.write(KEY, b"x")
+    finally:
+        flaky.quiet.set()
+        flaky.quiet = None
 
 
 @pytest.mark.slow
@@ -92,7 +145,7 @@ def test_every_fifth_call_may_fail(server, bucket, database):
 @pytest.mark.slow
 def test_two_databases_share_no_bucket(bucket, database, tmp_path):
     open_files(bucket.url, database)
-    open_files(bucket.url, database)  # another server of the house
+    open_files(bucket.url, database)  # another server on these pictures
     other = Database.open(f"sqlite:///{tmp_path / 'other.db'}")
     try:
         with pytest.raises(SettingsError, match="keeps the pictures of another database; give"):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from limner.domain.embeddings import Embedding
 from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
 from limner.errors import InvalidInput, LicenceNotAccepted, ModelNotAllowed, UnknownModel
 from limner.models.listing import Library
@@ -16,7 +17,8 @@ from limner.usecases.drawing.choosing import Models
 from limner.usecases.drawing.generate import Generate
 from tests.models import chosen, files
 from tests.store.databases import customer
-from tests.usecases.house import balance, finished, order, queue_of
+from tests.usecases.drawing.test_embeddings import written
+from tests.usecases.services import balance, finished, order, queue_of
 
 SUM = "0" * 64
 
@@ -124,6 +126,19 @@ def test_what_the_engine_cannot_hold_is_refused(library, folder):
     assert asked == [(chosen.info(folder / "knight.safetensors").sha256, "")]
 
 
+def test_equal_files_that_predict_otherwise_are_told(folder, tmp_path):
+    shutil.copyfile(folder / "knight.safetensors", tmp_path / "plain.safetensors")
+    library = Library(None, [folder, tmp_path])
+    for entry in library.entries():
+        library.identify(entry)
+    models = Models(lambda: FAKE_MODEL, lambda model="", vae="": None, library)
+    with pytest.raises(
+        InvalidInput, match=r"knight\.safetensors and .*plain.*; equal files, taken"
+    ):
+        models.choose("knight")
+    assert Models(lambda: FAKE_MODEL, library=library).choose("knight").card.name == "knight"
+
+
 def test_a_stored_choice_is_found_again_or_not_here(models, folder):
     for found in (models.choose("knight"), models.choose("knight", "soft"), models.choose()):
         again = models.recall(*found.pair)
@@ -136,6 +151,52 @@ def test_a_stored_choice_is_found_again_or_not_here(models, folder):
     assert models.recall(SUM, "9" * 64) is None
     assert models.recall("9" * 64, None) is None
     assert models.served([(SUM, ""), ("9" * 64, "")]) == [(SUM, "")]
+
+
+def test_a_choice_holds_what_was_said_over_the_files(library, folder):
+    """Who restarts the server without ``--prediction v`` does not draw what waits otherwise."""
+    plain = chosen.info(folder / "knight.safetensors")
+    own = replace(plain, prediction="epsilon", said="prediction=epsilon")
+    wished = Models(lambda: own, library=library)
+    found = wished.choose("knight")
+    assert (found.card, found.model) == (own, "")
+    assert found.pair != (plain.sha256, "")
+    assert wished.recall(*found.pair).card is own
+    assert Models(lambda: plain, library=library).recall(*found.pair) is None
+    # What was stored of the file as it is finds that in the library, a model of its own.
+    told = wished.recall(plain.sha256, "")
+    assert (told.model, told.card.prediction) == (plain.sha256, "v-prediction")
+    record = {"model": {"sha256": plain.sha256}}  # the rest of a receipt is compared later
+    assert wished.of_receipt(record).card is own
+    assert "said" not in own.as_dict()
+
+
+def test_another_vae_for_a_model_with_something_said_over_it_is_found_again(library, folder):
+    own = replace(chosen.info(folder / "knight.safetensors"), prediction="epsilon", said="so")
+    models = Models(lambda: own, library=library)
+    found = models.choose("", "soft")
+    again = models.recall(*found.pair)
+    assert (again.pair, again.model, again.card) == (found.pair, "", found.card)
+    assert Models(lambda: FAKE_MODEL, library=library).recall(*found.pair) is None
+
+
+def test_a_receipt_of_the_file_alone_is_drawn_with_that(library, folder):
+    plain = chosen.info(folder / "knight.safetensors")
+    own = replace(plain, prediction="epsilon", said="prediction=epsilon")
+    models = Models(lambda: own, library=library)
+    models.choose("knight")  # its sum is known from now on
+    vae = models.choose("", "soft").vae
+    for other in (None, vae):
+        named = {"sha256": plain.sha256, "vae_sha256": other}
+        as_file = models.of_receipt({"model": named | {"prediction": "v-prediction"}})
+        assert (as_file.model, as_file.vae) == (plain.sha256, other or "")
+        assert as_file.card.prediction == "v-prediction"
+        wished = models.of_receipt({"model": named})
+        assert (wished.model, wished.vae) == ("", other or "")
+        assert wished.card.prediction == "epsilon"
+        # Nothing here predicts so: told by the server's own, in words.
+        neither = models.of_receipt({"model": named | {"zero_snr": True}})
+        assert (neither.model, neither.vae) == ("", other or "")
 
 
 def test_a_key_may_draw_with_the_models_of_its_list(models):
@@ -163,8 +224,8 @@ def test_a_request_is_drawn_with_what_it_chose(database, tmp_path, folder, libra
     key = accepting(database, customer(database), "creativeml-openrail-m")
 
     async def story():
-        house = {"engine": both(folder), "library": library}
-        async with queue_of(database, tmp_path, **house) as queue:
+        chosen = {"engine": both(folder), "library": library}
+        async with queue_of(database, tmp_path, **chosen) as queue:
             choice = await Generate(queue.worker).choose("knight")
             sent = await queue.submit(key, replace(order(), choice=choice))
             done = await finished(queue, key, sent.job.id)
@@ -180,8 +241,8 @@ def test_only_who_has_the_file_claims_it(database, tmp_path, folder, library):
     key = accepting(database, customer(database), "creativeml-openrail-m")
 
     async def accepted():
-        house = {"engine": both(folder), "library": library, "works": False, "empty": False}
-        async with queue_of(database, tmp_path, **house) as queue:
+        chosen = {"engine": both(folder), "library": library, "works": False, "empty": False}
+        async with queue_of(database, tmp_path, **chosen) as queue:
             choice = await Generate(queue.worker).choose("knight")
             return (await queue.submit(key, replace(order(), choice=choice))).job.id
 
@@ -241,6 +302,30 @@ def test_a_list_that_came_later_is_kept_when_drawing(database, tmp_path):
     job = asyncio.run(drawn(request_id))
     assert (job.status, job.error_kind) == ("FAILED", "ModelNotAllowed")
     assert balance(database, key).available_micro == 100
+
+
+@pytest.mark.parametrize(
+    ("allowed", "ended"),
+    [("another", ("FAILED", "ModelNotAllowed")), ("badhands", ("COMPLETED", None))],
+)
+def test_a_list_of_adapters_that_came_later_is_kept_when_drawing(
+    database, tmp_path, allowed, ended
+):
+    """Its file is told by its sum, which is made where it is not known yet."""
+    sha256 = written(tmp_path / "models" / "badhands.safetensors")
+    key, word = customer(database, 100), Embedding(name="any", sha256=sha256, vectors=2)
+    library = Library(None, [tmp_path / "models"])
+
+    async def story():
+        async with queue_of(database, tmp_path, works=False, empty=False) as queue:
+            accepted = await queue.submit(key, order(embeddings=(word,)))
+        with database.begin() as conn:
+            keys.limit(conn, key.id, adapters=[allowed])
+        async with queue_of(database, tmp_path, library=library) as queue:
+            return (await finished(queue, key, accepted.job.id)).job
+
+    job = asyncio.run(story())
+    assert (job.status, job.error_kind) == ended
 
 
 def test_names_that_a_list_of_models_allows(models, folder):

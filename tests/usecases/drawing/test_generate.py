@@ -20,7 +20,7 @@ from limner.imaging.budget import Budget
 from limner.store import images, jobs
 from limner.usecases.drawing import sources
 from tests.store.databases import customer
-from tests.usecases.house import all_jobs, balance, generation, house, order
+from tests.usecases.services import all_jobs, balance, generation, order, started
 from tests.waiting import LONG_S, HeldEngine, until
 
 pytestmark = pytest.mark.rarely_postgresql
@@ -38,7 +38,7 @@ def test_a_picture_is_drawn_stored_and_billed(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcome = await generate.run(key, order(samples=3, seed=7))
             assert (
                 outcome.cost_micro
@@ -72,7 +72,7 @@ def test_the_largest_seed_is_kept_exactly(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcome = await generate.run(key, order(seed=2**64 - 1, samples=2))
             job = find(database, outcome.request_id)
             again = await generate.worker.load(job, replayed=True)
@@ -86,7 +86,7 @@ def test_events_reach_the_caller_in_order(database, tmp_path):
     key, events = customer(database), []
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             await generate.run(key, order(on_event=events.append))
 
     asyncio.run(story())
@@ -98,7 +98,7 @@ def test_prompt_adjustments_are_told_and_kept(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcome = await generate.run(key, order("a knight <nonsense:1>"))
             assert any("nonsense" in told for told in outcome.adjustments)
             assert find(database, outcome.request_id).adjustments == outcome.adjustments
@@ -111,7 +111,7 @@ def test_what_is_not_drawn_is_not_billed(database, tmp_path, prompt, error):
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(error):
                 await generate.run(key, order(prompt, samples=2, steps=5))
 
@@ -136,7 +136,7 @@ def test_when_some_pictures_come_only_these_are_billed(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path, engine=HalfEngine()) as generate:
+        async with started(database, tmp_path, engine=HalfEngine()) as generate:
             outcome = await generate.run(key, order(samples=3))
             assert [picture.index for picture in outcome.pictures] == [0, 2]
             assert outcome.cost_micro == 2 * PRICE
@@ -155,7 +155,7 @@ def test_too_little_credit_leaves_nothing_behind(database, tmp_path):
     source = np.zeros((64, 64, 3), np.uint8)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(
                 InsufficientCredits, match=r"^Insufficient credits: .*0\.000003.*0\.000004"
             ):
@@ -172,7 +172,7 @@ def test_a_strength_that_leaves_no_step_is_refused(database, tmp_path):
     source = Source(sha256="0" * 64, strength=0.1)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(InvalidInput, match="strength"):
                 await generate.run(key, order(source=source))
 
@@ -187,7 +187,7 @@ def test_source_pixels_are_kept_with_the_request(database, tmp_path):
     source = Source(sha256=names[0], mask_sha256=names[1], strength=1.0)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcome = await generate.run(
                 key, order(source=source, pixels=dict(zip(names, (picture, mask), strict=True)))
             )
@@ -209,7 +209,7 @@ def test_a_client_who_leaves_stops_the_work(database, tmp_path):
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             task = asyncio.create_task(generate.run(key, order()))
             await until(lambda: engine.status().running)
             task.cancel()
@@ -227,7 +227,7 @@ def test_a_client_who_leaves_at_once_leaves_no_hold(database, tmp_path):
     key = customer(database, 100_000)
 
     async def story():
-        async with house(database, tmp_path, engine=HeldEngine()) as generate:
+        async with started(database, tmp_path, engine=HeldEngine()) as generate:
             for pause in (0, 0.001, 0.003, 0.01, 0.02):
                 task = asyncio.create_task(generate.run(key, order()))
                 await asyncio.sleep(pause)
@@ -243,7 +243,7 @@ def test_closing_gives_everything_back(database, tmp_path):
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine, closes=False) as generate:
+        async with started(database, tmp_path, engine=engine, closes=False) as generate:
             tasks = [asyncio.create_task(generate.run(key, order())) for _ in range(3)]
             await until(lambda: engine.status().running + engine.status().waiting == 3)
             await generate.close()
@@ -261,7 +261,7 @@ def test_draining_lets_running_pictures_finish(database, tmp_path):
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine, closes=False) as generate:
+        async with started(database, tmp_path, engine=engine, closes=False) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=10)))
             await until(lambda: engine.status().running)
             closing = asyncio.create_task(generate.close(drain_s=LONG_S))

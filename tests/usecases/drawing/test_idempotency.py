@@ -15,7 +15,7 @@ from limner.store import jobs
 from limner.usecases.drawing import sources
 from limner.usecases.pictures.gallery import Gallery
 from tests.store.databases import customer
-from tests.usecases.house import all_jobs, balance, house, order
+from tests.usecases.services import all_jobs, balance, order, started
 from tests.waiting import LONG_S, HeldEngine, until
 
 # Euler, 2 steps, guidance 2: two evaluations of two branches over one tile.
@@ -27,7 +27,7 @@ def test_with_an_idempotency_key_the_work_goes_on_without_its_client(database, t
 
     async def story():
         engine, told = HeldEngine(), []
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=20, key="k")))
             await until(lambda: engine.status().running)
             task.cancel()
@@ -50,7 +50,7 @@ def test_a_storm_with_one_idempotency_key_is_one_picture(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcomes = await asyncio.gather(
                 *(generate.run(key, order(key="storm")) for _ in range(30))
             )
@@ -64,14 +64,14 @@ def test_a_storm_with_one_idempotency_key_is_one_picture(database, tmp_path):
 
 
 def test_two_processes_share_idempotency(database, tmp_path):
-    """Two houses on one database: the second finds what the first is drawing."""
+    """Two servers on one database: the second finds what the first is drawing."""
     key = customer(database, 100)
 
     async def story():
         held = HeldEngine()
         async with (
-            house(database, tmp_path, engine=held) as one,
-            house(database, tmp_path) as two,
+            started(database, tmp_path, engine=held) as one,
+            started(database, tmp_path) as two,
         ):
             first = asyncio.create_task(one.run(key, order(key="k", samples=2)))
             await until(lambda: held.status().running)
@@ -105,8 +105,8 @@ def test_processes_with_folders_of_their_own_find_each_others_files(database, tm
 
     async def story():
         async with (
-            house(database, tmp_path / "one") as one,
-            house(database, tmp_path / "two") as two,
+            started(database, tmp_path / "one") as one,
+            started(database, tmp_path / "two") as two,
         ):
             drawn = await one.run(key, wanted)
             again = await two.run(key, wanted)
@@ -127,8 +127,8 @@ def test_waiting_for_another_process_writes_its_sources_once(database, tmp_path,
     async def story():
         held = HeldEngine()
         async with (
-            house(database, tmp_path, engine=held) as one,
-            house(database, tmp_path) as two,
+            started(database, tmp_path, engine=held) as one,
+            started(database, tmp_path) as two,
         ):
             first = asyncio.create_task(one.run(key, wanted))
             await until(lambda: held.status().running)
@@ -145,7 +145,7 @@ def test_the_same_key_with_another_body_is_refused(database, tmp_path):
     key, other = customer(database), customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             await generate.run(key, order(key="k"))
             with pytest.raises(IdempotencyMismatch):
                 await generate.run(key, order("another", key="k"))
@@ -159,7 +159,7 @@ def test_after_its_time_an_idempotency_key_is_new(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             first = await generate.run(key, order(key="k"))
             with database.begin() as conn:
                 requests = jobs.requests
@@ -175,7 +175,7 @@ def test_a_failure_does_not_use_up_the_idempotency_key(database, tmp_path):
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             for _ in range(2):
                 with pytest.raises(NotFinite):
                     await generate.run(key, order("!black", key="k"))
@@ -190,7 +190,7 @@ def test_bad_idempotency_keys_are_named(database, tmp_path, bad):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(InvalidInput, match="Idempotency-Key"):
                 await generate.run(key, order(key=bad))
 

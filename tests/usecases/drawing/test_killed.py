@@ -21,6 +21,7 @@ from tests.waiting import LONG_S, wait_until
 
 ROOT = Path(__file__).parents[3]
 GRANTED = 1_000_000
+ENDS_S = 400  # for the last life to draw all, where a machine is busy
 # Euler, 3 steps, guidance 2, two samples of one tile.
 PRICE = 12
 
@@ -53,6 +54,7 @@ class Mortal:
         self.reader.join()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(url, database, tmp_path, rounds):
@@ -65,11 +67,11 @@ def test_killed_at_random_moments(url, database, tmp_path, rounds):
         # Those already served ask again, too: a client cannot know that its answer was sent.
         recent = {kind: names[-3 * each :] for kind, names in wanted.items()}
         life = Mortal(url, tmp_path, key, recent, given)
-        assert life.ready.wait(60)
+        assert life.ready.wait(LONG_S)
         time.sleep(dice.uniform(0, 0.4))
         life.kill()
     last = Mortal(url, tmp_path, key, wanted, given)
-    assert last.process.wait(400) == 0
+    assert last.process.wait(ENDS_S) == 0
     last.reader.join()
     expect_exact(database, tmp_path, key, wanted, given)
 
@@ -90,20 +92,21 @@ def expect_exact(database, tmp_path, key, wanted, given):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_killed_servers_holds_come_back_from_a_living_sibling(url, database, tmp_path):
     """While one process lives, the holds of a killed one return within its lease."""
     key, given = customer(database, GRANTED), defaultdict(set)
     names = {"sync": [str(i) for i in range(40)], "queued": []}
     doomed = Mortal(url, tmp_path, key, names, given)
-    assert doomed.ready.wait(60)
+    assert doomed.ready.wait(LONG_S)
     living = Mortal(url, tmp_path, key, {"sync": [], "queued": ["late"]}, given)
     with_holds = Database.open(url)
     wait_until(lambda: held(with_holds, key) >= 5 * PRICE or doomed.process.poll() is not None)
     doomed.kill()
-    assert living.process.wait(LONG_S) == 0
+    assert living.process.wait(ENDS_S) == 0
     living.reader.join()
     second = Mortal(url, tmp_path, key, names, given)
-    assert second.process.wait(LONG_S) == 0
+    assert second.process.wait(ENDS_S) == 0
     second.reader.join()
     with_holds.close()
     expect_exact(database, tmp_path, key, {**names, "queued": ["late"]}, given)

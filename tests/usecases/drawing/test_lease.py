@@ -10,7 +10,7 @@ from limner.errors import DatabaseUnavailable
 from limner.store import jobs, keys, leases, ledger
 from limner.usecases.drawing import settlement
 from tests.store.databases import customer
-from tests.usecases.house import balance, generation, house, order
+from tests.usecases.services import balance, generation, order, started
 from tests.waiting import HeldEngine, until
 
 
@@ -37,7 +37,7 @@ def test_a_lease_is_renewed_while_its_process_lives(database, tmp_path, often):
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             drawing = asyncio.create_task(generate.run(key, order()))
             first = expiry(database)
             await until(lambda: expiry(database) > first)
@@ -55,7 +55,7 @@ def test_a_lost_lease_stops_the_work_and_bills_nothing(database, tmp_path, often
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             lost = generate.worker.lease.id
             task = asyncio.create_task(generate.run(key, order()))
             await until(lambda: engine.status().running)
@@ -86,7 +86,7 @@ def test_between_two_leases_nothing_is_accepted(database, tmp_path, often, monke
         return lease_id
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             lost = generate.worker.lease.id
             monkeypatch.setattr(leases, "open", open_once_there_is_room)
             with database.begin() as conn:
@@ -106,7 +106,7 @@ def test_a_late_process_cannot_capture_what_others_gave_back(database, tmp_path)
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             task = asyncio.create_task(generate.run(key, order(steps=20)))
             await until(lambda: engine.status().running)
             request_id = next(iter(generate.worker.running))
@@ -132,7 +132,7 @@ def test_a_request_whose_settlement_failed_is_found_again(database, tmp_path, mo
         raise OSError("the database is away")
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             monkeypatch.setattr("limner.usecases.drawing.lease.UNSEEN_S", 0.0)
             with monkeypatch.context() as patched:
                 patched.setattr(settlement, "settle", broken)
@@ -170,7 +170,7 @@ def test_the_holds_of_a_dead_process_come_back_at_the_next_start(database, tmp_p
     time.sleep(0.01)
 
     async def story():
-        async with house(database, tmp_path, empty=False):
+        async with started(database, tmp_path, empty=False):
             assert status_of(database, "req_a") == "FAILED"
             assert status_of(database, "req_b") == "QUEUED"
             assert balance(database, key).held_micro == 4

@@ -20,11 +20,12 @@ from limner.errors import (
 )
 from limner.settings import Settings
 from limner.store import keys
+from limner.store.db import Database
 from limner.usecases.drawing import sources
 from limner.usecases.drawing.generate import Generate
 from limner.usecases.drawing.worker import Worker
 from tests.store.databases import customer
-from tests.usecases.house import all_jobs, balance, house, order
+from tests.usecases.services import all_jobs, balance, order, started
 from tests.waiting import HeldEngine, until
 
 # Euler, 2 steps, guidance 2: two evaluations of two branches over one tile.
@@ -37,7 +38,7 @@ def test_waiting_has_a_limit(database, tmp_path):
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine, wait_max_s=0.2) as generate:
+        async with started(database, tmp_path, engine=engine, wait_max_s=0.2) as generate:
             with pytest.raises(WaitedTooLong, match=r"0\.2 s"):
                 await generate.run(key, order())
             engine.release()
@@ -47,11 +48,40 @@ def test_waiting_has_a_limit(database, tmp_path):
     assert balance(database, key).available_micro == 100_000
 
 
+@pytest.mark.parametrize("limit", ["requests_per_minute", "concurrency"])
+def test_a_key_has_one_limit_at_two_processes_together(database, url, tmp_path, limit):
+    most, asked = 3, 10
+    key = customer(database, **{limit: most})
+    other = Database.open(url, pool_size=16)
+
+    async def story():
+        engines = HeldEngine(), HeldEngine()
+        async with (
+            started(database, tmp_path, engine=engines[0]) as one,
+            started(other, tmp_path, engine=engines[1]) as two,
+        ):
+            calls = [
+                asyncio.create_task(each.run(key, order(seed=seed)))
+                for seed in range(asked // 2)
+                for each in (one, two)
+            ]
+            await until(lambda: sum(call.done() for call in calls) == asked - most)
+            for engine in engines:
+                engine.release()
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    ended = asyncio.run(story())
+    other.close()
+    refused = [each for each in ended if isinstance(each, LimitExceeded)]
+    assert len(refused) == asked - most
+    assert len([each for each in ended if not isinstance(each, Exception)]) == most
+
+
 def test_rate_limit(database, tmp_path):
     key = customer(database, requests_per_minute=2)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             for _ in range(2):
                 await generate.run(key, order(key=None))
             with pytest.raises(LimitExceeded, match="2 requests a minute") as caught:
@@ -74,7 +104,7 @@ def test_concurrency_limit(database, tmp_path):
 
     async def story():
         engine = HeldEngine()
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             done = await all_but_two_refused(generate, engine, key)
             refused = [one for one in done if isinstance(one, LimitExceeded)]
             assert len(refused) == 4
@@ -87,7 +117,7 @@ def test_spending_cap(database, tmp_path):
     key = customer(database, 1000, spend_cap_micro=2 * PRICE)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(NotFinite):  # not billed, so not counted
                 await generate.run(key, order("!black"))
             for _ in range(2):
@@ -104,7 +134,7 @@ def test_a_licence_has_to_be_accepted(database, tmp_path):
     model = replace(FAKE_MODEL, licence=RAIL_M.id, licence_needs_acceptance=True)
 
     async def story():
-        async with house(database, tmp_path, engine=FakeEngine(model=model)) as generate:
+        async with started(database, tmp_path, engine=FakeEngine(model=model)) as generate:
             with pytest.raises(LicenceNotAccepted, match="/license"):
                 await generate.run(key, order())
             with database.begin() as conn:
@@ -149,7 +179,7 @@ def test_while_a_model_loads_what_was_drawn_is_found_and_money_comes_first(datab
     key, poor, gate = customer(database, 100), customer(database, 1), threading.Event()
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             first = await generate.run(key, order(key="k"))
         engine = FakeEngine(hold=gate)
         generate = waiting_for(engine, database, tmp_path)
@@ -173,7 +203,7 @@ def test_a_full_engine_gives_the_hold_back(database, tmp_path):
 
     async def story():
         engine = HeldEngine(max_queue=2)
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             done = await all_but_two_refused(generate, engine, key)
             assert len([one for one in done if isinstance(one, QueueFull)]) == 4
 

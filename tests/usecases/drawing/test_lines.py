@@ -17,14 +17,14 @@ from limner.store import jobs
 from limner.usecases.drawing import settlement
 from limner.usecases.drawing.generate import price
 from tests.store.databases import customer
-from tests.usecases.house import (
+from tests.usecases.services import (
     balance,
     files,
     finished,
     generation,
-    house,
     order,
     queue_of,
+    started,
 )
 from tests.waiting import LONG_S, HeldEngine, until
 
@@ -46,7 +46,7 @@ def test_all_lines_are_one_request_with_one_hold(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             return await generate.run(key, order(lines=MIXED))
 
     before = balance(database, key).available_micro
@@ -76,7 +76,7 @@ def test_a_line_that_fails_is_not_billed_and_stops_nobody(database, tmp_path, br
     lines = (MIXED[0], bad, MIXED[2])
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             return await generate.run(key, order(lines=lines))
 
     before = balance(database, key).available_micro
@@ -92,7 +92,7 @@ def test_lines_of_which_none_comes_are_free(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(LimnerError, match="not finite"):
                 await generate.run(key, order(lines=[generation("!black")] * 2, key="k"))
 
@@ -105,7 +105,7 @@ def test_an_engine_that_has_no_room_for_the_last_line_keeps_none(database, tmp_p
     key, engine = customer(database), HeldEngine(max_queue=4)
 
     async def story():
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             with pytest.raises(LimnerError, match="The queue is full"):
                 await generate.run(key, order(lines=MIXED))
             engine.release()
@@ -121,7 +121,7 @@ def test_nothing_is_begun_that_cannot_be_paid_whole(database, tmp_path):
     key = customer(database, sum(costs(MIXED)) - 1)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             with pytest.raises(InsufficientCredits):
                 await generate.run(key, order(lines=MIXED))
             assert generate.worker.engine.status().stats.images == 0
@@ -133,7 +133,7 @@ def test_a_retry_is_the_first_answer_whatever_was_spent(database, tmp_path):
     key = customer(database, sum(costs(MIXED)))
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             first = await generate.run(key, order(lines=MIXED, key="k", body="a" * 64))
             assert balance(database, key).available_micro == 0
             again = await generate.recall(key, "k", "a" * 64)
@@ -153,7 +153,7 @@ def test_a_retry_waits_for_what_is_being_drawn(database, tmp_path):
 
     async def story():
         begun, engine = asyncio.Event(), HeldEngine()
-        async with house(database, tmp_path, engine=engine) as generate:
+        async with started(database, tmp_path, engine=engine) as generate:
             wanted = order(lines=MIXED, key="k", body="a" * 64, on_event=lambda _: begun.set())
             first = asyncio.create_task(generate.run(key, wanted))
             async with asyncio.timeout(LONG_S):
@@ -214,7 +214,7 @@ def test_a_capture_whose_answer_was_lost_is_answered(database, tmp_path, monkeyp
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             write = generate.worker.write
 
             async def lose_answer(work, *arguments):

@@ -12,7 +12,7 @@ from limner.errors import LicenceNotAccepted
 from limner.store import jobs, keys, leases
 from limner.usecases.drawing import models
 from tests.store.databases import customer
-from tests.usecases.house import balance, finished, order, queue_of
+from tests.usecases.services import balance, finished, order, queue_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.rarely_postgresql

@@ -13,7 +13,7 @@ from limner.imaging.budget import Budget
 from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import models, sources
 from tests.store.databases import customer
-from tests.usecases.house import files, finished, order, queue_of
+from tests.usecases.services import files, finished, order, queue_of
 
 PICTURE = np.random.default_rng(3).integers(0, 256, (64, 48, 3), dtype=np.uint8)
 NAME = hashlib.sha256(PICTURE.tobytes()).hexdigest()
@@ -46,6 +46,15 @@ def test_what_was_packed_comes_back():
 def test_a_damaged_file_is_said_to_be_damaged(breakage):
     with pytest.raises(Damaged, match=NAME[:12]):
         sources.unpack(breakage(sources.pack({NAME: PICTURE})), NAME)
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_file(monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", full)
+    with pytest.raises(MemoryError):
+        sources.unpack(sources.pack({NAME: PICTURE}), NAME)
 
 
 def test_any_flipped_bit_is_found_or_does_no_harm():

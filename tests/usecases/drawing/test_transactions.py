@@ -14,7 +14,7 @@ from limner.usecases.drawing import models
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.replay import Replay
 from tests.store.databases import customer
-from tests.usecases.house import finished, order, queue_of
+from tests.usecases.services import finished, order, queue_of
 from tests.waiting import LONG_S
 
 ASKED = ("submit", "watch", "abort", "status")

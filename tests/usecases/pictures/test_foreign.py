@@ -12,7 +12,7 @@ from limner.domain.model import Card
 from limner.engine.batching.fake import FAKE_MODEL
 from limner.errors import InvalidInput
 from limner.models.listing import Library
-from limner.usecases.pictures.foreign import FILES_MAX, Settled, Shelf, settle
+from limner.usecases.pictures.foreign import FILES_MAX, FileFinder, Settled, settle
 from tests.models import chosen, files
 
 PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
@@ -34,7 +34,7 @@ def library(folder: Path) -> Library:
 
 def settled(library: Library, more: str, prompt: str = "x", own: Card | None = None) -> Settled:
     text = f"{prompt}\n{PAIRS}, {more}"
-    return settle(text, Shelf(library, own or FAKE_MODEL, thorough=True))
+    return settle(text, FileFinder(library, own or FAKE_MODEL, thorough=True))
 
 
 def sum_of(path: Path) -> str:
@@ -134,26 +134,26 @@ def test_a_server_makes_only_the_sums_of_files_of_the_name(folder: Path) -> None
     digits = sum_of(folder / "knight.safetensors")[:10]
     fresh = Library(None, [folder], fresh_s=60)
     text = f"x\n{PAIRS}, Model hash: {digits}, Model: "
-    found = settle(text + "other", Shelf(fresh, FAKE_MODEL))
+    found = settle(text + "other", FileFinder(fresh, FAKE_MODEL))
     assert "model" not in found.body
     assert "(the hashes of 2 files there are not known yet)" in found.missing[0]
     assert [entry for entry in fresh.entries() if entry.sha256] == []
-    assert settle(text + "knight", Shelf(fresh, FAKE_MODEL)).body["model"] == "knight"
+    assert settle(text + "knight", FileFinder(fresh, FAKE_MODEL)).body["model"] == "knight"
 
 
 def test_a_picture_to_start_from_is_missed_unless_it_is_given(library: Library) -> None:
     text = f"x\n{PAIRS}, Denoising strength: 0.4"
-    found = settle(text, Shelf(library, FAKE_MODEL))
+    found = settle(text, FileFinder(library, FAKE_MODEL))
     assert "strength" not in found.body
     assert any("Denoising strength: 0.4" in sentence for sentence in found.missing)
-    given = settle(text, Shelf(library, FAKE_MODEL), from_picture=True)
+    given = settle(text, FileFinder(library, FAKE_MODEL), from_picture=True)
     assert given.body["strength"] == "0.4"
     assert not any("Denoising" in sentence for sentence in given.missing)
 
 
 def test_a_text_without_settings_is_refused(library: Library) -> None:
     with pytest.raises(InvalidInput, match="the text holds none"):
-        settle("a cat on a mat", Shelf(library, FAKE_MODEL))
+        settle("a cat on a mat", FileFinder(library, FAKE_MODEL))
 
 
 def test_a_text_that_names_thousands_of_files_costs_as_much_as_one_of_a_few(
@@ -161,10 +161,10 @@ def test_a_text_that_names_thousands_of_files_costs_as_much_as_one_of_a_few(
 ) -> None:
     looked: list[Named] = []
 
-    def find(_: Shelf, named: Named) -> None:
+    def find(_: FileFinder, named: Named) -> None:
         looked.append(named)
 
-    monkeypatch.setattr(Shelf, "find", find)
+    monkeypatch.setattr(FileFinder, "find", find)
     tags = "".join(f"<lora:fox{n}:1>" for n in range(5_000))
     told = settled(library, "Model: knight", prompt=f"x {tags}").missing
     assert len(looked) == FILES_MAX

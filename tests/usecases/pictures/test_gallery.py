@@ -9,7 +9,7 @@ from limner.errors import Gone, NotFound
 from limner.store import images, jobs
 from limner.usecases.pictures.gallery import Gallery, forget
 from tests.store.databases import customer
-from tests.usecases.house import balance, files, house, order
+from tests.usecases.services import balance, files, order, started
 from tests.waiting import until
 
 
@@ -17,13 +17,15 @@ def test_a_gallery_is_newest_first_and_ones_own(database, tmp_path):
     key, other = customer(database), customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             gallery = Gallery(generate.worker)
             drawn = [await generate.run(key, order(seed=seed)) for seed in range(3)]
             await generate.run(other, order())
             page = await gallery.pictures(key, number=2)
-            rest = await gallery.pictures(key, before=page[-1].created_at)
-            assert [p.seed for p in (*page, *rest)] == [2, 1, 0]
+            rest = await gallery.pictures(
+                key, after=(page[-1].picture.created_at, page[-1].picture.id)
+            )
+            assert [found.picture.seed for found in (*page, *rest)] == [2, 1, 0]
             requests = await gallery.requests(key)
             assert [job.id for job in requests] == [one.request_id for one in reversed(drawn)]
             wanted = drawn[1].pictures[0]
@@ -42,7 +44,7 @@ def test_deleting_a_picture_deletes_its_file_and_bills_no_less(database, tmp_pat
     key = customer(database, 100)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             gallery = Gallery(generate.worker)
             outcome = await generate.run(key, order(samples=2, key="k"))
             await gallery.delete(key, outcome.pictures[0].id)
@@ -66,7 +68,7 @@ def test_what_is_deleted_while_it_is_read_is_gone_and_not_lost(database, tmp_pat
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             gallery, worker = Gallery(generate.worker), generate.worker
             outcome = await generate.run(key, order(samples=2, key="k"))
             open_picture, ids = worker.open_picture, [p.id for p in outcome.pictures]
@@ -95,7 +97,7 @@ def test_delete_all_of_mine(database, tmp_path):
     key, other = customer(database), customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             gallery = Gallery(generate.worker)
             for seed in range(3):
                 await generate.run(key, order("a secret", seed=seed))
@@ -114,7 +116,7 @@ def test_of_two_who_delete_the_last_pictures_one_forgets_the_request(database, t
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             gallery = Gallery(generate.worker)
             for seed in range(10):
                 outcome = await generate.run(key, order(samples=2, seed=seed))
@@ -139,7 +141,7 @@ def test_deleting_and_sweeping_do_not_wait_in_a_circle(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path, keep_days=1) as generate:
+        async with started(database, tmp_path, keep_days=1) as generate:
             outcome = await generate.run(key, order())
             with database.begin() as sweeper:
                 jobs.lock(sweeper, [outcome.request_id])

@@ -9,7 +9,7 @@ from limner.store.files.local import LocalFiles
 from limner.usecases.pictures import moving
 from tests.store.databases import customer
 from tests.store.files.memory import MemoryFiles
-from tests.usecases.house import house, order
+from tests.usecases.services import order, started
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def drawn(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             return [await generate.run(key, order(seed=seed)) for seed in range(3)]
 
     asyncio.run(story())

@@ -40,7 +40,19 @@ def test_one_that_reads_prompts_otherwise_may_not() -> None:
     with pytest.raises(InvalidInput, match=r"with its own text encoder, positions counted; .* is "
                        r"loaded with text encoder abababababab, positions counted"):  # fmt: skip
         check_model(drawn_by(), other)
-    with pytest.raises(InvalidInput, match=r"positions stored; .*text_encoder and clip_positions"):
+    with pytest.raises(
+        InvalidInput, match=r"positions stored; .*change the settings text_encoder and clip_pos"
+    ):
         check_model(drawn_by(clip_positions="stored"), FAKE_MODEL)
     with pytest.raises(InvalidInput, match="read with text encoder 5, positions counted"):
         check_model(drawn_by(text_encoder_sha256=5, clip_positions=[]), FAKE_MODEL)
+
+
+def test_the_way_out_is_told() -> None:
+    """A server draws with the file alone where it knows that, which its own model hides."""
+    with pytest.raises(InvalidInput, match=r"zero terminal SNR; change the settings prediction"):
+        check_model(drawn_by(), V)
+    said = replace(V, said="prediction=v")
+    with pytest.raises(InvalidInput, match=r"; if its file alone is read so, put that into a "
+                       r"folder of models; otherwise change the settings prediction"):  # fmt: skip
+        check_model(drawn_by(), said)

@@ -24,12 +24,13 @@ from limner.errors import (
 )
 from limner.store import images, jobs
 from limner.store.files import key_of
-from limner.usecases.drawing import settlement, worker
+from limner.usecases.drawing import pictures as made_of
+from limner.usecases.drawing import settlement
 from limner.usecases.drawing.pictures import damaged
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.pictures.retention import Retention
 from tests.store.databases import customer
-from tests.usecases.house import files, house, order, queue_of
+from tests.usecases.services import files, order, queue_of, started
 from tests.waiting import until
 
 
@@ -44,7 +45,7 @@ def test_results_expire_with_their_pictures_sources_and_prompts(database, tmp_pa
     key, name = customer(database), "0" * 64
 
     async def story():
-        async with house(database, tmp_path, keep_days=2) as generate:
+        async with started(database, tmp_path, keep_days=2) as generate:
             pixels = {name: np.zeros((64, 64, 3), np.uint8)}
             source = Source(sha256=name, strength=1.0)
             old = await generate.run(key, order(source=source, pixels=pixels, key="k"))
@@ -75,13 +76,15 @@ def test_the_oldest_go_when_room_runs_out(database, tmp_path, monkeypatch):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path, keep_max_mib=16) as generate:
+        async with started(database, tmp_path, keep_max_mib=16) as generate:
             drawn = [await generate.run(key, order(seed=seed)) for seed in range(5)]
             with database.begin() as conn:  # as if each were 4 MiB
                 conn.execute(images.pictures.update().values(bytes=4 << 20))
             assert await asyncio.to_thread(Retention(generate.worker).sweep) == 1
             left = await Gallery(generate.worker).pictures(key)
-            assert {p.request_id for p in left} == {one.request_id for one in drawn[1:]}
+            assert {found.picture.request_id for found in left} == {
+                one.request_id for one in drawn[1:]
+            }
 
     asyncio.run(story())
 
@@ -90,15 +93,17 @@ def test_room_is_taken_from_the_account_that_fills_it(database, tmp_path):
     small, large = customer(database), customer(database)
 
     async def story():
-        async with house(database, tmp_path, keep_max_mib=16) as generate:
+        async with started(database, tmp_path, keep_max_mib=16) as generate:
             oldest = await generate.run(small, order(seed=9))
             drawn = [await generate.run(large, order(seed=seed)) for seed in range(4)]
             with database.begin() as conn:  # as if each were 4 MiB
                 conn.execute(images.pictures.update().values(bytes=4 << 20))
             assert await asyncio.to_thread(Retention(generate.worker).sweep) == 1
             gallery = Gallery(generate.worker)
-            assert [p.request_id for p in await gallery.pictures(small)] == [oldest.request_id]
-            left = {p.request_id for p in await gallery.pictures(large)}
+            assert [found.picture.request_id for found in await gallery.pictures(small)] == [
+                oldest.request_id
+            ]
+            left = {found.picture.request_id for found in await gallery.pictures(large)}
             assert left == {one.request_id for one in drawn[1:]}
 
     asyncio.run(story())
@@ -140,14 +145,14 @@ def test_sources_of_waiting_requests_push_nobody_out_and_have_a_limit(database, 
                 conn.execute(images.sources.update().values(bytes=8 << 20))
             assert await asyncio.to_thread(Retention(queue.worker).sweep) == 0
             kept = await Gallery(queue.worker).pictures(victim)
-            assert [p.request_id for p in kept] == [drawn.request_id]
+            assert [found.picture.request_id for found in kept] == [drawn.request_id]
 
     asyncio.run(story())
 
 
 def test_a_file_taken_before_its_row_is_written_again(database, tmp_path, monkeypatch):
     key = customer(database)
-    write = worker.write_missing
+    write = made_of.write_missing
 
     def taken_first(folder, made):
         for path in files(tmp_path):
@@ -155,8 +160,8 @@ def test_a_file_taken_before_its_row_is_written_again(database, tmp_path, monkey
         write(folder, made)
 
     async def story():
-        async with house(database, tmp_path) as generate:
-            monkeypatch.setattr(worker, "write_missing", taken_first)
+        async with started(database, tmp_path) as generate:
+            monkeypatch.setattr(made_of, "write_missing", taken_first)
             outcome = await generate.run(key, order(samples=2))
             for picture in outcome.pictures:
                 stored = await Gallery(generate.worker).picture(key, picture.id)
@@ -170,7 +175,7 @@ def test_no_flipped_or_cut_picture_is_served(database, tmp_path):
     dice = random.Random(5)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcome = await generate.run(key, order())
             gallery, [path] = Gallery(generate.worker), files(tmp_path)
             whole = path.read_bytes()
@@ -228,7 +233,7 @@ def test_files_of_what_was_not_billed_do_not_wait_for_the_sweeper(
         raise error
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             monkeypatch.setattr(settlement, "complete", fail)
             with pytest.raises(type(error)):
                 await generate.run(key, order(samples=2))
@@ -242,7 +247,7 @@ def test_orphans_are_swept_and_the_young_left_alone(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path) as generate:
+        async with started(database, tmp_path) as generate:
             outcome = await generate.run(key, order())
             pictures = generate.worker.files
             pictures.write(key_of("pic_ab_old.png"), b"old")
@@ -265,7 +270,7 @@ def test_it_sweeps_in_the_background(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path, keep_days=1) as generate:
+        async with started(database, tmp_path, keep_days=1) as generate:
             outcome = await generate.run(key, order())
             age(database, outcome.request_id, 2)
             retention = Retention(generate.worker)

@@ -11,7 +11,7 @@ from limner.errors import EngineBroken
 from limner.store import jobs
 from limner.store.schema import requests
 from tests.store.databases import customer
-from tests.usecases.house import balance, house, order, queue_of
+from tests.usecases.services import balance, order, queue_of, started
 from tests.waiting import until
 
 pytestmark = pytest.mark.rarely_postgresql
@@ -86,6 +86,7 @@ def poisoned():
     return engine
 
 
+@pytest.mark.slow
 def test_what_breaks_every_engine_is_failed_in_the_end_and_nothing_else(database, tmp_path):
     key, other = customer(database), customer(database)
     before = balance(database, key).available_micro
@@ -130,7 +131,7 @@ def test_a_waiting_call_is_not_billed_and_may_come_again(database, tmp_path):
     key = customer(database)
 
     async def story():
-        async with house(database, tmp_path, engine=breaking(1)) as generate:
+        async with started(database, tmp_path, engine=breaking(1)) as generate:
             with pytest.raises(EngineBroken) as refused:
                 await generate.run(key, order(steps=4))
         assert refused.value.retry_after_s > 0

@@ -16,7 +16,7 @@ from limner.usecases.drawing import settlement
 from limner.usecases.pictures.gallery import Gallery
 from limner.usecases.queueing import position
 from tests.store.databases import customer
-from tests.usecases.house import finished, order, queue_of
+from tests.usecases.services import finished, order, queue_of
 
 
 def set_back(database):

@@ -19,9 +19,9 @@ from limner.store import images, jobs, leases
 from limner.store.schema import requests
 from limner.store.sql import now
 from limner.usecases.drawing import settlement
-from limner.usecases.queueing import position
+from limner.usecases.queueing import following, position
 from tests.store.databases import customer
-from tests.usecases.house import balance, finished, order, queue_emptied, queue_of
+from tests.usecases.services import balance, finished, order, queue_emptied, queue_of
 from tests.waiting import LONG_S, HeldEngine, until
 
 PRICE = 4
@@ -461,8 +461,9 @@ def test_what_a_key_has_running_by_surface(database, tmp_path):
         async with queue_of(database, tmp_path, engine=engine) as queue:
             accepted = await queue.submit(key, order())
             await until(lambda: engine.status().running)
-            assert queue.running(key, "test") == [accepted.job.id]
-            assert queue.running(key, "other surface") == queue.running(other, "test") == []
+            assert await following.drawn(queue, key, "test") == [accepted.job.id]
+            assert await following.drawn(queue, key, "other surface") == []
+            assert await following.drawn(queue, other, "test") == []
             await queue.cancel(key, accepted.job.id)
 
     asyncio.run(story())

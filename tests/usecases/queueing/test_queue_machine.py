@@ -22,7 +22,7 @@ from limner.store.sql import now
 from limner.usecases.drawing import acceptance, settlement
 from limner.usecases.drawing.orders import Priced
 from tests.store.databases import customer
-from tests.usecases.house import order
+from tests.usecases.services import order
 
 GRANTED, PRICE = 10_000, 6
 serial = count()

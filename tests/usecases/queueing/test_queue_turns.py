@@ -9,7 +9,7 @@ from limner.store import jobs, leases
 from limner.usecases.drawing import settlement
 from limner.usecases.queueing.queue import WAITING_MAX
 from tests.store.databases import customer
-from tests.usecases.house import finished, order, queue_emptied, queue_of
+from tests.usecases.services import finished, order, queue_emptied, queue_of
 from tests.waiting import HeldEngine, until
 
 
@@ -35,6 +35,7 @@ def test_keys_take_turns(database, tmp_path):
     asyncio.run(story())
 
 
+@pytest.mark.slow
 def test_a_flood_that_is_waited_for_does_not_stop_the_queue(database, tmp_path):
     """What waits in the engine without having come through the queue takes no room in it."""
     flooding, others = customer(database), [customer(database) for _ in range(3)]

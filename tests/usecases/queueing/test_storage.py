@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from limner.errors import StorageUnavailable
+from limner.errors import DatabaseUnavailable, StorageUnavailable
 from limner.usecases.drawing import storage
 from tests.store.databases import customer
 from tests.store.files.broken import BrokenFiles
-from tests.usecases.house import balance, finished, order, queue_of
+from tests.usecases.services import balance, finished, order, queue_of
 from tests.waiting import LONG_S
 
 
@@ -22,6 +22,16 @@ def broken(queue):
     place = files._files = BrokenFiles(files._files)
     place.error = OSError(28, "No space left on device")
     return place
+
+
+async def stands_still(queue, place):
+    """Wait until nothing was drawn between five failures and the next; how many were before."""
+    async with asyncio.timeout(LONG_S):
+        drawn = None
+        while drawn != (drawn := queue.worker.engine.status().stats.images):
+            failed = place.failed
+            await until(lambda: place.failed > failed + 5)  # noqa: B023
+    return drawn
 
 
 async def until(true):
@@ -39,9 +49,7 @@ def test_the_queue_stands_still_and_loses_no_try(database, tmp_path):
             place = broken(queue)
             accepted = await queue.submit_all(key, [order(seed=seed) for seed in range(3)])
             await until(lambda: place.failed > 3)
-            drawn = queue.worker.engine.status().stats.images
-            await until(lambda: place.failed > 9)
-            assert queue.worker.engine.status().stats.images == drawn <= 3
+            assert await stands_still(queue, place) <= 3
             stands = [await queue.status(key, one.job.id) for one in accepted]
             assert {one.job.status for one in stands} == {"QUEUED"}
             assert {one.job.tries for one in stands} == {0}
@@ -64,10 +72,24 @@ def test_who_waits_is_told_and_the_next_is_refused_before_anything_is_drawn(data
             for _ in range(2):
                 with pytest.raises(StorageUnavailable, match="No space left on device"):
                     await generate.run(key, order())
+            assert "No space left on device" in generate.trouble()
             assert queue.worker.engine.status().stats.images == 1
             assert balance(database, key) == before
             place.error = None
             await until(lambda: queue.worker.files.failure is None)
             assert len((await generate.run(key, order())).pictures) == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_database_that_fails_is_told_until_it_can_be_written(database, tmp_path):
+    async def story():
+        async with queue_of(database, tmp_path, lease_s=1) as queue:
+            generate = queue._generate
+            assert generate.trouble() is None
+            database.failure = DatabaseUnavailable("The database is damaged")
+            assert generate.trouble() == "The database is damaged"
+            await until(lambda: generate.trouble() is None)  # the lease is renewed meanwhile
 
     asyncio.run(story())

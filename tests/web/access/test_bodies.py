@@ -152,6 +152,7 @@ def resident():
     return pages * resource.getpagesize()
 
 
+@pytest.mark.slow
 def test_many_long_bodies_at_once_do_not_fill_the_memory(served):
     """32 bodies of 4 MB: all at once they take 280 MB."""
     served.app.state.bodies._wait_s = LONG_S  # the last of them waits for all others

@@ -45,11 +45,19 @@ MIXES = [
     {"prompt": "a AND " * 1600, "style_mix": {"mood": "gloomy", "sequence": ["a"] * 60}},
     {"prompt": "a", **{f"a{n}": 1 for n in range(9_000)}},
 ]
+DETAILS = [
+    {
+        "prompt": "a",
+        "details": [{"box": [0, 0, 1, 1], "prompt": f"{n}{text}"} for n in range(count)],
+    }
+    for text, count in (("[a|b][c|d|e][f|g|h|i|j][k|l|m|n|o|p|q]" * 14, 16), (TEXTS[3], 9))
+]
 DRAWINGS = [
     *({"prompt": text, "template": True, "samples": 16, "base64": True} for text in TEXTS[:3]),
     *({"prompt": text[:10_000], "negative_prompt": text[:10_000]} for text in TEXTS[3:]),
     NUMBER,
     *MIXES,
+    *DETAILS,
 ]
 FEW = [*MIXES, {"prompt": TEXTS[3]}, {"prompt": TEXTS[0], "template": True}]
 
@@ -80,6 +88,7 @@ WORST = {
         {**large_png(), "preprocessor": "canny"},
         {**large_png(), "preprocessor": "shuffle"},
     ],
+    "/api/upscale": [{**large_png(), "upscaler": "Scale2x", "scale": 2}, {"image": "A" * 90_000}],
     "/api/requests": [*FEW, {"requests": [{"prompt": TEXTS[3]}] * 9}],
     "/api/replay": [
         {"receipt": {"receipt": 1, "parameters": {f"a{n}": 1 for n in range(9_000)}}},
@@ -88,6 +97,9 @@ WORST = {
         {"text": "<lora:" * 10_000 + "\nSteps: 1, Sampler: a, Seed: 1", "dry_run": True},
     ],
     "/api/license/accept": [{}],
+    "/api/queue/move": [{"id": "a" * 100, "before": "b" * 100}],
+    "/api/pictures": [{"ids": ["a" * 90] * 1000, "starred": True}],
+    "/api/pictures/export": [{"ids": [f"{n:090}" for n in range(500)]}],
     "/api/draw": FEW[:1],
     "/v1/sd1.5-rpg": FEW,
     "/v1/sd1.5-img2img": FEW[:1],
@@ -119,6 +131,22 @@ WORST = {
             "controlnet_module": "lineart",
             "controlnet_processor_res": 2048,
         }
+    ],
+    "/sdapi/v1/extra-single-image": [
+        {
+            **large_png(),
+            "upscaler_1": "Scale2x",
+            "upscaler_2": "Lanczos",
+            "extras_upscaler_2_visibility": 0.5,
+        },
+        {"image": "A" * 90_000},
+    ],
+    "/sdapi/v1/extra-batch-images": [
+        {
+            "imageList": [{"data": large_png(1024)["image"], "name": f"{n}"} for n in range(8)],
+            "upscaler_1": "Lanczos",
+        },
+        {"imageList": [{"data": "A" * 5_000}] * 16, "upscaler_1": "Lanczos"},
     ],
     "/sdapi/v1/interrupt": [{}],
     "/sdapi/v1/skip": [{}],
@@ -156,6 +184,7 @@ async def longest_turn(task):
     return longest
 
 
+@pytest.mark.slow
 def test_no_free_call_holds_up_another(tmp_path):
     settings = Settings(data_dir=tmp_path)
     database = Database.open(settings.database_url)

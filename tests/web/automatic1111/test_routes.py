@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from limner import imaging
 from limner.cli.serving import open_local
 from limner.domain import automatic1111
+from limner.domain.hires import LATENT_MODES
 from limner.engine.batching.fake import fake_pixels
 from limner.store import keys
 from limner.web.automatic1111 import form
@@ -107,7 +108,7 @@ def test_a_template_is_drawn_for_each_picture(server, api):
 def test_what_is_not_done_is_told(api):
     result = api.txt2img(
         prompt="x", steps=1, width=500, sampler_name="DPM++ 2M", scheduler="turbo", s_churn=4,
-        tiling=True, styles=["heavy armour", "nobody's"],
+        restore_faces=True, styles=["heavy armour", "nobody's"],
         override_settings={"CLIP_stop_at_last_layers": 2, "samples_format": "jpg"},
         alwayson_scripts={"Dragon": {"args": []}},
     )  # fmt: skip
@@ -117,7 +118,7 @@ def test_what_is_not_done_is_told(api):
     assert "s_churn was ignored: DPM++ 2M has none" in notes
     assert "style nobody's is unknown and was ignored" in notes
     assert "override_settings.samples_format was ignored" in notes
-    for name in ("tiling", "alwayson_scripts.Dragon"):
+    for name in ("restore_faces", "alwayson_scripts.Dragon"):
         assert f"{name} was ignored" in notes
     assert result.info["clip_skip"] == 2
     assert result.info["prompt"].startswith("x, ornate plate armour")
@@ -152,7 +153,7 @@ def test_hires_fix(api):
     [
         (
             {"hr_upscaler": "R-ESRGAN 4x+"},
-            "it must be one of Latent, Latent (antialiased), Latent (bicubic)",
+            "hr_upscaler is 'R-ESRGAN 4x+'; it must be one of Latent, Latent (antialiased), Latent",
         ),
         ({"hr_scale": 4, "width": 768}, "hires would be 3072x2048; a side has at most 2048"),
     ],
@@ -245,15 +246,33 @@ def test_inpainting(server, api, invert):
         inpainting_fill=0, inpainting_mask_invert=invert, inpaint_full_res=True, resize_mode=3,
     )  # fmt: skip
     assert told(result) == [
-        "inpaint_full_res was ignored",
         "resize_mode 3 (latent) was done as 0, in pixels",
-        "inpainting_fill 0 was done as 1: the masked part starts from the picture",
     ]
     source = stored(server, api)["generation"]["source"]
-    pixels = np.asarray(mask.resize((512, 512), Image.Resampling.LANCZOS)) >= 128
+    pixels = np.asarray(mask) >= 128
     pixels = np.where(pixels != (invert not in (0, False)), np.uint8(255), np.uint8(0))
     assert source["mask_sha256"] == _sha256(pixels)
     assert (source["mask_blur"], source["resize_mode"]) == (8, "stretch")
+    assert (source["only_masked"], source["mask_padding"], source["mask_fill"]) == (True, 0, "fill")
+
+
+def test_the_whole_picture_is_inpainted_at_the_size_asked_for(server, api):
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (0, 0, 32, 64))
+    fields = {"inpaint_full_res": False, "inpainting_fill": 2, "mask_blur_x": 3, "mask_blur_y": 9}
+    fields["initial_noise_multiplier"] = 0.9
+    files = [base64.b64encode(imaging.to_png(np.asarray(each))).decode() for each in (red(), mask)]
+    encoded = {"init_images": files[:1], "mask": files[1]}
+    with server.http(api.key) as http:
+        answer = http.post("/sdapi/v1/img2img", json={"prompt": "x", **encoded, **fields})
+    assert json.loads(answer.json()["info"])["adjustments"] == []
+    source = stored(server, api)["generation"]["source"]
+    pixels = np.asarray(mask.resize((512, 512), Image.Resampling.LANCZOS)) >= 128
+    assert source["mask_sha256"] == _sha256(np.where(pixels, np.uint8(255), np.uint8(0)))
+    assert (source["mask_blur"], source["mask_blur_y"], source["mask_fill"]) == (3, 9, "noise")
+    assert source["noise_multiplier"] == 0.9
+    assert "Noise multiplier: 0.9, Mask blur X: 3, Mask blur Y: 9" in answer.json()["info"]
+    assert "only_masked" not in source
 
 
 @pytest.mark.parametrize(
@@ -356,13 +375,14 @@ def test_lists(api):
     assert "fake [0000000000]" in api.util_get_model_names()
     assert api.get_sd_models()[0]["model_name"] == "fake"
     assert "heavy armour" in {style["name"] for style in api.get_prompt_styles()}
-    assert api.get_upscalers()[0]["name"] == "None"
-    assert api.get_latent_upscale_modes()[0]["name"] == "None"
-    for empty in (api.get_sd_vae(), api.get_loras(), api.get_hypernetworks(),
+    assert [row["name"] for row in api.get_upscalers()] == ["None", "Lanczos", "Nearest", "Scale2x"]
+    assert "handheld" in {row["name"] for row in api.get_loras()}
+    assert [row["name"] for row in api.get_latent_upscale_modes()] == list(LATENT_MODES)
+    for empty in (api.get_sd_vae(), api.get_hypernetworks(),
                   api.get_face_restorers(), api.get_realesrgan_models()):  # fmt: skip
         assert empty == []
     assert api.get_embeddings() == {"loaded": {}, "skipped": {}}
-    assert api.get_scripts() == {"txt2img": [], "img2img": []}
+    assert api.get_scripts() == {"txt2img": [], "img2img": ["sd upscale"]}
     assert api.get_cmd_flags()["api"] is True
     assert api.refresh_checkpoints() == {}
     assert api.skip() == {}
@@ -407,7 +427,7 @@ def test_too_little_credit_and_no_key(server):
     with pytest.raises(RuntimeError, match="Insufficient credits"):
         poor.txt2img(prompt="x")
     poor.session.close()
-    answer = httpx.post(server.url + TXT2IMG, json={})
+    answer = httpx.post(server.url + TXT2IMG, json={}, timeout=LONG_S)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Basic realm="Limner"'
     assert answer.json()["detail"].startswith("Missing Authorization")
@@ -448,13 +468,13 @@ def test_an_open_server_bills_the_account_local(open_server):
     ],
 )
 def test_an_open_server_is_open_to_this_machine_only(open_server, headers):
-    answer = httpx.get(f"{open_server.url}/sdapi/v1/options", headers=headers)
+    answer = httpx.get(f"{open_server.url}/sdapi/v1/options", headers=headers, timeout=LONG_S)
     assert answer.status_code == 401
 
 
 def test_a_page_of_this_machine_may(open_server):
     headers = {"Origin": "http://localhost:3000"}
-    answer = httpx.get(f"{open_server.url}/sdapi/v1/options", headers=headers)
+    answer = httpx.get(f"{open_server.url}/sdapi/v1/options", headers=headers, timeout=LONG_S)
     assert answer.status_code == 200
 
 

@@ -1,6 +1,10 @@
 """The operator's calls over the whole server: what a key may do follows at once."""
 
+import time
+from datetime import UTC, datetime
+
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from limner.cli.main import typer_app
@@ -52,6 +56,38 @@ def test_a_keys_life(served):
         (used,) = admin.get("/api/admin/usage?days=1").json()["usage"]
         assert (used["name"], used["completed"], used["pictures"]) == ("guest", 1, 1)
         assert used["cost"] == cost
+
+
+def test_what_happens_and_what_happened_day_by_day(served):
+    with served.http(served.admin) as admin:
+        key = admin.post("/api/admin/keys", json={"name": "daily", "credits": 2}).json()
+        with served.http(key["key"]) as guest:
+            told = guest.get("/api/key").json()
+            assert (told["id"], told["name"], told["scopes"]) == (
+                key["id"],
+                "daily",
+                ["draw", "read"],
+            )
+            assert key["key"] not in guest.get("/api/key").text
+            assert guest.get("/api/admin/status").status_code == 403
+            cost = float(guest.post("/v1/sd1.5-rpg", json={"prompt": "x"}).headers["x-cost"])
+        before = admin.get("/api/admin/usage/days?days=3").json()["usage"]
+        today = datetime.now(UTC).date().isoformat()
+        assert before[-1]["day"] == today
+        assert before[-1]["cost"] >= cost
+        status = admin.get("/api/admin/status").json()
+        assert status["engine"]["ready"]
+        assert status["engine"]["pictures"] >= 1
+        assert status["queue"] == {"queued": 0, "processing": 0}
+        with served.database.begin() as conn:  # as if it had been drawn at midnight two days ago
+            midnight = (time.time() // 86_400 - 2) * 86_400
+            conn.execute(
+                text("UPDATE requests SET created_at = :at WHERE key_id = :key"),
+                {"at": midnight, "key": key["id"]},
+            )
+        [old, *_] = admin.get("/api/admin/usage/days?days=3").json()["usage"]
+        assert old["day"] == datetime.fromtimestamp(midnight, UTC).date().isoformat()
+        assert (old["requests"], old["pictures"], old["cost"]) == (1, 1, cost)
 
 
 def test_the_same_grant_twice_and_another_under_its_id(served):

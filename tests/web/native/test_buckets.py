@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.store.files.bucket import Bucket, s3_server
+from tests.waiting import LONG_S
 from tests.web.served import serve
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def test_from_request_to_sweep(server, tmp_path, every):
         links = [http.get(f"/api/pictures/{id}") for id in ids]
         assert {answer.status_code for answer in links} == {302}
         flaky.every = 0
-        pngs = [httpx.get(answer.headers["location"]).content for answer in links]
+        pngs = [httpx.get(answer.headers["location"], timeout=LONG_S).content for answer in links]
         flaky.every = every
         assert all(png.startswith(b"\x89PNG") for png in pngs)
         assert http.post("/api/replay", json={"picture_id": ids[0]}).json()["identical"]

@@ -1,9 +1,12 @@
 """Pictures whose files lie where clients can fetch them: sent there, once it is theirs."""
 
+import pytest
+
 from tests.store.files.memory import MemoryFiles
 from tests.web.served import serve
 
 
+@pytest.mark.slow
 def test_a_picture_in_a_bucket_is_answered_with_a_link(tmp_path):
     with serve(tmp_path, files=MemoryFiles()) as served, served.http() as http:
         body = {"prompt": "x", "seed": 5}

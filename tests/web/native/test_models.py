@@ -34,7 +34,10 @@ def services(models):
 
 def test_the_list(client, models):
     answer = client.get("/api/models")
-    rows = {row["path"]: row for row in answer.json()}
+    satchel = [row for row in answer.json() if row["library"] == "built-in"][1:]
+    assert {"floral", "handheld", "night"} <= {row["name"] for row in satchel}
+    assert all(row["usable"] for row in satchel)
+    rows = {row["path"]: row for row in answer.json() if row not in satchel}
     assert list(rows) == ["squire", "broken.ckpt", "fox.safetensors", "half?.safetensors",
                           "missing"]  # fmt: skip
     assert all(set(row) == FIELDS for row in rows.values())

@@ -6,7 +6,7 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from limner.engine.batching.client import CacheStats, EngineStats, EngineStatus
+from limner.engine.batching.client import CacheStats, EngineStats, EngineStatus, ModelStats
 from limner.engine.batching.fake import FAKE_MODEL
 from limner.errors import QueueFull
 from tests.web import fakes
@@ -56,7 +56,7 @@ def test_refusals_are_counted_by_cause(client, stranger, services):
     assert causes == {("Unauthenticated",): 1, ("InvalidInput",): 1, ("QueueFull",): 1}
 
 
-def test_engine_and_house_are_shown(client, services):
+def test_engine_and_work_are_shown(client, services):
     caches = {"prompts": CacheStats(bytes=900, hits=3, misses=1)}
     stats = EngineStats(10, 35, 4, unet_s=1.5, vae_s=0.25, busy_s=2.0, caches=caches)
     services.engine.current = EngineStatus(True, "", FAKE_MODEL, 7, 3, stats)
@@ -72,6 +72,28 @@ def test_engine_and_house_are_shown(client, services):
     assert found["limner_credits"] == {("available",): 9.999993, ("held",): 0}
     assert found["limner_credits_captured_total"] == {(): 7e-6}
     assert found["limner_pictures_bytes"] == {(): 500}
+
+
+def test_models_are_shown_by_what_they_did(client, services):
+    models = {
+        "0000000000": ModelStats('na"me', 30, 2, 1.5, bytes=900),
+        "1111111111": ModelStats(loads=3, load_s=4.5, failed_loads=1, evictions=2, waiting=7),
+    }
+    stats = EngineStats(models=models, models_budget=1000)
+    services.engine.current = EngineStatus(True, "", FAKE_MODEL, stats=stats)
+    found = figures(client)
+    one, other = ("0000000000",), ("1111111111",)
+    assert found["limner_model_steps_total"] == {one: 30, other: 0}
+    assert found["limner_model_pictures_total"] == {one: 2, other: 0}
+    assert found["limner_model_busy_seconds_total"] == {one: 1.5, other: 0}
+    assert found["limner_model_loads_total"] == {one: 0, other: 3}
+    assert found["limner_model_load_seconds_total"][other] == 4.5
+    assert found["limner_model_failed_loads_total"][other] == 1
+    assert found["limner_model_evictions_total"][other] == 2
+    assert found["limner_model_bytes"] == {one: 900, other: 0}
+    assert found["limner_model_waiting"][other] == 7
+    assert found["limner_model_info"] == {(*one, 'na"me'): 1, (*other, ""): 1}
+    assert found["limner_models_budget_bytes"] == {(): 1000}
 
 
 def test_metrics_are_there_while_the_model_loads(client, services):

@@ -32,6 +32,14 @@ def test_every_route_is_named(app):
     assert [path for path in paths if path not in pages] == []
 
 
+def test_the_document_is_made_once_whoever_asks(app, client, monkeypatch):
+    made = []
+    openapi = type(app).openapi
+    monkeypatch.setattr(type(app), "openapi", lambda self: (made.append(1), openapi(self))[1])
+    answers = {client.get(path).text for path in ("/openapi.json", "/docs") * 3}
+    assert (len(answers), len(made)) == (2, 2)
+
+
 def test_the_price_in_the_example(client):
     quote = client.post("/api/quote", json={"prompt": "x"}).json()
     assert f"{quote['credits']} credits" in PAGE

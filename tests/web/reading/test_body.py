@@ -236,6 +236,7 @@ known = st.sampled_from([*wire.READERS, *wire.ALIASES])
 bodies = st.dictionaries(known | st.text(max_size=5), json_values, max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(bodies, st.booleans())
 def test_any_json_is_served_or_refused(client, fields, with_prompt):

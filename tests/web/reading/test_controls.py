@@ -62,7 +62,7 @@ def test_what_is_not_said_is_as_pinned() -> None:
             [{"name": "a", "guess": 1, "mode": "prompt"}],
             "is prompt, but guess is a mode of its own",
         ),
-        ([{"name": "a", "preprocessor": "depth"}], 'controls.0.preprocessor is "depth"; it must'),
+        ([{"name": "a", "preprocessor": 7}], "controls.0.preprocessor is 7; it must"),
         (
             [{"name": "a", "preprocessor": "canny", "options": {"sigma": 1}}],
             "controls.0.options has sigma; of canny it may have low, high",

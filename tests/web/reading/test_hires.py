@@ -8,11 +8,11 @@ import pytest
 
 from limner.domain.hires import Hires
 from limner.errors import InvalidInput
-from limner.web.reading.hires import HiresFields, second_pass
+from limner.web.reading.hires import HIRES, second_pass
 
 
 def read(value: Any, width: int = 512, height: int = 768) -> Hires:
-    return second_pass(HiresFields().read("hires", value), width, height)
+    return second_pass(HIRES.read("hires", value), width, height)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,11 @@ def test_what_is_said_is_kept_and_the_rest_is_the_first_passs() -> None:
     assert (made.strength, made.guidance, made.prompt) == (0.7, None, None)
 
 
+def test_a_first_pass_is_said_only_where_it_is_asked_for() -> None:
+    assert read({"first_pass": "yes"}).model_dump()["first_pass"] is True
+    assert "first_pass" not in read({"first_pass": False}).model_dump()
+
+
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
@@ -50,9 +55,8 @@ def test_what_is_said_is_kept_and_the_rest_is_the_first_passs() -> None:
         ({"scale": 3}, "hires would be 1536x2304; a side has at most 2048 pixels"),
         ({"scale": 2, "width": 1024}, "hires has both scale and a size: leave one out"),
         ({"width": 1001}, "hires.width is 1001; it must be a multiple of 8 from 64 to 2048"),
-        ({"upscaler": "ESRGAN"}, 'hires.upscaler is "ESRGAN"; it must be one of Latent, Latent'),
         ({"schedule": "Karras"}, "hires: schedule acts only beside sampler"),
-        ({"first_pass": True}, "the same request without hires draws the first pass"),
+        ({"first_pass": 2}, "hires.first_pass is 2; it must be true or false"),
     ],
 )
 def test_what_cannot_be_read_is_named(value: Any, sentence: str) -> None:

@@ -67,7 +67,10 @@ def test_what_only_accepting_finds(client, services, monkeypatch, path, said):
     assert (told.get("detail") or told["error"]) == said
 
 
-@pytest.mark.parametrize("name", {*naming.WIRE, *naming.AUTOMATIC1111} - {"strength"})
+@pytest.mark.parametrize(
+    "name",
+    {*naming.WIRE, *naming.AUTOMATIC1111} - {"strength", "hires.upscaler", "sd_upscale.upscaler"},
+)
 def test_only_fields_of_a_generation_have_other_names(name):
     assert name in Generation.model_fields
 

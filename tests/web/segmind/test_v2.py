@@ -120,7 +120,7 @@ def test_the_vendors_package_runs_through_v2(server):
     assert done["metrics"]["retry_count"] == 0
     assert done["output"] == done["images"][0]
     for index, url in enumerate(done["images"]):
-        answer = httpx.get(url, headers=server.headers)
+        answer = httpx.get(url, headers=server.headers, timeout=LONG_S)
         assert answer.headers["content-type"] == "image/jpeg"
         pixels = imaging.read_image(answer.content).astype(int)
         assert np.abs(pixels - fake_pixels("a knight", 7 + index, 512, 512)).max() <= 12

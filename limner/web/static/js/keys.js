@@ -3,6 +3,8 @@
 import { ACTIONS, askToSpend, run } from "./stage/actions.js";
 import { $, dialog, h } from "./page/dom.js";
 import { set, setting } from "./page/settings.js";
+import * as history from "./desk/history.js";
+import { key } from "./page/local.js";
 import { place } from "./places.js";
 import * as gallery from "./library/gallery.js";
 
@@ -20,6 +22,7 @@ function pressed(event) {
   const single = setting("singleKeys");
   const action = single && ACTIONS.find((a) => a.key && a.key.toLowerCase() === event.key.toLowerCase());
   if (event.key === "?" && single) show();
+  else if (event.key.toLowerCase() === "h" && single && key.get()) history.open();
   else if (event.key === "/" && single) $("#prompt").focus();
   else if (arrows) {
     const next = gallery.neighbour(arrows);
@@ -32,7 +35,7 @@ function pressed(event) {
 const OTHERS = [
   ["Ctrl Enter", "Draw"], ["Escape", "Cancel what is looked at"],
   ["Ctrl ↑  Ctrl ↓", "Weight of the selection or the word, by 0.1"],
-  ["←  →", "Newer and older pictures"], ["/", "To the prompt"], ["?", "This list"],
+  ["←  →", "Newer and older pictures"], ["/", "To the prompt"], ["H", "Earlier prompts"], ["?", "This list"],
 ];
 
 const option = (name, says) => h("label", {}, h("input", { type: "checkbox", checked: setting(name), onchange: (event) => set(name, event.target.checked) }), ` ${says}`);

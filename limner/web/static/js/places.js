@@ -3,7 +3,7 @@
 import { $, $$ } from "./page/dom.js";
 
 // Names as they stand after # in the address; the first is where one comes in.
-const PLACES = ["desk", "library"];
+const PLACES = ["desk", "library", "house"];
 const listeners = [];
 
 /** `fn(place)` whenever another place is gone to. */

@@ -3,12 +3,18 @@
 import { Refused, Unreachable, get, on, post, url } from "../page/api.js";
 import { $, dialog, h } from "../page/dom.js";
 import { key, theme } from "../page/local.js";
+import { setOwn } from "../page/sprites.js";
 import * as words from "../page/words.js";
+import * as kept from "./kept.js";
 import { order } from "../desk/order.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.account;
 
 let about = null;
 let balance = null;
 let entering = false;
+let mine = ""; // the key that this page has come in with
 let asked = 0;
 const entered = [];
 
@@ -20,6 +26,8 @@ export const onEnter = (fn) => entered.push(fn);
 
 export function setUp() {
   on("credits", showCredits);
+  // A key that another tab forgot: no page goes on with half of it.
+  addEventListener("storage", () => mine && key.get() !== mine && location.reload());
   on("refused", (error) => key.get() && !entering && askForKey(error.message));
   $("#key-open").addEventListener("click", () => askForKey());
   setUpTheme();
@@ -28,16 +36,32 @@ export function setUp() {
 /** Tries the stored key; true when the server lets it in. */
 export async function enter() {
   if (!key.get()) return false;
+  await letIn(key.get());
+  mine = key.pin();
+  about = await modelWhenReady();
+  setOwn(about);
+  $("#model").replaceChildren(h("a", { href: url("license"), title: `${about.licence}. ${about.attribution.join(" ")}` }, about.name));
+  const { name, begins } = await get("api/key");
+  kept.remember(key.get(), `${name} (${begins}…)`);
+  showName(name);
+  for (const fn of entered) await fn();
+  return true;
+}
+
+/** Asks for the balance with a key; raises `Refused` where the server lets it in no more. */
+async function letIn(secret) {
   entering = true; // who comes in with a key says himself that it is refused
   try {
-    showCredits((await get("v1/get-user-credits")).credits);
+    showCredits((await get("v1/get-user-credits", { headers: { "x-api-key": secret } })).credits);
   } finally {
     entering = false;
   }
-  about = await modelWhenReady();
-  $("#model").replaceChildren(h("a", { href: url("license"), title: `${about.licence}. ${about.attribution.join(" ")}` }, about.name));
-  for (const fn of entered) await fn();
-  return true;
+}
+
+/** In whose account this tab is. */
+function showName(name) {
+  const button = $("#key-open");
+  button.textContent = `Key: ${name.length > 24 ? `${name.slice(0, 23)}…` : name}`;
 }
 
 async function modelWhenReady() {
@@ -61,7 +85,7 @@ export async function refreshCredits() {
 
 function showCredits(value) {
   balance = Number(value);
-  $("#credits").replaceChildren(h("strong", {}, words.credits(value)), " credits left");
+  $("#credits").replaceChildren(h("strong", {}, words.credits(value)), T.creditsLeft);
 }
 
 /** The form where a key goes in; used by the first visit and by the dialog. */
@@ -69,9 +93,9 @@ export function keyForm(done) {
   const error = h("p", { class: "error", role: "alert", id: "key-error", hidden: true });
   const input = h("input", { type: "password", id: "key", name: "key", required: true, autocomplete: "off", spellcheck: "false",
     placeholder: "SG_…", "aria-describedby": "key-error", value: key.get() });
-  const form = h("form", { class: "key-form" }, h("label", { for: "key" }, "Your key"),
-    h("div", { class: "key-row" }, input, h("button", { class: "primary" }, "Use it")), error,
-    h("p", { class: "note" }, "It stays in this browser and is sent only to this server."));
+  const form = h("form", { class: "key-form" }, h("label", { for: "key" }, T.yourKey),
+    h("div", { class: "key-row" }, input, h("button", { class: "primary" }, T.useIt)), error,
+    h("p", { class: "note" }, T.stays));
   const tell = (text) => {
     error.textContent = text;
     error.hidden = false;
@@ -79,17 +103,18 @@ export function keyForm(done) {
   };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const before = key.get();
-    if (!/^[\x21-\x7e]+$/.test(input.value.trim())) return tell("A key is made of plain letters, digits and _ alone; this one holds something else.");
-    key.set(input.value.trim());
+    const secret = input.value.trim();
+    if (!/^[\x21-\x7e]+$/.test(secret)) return tell(T.oddLetters);
     try {
-      if (await enter()) return done();
+      await letIn(secret);
+      if (key.get() && key.get() !== secret) return use(secret);
+      key.set(secret);
+      await enter();
+      return done();
     } catch (refused) {
       if (!(refused instanceof Refused || refused instanceof Unreachable)) throw refused;
-      key.set(before);
       return tell(refused.message);
     }
-    return undefined;
   });
   return form;
 }
@@ -97,28 +122,49 @@ export function keyForm(done) {
 /** Opens the key's dialog, or points at the first visit's form. */
 export function askForKey(why = "") {
   if ($("#key")) return $("#key").focus();
-  const box = dialog("Key", why && h("p", { class: "error" }, why), keyForm(() => box.close()),
-    h("p", { class: "note" }, "The server prints a first key when it is started for the first time; its operator makes others with ",
+  const box = dialog(T.key, why && h("p", { class: "error" }, why), keyForm(() => box.close()),
+    h("p", { class: "note" }, T.firstKey,
       h("code", {}, "limner keys create --name NAME --credits 10"), "."));
-  if (key.get()) box.append(h("div", { class: "dialog-foot" }, h("button", { type: "button", id: "key-forget", onclick: forgetKey }, "Forget this key")));
+  box.append(otherKeys());
+  if (key.get()) box.append(h("div", { class: "dialog-foot" }, h("button", { type: "button", id: "key-forget", onclick: forgetKey }, T.forgetThisKey)));
   return $("#key").focus();
+}
+
+/** The other keys that were used in this browser, each to be used again or forgotten. */
+export function otherKeys() {
+  const others = kept.others();
+  if (!others.length) return "";
+  return h("ul", { class: "other-keys", "aria-label": T.others }, others.map(({ secret, name }) => {
+    const item = h("li", {}, h("button", { type: "button", onclick: () => use(secret) }, T.use(name)),
+      h("button", { type: "button", class: "quiet", "aria-label": T.forget(name), onclick: () => {
+        kept.forget(secret);
+        item.remove();
+      } }, T.forgetIt));
+    return item;
+  }));
+}
+
+/** The page begins anew with another key, so that nothing of one account stays in another's. */
+function use(secret) {
+  key.set(secret);
+  location.reload();
 }
 
 /** The key leaves this browser; the page begins anew. */
 function forgetKey() {
-  key.set("");
-  location.reload();
+  kept.forget(key.get());
+  use("");
 }
 
 /** Accepting the model's licence, where a key must before it draws. */
 export function licenceButton(done) {
   const { model } = order.get();
   const query = model ? `?model=${encodeURIComponent(model)}` : "";
-  return h("span", {}, h("a", { href: url(`license${query}`), target: "_blank", rel: "noopener" }, "Read it"), " ",
+  return h("span", {}, h("a", { href: url(`license${query}`), target: "_blank", rel: "noopener" }, T.readIt), " ",
     h("button", { type: "button", onclick: async () => {
       await post(`api/license/accept${query}`, {});
       done();
-    } }, "Accept and draw"));
+    } }, T.acceptAndDraw));
 }
 
 function setUpTheme() {
@@ -126,8 +172,8 @@ function setUpTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (theme.get() ? theme.get() === "dark" : dark.matches);
   const say = () => {
-    button.textContent = isDark() ? "Light" : "Dark";
-    button.setAttribute("aria-label", `Switch to ${isDark() ? "light" : "dark"} colours`);
+    button.textContent = isDark() ? T.light : T.dark;
+    button.setAttribute("aria-label", isDark() ? T.toLight : T.toDark);
   };
   button.addEventListener("click", () => {
     theme.set(isDark() ? "light" : "dark");

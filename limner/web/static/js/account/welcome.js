@@ -1,6 +1,6 @@
 // The first visit: what this is, where the key goes, and a picture one click away.
 
-import { keyForm } from "./account.js";
+import { keyForm, otherKeys } from "./account.js";
 import { url } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { draw } from "../tray/draw.js";
@@ -18,7 +18,7 @@ export function show() {
 
 /** A stored key that is let in no more: what the server says, and the form for another. */
 export function showRefused(text) {
-  $("#welcome").replaceChildren(EXAMPLE(), h("h2", {}, "This key is not let in"), h("p", { class: "error" }, text), keyForm(show));
+  $("#welcome").replaceChildren(EXAMPLE(), h("h2", {}, "This key is not let in"), h("p", { class: "error" }, text), keyForm(show), otherKeys());
   $("#welcome").hidden = false;
   $("dialog[open]")?.close();
 }
@@ -26,7 +26,7 @@ export function showRefused(text) {
 const firstVisit = () => [
   EXAMPLE(), h("h2", {}, "A limner’s desk"),
   h("p", {}, "This server draws for whoever has a key. It printed one when it was first started; its operator makes more. Put yours here."),
-  keyForm(show),
+  keyForm(show), otherKeys(),
 ];
 
 const firstDrawing = () => [

@@ -24,6 +24,9 @@ export async function refresh() {
   }
 }
 
+/** Whether what a row belongs to is off. */
+const isOut = ({ within }) => Boolean(within) && (order.get()[within] ?? null) === null;
+
 const errorLine = (row) => h("p", { class: "error", id: `${row.id}-error`, role: "alert", hidden: true });
 const boxOf = (row, ...inside) => h("div", { class: row.half ? "field half" : "field", data: { field: row.name } }, inside, errorLine(row));
 
@@ -40,8 +43,10 @@ function slider(row) {
     output.textContent = value;
     ticks.forEach((node, i) => node.setAttribute("aria-pressed", String(row.ticks[i].value === o[row.name])));
   });
-  return boxOf(row, h("div", { class: "field-head" }, h("label", { for: row.id }, row.label), output), input,
+  const box = boxOf(row, h("div", { class: "field-head" }, h("label", { for: row.id }, row.label), output), input,
     h("div", { class: "ticks", id: `${row.id}-presets` }, ticks));
+  if (row.within) order.watch(() => { box.hidden = isOut(row); });
+  return box;
 }
 
 function tick(row, { name, value, says }) {
@@ -63,10 +68,10 @@ function select(row) {
     list.replaceChildren(...rows.map((one) => h("option", { value: one.value ?? "" }, one.text)));
     list.value = chosen.value ?? "";
     note.textContent = chosen.note ?? "";
-    box.hidden = rows.length < 2;
+    box.hidden = rows.length < 2 || isOut(row);
   };
   const box = boxOf(row, h("label", { for: row.id }, row.label), list, note);
-  order.watch((_, changed) => changed.includes(row.name) && show());
+  order.watch((_, changed) => (changed.includes(row.name) || changed.includes(row.within)) && show());
   asks.push(async () => {
     known = await row.options();
     show();

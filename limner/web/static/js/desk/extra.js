@@ -9,6 +9,7 @@ const SAYS = {
   noise_source: (value) => `noise of ${value}`,
   eta_noise_seed_delta: (value) => `noise on the way of the seed + ${value}`,
   loras: (value) => (value.length === 1 ? "a LoRA" : `${value.length} LoRAs`),
+  sd_upscale: ({ scale }) => `${Math.round(10 * scale) / 10} times as large, in tiles`,
   subseed_strength: (value, { subseed }) => `${value} of seed ${subseed}’s noise`,
 };
 

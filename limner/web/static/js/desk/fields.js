@@ -8,8 +8,12 @@
 //             `also` is another name of the value, and a list of one is not shown; `textOf(value)`
 //             of one that is not in the list
 //   segments: `options` as a list of values
+// A row `within` another is shown, and sent, where that has a value.
 
 import { get } from "../page/api.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.fields;
 
 // What the guide to RPG V4 names for easy, medium and hard prompts.
 const GUIDE = [
@@ -18,68 +22,89 @@ const GUIDE = [
   { name: "hard", steps: 150, guidance: 6 },
 ];
 const ticks = (field) => GUIDE.map((preset) => ({
-  name: preset.name, value: preset[field], says: `The guide's ${preset.name} prompts: ${preset.steps} steps, guidance ${preset.guidance}`,
+  name: preset.name, value: preset[field], says: T.guide(preset.name, preset.steps, preset.guidance),
 }));
 
+const LATENT = "Latent";
 const BY_NAME = "by name: ";
 
 export const FIELDS = [
   {
-    name: "model", id: "choose-model", label: "Model", kind: "select", start: null, of: (g) => g.model,
+    name: "model", id: "choose-model", label: T.model, kind: "select", start: null, of: (g) => g.model,
     options: async () => [await own(), ...await named(["sd1", "sd1-inpainting"])].filter(notTwice),
   },
   {
     name: "vae", id: "choose-vae", label: "VAE", kind: "select", start: null, of: (g) => g.vae,
-    options: async () => [{ value: null, text: "the model's own" }, ...await named(["vae"])],
+    options: async () => [{ value: null, text: T.ownVae }, ...await named(["vae"])],
   },
   {
-    name: "num_inference_steps", id: "steps", label: "Steps", kind: "slider", start: 30, of: (g) => g.steps,
+    name: "num_inference_steps", id: "steps", label: T.steps, kind: "slider", start: 30, of: (g) => g.steps,
     low: 1, high: 150, step: 1, ticks: ticks("steps"),
   },
   {
-    name: "guidance_scale", id: "guidance", label: "Guidance", kind: "slider", start: 4.5, of: (g) => g.guidance,
+    name: "guidance_scale", id: "guidance", label: T.guidance, kind: "slider", start: 4.5, of: (g) => g.guidance,
     low: 1, high: 12, step: 0.5, ticks: ticks("guidance"),
   },
   {
-    name: "guidance_start", id: "guidance-start", label: "Guided from", kind: "slider", half: true, start: null,
+    name: "guidance_start", id: "guidance-start", label: T.guidedFrom, kind: "slider", half: true, start: null,
     of: (g) => g.guidance_start, low: 0, high: 0.95, step: 0.05, rest: 0,
   },
   {
-    name: "guidance_end", id: "guidance-end", label: "Guided until", kind: "slider", half: true, start: null,
+    name: "guidance_end", id: "guidance-end", label: T.guidedUntil, kind: "slider", half: true, start: null,
     of: (g) => g.guidance_end, low: 0.05, high: 1, step: 0.05, rest: 1,
   },
   {
-    name: "guidance_rescale", id: "guidance-rescale", label: "Rescale", kind: "slider", half: true, start: null,
+    name: "guidance_rescale", id: "guidance-rescale", label: T.rescale, kind: "slider", half: true, start: null,
     of: (g) => g.guidance_rescale, low: 0, high: 1, step: 0.05, rest: 0,
   },
   {
-    name: "thresholding", id: "thresholding", label: "Thresholding", kind: "select", half: true, start: null,
+    name: "thresholding", id: "thresholding", label: T.thresholding, kind: "select", half: true, start: null,
     of: (g) => g.thresholding && JSON.stringify(g.thresholding),
-    options: async () => [{ value: null, text: "off" }, ...["3", "5", "7", "9"].map((value) => ({ value, text: `as guidance ${value}` }))],
-    textOf: (value) => `as guidance ${JSON.parse(value).mimic_scale ?? value}`,
+    options: async () => [{ value: null, text: T.off }, ...["3", "5", "7", "9"].map((value) => ({ value, text: T.asGuidance(value) }))],
+    textOf: (value) => T.asGuidance(JSON.parse(value).mimic_scale ?? value),
   },
   {
     // One list of both families: the vendor's schedulers, and samplers that take a schedule.
-    name: "scheduler", id: "scheduler", label: "Sampler", kind: "select", half: true, start: "UniPC",
+    name: "scheduler", id: "scheduler", label: T.sampler, kind: "select", half: true, start: "UniPC",
     of: (g) => (g.sampler ? BY_NAME + g.sampler : g.scheduler), options: methods,
   },
   {
     // One picture of a sheet of four is asked for again as one.
-    name: "samples", id: "samples", label: "Pictures", kind: "segments", half: true, start: 1, of: () => 1,
+    name: "samples", id: "samples", label: T.pictures, kind: "segments", half: true, start: 1, of: () => 1,
     options: [1, 2, 3, 4],
   },
   {
-    name: "schedule", id: "schedule", label: "Schedule", kind: "select", start: null, of: (g) => g.schedule ?? null,
+    name: "schedule", id: "schedule", label: T.schedule, kind: "select", start: null, of: (g) => g.schedule ?? null,
     options: schedules,
   },
   {
-    name: "hires", id: "hires", label: "Hires", kind: "select", start: null,
+    name: "hires", id: "hires", label: T.hires, kind: "select", start: null,
     of: (g) => (g.hires ? String(Math.round((100 * g.hires.width) / g.width) / 100) : null),
     options: async () => [
-      { value: null, text: "off", note: "draws once, at the size above" },
+      { value: null, text: T.off, note: T.drawsOnce },
       ...["1.25", "1.5", "1.75", "2"].map((scale) => (
-        { value: scale, text: `${scale} times as large`, note: "drawn small, made larger, and drawn again from that" }
+        { value: scale, text: T.timesAsLarge(scale), note: T.drawsTwice }
       )),
+    ],
+  },
+  {
+    name: "hires_upscaler", id: "hires-upscaler", label: T.madeLargerBy, kind: "select", half: true, within: "hires", start: null,
+    of: (g) => (g.hires && g.hires.upscaler !== LATENT ? g.hires.upscaler : null),
+    options: async () => [
+      { value: null, text: LATENT }, ...["Lanczos", "Nearest", "Scale2x"].map((value) => ({ value, text: value })), ...await named(["upscaler"]),
+    ],
+  },
+  {
+    name: "hires_strength", id: "hires-strength", label: T.drawnAgain, kind: "slider", half: true, within: "hires", start: null,
+    of: (g) => g.hires?.strength, low: 0.05, high: 1, step: 0.05, rest: 0.7,
+  },
+  {
+    name: "tiling", id: "tiling", label: T.seamless, kind: "select", start: null, of: (g) => g.tiling ?? null,
+    options: async () => [
+      { value: null, text: T.off },
+      { value: "xy", text: T.onAllSides, note: T.allSidesSays },
+      { value: "x", text: T.leftAndRight, note: T.sideways },
+      { value: "y", text: T.topAndBottom },
     ],
   },
 ];
@@ -93,7 +118,7 @@ async function own() {
 async function named(kinds) {
   const usable = (await get("api/models")).filter((row) => row.usable && kinds.includes(row.kind));
   return usable.map(({ name, sha256, trigger_words: words }) => ({
-    value: name, text: name, also: sha256, note: words.length ? `Words: ${words.slice(0, 8).join(", ")}` : "",
+    value: name, text: name, also: sha256, note: words.length ? T.words(words.slice(0, 8).join(", ")) : "",
   }));
 }
 
@@ -104,20 +129,20 @@ async function methods() {
   const [schedulers, { samplers }] = await Promise.all([get("api/schedulers"), get("api/samplers")]);
   return [
     ...schedulers.map((one) => choice(one, one.name, one.name)),
-    ...samplers.map((one) => choice(one, BY_NAME + one.name, `${one.name}, by schedule`)),
+    ...samplers.map((one) => choice(one, BY_NAME + one.name, T.bySchedule(one.name))),
   ];
 }
 
 function choice({ good_for: note, order }, value, name) {
-  const twice = order > 1 && !/twice|double/.test(note) ? "; costs double" : "";
-  return { value, text: order > 1 ? `${name} (costs double)` : name, note: `${note}${twice}` };
+  const twice = order > 1 && !/twice|double/.test(note) ? T.costsDouble : "";
+  return { value, text: order > 1 ? T.withDouble(name) : name, note: `${note}${twice}` };
 }
 
 async function schedules() {
   const [automatic, ...named] = (await get("api/samplers")).schedules;
   return [
-    { value: null, text: automatic, note: "acts with samplers by schedule" },
-    ...named.map((name) => ({ value: name, text: name, note: "acts with samplers by schedule" })),
+    { value: null, text: automatic, note: T.scheduleSays },
+    ...named.map((name) => ({ value: name, text: name, note: T.scheduleSays })),
   ];
 }
 
@@ -131,7 +156,9 @@ export const valuesOf = (valueOf) => Object.fromEntries(
 
 /** The same as the API takes it. */
 export function onWire(valueOf) {
-  const { scheduler, schedule, ...rest } = valuesOf(valueOf);
+  const { scheduler, schedule, hires, hires_upscaler: upscaler, hires_strength: strength, ...others } = valuesOf(valueOf);
+  const second = { ...(upscaler && { upscaler }), ...(strength !== undefined && { strength }) };
+  const rest = { ...others, ...(hires && { hires: Object.keys(second).length ? { scale: Number(hires), ...second } : hires }) };
   if (!scheduler?.startsWith(BY_NAME)) return { ...rest, scheduler };
   const sampler = scheduler.slice(BY_NAME.length);
   return schedule ? { ...rest, sampler, schedule } : { ...rest, sampler };

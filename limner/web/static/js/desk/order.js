@@ -2,12 +2,14 @@
 
 import { loadDraft, saveDraft } from "../page/local.js";
 import { everyValueOf, onWire, valuesOf } from "./fields.js";
+import { detailsOnWire, guidesOnWire, regionsOnWire } from "./parts.js";
+import * as masking from "./source/masking.js";
 
 export const LIMITS = { side: [512, 1024], sideStep: 64 };
 
 // A seed is text of decimal digits, since numbers here end at 2^53; null is random.
 const EMPTY = {
-  prompt: "", negative_prompt: "", img_width: 512, img_height: 512, seed: null, locked: false, styles: [], extra: {},
+  prompt: "", negative_prompt: "", img_width: 512, img_height: 512, seed: null, locked: false, styles: [], regions: [], details: [], extra: {},
   ...valuesOf((row) => row.start),
 };
 export const EXAMPLE = {
@@ -16,7 +18,7 @@ export const EXAMPLE = {
 };
 
 const draft = loadDraft();
-let state = { ...EMPTY, ...(draft ?? EXAMPLE), image: null };
+let state = { ...EMPTY, ...(draft ?? EXAMPLE), image: null, controls: [] };
 if (typeof state.seed === "number") state.seed = String(state.seed); // a draft of an earlier version
 const watchers = [];
 
@@ -27,8 +29,9 @@ export const order = {
     const changed = Object.keys(patch).filter((name) => state[name] !== patch[name]);
     if (!changed.length) return;
     state = { ...state, ...patch };
-    const { image, ...kept } = state;
-    saveDraft(kept);
+    const { image, controls, ...kept } = state;
+    // Masks are kept with the other pixels, in the drawer.
+    saveDraft({ ...kept, regions: kept.regions.map(({ mask, ...one }) => one) });
     watchers.forEach((fn) => fn(state, changed));
   },
   /** Calls `fn(order, changed)` now and on every change. */
@@ -49,15 +52,25 @@ export function toBody(o = state, { light = false } = {}) {
   };
   const mix = styleMix(o.styles);
   if (mix) body.style_mix = mix;
-  Object.assign(body, o.extra);
+  Object.assign(body, o.extra, partsOf(o, light));
   if (o.image) Object.assign(body, sourceFields(o.image, light));
   return body;
 }
 
+/** Regions, details and followed pictures, where there are any. */
+function partsOf(o, light) {
+  const own = regionsOnWire(o.regions, light ? STAND_IN : null);
+  return {
+    ...(own.length && { regions: own }), ...(o.details.length && { details: detailsOnWire(o.details) }),
+    ...(o.controls.length && { controls: guidesOnWire(o.controls, light ? STAND_IN : null) }),
+  };
+}
+
 function sourceFields(image, light) {
-  const fields = { image: light ? STAND_IN : image.data, strength: image.strength, resize_mode: image.resize };
-  if (image.mask) Object.assign(fields, { mask: light ? STAND_IN : image.mask, mask_blur: image.feather });
-  return fields;
+  const fields = { image: light ? STAND_IN : image.data, strength: image.strength };
+  if (!image.mask) return { ...fields, resize_mode: image.resize };
+  const masked = { mask: light ? STAND_IN : image.mask, ...masking.onWire(image) };
+  return { ...fields, ...masked, ...(!image.only && { resize_mode: image.resize }) };
 }
 
 const LISTS = new Set(["artists", "movements"]);
@@ -82,10 +95,17 @@ function extraOf(g) {
   if (g.noise_source && g.noise_source !== "philox") extra.noise_source = g.noise_source;
   for (const name of ["eta", "s_churn", "s_noise", "s_tmin", "s_tmax"]) if (g[name] !== undefined) extra[name] = g[name];
   if (g.subseed_strength) Object.assign(extra, { subseed: g.subseed, subseed_strength: g.subseed_strength });
+  for (const name of ["tiling_start", "tiling_end"]) if (g[name] !== undefined) extra[name] = g[name];
   if (g.eta_noise_seed_delta) extra.eta_noise_seed_delta = g.eta_noise_seed_delta;
   if (g.loras?.length) extra.loras = g.loras.map(loraOnWire);
+  if (g.sd_upscale) extra.sd_upscale = upscaleOnWire(g);
   return extra;
 }
+
+/** A stored size as the factor that gives it: rounding may not lose a pixel of it. */
+const upscaleOnWire = ({ width, sd_upscale: { width: large, height: _, ...rest } }) => (
+  { ...rest, scale: Math.min(4, (large + 0.25) / width) }
+);
 
 /** A LoRA of a generation as the API takes it: by its sum, or else its name. */
 const loraOnWire = ({ name, sha256, unet, text_encoder, start, end }) => ({
@@ -97,6 +117,9 @@ export function fromBody({ img_width: width, img_height: height, num_inference_s
   return fromGeneration({ ...rest, width, height, steps, guidance });
 }
 
+/** The regions of a generation that are boxes: masks stay on the server. */
+const boxes = (g) => (g.regions ?? []).filter(({ box }) => box);
+
 /** Fields of the desk from a stored generation (a receipt's `parameters`, a request's). */
 export function fromGeneration(g) {
   const said = g.origin && !g.origin.template ? g.origin : null;
@@ -104,6 +127,7 @@ export function fromGeneration(g) {
   return {
     prompt: (said ?? g).prompt, negative_prompt: (said ?? g).negative_prompt ?? "", img_width: g.width, img_height: g.height,
     ...everyValueOf((row) => row.of(g) ?? row.start), seed: g.seed, locked: true, extra: extraOf(g),
+    regions: boxes(g), details: g.details ?? [], controls: [],
     styles: picks.flatMap(([kind, chosen]) => chosen.map(({ name, weight }) => ({ kind, name, weight: weight ?? null }))),
   };
 }
@@ -113,6 +137,7 @@ export function generationBody(g) {
   const source = g.source ? { image: STAND_IN, strength: g.source.strength } : {};
   return {
     prompt: g.prompt, negative_prompt: g.negative_prompt ?? "", img_width: g.width, img_height: g.height,
-    ...onWire((row) => row.of(g)), samples: g.samples ?? 1, seed: g.seed, ...extraOf(g), ...source,
+    ...onWire((row) => row.of(g)), samples: g.samples ?? 1, seed: g.seed, ...extraOf(g), ...(boxes(g).length && { regions: boxes(g) }),
+    ...(g.details?.length && { details: detailsOnWire(g.details) }), ...source,
   };
 }

@@ -5,16 +5,19 @@ import { $, announce, debounce, dialog, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.styles;
 
 export const KINDS = [
-  { kind: "concept", list: "concepts", title: "World", most: 1 },
-  { kind: "image_type", list: "image_types", title: "Made as", most: 1 },
-  { kind: "direction", list: "directions", title: "View", most: 1 },
-  { kind: "mood", list: "moods", title: "Light and mood", most: 1 },
-  { kind: "colors", list: "colors", title: "Colours", most: 1 },
-  { kind: "movements", list: "movements", title: "Movements", most: 3 },
-  { kind: "artists", list: "artists", title: "Artists", most: 3 },
-  { kind: "preset", list: "presets", title: "Sets of phrases", most: 1 },
+  { kind: "concept", list: "concepts", title: T.world, most: 1 },
+  { kind: "image_type", list: "image_types", title: T.madeAs, most: 1 },
+  { kind: "direction", list: "directions", title: T.view, most: 1 },
+  { kind: "mood", list: "moods", title: T.lightAndMood, most: 1 },
+  { kind: "colors", list: "colors", title: T.colours, most: 1 },
+  { kind: "movements", list: "movements", title: T.movements, most: 3 },
+  { kind: "artists", list: "artists", title: T.artists, most: 3 },
+  { kind: "preset", list: "presets", title: T.setsOfPhrases, most: 1 },
 ];
 const WEIGHT = 1.3;
 let catalogue = null;
@@ -47,7 +50,7 @@ const preview = debounce(async () => {
     const whole = told.prompt ?? told.lines?.[0]?.prompt ?? "";
     const { chunks } = await post("api/explain", { prompt: whole });
     const tokens = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    line.textContent = `Draws (${tokens} / ${75 * Math.max(1, chunks.length)} tokens): ${whole}`;
+    line.textContent = T.draws(tokens, 75 * Math.max(1, chunks.length), whole);
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
     line.textContent = error.message.startsWith("style_mix") ? error.message : "";
@@ -64,9 +67,9 @@ function showChips(styles) {
   $("#style-chips").replaceChildren(...styles.map((style, index) => h("span", { class: "chip", role: "listitem" },
     style.name,
     h("input", { type: "number", min: 0, max: 2, step: 0.1, value: style.weight ?? (style.kind === "preset" ? 1 : WEIGHT),
-      "aria-label": `Weight of ${style.name}`,
+      "aria-label": T.weightOf(style.name),
       onchange: (event) => setWeight(index, event.target.value === "" ? null : Number(event.target.value)) }),
-    h("button", { type: "button", "aria-label": `Without ${style.name}`, onclick: () => removeAt(index) }, "×"))));
+    h("button", { type: "button", "aria-label": T.without(style.name), onclick: () => removeAt(index) }, "×"))));
 }
 
 function setWeight(index, weight) {
@@ -87,9 +90,9 @@ async function choose() {
     return errors.show(`style_mix: ${error.message}`);
   }
   const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
-  const box = dialog("Styles", groups, h("div", { class: "dialog-foot" },
-    h("button", { type: "button", onclick: () => order.set({ styles: [] }) }, "Without any"),
-    h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Done")));
+  const box = dialog(T.styles, groups, h("div", { class: "dialog-foot" },
+    h("button", { type: "button", onclick: () => order.set({ styles: [] }) }, T.withoutAny),
+    h("button", { type: "button", class: "primary", onclick: () => box.close() }, T.done)));
   const stop = () => box.isConnected;
   order.watch((o) => stop() && mark(groups, o.styles));
   return undefined;
@@ -103,7 +106,7 @@ function full(styles, kind) {
 
 function group({ kind, list, title, most }) {
   const names = ["random", ...namesOf(list)];
-  return h("section", {}, h("h3", {}, most > 1 ? `${title} (up to ${most})` : title),
+  return h("section", {}, h("h3", {}, most > 1 ? T.upTo(title, most) : title),
     h("div", { class: "options" }, names.map((name) => h("button", {
       type: "button", "aria-pressed": "false", data: { kind, name }, onclick: () => toggle(kind, name, most),
     }, name))));
@@ -123,7 +126,7 @@ function toggle(kind, name, most) {
   if (without.length < styles.length) return order.set({ styles: without });
   const same = styles.filter((style) => style.kind === kind);
   // One choice takes the place of another; of several, none goes unseen.
-  if (most > 1 && same.length >= most) return announce(`Up to ${most}: take one out first.`);
+  if (most > 1 && same.length >= most) return announce(T.full(most));
   const kept = same.length < most ? styles : styles.filter((style) => style !== same[0]);
   return order.set({ styles: [...kept, { kind, name, weight: null }] });
 }

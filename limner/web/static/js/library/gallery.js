@@ -2,31 +2,22 @@
 
 import { get, thumbnail } from "../page/api.js";
 import { $, h } from "../page/dom.js";
-import { model } from "../account/account.js";
 import { key } from "../page/local.js";
 import { sheetOf } from "./sheets.js";
 import * as stage from "../stage/stage.js";
+import * as sprites from "../page/sprites.js";
 import * as words from "../page/words.js";
 
 const PAGE = 24;
-const LIBRARY_PAGE = 100;
 let requests = [];
 let next = null;
 let seen = null;
 const listeners = [];
-let loading = null;
+const elsewhere = new Map(); // requests older than those that are loaded, by id
 let stripMost = 2 * PAGE; // the library shows them all
 
 /** `fn()` whenever there are other pictures than before. */
 export const onChange = (fn) => listeners.push(fn);
-export const hasMore = () => next !== null;
-
-/** Loads older ones, unless they are on their way or there are none. */
-export function more() {
-  if (next === null || loading) return;
-  loading = load(next, LIBRARY_PAGE).catch(() => {}).finally(() => { loading = null; });
-}
-
 export function setUp() {
   $("#more").addEventListener("click", async () => {
     const last = all()[stripMost - 1] ?? all().at(-1);
@@ -73,14 +64,31 @@ const worthKeeping = (request) => request.surface !== "replay";
 /** Every picture, newest request first, each with its request. */
 export const all = () => requests.filter(worthKeeping).flatMap((request) => request.pictures.map((picture) => ({ ...picture, request })));
 
+/** Puts a picture of the library on the stage, however old it is. */
+export async function openOf({ id, request_id: request }) {
+  if (!ofPicture(id)) elsewhere.set(request, await get(`api/requests/${request}`));
+  open(id);
+}
+
+const ofPicture = (id) => [...requests, ...elsewhere.values()].find((r) => r?.pictures.some((picture) => picture.id === id));
+
 /** Puts a picture on the stage, with its fellows of the same request or sheet. */
 export function open(id) {
-  const mine = requests.find((r) => r.pictures.some((picture) => picture.id === id));
+  const mine = ofPicture(id);
   if (!mine) return;
-  const parts = sheetOf(mine.request_id).map((part) => ({ ...part, request: requests.find((r) => r.request_id === part.id) }));
-  const tiles = parts.filter(({ request }) => request).flatMap(({ request, label }) => request.pictures.map((picture) =>
-    stage.makeTile({ width: picture.width, height: picture.height, label, picture, request })));
+  const parts = sheetOf(mine.request_id).map((part) => ({ ...part, request: requests.find((r) => r.request_id === part.id) ?? elsewhere.get(part.id) }));
+  fetchRest(parts, id);
+  const tiles = parts.filter(({ request }) => request).flatMap(({ request, label, columns }) => request.pictures.map((picture) =>
+    stage.makeTile({ width: picture.width, height: picture.height, label, columns, picture, request })));
   stage.show(tiles, tiles.findIndex((tile) => tile.picture.id === id));
+}
+
+/** The older pictures of a large sheet come after the others; null stands for what is gone. */
+async function fetchRest(parts, id) {
+  const missing = parts.filter(({ request }) => request === undefined);
+  if (!missing.length) return;
+  await Promise.all(missing.map(async (part) => elsewhere.set(part.id, await get(`api/requests/${part.id}`).catch(() => null))));
+  if (stage.looked()?.picture?.id === id) open(id);
 }
 
 /** The picture `by` places further from the one looked at. */
@@ -132,7 +140,7 @@ async function fill(item) {
   const button = $("button", item);
   try {
     const address = await thumbnail(item.dataset.id, 256);
-    button.replaceChildren(h("img", { src: address, alt: "", class: model()?.sprite_pixels ? "crisp" : "" }));
+    button.replaceChildren(sprites.look(h("img", { src: address, alt: "" }), ofPicture(item.dataset.id)));
   } catch (error) {
     button.replaceChildren(h("span", { class: "word" }, error.message));
   }

@@ -1,38 +1,44 @@
-// The library: everything drawn with the key, in a grid that holds only what is in sight.
+// The library: what was drawn with the key, in a grid that holds only what is in sight.
 
-import { model } from "../account/account.js";
 import { thumbnail } from "../page/api.js";
 import { $, h } from "../page/dom.js";
-import { go, onGo, place } from "../places.js";
+import { onGo, place } from "../places.js";
+import * as sprites from "../page/sprites.js";
 import * as words from "../page/words.js";
-import * as gallery from "./gallery.js";
+import * as choosing from "./choosing.js";
+import * as detail from "./detail.js";
+import * as found from "./found.js";
 
 const SPARE = 1; // rows above and below what is in sight
 const CELL = 190; // pixels at least, in width; as high as wide
+const COLUMNS_MAX = 10; // so that a wide screen shows larger pictures, not more of them
 const cells = new Map();
+let current = null; // the one picture that the Tab key stops at
 
 export function setUp() {
   const room = $("#library");
   room.addEventListener("scroll", show, { passive: true });
   room.addEventListener("keydown", walk);
+  $("#grid").addEventListener("focusin", (event) => stopAt(event.target.closest(".cell").dataset.id));
   new ResizeObserver(show).observe(room);
-  gallery.onChange(show);
+  found.onChange(show);
+  choosing.onChange(() => cells.forEach((cell, id) => mark(cell, id)));
   onGo(show);
 }
 
 /** How many stand beside each other, and how wide each is. */
 function measure(room) {
   const width = room.clientWidth - 32;
-  const columns = Math.max(2, Math.floor(width / CELL));
+  const columns = Math.min(COLUMNS_MAX, Math.max(2, Math.floor(width / CELL)));
   return { columns, side: width / columns };
 }
 
 function show() {
   if (place() !== "library") return;
   const room = $("#library");
-  const pictures = gallery.all();
+  const pictures = found.all();
   const { columns, side } = measure(room);
-  $("#library-count").textContent = pictures.length ? `${words.count(pictures.length, "picture")}${gallery.hasMore() ? " and older ones" : ""}` : "Nothing yet: pictures you draw come here.";
+  $("#library-count").textContent = counted(pictures.length);
   const grid = $("#grid");
   grid.style.height = `${Math.ceil(pictures.length / columns) * side}px`;
   const top = room.scrollTop - grid.offsetTop;
@@ -48,41 +54,61 @@ function show() {
   for (const [picture, i] of wanted.values()) {
     const cell = cells.get(picture.id) ?? make(picture);
     cell.dataset.at = i;
+    cell.classList.toggle("starred", picture.starred);
     cell.style.cssText = `width:${side - 8}px;height:${side - 8}px;left:${(i % columns) * side}px;top:${Math.floor(i / columns) * side}px`;
   }
-  if (last > pictures.length - 3 * columns) gallery.more();
+  stopAt(cells.has(current) ? current : pictures[first]?.id);
+  if (last > pictures.length - 3 * columns) found.more();
+}
+
+function stopAt(id) {
+  current = id;
+  for (const [each, cell] of cells) for (const part of cell.children) part.tabIndex = each === id ? 0 : -1;
+}
+
+function counted(number) {
+  if (number) return `${words.count(number, "picture")}${found.hasMore() ? " and older ones" : ""}`;
+  return found.isSearch() ? "Nothing like that." : "Nothing yet: pictures you draw come here.";
 }
 
 function make(picture) {
-  const { generation, created_at: created } = picture.request;
-  const prompt = generation?.prompt ?? "";
-  const cell = h("button", { type: "button", class: "cell", title: `${prompt.slice(0, 300)}\nseed ${picture.seed} · ${words.when(created)}`,
-    "aria-label": `${prompt.slice(0, 120)}, seed ${picture.seed}`, onclick: () => {
-      gallery.open(picture.id);
-      go("desk");
-    } });
-  cells.set(picture.id, cell);
+  const { id, prompt, seed } = picture;
+  const name = `${prompt.slice(0, 120)}, seed ${seed}`;
+  const button = h("button", { type: "button", title: `${prompt.slice(0, 300)}\nseed ${seed} · ${words.when(picture.created_at)}`, "aria-label": name, onclick: (event) => {
+    if (event.shiftKey || event.ctrlKey || event.metaKey) choosing.choose(id, { range: event.shiftKey });
+    else detail.look(found.all().find((one) => one.id === id) ?? picture, { follow: event.detail === 0 });
+  } });
+  const box = h("input", { type: "checkbox", "aria-label": `Select ${name}`, onclick: (event) => choosing.choose(id, { range: event.shiftKey }) });
+  const cell = h("div", { class: "cell", data: { id } }, button, box);
+  cells.set(id, cell);
+  mark(cell, id);
   $("#grid").append(cell);
-  thumbnail(picture.id, 256).then(
-    (address) => cell.replaceChildren(h("img", { src: address, alt: "", class: model()?.sprite_pixels ? "crisp" : "" })),
-    (error) => { cell.textContent = error.message; },
+  thumbnail(id, 256).then(
+    (address) => button.replaceChildren(sprites.look(h("img", { src: address, alt: "" }), picture)),
+    (error) => { button.textContent = error.message; },
   );
   return cell;
 }
 
+function mark(cell, id) {
+  cell.classList.toggle("chosen", choosing.has(id));
+  $("input", cell).checked = choosing.has(id);
+}
+
 /** Arrows go from picture to picture; a row up or down too. */
 function walk(event) {
-  const at = Number(event.target.dataset.at ?? NaN);
+  const cell = event.target.closest(".cell");
   const { columns, side } = measure($("#library"));
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-  if (!by || Number.isNaN(at)) return;
+  if (!by || !cell) return;
   event.preventDefault();
   event.stopPropagation();
-  const next = Math.min(gallery.all().length - 1, Math.max(0, at + by));
+  const next = Math.min(found.all().length - 1, Math.max(0, Number(cell.dataset.at) + by));
   const [room, grid] = [$("#library"), $("#grid")];
   const top = grid.offsetTop + Math.floor(next / columns) * side;
   if (top < room.scrollTop) room.scrollTop = top - 8;
   else if (top + side > room.scrollTop + room.clientHeight) room.scrollTop = top + side - room.clientHeight;
   show();
-  [...cells.values()].find((cell) => Number(cell.dataset.at) === next)?.focus();
+  const there = [...cells.values()].find((one) => Number(one.dataset.at) === next);
+  $(event.target.matches("input") ? "input" : "button", there)?.focus();
 }

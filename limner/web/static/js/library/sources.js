@@ -3,8 +3,10 @@
 const KEPT = 20;
 const sources = new Map();
 
-export function rememberSource(id, { image, mask, strength, resize_mode, mask_blur }) {
-  sources.set(id, { image, strength, resize_mode, ...(mask ? { mask, mask_blur } : {}) });
+export function rememberSource(id, { image, mask, strength, resize_mode, mask_blur, mask_fill, only_masked, mask_padding }) {
+  const masked = mask ? { mask, mask_blur, mask_fill, only_masked, mask_padding } : {};
+  const said = Object.entries({ image, strength, resize_mode, ...masked }).filter(([, value]) => value !== undefined);
+  sources.set(id, Object.fromEntries(said));
   if (sources.size > KEPT) sources.delete(sources.keys().next().value);
 }
 

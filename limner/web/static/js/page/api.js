@@ -36,8 +36,7 @@ let told = 0;
 /** A `Response` that is 2xx; raises `Refused` or `Unreachable`. */
 export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
   const mine = ++sent;
-  const head = { ...headers };
-  if (key.get()) head["x-api-key"] = key.get();
+  const head = { ...(key.get() && { "x-api-key": key.get() }), ...headers };
   if (body !== undefined) head["content-type"] = "application/json";
   let answer;
   try {
@@ -84,6 +83,7 @@ const read = async (answer) => json.parse(await answer.text());
 
 export const get = async (path, options) => read(await request(path, options));
 export const post = async (path, body, options) => read(await request(path, { method: "POST", body, ...options }));
+export const patch = async (path, body) => read(await request(path, { method: "PATCH", body }));
 export const remove = (path) => request(path, { method: "DELETE" });
 
 const pictures = new Map();

@@ -1,4 +1,5 @@
-// One value that is too large for the browser's small storage, kept for this tab over a reload.
+// What is too large for the browser's small storage, kept over a reload: one value of this tab, and
+// values by name for all.
 
 const NAME = "limner";
 const STORE = "tabs";
@@ -25,8 +26,11 @@ async function ask(mode, act) {
   });
 }
 
-/** Keeps `value`, or forgets with null; a browser without room keeps nothing. */
-export const put = (value) => ask("readwrite", (store) => (value === null ? store.delete(tab()) : store.put(value, tab()))).catch(() => {});
+/** Keeps `value`, of this tab without a `name`, or forgets with null; a browser without room keeps nothing. */
+export const put = (value, name = tab()) => ask("readwrite", (store) => (value === null ? store.delete(name) : store.put(value, name))).catch(() => {});
 
-/** What was kept in this tab, or null. */
-export const take = () => ask("readonly", (store) => store.get(tab())).then((value) => value ?? null, () => null);
+/** What was kept, of this tab without a `name`, or null. */
+export const take = (name = tab()) => ask("readonly", (store) => store.get(name)).then((value) => value ?? null, () => null);
+
+/** Names that begin with `start`. */
+export const names = (start) => ask("readonly", (store) => store.getAllKeys()).then((all) => all.filter((name) => name.startsWith(start)), () => []);

@@ -2,7 +2,10 @@
 
 import { $, $$, announce } from "./dom.js";
 
-const SAME = { img_height: "img_width", mask: "image", strength: "image", resize_mode: "image", mask_blur: "image", subseed: "seed" };
+const SAME = {
+  img_height: "img_width", mask: "image", strength: "image", resize_mode: "image", mask_blur: "image", mask_fill: "image",
+  only_masked: "image", mask_padding: "image", subseed: "seed",
+};
 
 /** Shows `text` beside the field that it begins with, else beside Draw; and goes there. */
 export function show(text, extra = null, { focus = true } = {}) {

@@ -1,38 +1,48 @@
 // What can be done with the picture that is looked at, by button or by one key.
 
-import { model } from "../account/account.js";
-import { Refused, Unreachable, get, picture as fetchPicture, post, remove, request as call } from "../page/api.js";
+import { Refused, Unreachable, get, picture as fetchPicture, post, request as call } from "../page/api.js";
 import { $, h } from "../page/dom.js";
+import { notice } from "../page/notice.js";
+import { spritePixels } from "../page/sprites.js";
 import { randomSeed } from "../page/json.js";
 import { sourceOf } from "../library/sources.js";
 import { submit } from "../tray/tray.js";
+import { removeThem } from "../library/marks.js";
 import * as errors from "../page/errors.js";
 import * as gallery from "../library/gallery.js";
 import { fromGeneration, generationBody, order } from "../desk/order.js";
 import { difference } from "./difference.js";
+import { makeLarger } from "./larger.js";
+import { isSheet, saveSheet } from "./sheetfile.js";
 import { showCost, showReceipt } from "./papers.js";
 import { showSnippets } from "./snippets.js";
-import { keptSource, take, takeAgain } from "../desk/source/source.js";
+import { TEXTS } from "../texts.js";
+import { guidesOnWire, hasPixels, partsAgain, regionsOnWire } from "../desk/parts.js";
+import { kept, keptSource, take, takeAgain } from "../desk/source/source.js";
 import * as stage from "./stage.js";
 import { finding } from "./finding.js";
 
+const T = TEXTS.actions;
+const LOST = TEXTS.lost;
 const NEIGHBOURS = 4;
 const HOW_FAR = 0.15;
 
 export const ACTIONS = [
-  { id: "vary", name: "Vary", key: "V", says: "Four neighbours: the same seed, a little of other noise; four pictures are billed", act: vary, spends: true },
-  { id: "input", name: "Use as input", key: "I", says: "Start the next drawing from it", act: useAsInput },
-  { id: "lock", name: "Keep seed", key: "S", says: "Use its seed for every drawing", act: keepSeed },
-  { id: "settings", name: "Its settings", says: "Put its prompt and settings on the desk", act: settings },
-  { id: "replay", name: "Replay", key: "R", says: "Draw it again from its receipt and compare every pixel; billed like the first time", act: replay, spends: true },
-  { id: "copy", name: "Copy request", key: "C", says: "The request as curl, Python or JavaScript", act: copy },
-  { id: "png", quiet: true, name: "PNG", says: "Save it, lossless", act: (tile) => download(tile, "png") },
-  { id: "jpg", quiet: true, name: "JPEG", says: "Save it as JPEG", act: (tile) => download(tile, "jpg") },
-  { id: "webp", quiet: true, name: "WebP", says: "Save it as WebP, the smallest", act: (tile) => download(tile, "webp") },
-  { id: "sprite", quiet: true, name: "Sprite", says: "Save the true pixels of the sprite", act: (tile) => download(tile, "sprite.png"), only: () => Boolean(model()?.sprite_pixels) },
-  { id: "receipt", quiet: true, name: "Receipt", says: "Everything needed to draw it again", act: ({ picture }) => showReceipt(picture) },
-  { id: "cost", quiet: true, name: "What it cost", says: "What became of the credits", act: (tile) => showCost(tile) },
-  { id: "delete", quiet: true, name: "Delete", says: "Take it off the server", act: forget },
+  { id: "vary", name: T.vary, key: "V", says: T.varySays, act: vary, spends: true },
+  { id: "input", name: T.useAsInput, key: "I", says: T.inputSays, act: useAsInput },
+  { id: "lock", name: T.keepSeed, key: "S", says: T.lockSays, act: keepSeed },
+  { id: "settings", name: T.itsSettings, says: T.settingsSays, act: settings },
+  { id: "replay", name: T.replay, key: "R", says: T.replaySays, act: replay, spends: true },
+  { id: "copy", name: T.copyRequest, key: "C", says: T.copySays, act: copy },
+  { id: "png", quiet: true, name: "PNG", says: T.pngSays, act: (tile) => download(tile, "png") },
+  { id: "jpg", quiet: true, name: "JPEG", says: T.jpgSays, act: (tile) => download(tile, "jpg") },
+  { id: "webp", quiet: true, name: "WebP", says: T.webpSays, act: (tile) => download(tile, "webp") },
+  { id: "sprite", quiet: true, name: T.sprite, says: T.spriteSays, act: (tile) => download(tile, "sprite.png"), only: ({ request }) => Boolean(spritePixels(request)) },
+  { id: "sheet", quiet: true, name: T.sheet, says: T.sheetSays, act: saveSheet, only: isSheet },
+  { id: "larger", quiet: true, name: T.larger, says: T.largerSays, act: makeLarger },
+  { id: "receipt", quiet: true, name: T.receipt, says: T.receiptSays, act: ({ picture }) => showReceipt(picture) },
+  { id: "cost", quiet: true, name: T.whatItCost, says: T.costSays, act: (tile) => showCost(tile) },
+  { id: "delete", quiet: true, name: T.delete, says: T.deleteSays, act: forget },
 ];
 
 /** Runs an action on the picture looked at; a refusal is told under it. */
@@ -58,6 +68,25 @@ export function askToSpend(action) {
   yes.focus();
 }
 
+/** The followed pictures and masked regions of a generation, from the server; what it has no more is told. */
+async function partsOf(g) {
+  if (!hasPixels(g)) return {};
+  try {
+    return await partsAgain(g, kept);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const { controls = [], regions = [] } = g;
+    notice(LOST.without([controls.length && LOST.followed, regions.some(({ box }) => !box) && LOST.masks].filter(Boolean).join(LOST.and)));
+    return {};
+  }
+}
+
+/** The same as the API takes them. */
+async function partsBody(g) {
+  const { controls, regions } = await partsOf(g);
+  return { ...(controls?.length && { controls: guidesOnWire(controls) }), ...(regions?.length && { regions: regionsOnWire(regions) }) };
+}
+
 async function generationOf({ picture, request }) {
   const { parameters, model } = await get(`api/receipts/${picture.id}`);
   const drawnWith = { model: model?.sha256, vae: model?.vae_sha256 };
@@ -65,7 +94,7 @@ async function generationOf({ picture, request }) {
 }
 
 async function replay({ picture }) {
-  finding(h("p", { class: "finding" }, "Drawing it again from its receipt…"));
+  finding(h("p", { class: "finding" }, T.drawingItAgain));
   const told = await post("api/replay", { picture_id: picture.id });
   const sentence = `${told.text[0].toUpperCase()}${told.text.slice(1)}.`;
   finding(h("p", { class: `finding ${told.identical ? "same" : ""}` }, sentence, " ", told.changed.join(" ")));
@@ -81,7 +110,7 @@ async function sourceFields({ request }, g) {
 async function vary(tile) {
   const g = await generationOf(tile);
   const variation = { samples: NEIGHBOURS, subseed: randomSeed(), subseed_strength: HOW_FAR };
-  submit([{ body: { ...generationBody(g), ...await sourceFields(tile, g), ...variation } }]);
+  submit([{ body: { ...generationBody(g), ...await partsBody(g), ...await sourceFields(tile, g), ...variation } }]);
 }
 
 async function useAsInput({ picture }) {
@@ -92,20 +121,21 @@ async function useAsInput({ picture }) {
 
 function keepSeed({ picture }) {
   order.set({ seed: picture.seed, locked: true });
-  finding(h("p", { class: "finding" }, `Seed ${picture.seed} is kept for every drawing.`));
+  finding(h("p", { class: "finding" }, T.seedIsKept(picture.seed)));
 }
 
 async function settings(tile) {
   const g = await generationOf(tile);
   errors.clear();
   order.set({ ...fromGeneration(g), image: null });
+  order.set(await partsOf(g));
   if (g.source) await takeAgain(await sourceFields(tile, g));
 }
 
 async function copy(tile) {
   const g = await generationOf(tile);
-  const kept = g.source ? sourceOf(tile.request?.request_id) : null;
-  showSnippets({ ...generationBody(g), ...kept }, g.source && !kept ? tile.picture.id : null);
+  const source = g.source ? sourceOf(tile.request?.request_id) : null;
+  showSnippets({ ...generationBody(g), ...await partsBody(g), ...source }, g.source && !source ? tile.picture.id : null);
 }
 
 async function download({ picture }, format) {
@@ -114,14 +144,9 @@ async function download({ picture }, format) {
 }
 
 async function forget({ picture }) {
-  const sure = h("button", { type: "button", onclick: async () => {
-    await remove(`api/pictures/${picture.id}`);
-    const next = gallery.neighbour(1)?.id === picture.id ? gallery.neighbour(-1) : gallery.neighbour(1);
-    gallery.drop(picture.id);
-    if (next && next.id !== picture.id) gallery.open(next.id);
-    else stage.show([]);
-    ($(".tile[aria-current=true]") ?? $("#prompt")).focus();
-  } }, "Delete it for good");
-  finding(h("p", { class: "finding" }, "The picture and its receipt leave the server. ", sure));
-  sure.focus();
+  const next = gallery.neighbour(1)?.id === picture.id ? gallery.neighbour(-1) : gallery.neighbour(1);
+  await removeThem([picture.id]);
+  if (next && next.id !== picture.id) gallery.open(next.id);
+  else stage.show([]);
+  ($(".tile[aria-current=true]") ?? $("#prompt")).focus();
 }

@@ -2,7 +2,7 @@
 
 import { picture as fetchPicture } from "../page/api.js";
 import { $, h } from "../page/dom.js";
-import { model } from "../account/account.js";
+import * as sprites from "../page/sprites.js";
 
 const listeners = [];
 let tiles = [];
@@ -14,29 +14,40 @@ export const looked = () => tiles[current] ?? null;
 export const shown = () => tiles;
 
 /** A place on the stage. `state` is waiting, drawing, done or failed. */
-export function makeTile({ width, height, label = "", prompt = "", word = "", picture = null, request = null }) {
-  return { width, height, label, prompt: prompt || request?.generation?.prompt || "", picture, request, state: picture ? "done" : "waiting", word, preview: null, done: 0, node: null };
+export function makeTile({ width, height, label = "", columns = null, prompt = "", word = "", picture = null, request = null }) {
+  return { width, height, label, columns, prompt: prompt || request?.generation?.prompt || "", picture, request, state: picture ? "done" : "waiting", word, preview: null, done: 0, node: null };
 }
+
+/** In how many columns tiles stand: as they were ordered, or as they fit. */
+export const columnsOf = (some) => some[0]?.columns ?? (some.length > 6 ? 4 : some.length > 4 ? 3 : some.length > 1 ? 2 : 1);
 
 /** Puts `made` on the stage in place of what is there. */
 export function show(made, index = 0) {
   tiles = made;
   current = index;
-  const columns = tiles.length > 6 ? 4 : tiles.length > 4 ? 3 : tiles.length > 1 ? 2 : 1;
+  const columns = columnsOf(tiles);
   const sheet = $("#sheet");
   sheet.style.setProperty("--columns", columns);
   sheet.style.setProperty("--rows", Math.ceil(tiles.length / columns));
   const { width = 1, height = 1 } = tiles[0] ?? {};
   sheet.style.setProperty("--ratio", width / height);
   sheet.style.setProperty("--most", `${width * 1.5}px`);
-  const grain = model()?.sprite_pixels ? width / model().sprite_pixels : 1;
-  sheet.style.setProperty("--grain", `${grain}px`);
+  setGrain();
   sheet.dataset.count = tiles.length;
   sheet.replaceChildren(...tiles.map((tile, i) => build(tile, i)));
   tiles.forEach(paint);
   $("#welcome").hidden = tiles.length > 0;
   tell();
 }
+
+/** Tiles of sprites are as large as whole numbers of the sprite's pixels. */
+function setGrain() {
+  const [{ width, request } = {}] = tiles;
+  const pixels = sprites.spritePixels(request);
+  $("#sheet").style.setProperty("--grain", `${pixels && width ? width / pixels : 1}px`);
+}
+
+sprites.onLearn(setGrain);
 
 /** Call after changing a tile. */
 export function update(tile) {
@@ -79,7 +90,12 @@ function paint(tile) {
   if (tile.state === "done") paintPicture(tile, face);
   else if (tile.state === "drawing" && tile.preview) paintImage(face, tile.preview, true);
   else face.replaceChildren(h("span", { class: `word ${tile.state === "failed" && !tile.calm ? "failed" : ""}` }, tile.word));
-  if (tile.label) face.append(h("span", { class: "label" }, tile.label));
+  label(tile, face);
+}
+
+/** Its label, once. */
+function label(tile, face) {
+  if (tile.label && !$(".label", face)) face.append(h("span", { class: "label" }, tile.label));
 }
 
 function labelOf(tile) {
@@ -89,13 +105,18 @@ function labelOf(tile) {
 }
 
 async function paintPicture(tile, face) {
-  if (face.dataset.picture === tile.picture.id) return;
+  if (face.dataset.picture === tile.picture.id) {
+    // Which model it was may be known only now.
+    if ($("img", face)) sprites.look($("img", face), tile.request);
+    return;
+  }
   face.dataset.picture = tile.picture.id;
   try {
     const address = await fetchPicture(tile.picture.id, "png");
     // The preview stays until the picture is there, so that nothing blinks.
-    await paintImage(face, address, Boolean(model()?.sprite_pixels));
-    if (tile.label) face.append(h("span", { class: "label" }, tile.label));
+    await paintImage(face, address, false);
+    sprites.look($("img", face), tile.request);
+    label(tile, face);
   } catch (error) {
     face.dataset.picture = "";
     face.replaceChildren(h("span", { class: "word failed" }, error.message));
@@ -104,9 +125,9 @@ async function paintPicture(tile, face) {
 
 async function paintImage(face, address, crisp) {
   const image = h("img", { alt: "", class: crisp ? "crisp" : "", src: address });
-  const label = $(".label", face);
+  const kept = $(".label", face);
   const turn = face.painted;
   await image.decode().catch(() => {});
   if (face.painted !== turn && !face.dataset.picture) return;
-  face.replaceChildren(image, ...(label ? [label] : []));
+  face.replaceChildren(image, ...(kept ? [kept] : []));
 }

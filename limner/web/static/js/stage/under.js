@@ -1,7 +1,7 @@
 // What stands under a picture: its facts, and what can be done with it.
 
 import { $, h } from "../page/dom.js";
-import { model } from "../account/account.js";
+import { onLearn, spritePixels } from "../page/sprites.js";
 import { ACTIONS, run } from "./actions.js";
 import { cancelLooked } from "../tray/tray.js";
 import * as stage from "./stage.js";
@@ -9,6 +9,10 @@ import * as words from "../page/words.js";
 
 export function setUp() {
   stage.onLook(show);
+  onLearn(() => {
+    shown = null;
+    show(stage.looked());
+  });
 }
 
 let shown = null;
@@ -39,9 +43,10 @@ function facts({ picture, request, took }) {
   const each = request && request.pictures.length ? Number(request.cost) / request.pictures.length : null;
   const told = [
     ["seed", String(picture.seed)],
+    request?.model && ["model", request.model],
     time && ["time", `${Number(time).toFixed(1)} s`],
     each !== null && ["cost", `${words.credits(each)} credits`],
-    ["size", words.size(picture, model()?.sprite_pixels)],
+    ["size", words.size(picture, spritePixels(request))],
     g && ["drawn in", `${g.steps} steps, ${g.sampler ? `${g.sampler} ${g.schedule}` : g.scheduler}, guidance ${g.guidance}`],
   ].filter(Boolean);
   // What it was in one line, how it was drawn in the next.

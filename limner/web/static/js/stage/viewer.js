@@ -1,9 +1,9 @@
 // Full size; arrows step through everything drawn.
 
 import { picture as fetchPicture } from "../page/api.js";
-import { model } from "../account/account.js";
 import { $, h } from "../page/dom.js";
 import * as gallery from "../library/gallery.js";
+import { look, spritePixels } from "../page/sprites.js";
 import * as words from "../page/words.js";
 
 export function setUp() {
@@ -23,24 +23,34 @@ function closeOnBack(box) {
 
 function open(first) {
   let picture = first;
-  const image = h("img", { alt: "", class: model()?.sprite_pixels ? "crisp" : "" });
+  const image = h("img", { alt: "" });
+  const repeated = h("div", { class: "repeated", role: "img", "aria-label": "The picture, two by two", hidden: true });
   const line = h("span", {});
   const show = async (next) => {
     if (!next) return;
     picture = next;
+    [image, repeated].forEach((node) => look(node, picture.request));
     image.src = await fetchPicture(picture.id, "png");
+    repeated.style.setProperty("--picture", `url("${image.src}")`);
+    repeated.style.setProperty("--ratio", `${picture.width / picture.height}`);
     const prompt = picture.request?.generation.prompt ?? "";
     image.alt = prompt;
-    line.textContent = `seed ${picture.seed} · ${words.size(picture, model()?.sprite_pixels)}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
+    line.textContent = `seed ${picture.seed} · ${words.size(picture, spritePixels(picture.request))}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
+  };
+  const repeat = ({ currentTarget: button }) => {
+    image.hidden = repeated.hidden;
+    repeated.hidden = !repeated.hidden;
+    button.setAttribute("aria-pressed", String(image.hidden));
   };
   const step = (by) => {
     gallery.open(picture.id);
     show(gallery.neighbour(by));
   };
   const box = h("dialog", { class: "viewer", "aria-label": "Picture, full size" },
-    h("figure", { onclick: () => box.close() }, image),
+    h("figure", { onclick: () => box.close() }, image, repeated),
     h("div", { class: "bar" }, h("button", { type: "button", "aria-label": "Newer", onclick: () => step(-1) }, "←"), line,
       h("button", { type: "button", "aria-label": "Older", onclick: () => step(1) }, "→"),
+      h("button", { type: "button", id: "repeat", "aria-pressed": "false", title: "Two by two, as a seamless picture is laid out", onclick: repeat }, "Repeat"),
       h("button", { type: "button", onclick: () => box.close() }, "Close")));
   box.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

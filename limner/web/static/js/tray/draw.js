@@ -8,8 +8,6 @@ import { key } from "../page/local.js";
 import { submit } from "./tray.js";
 
 export function setUp() {
-  // The second press of a double click is no second order.
-  $("#draw").addEventListener("click", (event) => event.detail > 1 && event.preventDefault());
   $("#desk").addEventListener("submit", (event) => {
     event.preventDefault();
     draw();

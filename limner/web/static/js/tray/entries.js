@@ -1,6 +1,7 @@
 // The requests that wait or are drawn, oldest first: one entry each, from the press of Draw to its end.
 //
-// `{id, job, label, tiles, state, word, price, prompt}`: `id` is the server's once it has accepted,
+// `{id, job, label, tiles, state, word, price, prompt, queued, place}`: `id` is the server's once it has
+// accepted, `queued` whether it waits there and `place` where in line,
 // `state` is sending, waiting, drawing or failed, `tiles` are its places on the stage.
 
 import { makeTile, update } from "../stage/stage.js";
@@ -12,19 +13,21 @@ const watchers = [];
 export const all = () => entries;
 export const open = () => entries.filter((entry) => entry.state !== "failed");
 export const find = (id) => entries.find((entry) => entry.id === id) ?? null;
+/** Those that wait on the server, in their order. */
+export const waiting = () => entries.filter((entry) => entry.queued && entry.state === "waiting");
 export const ofTile = (tile) => entries.find((entry) => entry.tiles.includes(tile)) ?? null;
 
 /** `fn()` whenever an entry came, went or changed. */
 export const watch = (fn) => watchers.push(fn);
 export const changed = () => watchers.forEach((fn) => fn());
 
-const tilesOf = (width, height, count, label, prompt) =>
-  Array.from({ length: count }, () => makeTile({ width, height, label, prompt, word: "On its way" }));
+const tilesOf = (width, height, count, label, prompt, columns) =>
+  Array.from({ length: count }, () => makeTile({ width, height, label, prompt, columns, word: "On its way" }));
 
 /** The entry of a part of a submission that this page makes. */
-export function fromPart(job, { body, label = "" }) {
-  return add({ id: null, job, body, label, prompt: body.prompt, state: "sending", word: "On its way", price: null,
-    tiles: tilesOf(body.img_width, body.img_height, body.samples ?? 1, label, body.prompt) });
+export function fromPart(job, { body, label = "", columns = null }) {
+  return add({ id: null, job, body, label, columns, prompt: body.prompt, state: "sending", word: "On its way", price: null,
+    tiles: tilesOf(body.img_width, body.img_height, body.samples ?? 1, label, body.prompt, columns) });
 }
 
 /** The entry of a stored request, as of another tab or after a reload. */
@@ -46,14 +49,20 @@ export function drop(entry) {
   changed();
 }
 
-export function clear() {
-  entries = [];
+/** Brings what waits into the order of the turns; what is drawn stays before it, what is on its way behind. */
+export function arrange() {
+  const turn = (entry) => (entry.queued ? entry.place : entry.state === "sending" ? Infinity : 0);
+  const sorted = [...entries].sort((one, other) => (turn(one) === turn(other) ? 0 : turn(one) - turn(other)));
+  if (sorted.every((entry, i) => entry === entries[i])) return;
+  entries = sorted;
   changed();
 }
 
 /** What the server says of a request that is not finished. */
 export function stands(entry, request) {
   entry.price = request.price;
+  entry.queued = request.status === "QUEUED";
+  entry.place = request.position ?? Infinity;
   if (request.status === "QUEUED") say(entry, words.queue(request.position, request.estimate_s));
   else if (entry.state !== "drawing") say(entry, "About to begin");
 }
@@ -77,8 +86,7 @@ export function took(entry, { type, data }) {
 }
 
 function started(entry, tile) {
-  entry.state = "drawing";
-  entry.word = "The first lines";
+  Object.assign(entry, { state: "drawing", queued: false, word: "The first lines" });
   update(Object.assign(tile, { state: "drawing", word: "The first lines", begun: performance.now() }));
 }
 

@@ -1,29 +1,34 @@
 // Submissions that the server has not accepted yet: sent once whatever happens, kept over a reload.
 
 import { Refused, Unreachable, post } from "../page/api.js";
+import * as drawer from "../page/drawer.js";
 import { key, load, names, save } from "../page/local.js";
 
 // Each lies under a name of its own, so that two tabs do not overwrite each other's:
 // `{key, owner, parts}`, the idempotency key, whose it is, and `[{body, label}]`.
 const PREFIX = "job.";
 const LARGE = 1_000_000;
-const OWNER_LETTERS = 11; // enough to know a key by, too few to use
 
-const owner = () => key.get().slice(0, OWNER_LETTERS);
 const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** A new submission of `[{body, label}]`; nothing is sent yet. */
 export function make(parts) {
-  const job = { key: randomKey(), owner: owner(), parts };
-  // The browser has no room for large sources: those wait in this page only.
-  if (JSON.stringify(job).length < LARGE) save(PREFIX + job.key, job);
+  const job = { key: randomKey(), owner: key.begins(), parts };
+  // One with large sources goes into the drawer.
+  if (JSON.stringify(job).length >= LARGE || !save(PREFIX + job.key, job)) drawer.put(job, PREFIX + job.key);
   return job;
 }
 
-export const forget = (job) => save(PREFIX + job.key, null);
+export function forget(job) {
+  save(PREFIX + job.key, null);
+  drawer.put(null, PREFIX + job.key);
+}
 
-/** What a closed tab left unsent with this key. */
-export const left = () => names(PREFIX).map((name) => load(name)).filter((job) => job?.owner === owner());
+/** What a closed tab, or this one before it went to another key, left unsent with this key. */
+export async function left() {
+  const large = await Promise.all((await drawer.names(PREFIX)).map((name) => drawer.take(name)));
+  return [...names(PREFIX).map((name) => load(name)), ...large].filter((job) => job?.owner === key.begins());
+}
 
 const send = (job, signal) => post("api/requests", { requests: job.parts.map((part) => part.body) }, { headers: { "idempotency-key": job.key }, signal });
 

@@ -35,20 +35,13 @@ export function setUp() {
 /** After a key was let in: takes up what is unfinished, of this tab, a closed one or another. */
 export async function resume() {
   present = true;
-  for (const job of submitting.left()) if (!entries.all().some((entry) => entry.job?.key === job.key)) begin(job);
+  for (const job of await submitting.left()) if (!entries.all().some((entry) => entry.job?.key === job.key)) begin(job);
   await look();
   const [first] = entries.open();
   if (first && !stage.shown().length) stage.show(first.tiles);
 }
 
-/** What belongs to another key is not this one's. */
-export function leave() {
-  present = false;
-  for (const stop of streams.values()) stop.abort();
-  entries.clear();
-}
-
-/** Puts `[{body, label}]` in line; they go on the stage unless something unfinished is there. */
+/** Puts `[{body, label, columns}]` in line; they go on the stage unless something unfinished is there. */
 export function submit(parts) {
   errors.clear();
   const made = begin(submitting.make(parts));
@@ -87,7 +80,7 @@ function accept(job, made, requests) {
     if (entry.body.image) rememberSource(entry.id, entry.body);
     entries.stands(entry, requests[i]);
   });
-  if (made.length > 1) rememberSheet(made.map(({ id, label }) => ({ id, label })));
+  if (made.length > 1) rememberSheet(made.map(({ id, label, columns }) => ({ id, label, columns })));
   refreshCredits();
   tabs.tell("changed");
   follow();
@@ -128,13 +121,14 @@ async function lookAgain() {
 }
 
 /** Asks the server what is unfinished; what is no longer so has ended. */
-async function look() {
+export async function look() {
   if (!present) return;
   const before = entries.open().filter((entry) => entry.id);
   try {
     const { requests } = await get(`api/requests?unfinished=true&limit=${LIST_MAX}`);
     const found = requests.filter(({ surface, request_id: id }) => surface !== "replay" && !given.has(id)).reverse();
     for (const request of found) entries.stands(entries.find(request.request_id) ?? entries.fromRequest(request), request);
+    entries.arrange();
     const ids = new Set(found.map((request) => request.request_id));
     if (requests.length < LIST_MAX) await Promise.all(before.filter((entry) => !ids.has(entry.id)).map(settle));
     follow();

@@ -1,30 +1,37 @@
 // The mask's dialog: what is painted is drawn anew. It owns the page while it is open.
 
-import { model } from "../../account/account.js";
 import { h } from "../../page/dom.js";
+import { look } from "../../page/sprites.js";
+import { TEXTS } from "../../texts.js";
+import { makeControls } from "./masking.js";
 import * as paint from "./painter.js";
 
+const T = TEXTS.mask;
 // Strokes that were left without being used, of one source; they are there when it is opened again.
 let left = null;
 
 /** Whether strokes on this source wait to be gone on with. */
-export const isLeft = (image) => left?.data === image.data;
+export const isLeft = (image) => left?.data === image.data && left.of === image.of;
 
-/** Opens the painter; `{mask, feather}` when done, null when left. */
-export function paintMask(image) {
+/** Opens the painter; `{mask}` and how it is used when done, null when left. */
+export const paintMask = (image) => open(image, T.note, makeControls(image));
+
+/** The same for a region: over a picture, or over nothing where `data` is null; `of` tells it from others. */
+export const paintRegion = (image) => open(image, T.noteOfRegion, { nodes: [], read: () => ({}) });
+
+function open(image, note, controls) {
   return new Promise((resolve) => {
     const painter = paint.makePainter(isLeft(image) ? { ...image, mask: left.mask } : image);
-    const feather = h("input", { type: "range", min: 0, max: 64, value: image.feather, "aria-label": "Feather, pixels" });
     let result = null;
     const done = () => {
-      result = { mask: paint.isEmpty(painter) ? null : paint.png(painter), feather: Number(feather.value) };
+      result = { mask: paint.isEmpty(painter) ? null : paint.png(painter), ...controls.read() };
       box.close();
     };
-    const box = makeDialog(image, painter, feather, done);
+    const box = makeDialog(image, painter, note, controls.nodes, done);
     painter.changed = isLeft(image);
     box.addEventListener("keydown", (event) => keyPressed(event, painter, done));
     box.addEventListener("close", () => {
-      left = !result && painter.changed ? { data: image.data, mask: paint.png(painter) } : null;
+      left = !result && painter.changed ? { data: image.data, of: image.of, mask: paint.png(painter) } : null;
       box.remove();
       resolve(result);
     });
@@ -34,21 +41,36 @@ export function paintMask(image) {
   });
 }
 
-function makeDialog(image, painter, feather, done) {
+function makeDialog(image, painter, note, controls, done) {
   const paper = h("div", { class: "paper", style: { "--ratio": String(image.width / image.height) } },
-    h("img", { src: image.data, alt: "", class: model()?.sprite_pixels ? "crisp" : "" }), painter.canvas, painter.brush);
+    image.data && look(h("img", { src: image.data, alt: "" }), drawnBy(image)), painter.canvas, painter.brush);
   const button = (name, act, more = {}) => h("button", { type: "button", onclick: () => act(painter), ...more }, name);
-  const box = h("dialog", { class: "mask", "aria-label": "Mask" },
-    h("p", { class: "note" }, "Paint what is to be drawn anew. ",
-      h("span", { class: "by-keys" }, "Alt erases; wheel or [ ] change the brush; arrows and Space paint by keyboard.")),
+  const told = h("span", { class: "error", role: "alert" });
+  const box = h("dialog", { class: "mask", "aria-label": T.title },
+    h("p", { class: "note" }, note, h("span", { class: "by-keys" }, T.byKeys)),
     paper,
-    h("div", { class: "tools" }, h("label", {}, "Brush", painter.sizeInput), h("label", {}, "Feather", feather)),
+    h("div", { class: "tools" }, h("label", {}, T.brush, painter.sizeInput), controls, opener(painter, told), told),
     h("div", { class: "tools" },
-      h("button", { type: "button", "aria-pressed": "false", onclick: ({ currentTarget }) => turn(painter, currentTarget) }, "Erase"),
-      button("Invert", paint.invert), button("Clear", paint.clear), button("Undo", paint.undo), button("Redo", paint.redo),
-      button("Leave", () => box.close(), { title: "What is painted is still there when you come back" }),
-      button("Use this mask", done, { class: "primary", id: "mask-done" })));
+      h("button", { type: "button", "aria-pressed": "false", onclick: ({ currentTarget }) => turn(painter, currentTarget) }, T.erase),
+      button(T.invert, paint.invert), button(T.clear, paint.clear), button(T.undo, paint.undo), button(T.redo, paint.redo),
+      button(T.leave, () => box.close(), { title: T.stays }),
+      button(T.done, done, { class: "primary", id: "mask-done" })));
   return box;
+}
+
+/** The model of a picture of ours; of a foreign one a name that no model has. */
+const drawnBy = ({ request, receipt }) => request ?? (receipt?.model ? { model: receipt.model.name, model_sha256: receipt.model.sha256 } : { model: "" });
+
+/** Takes the mask from a picture's file. */
+function opener(painter, told) {
+  const file = h("input", { type: "file", class: "sr", id: "mask-file", accept: "image/*", "aria-label": T.openSays, onchange: async () => {
+    const address = URL.createObjectURL(file.files[0]);
+    paint.keep(painter);
+    told.textContent = await paint.load(painter, address).then(() => "", () => T.unread);
+    file.value = "";
+    URL.revokeObjectURL(address);
+  } });
+  return h("span", {}, h("label", { class: "quiet button", for: "mask-file", title: T.openSays }, T.open), file);
 }
 
 /** The brush erases from now on, or paints again: for hands without an Alt key. */

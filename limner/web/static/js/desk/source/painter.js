@@ -1,7 +1,9 @@
 // The canvas on which a mask is painted: brush, eraser, undo and redo, and its PNG.
 
 import { h } from "../../page/dom.js";
+import { TEXTS } from "../../texts.js";
 
+const T = TEXTS.mask;
 const SIDE_MAX = 1024;
 const UNDO_MAX = 20;
 const SOLID = 127; // alpha above which a pixel is painted
@@ -10,7 +12,7 @@ const SOLID = 127; // alpha above which a pixel is painted
 export function makePainter(image) {
   const scale = Math.min(1, SIDE_MAX / Math.max(image.width, image.height));
   const [width, height] = [Math.round(image.width * scale), Math.round(image.height * scale)];
-  const canvas = h("canvas", { class: "paint", width, height, tabindex: 0, role: "img", "aria-label": "The picture under the mask" });
+  const canvas = h("canvas", { class: "paint", width, height, tabindex: 0, role: "img", "aria-label": T.picture });
   const painter = {
     canvas, width, height, brush: h("span", { class: "brush" }),
     context: canvas.getContext("2d", { willReadFrequently: true }),
@@ -131,12 +133,18 @@ export function png(painter) {
   return canvas.toDataURL("image/png");
 }
 
-async function load(painter, mask) {
+/** Paints what is white in a picture, cut to the proportions, in place of what is there; what is transparent counts as black. */
+export async function load(painter, mask) {
   const { context, width, height, accent } = painter;
   const image = new Image();
   image.src = mask;
   await image.decode();
-  context.drawImage(image, 0, 0, width, height);
+  const scale = Math.max(width / image.naturalWidth, height / image.naturalHeight);
+  const [w, t] = [image.naturalWidth * scale, image.naturalHeight * scale];
+  context.globalCompositeOperation = "source-over";
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(image, (width - w) / 2, (height - t) / 2, w, t);
   const pixels = look(painter);
   for (let i = 0; i < pixels.data.length; i += 4) pixels.data[i + 3] = pixels.data[i];
   context.putImageData(pixels, 0, 0);

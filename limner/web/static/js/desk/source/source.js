@@ -2,17 +2,19 @@
 
 import { Refused, Unreachable, post, request as call } from "../../page/api.js";
 import { $, h } from "../../page/dom.js";
-import * as drawer from "../../page/drawer.js";
 import * as errors from "../../page/errors.js";
 import { keepFocus } from "../../page/focus.js";
 import { isLeft, paintMask } from "./mask.js";
+import { fromWire, onWire } from "./masking.js";
 import { readReceipt, saysSettings } from "./metadata.js";
 import { fromBody, fromGeneration, order } from "../order.js";
+import { TEXTS } from "../../texts.js";
 
+const T = TEXTS.source;
 const RESIZE = [
-  { name: "crop", says: "fills the size, edges are cut", fit: "cover" },
-  { name: "fill", says: "all of it, the rest is filled up", fit: "contain" },
-  { name: "stretch", says: "pulled to the size", fit: "100% 100%" },
+  { name: "crop", says: T.crop, fit: "cover" },
+  { name: "fill", says: T.fill, fit: "contain" },
+  { name: "stretch", says: T.stretch, fit: "100% 100%" },
 ];
 const KINDS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"]);
 const BYTES_MAX = 24 * 2 ** 20;
@@ -30,15 +32,7 @@ export function setUp() {
     }
   });
   setUpDrop();
-  restore();
   order.watch((o, changed) => changed.some((name) => ["image", "img_width", "img_height"].includes(name)) && show(o));
-}
-
-/** After a reload the source is there again, with its mask. */
-async function restore() {
-  const image = await drawer.take();
-  if (image && !order.get().image) order.set({ image });
-  order.watch((o, changed) => changed.includes("image") && drawer.put(o.image));
 }
 
 function setUpDrop() {
@@ -64,26 +58,27 @@ const pictureIn = (transfer) => [...(transfer?.files ?? [])].find((file) => file
 export async function take(file) {
   if (!file) return;
   errors.clear("image");
-  if (!KINDS.has(file.type)) return errors.show(`image is ${file.name ? `“${file.name}”` : "a file"}, which the server does not read; use PNG, JPEG, WebP or GIF`);
-  if (file.size > BYTES_MAX) return errors.show(`image has ${Math.round(file.size / 2 ** 20)} MB; at most 24 MB are sent`);
+  silence();
+  if (!KINDS.has(file.type)) return errors.show(T.noKind(file.name ? `“${file.name}”` : T.aFile));
+  if (file.size > BYTES_MAX) return errors.show(T.tooLarge(Math.round(file.size / 2 ** 20)));
   const bytes = await file.arrayBuffer();
   const address = await dataUri(file);
   let size;
   try {
     size = await sizeOf(address);
   } catch {
-    return errors.show("image is not a picture this browser reads; use PNG, JPEG, WebP or GIF");
+    return errors.show(T.unreadable);
   }
   const receipt = readReceipt(new Uint8Array(bytes));
   const foreign = !receipt && saysSettings(new Uint8Array(bytes));
-  order.set({ image: { data: address, ...size, strength: 0.6, resize: "crop", mask: null, feather: 4, receipt, foreign } });
+  order.set({ image: { data: address, ...size, strength: 0.6, resize: "crop", mask: null, ...fromWire(), receipt, foreign } });
   $("#controls").open = true;
   $("#source").scrollIntoView({ block: "nearest" });
 }
 
 /** Puts back the source that a request was sent with. */
-export async function takeAgain({ image: data, mask = null, strength, resize_mode: resize, mask_blur: feather = 4 }) {
-  order.set({ image: { data, ...(await sizeOf(data)), strength, resize, mask, feather, receipt: null } });
+export async function takeAgain({ image: data, mask = null, strength, resize_mode: resize = "crop", ...masking }) {
+  order.set({ image: { data, ...(await sizeOf(data)), strength, resize, mask, ...fromWire(masking), receipt: null } });
 }
 
 /** A file's bytes as a `data:` address. */
@@ -118,8 +113,8 @@ function show({ image, img_width: width, img_height: height }) {
 }
 
 function thumb(image) {
-  return h("div", { class: "thumb" }, h("img", { src: image.data, alt: `The source, ${image.width} by ${image.height} pixels` }),
-    image.mask && h("span", { class: "veil", role: "img", "aria-label": "A mask is painted on it", style: { "--mask": `url("${image.mask}")` } }));
+  return h("div", { class: "thumb" }, h("img", { src: image.data, alt: T.source(image.width, image.height) }),
+    image.mask && h("span", { class: "veil", role: "img", "aria-label": T.masked, style: { "--mask": `url("${image.mask}")` } }));
 }
 
 function strength(image) {
@@ -130,13 +125,13 @@ function strength(image) {
       output.textContent = Number(event.target.value).toFixed(2);
       change({ strength: Number(event.target.value) });
     } });
-  return h("div", {}, h("div", { class: "field-head" }, h("label", { for: "strength" }, "Strength"), output), input,
-    h("p", { class: "note", id: "strength-note" }, "low keeps it, high forgets it"));
+  return h("div", {}, h("div", { class: "field-head" }, h("label", { for: "strength" }, T.strength), output), input,
+    h("p", { class: "note", id: "strength-note" }, T.strengthSays));
 }
 
 function resize(image, width, height) {
   const scale = 44 / Math.max(width, height);
-  return h("div", { class: "thumbs", role: "radiogroup", "aria-label": "How it is brought to size" }, RESIZE.map(({ name, says, fit }) => {
+  return h("div", { class: "thumbs", role: "radiogroup", "aria-label": T.resize }, RESIZE.map(({ name, says, fit }) => {
     const frame = h("span", { class: "frame", style: { "--w": `${width * scale}px`, "--h": `${height * scale}px`, "--fit": fit } });
     frame.style.backgroundImage = `url("${image.data}")`;
     return h("label", { title: says }, h("input", { type: "radio", name: "resize", value: name, checked: image.resize === name,
@@ -146,11 +141,11 @@ function resize(image, width, height) {
 
 function buttons(image) {
   return h("div", { class: "source-buttons" },
-    h("button", { type: "button", id: "mask-open", onclick: () => mask(image) }, isLeft(image) ? "Go on with the mask" : image.mask ? "Change the mask" : "Paint a mask"),
-    image.mask && h("button", { type: "button", onclick: () => change({ mask: null }) }, "Without mask"),
+    h("button", { type: "button", id: "mask-open", onclick: () => mask(image) }, isLeft(image) ? T.maskGoOn : image.mask ? T.maskChange : T.maskPaint),
+    image.mask && h("button", { type: "button", onclick: () => change({ mask: null }) }, T.withoutMask),
     (image.receipt || image.foreign) && h("button", { type: "button", id: "load-settings",
-      onclick: () => (image.receipt ? loadSettings(image.receipt) : loadForeign(image.data)) }, "Load its settings"),
-    h("button", { type: "button", id: "source-remove", onclick: () => order.set({ image: null }) }, "Take it away"));
+      onclick: () => (image.receipt ? loadSettings(image.receipt) : loadForeign(image.data)) }, T.loadItsSettings),
+    h("button", { type: "button", id: "source-remove", onclick: () => order.set({ image: null }) }, T.takeItAway));
 }
 
 async function mask(image) {
@@ -173,8 +168,29 @@ async function loadSettings(receipt) {
     await takeAgain(await keptSource(source));
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
-    errors.show(`image: it was drawn from another picture (strength ${source.strength}), which cannot be fetched here: ${error.message}`, null, { focus: false });
+    errors.show(T.sourceIsGone(source.strength, error.message), null, { focus: false });
   }
+}
+
+/** What of another program's picture is not here, and what cannot be the same: a note, since its
+ * settings were loaded all the same. It stays until the next picture, or until it is closed. */
+function tell(missing, differs) {
+  const list = (says, sentences) => sentences.length > 0 && [h("p", {}, says), h("ul", {}, sentences.map((each) => h("li", {}, each)))];
+  const shut = h("button", { type: "button", class: "quiet", id: "source-read-close", onclick: silence }, T.close);
+  const said = [list(T.loadedButMissing, missing), list(missing.length ? T.notTheSame : T.loadedButDiffers, differs)];
+  const box = $("#source-read");
+  box.replaceChildren(...(missing.length || differs.length ? said.filter(Boolean).flat() : [h("p", {}, T.loaded)]), shut);
+  box.hidden = false;
+  // It lies below the fold of the desk; whoever loaded the settings is there.
+  box.focus({ preventScroll: true });
+  box.scrollIntoView({ block: "nearest" });
+}
+
+function silence() {
+  const box = $("#source-read");
+  const inside = box.contains(document.activeElement);
+  box.hidden = true;
+  if (inside) $("#prompt").focus();
 }
 
 /** The settings of another program's picture, as the server reads them; what is not here is told. */
@@ -182,17 +198,18 @@ async function loadForeign(picture) {
   try {
     const { settings, missing, differs } = await post("api/replay", { picture, dry_run: true });
     order.set({ ...fromBody(settings), image: null });
-    $("#prompt").focus();
-    errors.show(`image: ${[...missing, ...differs].join("; ")}`, null, { focus: false });
+    tell(missing, differs);
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
     errors.show(`image: ${error.message}`, null, { focus: false });
   }
 }
 
-const kept = async (sha256) => dataUri(await (await call(`api/sources/${sha256}`)).blob());
+/** A picture that a stored request was drawn with: a source, a mask, a map. */
+export const kept = async (sha256) => dataUri(await (await call(`api/sources/${sha256}`)).blob());
 
 /** The fields of a stored generation's `source`, with its pictures from the server. */
-export async function keptSource({ sha256, mask_sha256: mask, strength, resize_mode, mask_blur }) {
-  return { image: await kept(sha256), ...(mask && { mask: await kept(mask), mask_blur }), strength, resize_mode };
+export async function keptSource({ sha256, mask_sha256: mask, strength, resize_mode, ...masking }) {
+  const masked = mask && { mask: await kept(mask), ...onWire(fromWire(masking)) };
+  return { image: await kept(sha256), ...masked, strength, ...(!masking.only_masked && { resize_mode }) };
 }

@@ -1,4 +1,4 @@
-"""A whole server without HTTP: use cases over a real store and the fake engine."""
+"""The use cases without HTTP, over a real store and the fake engine."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -46,7 +46,7 @@ def order(
 
 
 @asynccontextmanager
-async def house(
+async def started(
     database, tmp_path, *, engine=None, library=None, closes=True, empty=True, **settings
 ):
     """A started ``Generate``; closed, and its books checked, at the end.
@@ -72,8 +72,8 @@ async def house(
 
 @asynccontextmanager
 async def queue_of(database, tmp_path, *, works=True, **options):
-    """A ``Queue`` in a house of its own; unless it ``works`` it only accepts."""
-    async with house(database, tmp_path, **options) as generate:
+    """A ``Queue`` over a started ``Generate``; unless it ``works`` it only accepts."""
+    async with started(database, tmp_path, **options) as generate:
         queue = Queue(generate)
         if works:
             await queue.start()

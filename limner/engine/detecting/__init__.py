@@ -1,0 +1,1 @@
+"""Boxes found in pictures by detectors of an operator's own."""

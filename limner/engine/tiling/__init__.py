@@ -1,0 +1,1 @@
+"""Pictures whose edges meet, and pictures that a VAE takes in tiles."""

@@ -1,0 +1,228 @@
+"""A Ray cluster joined or begun, and the replicas deployed on it."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from limner import machine
+from limner.errors import SettingsError
+from limner.replicas import deployment
+from limner.replicas.replica import Make, Replica
+from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from limner.replicas.calls import Calls
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+OBJECTS_BYTES = 256 << 20  # pictures on their way between processes
+LOOK_S = 0.2
+MISSING = "engine is 'ray', which needs Ray: pip install 'limner[ray]'"
+
+
+class Cluster:
+    """The replicas of a server; ``make`` gives the engine of each, from settings, over there."""
+
+    def __init__(self, settings: Settings, make: Callable[[Settings], Make]) -> None:
+        check(settings)
+        self._settings, self._make = settings, make
+        self._connected = False
+
+    def connect(self, say: Say) -> Calls:
+        """Have the replicas there, and the way to them.
+
+        Raises ``SettingsError`` for a cluster that cannot be joined or is too small, and for
+        replicas that cannot begin.
+        """
+        settings = self._settings
+        say("starting Ray" if settings.ray_address is None else "joining the Ray cluster")
+        _authenticate(settings)
+        with _told(settings):
+            _join(settings)
+            from ray import serve
+
+            from limner.replicas.calls import Calls
+
+            serve.start(proxy_location="Disabled")
+            if not _by_a_file():
+                self._deploy(_gpus(settings))
+            _expect_running(say)
+            handle = serve.get_deployment_handle(deployment.DEPLOYMENT, deployment.APPLICATION)
+        self._connected = True
+        say("ready")
+        return Calls(handle)
+
+    def _deploy(self, gpus: float) -> None:
+        """Have Serve make them what they should be; what is so already stays."""
+        from ray import serve
+
+        name = deployment.APPLICATION
+        serve._run(self.application(gpus), _blocking=False, name=name, route_prefix=None)
+
+    def application(self, gpus: float) -> Any:
+        """What is deployed, each replica with so many ``gpus``."""
+        from ray import serve
+
+        settings = self._settings
+        built = serve.deployment(Replica).options(
+            **deployment.options(settings, gpus),
+            version=deployment.version(settings),
+            _internal=True,
+        )
+        return built.bind(self._make(deployment.for_replicas(settings)))
+
+    def disconnect(self) -> None:
+        """Leave the cluster; one that was begun here ends at once, since nothing is drawn."""
+        import ray
+        from ray._private import worker
+
+        if self._settings.ray_address is not None:
+            ray.shutdown()
+        elif worker._global_node is not None:
+            worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
+            # Ray's own ending, and its threads', would wait for those half a minute.
+            atexit.register(_end, 0 if self._connected else 1)
+
+
+def _end(status: int) -> None:
+    """End the process as it is ending."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def check(settings: Settings) -> None:
+    """Raise what can be known before anything is started."""
+    if find_spec("ray") is None:
+        raise SettingsError(MISSING)
+    if settings.min_replicas and settings.replicas:
+        raise SettingsError("replicas and min_replicas are both set; one of them is enough.")
+    if settings.max_replicas and settings.max_replicas < settings.replicas_least:
+        raise SettingsError(
+            f"max_replicas is {settings.max_replicas}; it must be at least "
+            f"{settings.replicas_least}, the number that there are always."
+        )
+
+
+def _authenticate(settings: Settings) -> None:
+    """Have Ray ask for a token, also of us; one of our own cluster is known to nobody else.
+
+    Before Ray is imported: it looks at these variables then.
+    """
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"  # it would tell of every SIGTERM
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a call after the end would begin another cluster
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    if settings.ray_address is None:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # so it keeps to the loopback address
+
+
+def _join(settings: Settings) -> None:
+    import ray
+
+    own = settings.ray_address is None
+    common: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    if not own:
+        ray.init(address=settings.ray_address, **common)
+        return
+    ray.init(
+        address="local",
+        num_cpus=max(machine.cores(), settings.replicas_most),
+        object_store_memory=OBJECTS_BYTES,
+        include_dashboard=False,
+        **common,
+    )
+
+
+def _by_a_file() -> bool:
+    """Whether replicas were deployed by a file, which is left to say what they are."""
+    from ray.serve.context import _get_global_client
+
+    found = _get_global_client().get_serve_details()["applications"].get(deployment.APPLICATION)
+    return found is not None and found["source"] == "declarative"
+
+
+def _gpus(settings: Settings) -> float:
+    """GPUs that each replica takes. Raises ``SettingsError`` where there are too few in all."""
+    import ray
+
+    there = float(ray.cluster_resources().get("GPU", 0))
+    wanted = settings.gpus_per_replica
+    if wanted is None:
+        wanted = 1.0 if there and settings.device != "cpu" else 0.0
+    needed = wanted * settings.replicas_least
+    if needed > there:
+        raise SettingsError(
+            f"{settings.replicas_least} replicas of {wanted:g} GPUs need {needed:g}; the cluster "
+            f"has {there:g}. Fewer `replicas`, or a smaller `gpus_per_replica`, fit."
+        )
+    return wanted
+
+
+def _expect_running(say: Say) -> None:
+    """Wait until the replicas are there. Raises ``SettingsError`` when they never will be."""
+    from ray import serve
+
+    told = ""
+    while True:
+        found = serve.status().applications.get(deployment.APPLICATION)
+        status = "NOT_STARTED" if found is None else found.status.value
+        if status == "RUNNING":
+            return
+        if found is not None and status in ("DEPLOY_FAILED", "UNHEALTHY"):
+            raise SettingsError(f"The replicas cannot begin: {_why(found)}")
+        if status != told:
+            say("starting the replicas")
+            told = status
+        time.sleep(LOOK_S)
+
+
+def _why(found: Any) -> str:
+    """The last line of what a replica died of."""
+    messages = [each.message for each in found.deployments.values()] + [found.message]
+    lines = [line.strip() for line in "\n".join(messages).splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith("limner.errors.")]
+    return (ours or lines or ["Ray Serve does not say why."])[-1].partition("Error: ")[-1] or lines[
+        -1
+    ]
+
+
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """What Ray raises, as a sentence that names the setting."""
+    from ray.exceptions import AuthenticationError, RayError
+    from ray.serve.exceptions import RayServeException
+
+    where = settings.ray_address or "this machine"
+    try:
+        yield
+    except AuthenticationError as error:
+        raise SettingsError(
+            f"Ray at {where} takes no token of ours: RAY_AUTH_TOKEN, or the file that "
+            "RAY_AUTH_TOKEN_PATH names, must hold the cluster's."
+        ) from error
+    except (
+        ConnectionError,
+        RayError,
+        RayServeException,
+        RuntimeError,
+        TimeoutError,
+        ValueError,
+    ) as error:
+        first = str(error).strip().partition("\n")[0]
+        # A wrong token is often told as a connection that fails.
+        hint = " Is RAY_AUTH_TOKEN the cluster's?" if settings.ray_address else ""
+        raise SettingsError(f"Ray at {where} cannot be used: {first}.{hint}") from error

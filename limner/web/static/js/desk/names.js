@@ -1,0 +1,48 @@
+// LoRAs and embeddings of the library by name: a click puts one into the prompt.
+
+import { Refused, Unreachable, get } from "../page/api.js";
+import { $, dialog, h } from "../page/dom.js";
+import * as errors from "../page/errors.js";
+import { key } from "../page/local.js";
+import { order } from "./order.js";
+
+const KINDS = {
+  lora: { title: "LoRAs", text: (row) => [`<lora:${row.name}:1>`, ...row.trigger_words.slice(0, 1)].join(" ") },
+  "textual-inversion": { title: "Embeddings", text: (row) => row.name },
+};
+
+export function setUp() {
+  $("#names-open").addEventListener("click", () => key.get() && open());
+}
+
+async function open() {
+  let rows;
+  try {
+    rows = (await get("api/models")).filter((row) => row.usable && KINDS[row.kind]);
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    return errors.show(error.message);
+  }
+  const where = h("select", { id: "names-into" }, h("option", { value: "prompt" }, "Prompt"), h("option", { value: "negative" }, "Keep out"));
+  const box = dialog("LoRAs and embeddings",
+    rows.length ? h("div", { class: "field" }, h("label", { for: "names-into" }, "Goes into"), where)
+      : h("p", { class: "note" }, "The library has none."),
+    h("div", { class: "style-groups" }, Object.entries(KINDS).map(([kind, { title, text }]) => group(title, rows.filter((row) => row.kind === kind), (row) => {
+      box.close();
+      insert($(`#${where.value}`), text(row));
+    }))),
+    h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => box.close() }, "Close")));
+  return undefined;
+}
+
+const group = (title, rows, act) => rows.length > 0 && h("section", {}, h("h3", {}, title),
+  h("div", { class: "options" }, rows.map((row) => h("button", { type: "button", title: row.trigger_words.join(", "), onclick: () => act(row) }, row.name))));
+
+/** Puts a name behind what is there, with a comma between. */
+function insert(area, text) {
+  const name = area.name;
+  const there = order.get()[name].trimEnd().replace(/,$/, "");
+  order.set({ [name]: there ? `${there}, ${text}` : text });
+  area.focus();
+  area.setSelectionRange(area.value.length, area.value.length);
+}

@@ -1,0 +1,110 @@
+// A grid of any two settings: every value of one with every value of the other, from one seed.
+
+import { Refused, Unreachable, post } from "../page/api.js";
+import { $, $$, debounce, dialog, h } from "../page/dom.js";
+import { randomSeed } from "../page/json.js";
+import { key } from "../page/local.js";
+import { submit } from "../tray/tray.js";
+import { AXES, cells, typed } from "./axes.js";
+import { order, toBody } from "./order.js";
+import * as words from "../page/words.js";
+
+const MOST = 64; // lines that the server takes at once
+
+export function setUp() {
+  $("#grid-open").addEventListener("click", () => key.get() && open());
+}
+
+function open() {
+  const now = order.get();
+  const seed = /^\d+$/.test(now.seed ?? "") ? now.seed : randomSeed();
+  const desk = { ...now, seed, locked: true, samples: 1 };
+  const price = h("p", { class: "price", id: "grid-price", role: "status" });
+  const button = h("button", { type: "submit", class: "primary", id: "grid-draw", disabled: true }, "Draw the grid");
+  let made = [];
+  const tell = debounce(async () => {
+    made = [];
+    button.disabled = true;
+    try {
+      const wanted = asked(desk, columns, rows);
+      price.textContent = await priceOf(wanted);
+      made = wanted;
+      button.disabled = !wanted.length;
+    } catch (error) {
+      price.textContent = error.message;
+    }
+  }, 300);
+  const columns = axis("x", "Columns", desk, AXES[0], tell);
+  const rows = axis("y", "Rows", desk, null, tell);
+  const form = h("form", { onsubmit: (event) => {
+    event.preventDefault();
+    if (!made.length) return;
+    box.close();
+    submit(made.map(({ order: o, label, columns: across }) => ({ label, columns: across, body: toBody(o) })));
+  } }, h("p", { class: "note" }, `What is on the desk, from one seed, with every value of one setting and every value of another; up to ${MOST} pictures.`),
+  columns.node, rows.node,
+  h("div", { class: "dialog-foot" }, price, h("button", { type: "button", onclick: () => box.close() }, "Leave"), button));
+  const box = dialog("Grid of settings", form);
+  tell();
+}
+
+/** One axis: which setting, and its values. `read()` is `{axis, values}`, or null without a setting. */
+function axis(id, title, desk, first, tell) {
+  const there = AXES.filter(({ only }) => !only || only(desk));
+  const values = h("div", { class: "field", id: `grid-${id}-values` });
+  const pick = h("select", { id: `grid-${id}` }, first ? null : h("option", { value: "" }, "one row"),
+    there.map(({ name, label }) => h("option", { value: name }, label)));
+  pick.value = first?.name ?? "";
+  const chosen = () => there.find(({ name }) => name === pick.value) ?? null;
+  const show = async () => {
+    await fill(values, id, chosen(), tell);
+    tell();
+  };
+  pick.addEventListener("change", show);
+  show();
+  return {
+    node: h("div", {}, h("div", { class: "field" }, h("label", { for: `grid-${id}` }, title), pick), values),
+    read: () => chosen() && { axis: chosen(), values: valuesIn(values, chosen()) },
+  };
+}
+
+async function fill(box, id, row, tell) {
+  if (!row) return box.replaceChildren();
+  if (row.start) {
+    return box.replaceChildren(h("label", { for: `grid-${id}-numbers` }, `Values of ${row.label.toLowerCase()}, with commas between`),
+      h("input", { type: "text", id: `grid-${id}-numbers`, value: row.start, autocomplete: "off", oninput: tell }));
+  }
+  box.replaceChildren();
+  let choices = [];
+  try {
+    choices = await row.options();
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    return box.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));
+  }
+  return box.replaceChildren(h("div", { class: "style-groups" }, h("div", { class: "options", role: "group", "aria-label": `Values of ${row.label.toLowerCase()}` },
+    choices.map(({ value, text }, i) => Object.assign(h("button", { type: "button", "aria-pressed": String(i < 2), onclick: ({ target }) => {
+      target.setAttribute("aria-pressed", String(target.getAttribute("aria-pressed") !== "true"));
+      tell();
+    } }, text), { choice: { value, text } })))));
+}
+
+const valuesIn = (box, row) => (row.start ? typed(row, $("input", box).value) : $$("[aria-pressed=true]", box).map((node) => node.choice));
+
+function asked(desk, columns, rows) {
+  const [x, y] = [columns.read(), rows.read()];
+  if (y?.axis === x.axis) throw new Error("Columns and rows are the same setting.");
+  const made = cells(desk, x, y);
+  if (made.length > MOST) throw new Error(`${made.length} pictures; at most ${MOST} are taken at once.`);
+  return made;
+}
+
+/** What the whole costs; what differs in the seed alone costs the same, and is asked once. */
+async function priceOf(wanted) {
+  const bodies = wanted.map(({ order: o }) => JSON.stringify({ ...toBody(o, { light: true }), seed: -1, base64: true }));
+  const quotes = new Map();
+  await Promise.all([...new Set(bodies)].map(async (body) => quotes.set(body, await post("api/quote", JSON.parse(body)))));
+  const total = bodies.reduce((sum, body) => sum + quotes.get(body).micro_credits, 0);
+  const pictures = bodies.reduce((sum, body) => sum + quotes.get(body).samples, 0);
+  return `${words.count(pictures, "picture")}, ${words.credits(total / 1e6)} credits`;
+}

@@ -1,0 +1,119 @@
+// The picture that is looked at in the library: its words, its settings one by one, its relatives.
+
+import { get, thumbnail } from "../page/api.js";
+import { $, announce, h } from "../page/dom.js";
+import { notice } from "../page/notice.js";
+import { fromGeneration, order } from "../desk/order.js";
+import { go } from "../places.js";
+import * as found from "./found.js";
+import * as gallery from "./gallery.js";
+import { mark, removeThem } from "./marks.js";
+import * as sprites from "../page/sprites.js";
+import * as words from "../page/words.js";
+
+// What it was drawn with: its name, the desk's fields that it sets, and how it is said.
+const SETTINGS = [
+  ["Prompt", ["prompt", "styles"], (g) => (g.origin ?? g).prompt],
+  ["Negative", ["negative_prompt"], (g) => (g.origin ?? g).negative_prompt],
+  ["Model", ["model", "vae"], (g, record) => record.model?.name],
+  ["Sampler", ["scheduler", "schedule"], (g) => (g.sampler ? `${g.sampler} ${g.schedule ?? ""}` : g.scheduler)],
+  ["Steps", ["num_inference_steps"], (g) => g.steps],
+  ["Guidance", ["guidance_scale"], (g) => g.guidance],
+  ["Seed", ["seed", "locked"], (g) => g.seed],
+  ["Size", ["img_width", "img_height"], (g) => `${g.width}×${g.height}`],
+  ["Hires", ["hires"], (g) => g.hires && `${g.hires.width}×${g.hires.height}`],
+  ["LoRAs", ["extra"], (g) => g.loras?.map(({ name, unet }) => `${name} ${unet}`).join(", ")],
+];
+let shown = null;
+
+export const looked = () => shown;
+
+export function setUp() {
+  found.onChange(() => {
+    const now = found.all().find(({ id }) => id === shown?.id);
+    if (shown && now && now !== shown) star(now);
+    if (shown && !now) close();
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && shown && !event.defaultPrevented && !$("dialog[open]") && $("#detail").contains(event.target)) close();
+  });
+}
+
+/** Shows a picture of the library beside the others; `follow`: the focus goes there, too. */
+export async function look(picture, { follow = false } = {}) {
+  shown = picture;
+  const box = $("#detail");
+  box.hidden = false;
+  document.body.dataset.detail = "";
+  const [record, { from, into }] = await Promise.all([get(`api/receipts/${picture.id}`), get(`api/pictures/${picture.id}/lineage`)]);
+  if (shown?.id !== picture.id) return;
+  box.replaceChildren(head(picture), await face(picture), actions(picture), settings(record), ...relatives("Drawn from", from), ...relatives("Drawn from it", into));
+  box.scrollTop = 0;
+  if (follow) $("#detail-desk").focus();
+}
+
+export function close() {
+  const id = shown?.id;
+  shown = null;
+  $("#detail").hidden = true;
+  $("#detail").replaceChildren();
+  delete document.body.dataset.detail;
+  if (id) $(`#grid [data-id="${id}"] button`)?.focus();
+}
+
+const head = (picture) => h("div", { class: "head-of-detail" }, h("h3", {}, words.when(picture.created_at), picture.folder && ` · ${picture.folder}`),
+  h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: close }, "✕"));
+
+async function face(picture) {
+  const address = await thumbnail(picture.id, 512).catch(() => "");
+  return sprites.look(h("img", { src: address, alt: picture.prompt, width: picture.width, height: picture.height }), picture);
+}
+
+function actions(picture) {
+  const button = (id, text, act, more = {}) => h("button", { type: "button", id: `detail-${id}`, ...more, onclick: async () => {
+    try {
+      await act();
+    } catch (error) {
+      notice(error.message);
+    }
+  } }, text);
+  return h("div", { class: "actions", role: "group", "aria-label": "With this picture" },
+    button("desk", "On the desk", async () => {
+      await gallery.openOf(picture);
+      go("desk");
+    }),
+    button("star", "★ Star", () => mark([picture.id], { starred: !shown.starred }), { "aria-pressed": String(picture.starred) }),
+    button("remove", "Remove", () => removeThem([picture.id])));
+}
+
+function star(picture) {
+  shown = picture;
+  $("#detail-star")?.setAttribute("aria-pressed", String(picture.starred));
+}
+
+/** Each with a button that takes it over to the desk. */
+function settings(record) {
+  const g = { ...record.parameters, model: record.model?.sha256, vae: record.model?.vae_sha256 };
+  const made = fromGeneration(g);
+  const rows = SETTINGS.map(([name, fields, said]) => [name, fields, said(g, record)]).filter(([, , text]) => text);
+  const use = (name, fields) => {
+    order.set(Object.fromEntries(fields.map((field) => [field, made[field]])));
+    announce(`${name} is on the desk`);
+    notice(`${name} is on the desk.`);
+  };
+  return h("dl", { class: "settings" }, rows.flatMap(([name, fields, text]) => [
+    h("dt", {}, name), h("dd", {}, String(text)),
+    h("dd", { class: "use" }, h("button", { type: "button", class: "quiet", "aria-label": `Use this ${name.toLowerCase()} on the desk`, onclick: () => use(name, fields) }, "Use")),
+  ]));
+}
+
+function relatives(title, pictures) {
+  if (!pictures.length) return [];
+  const list = h("div", { class: "relatives" });
+  for (const picture of pictures.slice(0, 24)) {
+    const button = h("button", { type: "button", class: "thumb", "aria-label": `${picture.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => look(picture, { follow: true }) });
+    thumbnail(picture.id, 128).then((address) => button.append(h("img", { src: address, alt: "" })), () => {});
+    list.append(button);
+  }
+  return [h("h3", {}, title), list];
+}

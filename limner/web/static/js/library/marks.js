@@ -1,0 +1,25 @@
+// What is said of pictures on the server: a star, a folder, removed; and how it is undone.
+
+import { patch } from "../page/api.js";
+import { notice } from "../page/notice.js";
+import * as found from "./found.js";
+import * as gallery from "./gallery.js";
+import * as words from "../page/words.js";
+
+/** Says `marks` of the pictures with these ids. */
+export async function mark(ids, marks) {
+  await patch("api/pictures", { ids, ...marks });
+  found.change(ids, marks);
+}
+
+/** Takes pictures out of sight; for a while a click brings them back. */
+export async function removeThem(ids) {
+  await mark(ids, { removed: true });
+  notice(`${words.count(ids.length, "picture")} removed.`, "Undo", () => bringBack(ids));
+}
+
+export async function bringBack(ids) {
+  await mark(ids, { removed: false });
+  await Promise.all([gallery.refresh(), found.refresh()]);
+  notice(`${words.count(ids.length, "picture")} brought back.`);
+}

@@ -1,0 +1,36 @@
+// A line that says what was done, with a way to undo it; it goes away by itself.
+
+import { $, h } from "./dom.js";
+
+const STAYS_MS = 12_000;
+let timer = 0;
+
+/** Says `text`; with `word` a button that calls `act`. A refusal of it is told in the same place. */
+export function notice(text, word = null, act = null) {
+  const box = $("#notice");
+  const button = word && h("button", { type: "button", onclick: async () => {
+    close();
+    try {
+      await act();
+    } catch (error) {
+      notice(error.message);
+    }
+  } }, word);
+  const shut = h("button", { type: "button", class: "quiet", "aria-label": "Close this notice", onclick: close }, "✕");
+  box.replaceChildren(h("span", {}, text), ...(button ? [button] : []), shut);
+  box.hidden = false;
+  wait();
+  // Who reads it or is about to press keeps it.
+  box.onpointerenter = box.onfocusin = () => clearTimeout(timer);
+  box.onpointerleave = box.onfocusout = wait;
+}
+
+function wait() {
+  clearTimeout(timer);
+  timer = setTimeout(close, STAYS_MS);
+}
+
+function close() {
+  clearTimeout(timer);
+  $("#notice").hidden = true;
+}

@@ -1,0 +1,42 @@
+// Requests that wait change places: by two buttons of their cards, or Shift with an arrow on one.
+
+import { Refused, Unreachable, post } from "../page/api.js";
+import { announce, h } from "../page/dom.js";
+import * as errors from "../page/errors.js";
+import * as tabs from "../page/tabs.js";
+import * as entries from "./entries.js";
+import { look } from "./tray.js";
+
+const WAYS = [{ by: -1, sign: "‹", says: "Earlier" }, { by: 1, sign: "›", says: "Later" }];
+const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
+
+/** The buttons of a card; `show` them where there is something to change places with. */
+export function buttons(entry, name) {
+  const made = WAYS.map(({ by, sign, says }) => h("button", { type: "button", class: "icon job-move", hidden: true,
+    title: `${says} (Shift ${by < 0 ? "←" : "→"})`, "aria-label": `${says}: ${name}`, onclick: () => move(entry, by) }, sign));
+  return { made, show: () => made.forEach((node) => { node.hidden = !entry.queued || entries.waiting().length < 2; }) };
+}
+
+/** What a key pressed on a card does. */
+export function pressed(event, entry) {
+  const by = event.shiftKey && KEYS[event.key];
+  if (!by) return;
+  event.preventDefault();
+  event.stopPropagation();
+  move(entry, by);
+}
+
+async function move(entry, by) {
+  const line = entries.waiting();
+  const other = line.includes(entry) && line[line.indexOf(entry) + by];
+  if (!other) return announce(by < 0 ? "Nothing that waits is before it." : "Nothing is behind it.");
+  try {
+    await post("api/queue/move", { id: entry.id, [by < 0 ? "before" : "after"]: other.id });
+    announce(`Now ${by < 0 ? "before" : "behind"}: ${(other.label || other.prompt).slice(0, 80)}`);
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    errors.show(error.message);
+  }
+  await look();
+  return tabs.tell("changed");
+}

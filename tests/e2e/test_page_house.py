@@ -1,0 +1,73 @@
+"""The House: an operator makes a key, sees its use, limits and revokes it; others see no House."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from limner.store import keys
+from tests.e2e.browser import Playground
+from tests.e2e.test_page_looks import faults
+
+
+@pytest.fixture
+def admin(place: Playground) -> str:
+    with place.database.begin() as conn:
+        scopes = ["admin", "draw", "read"]
+        return keys.create(conn, name="boss", scopes=scopes, credits_micro=10**7)[0]
+
+
+@pytest.mark.slow
+def test_an_operator_makes_a_key_sees_its_use_and_revokes_it(visit, place: Playground, admin: str):
+    page = visit(key=admin).page
+    page.click("#to-house")
+    assert page.url.endswith("#house")
+    expect(page.locator("#house-now")).to_contain_text("ready")
+    page.click("#key-new")
+    page.fill("dialog [name=name]", "a guest")
+    page.fill("dialog [name=credits]", "2.5")
+    page.keyboard.press("Enter")
+    secret = page.locator("#secret").inner_text()
+    assert secret.startswith("SG_")
+    page.click("dialog button:text-is('Close')")
+    row = page.locator("#house-keys tr", has_text="a guest")
+    expect(row).to_contain_text("2.5")
+    with place.api(secret) as guest:
+        assert guest.post("/v1/sd1.5-rpg", json={"prompt": "x"}).status_code == 200
+    expect(row).to_contain_text("1 picture")
+    expect(page.locator("#house-usage figure").first).to_contain_text("in 30 days")
+    row.locator("button").click()
+    page.fill("dialog [name=spend_cap]", "much")
+    page.click("dialog button.primary")
+    expect(page.locator("dialog .error")).to_contain_text("spend_cap is")
+    page.fill("dialog [name=spend_cap]", "1.5")
+    page.fill("dialog [name=grant]", "1")
+    page.click("dialog button.primary")
+    expect(row).to_contain_text("1.5")
+    assert faults(page) == []
+    row.locator("button").click()
+    page.click("#key-revoke")
+    page.click("#key-revoke")
+    expect(row).to_contain_text("revoked")
+    with place.api(secret) as guest:
+        assert guest.get("/api/key").status_code == 401
+
+
+@pytest.mark.slow
+def test_others_see_no_house_and_go_from_key_to_key(visit, place: Playground, admin: str):
+    visitor = visit()
+    page = visitor.page
+    expect(page.locator("#to-house")).to_be_hidden()
+    page.goto(place.url + "/#house")
+    expect(page.locator("#desk")).to_be_visible()
+    page.click("#key-open")
+    page.fill("#key", admin)
+    page.keyboard.press("Enter")
+    expect(page.locator("#to-house")).to_be_visible()
+    page.click("#key-open")
+    page.click(".other-keys button:has-text('Use artist')")
+    expect(page.locator("#to-house")).to_be_hidden()
+    page.wait_for_selector("#price strong")
+    page.click("#key-open")
+    page.click(".other-keys button:text-is('Forget')")
+    expect(page.locator(".other-keys li")).to_have_count(0)

@@ -1,0 +1,109 @@
+"""Servers over replicas on a real Ray, whose processes are killed: short forms of the long runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from limner.store import audit
+from limner.store.db import Database
+from tests.replicas.served import named, replicas_of, serving
+from tests.waiting import wait_until
+from tests.web.conftest import PATH
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),  # Ray starts processes: minutes where a machine is busy
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (extra `ray`)"),
+]
+REQUESTS = 40
+CAPTURED = "select count(*), count(distinct hold_id) from resolutions where outcome = 'capture'"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas") / "data"
+    with serving(folder, "--replicas", "2", FAKE_STEP_S="0.05") as running:
+        yield running
+
+
+def draw(server, number):
+    body = {"prompt": f"knight {number}", "seed": number}
+    headers = {**server.headers, "idempotency-key": f"draw-{number}"}
+    return httpx.post(server.url + PATH, json=body, headers=headers, timeout=120)
+
+
+def test_replicas_and_the_controller_are_killed_and_all_is_drawn_and_billed_once(server):
+    replicas, (before, _) = replicas_of(server, 2), books(server, CAPTURED)
+    with ThreadPoolExecutor(REQUESTS // 2) as pool:
+        waiting = [pool.submit(draw, server, number) for number in range(REQUESTS)]
+        wait_until(lambda: any(each.done() for each in waiting))
+        os.kill(replicas[0], signal.SIGKILL)
+        os.kill(named(server.process.pid, "ServeController")[0], signal.SIGKILL)
+        answers = [each.result() for each in waiting]
+    assert [each.status_code for each in answers] == [200] * REQUESTS
+    assert len({each.content for each in answers}) == REQUESTS
+    assert draw(server, 3).content == answers[3].content
+    assert books(server, CAPTURED) == (before + REQUESTS,) * 2
+    replicas_of(server, 2)
+
+
+def books(server, question):
+    """They are clean; and what ``question`` finds."""
+    database = Database.open(f"sqlite:///{server.data_dir / 'limner.db'}")
+    try:
+        with database.read() as conn:
+            assert audit.check(conn) == []
+            return tuple(conn.execute(text(question)).one())
+    finally:
+        database.close()
+
+
+def test_many_that_are_cancelled_at_once_stop(server):
+    body = {
+        "requests": [{"prompt": "a knight", "num_inference_steps": 150, "scheduler": "Heun"}] * 50
+    }
+    told = httpx.post(
+        f"{server.url}/api/requests", json=body, headers=server.headers, timeout=120
+    ).json()
+    urls = [f"{server.url}/api/requests/{each['request_id']}" for each in told["requests"]]
+    wait_until(lambda: "PROCESSING" in {status(server, url) for url in urls})
+    began = time.monotonic()
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(lambda url: httpx.delete(url, headers=server.headers, timeout=120), urls))
+    assert {status(server, url) for url in urls} == {"CANCELLED"}
+    assert draw(server, 1000).status_code == 200
+    print(f"50 cancelled and one drawn in {time.monotonic() - began:.2f} s")
+    books(server, CAPTURED)
+
+
+def status(server, url):
+    return httpx.get(url, headers=server.headers, timeout=120).json()["status"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--gpus-per-replica", "1"), "1 replicas of 1 GPUs need 1; the cluster has 0"),
+        (("--replicas", "2", "--min-replicas", "1"), "replicas and min_replicas are both set"),
+        (("--replicas", "3", "--max-replicas", "2"), "max_replicas is 2; it must be at least 3"),
+        (("--ray-address", "127.0.0.1:9"), "RAY_AUTH_TOKEN_PATH names, must hold the cluster's."),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_told_in_a_sentence(tmp_path, flags, sentence):
+    command = [sys.executable, "-m", "tests.e2e.fake_server", "serve", "--engine", "ray"]
+    command += ["--port", "0", "--data-dir", str(tmp_path / "data"), *flags]
+    environ = {name: value for name, value in os.environ.items() if "RAY_AUTH" not in name}
+    environ["HOME"] = str(tmp_path)  # no token of the machine's user
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environ)
+    assert done.returncode == 1, done.stderr
+    assert sentence in done.stderr.splitlines()[-1]

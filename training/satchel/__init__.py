@@ -1,0 +1,1 @@
+"""Squire's satchel: small adapters that are trained with Squire's weights unchanged."""
