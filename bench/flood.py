@@ -31,6 +31,8 @@ WIRE = {"prompt": "a knight, castle hall", "num_inference_steps": 20, "scheduler
 OWN = {"prompt": WIRE["prompt"], "steps": 20, "sampler_name": "Euler", "width": 512, "height": 512}
 SURFACES = ("raw", "base64", "form", "later", "openai", "automatic1111")
 POLL_S = 0.25
+FAILED = ("500", "422 FAILED")
+"""What a fault does to a request: told at once, or to whoever asks for an accepted one."""
 
 
 class Client:
@@ -45,9 +47,7 @@ class Client:
 
     def has_drawn(self, answer: httpx.Response, faults: bool) -> bool:
         """Or was refused, or met a fault that was planted; anything else is an error."""
-        if answer.status_code == 200 and answer.headers.get("content-type") == "application/json":
-            return answer.json().get("status") != "FAILED" or not faults
-        if answer.status_code == 200 or answer.status_code in (429, 503, *[500] * faults):
+        if kind(answer) in {"200", "429", "503", *FAILED * faults}:
             return answer.status_code == 200
         raise RuntimeError(f"{self.surface} answered {answer.status_code} {answer.text}")
 
@@ -101,6 +101,12 @@ async def steady(clients: list[Client], each: int, told: Counter[str], faults: b
     return [wait for waits in await asyncio.gather(*map(one, clients)) for wait in waits]
 
 
+def kind(answer: httpx.Response) -> str:
+    """Its status, and what became of the request where it tells that."""
+    failed = answer.status_code == 422 and answer.json().get("status") == "FAILED"
+    return f"{answer.status_code}{' FAILED' * failed}"
+
+
 def note(answer: httpx.Response, told: Counter[str], faults: bool) -> None:
     """Count what is wrong with a refusal."""
     if answer.status_code == 429:
@@ -115,7 +121,7 @@ async def flood(clients: list[Client], told: Counter[str], faults: bool) -> None
     async def one(client: Client) -> None:
         while True:
             answer = await client.draw()
-            told[f"{answer.status_code}"] += 1
+            told[kind(answer)] += 1
             note(answer, told, faults)
             if answer.status_code != 200:
                 await asyncio.sleep(0.2)
@@ -153,7 +159,7 @@ async def measure(server: fleet.Server, url: str, options: argparse.Namespace) -
         f"{' -> '.join(f'{mib:.0f}' for mib in memory)} MiB; load {os.getloadavg()[0]:.1f}"
     )
     faults = [] if ratio <= 2 or options.faults else ["the others' median wait more than doubled"]
-    usual = {"200", "429", "503"} | ({"500"} if options.faults else set())
+    usual = {"200", "429", "503", *FAILED * (options.faults > 0)}
     strange = {name for name, count in told.items() if count} - usual
     return faults + [f"a client was told {name}" for name in sorted(strange)]
 
