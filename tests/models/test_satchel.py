@@ -9,6 +9,7 @@ import pytest
 from limner.engine.checkpoints.layouts import SATCHEL
 from limner.models import listing
 from limner.models.entries import Entry
+from limner.models.facts import EMBEDDING
 from limner.models.listing import Library
 from tests.models import files
 
@@ -56,3 +57,18 @@ def test_an_operators_file_of_its_name_goes_first(
     assert found(library, "night").file == tmp_path / "own" / inner
     for entry in library.entries():
         assert library.find(entry.name) == entry
+
+
+def test_controls_and_embeddings_of_the_embedded_model_are_listed_as_loras_are(
+    no_satchel: Path,
+) -> None:
+    files.controlnet(no_satchel / "outline.safetensors")
+    files.embedding(no_satchel / "bad.safetensors")
+    for path in sorted(no_satchel.iterdir()):
+        told = {"sd version": "SD1", "description": "For Squire alone."}
+        files.note(path.with_suffix(".json"), told)
+    library = Library()
+    for name, kind, field in (("outline", "controlnet", "controls"), ("bad", EMBEDDING, "prompt")):
+        row = library.find(name, (kind,), field).as_dict()
+        assert (row["library"], row["base"], row["usable"]) == ("built-in", "sd1", True)
+        assert any("For Squire alone." in note for note in row["notes"])

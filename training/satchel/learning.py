@@ -69,11 +69,13 @@ class Student:
         self.unet = for_training(unet).to(self.dtype).eval()
         self.noising = Noising()
 
-    def context(self, texts: list[str], rng: np.random.Generator) -> Tensor:
-        """(n, 77, width), half of the time with the paddings exchanged, as Squire learned."""
+    def context(self, texts: list[str], rng: np.random.Generator | None) -> Tensor:
+        """(n, 77, width); with `rng` half of the time with the paddings exchanged."""
         rows, lengths = self.text.tokens(texts)
         hidden = self.text(rows)
-        return shuffle_padding(hidden, lengths) if rng.random() < 0.5 else hidden
+        return (
+            shuffle_padding(hidden, lengths) if rng is not None and rng.random() < 0.5 else hidden
+        )
 
     def epsilon(self, noisy: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """The UNet's answer, float32."""

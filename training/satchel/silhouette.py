@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import ControlNetModel
-from safetensors.torch import save_file
+from diffusers import ControlNetModel, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.batches import timesteps
+from training.paths import SQUIRE
 from training.satchel.learning import Lessons, Student
 
-RATE = 5e-4
+RATE = 1e-3
 HIGH = 8.0
 """Added to what is carried through the map's reader, where silu is nearly the identity."""
 READER = (1, 1, 1, 1, 1)
 """Its channels; each but the first halves the map."""
-SMALL = 50_000
+SMALL = 10_000
 """Tensors of more numbers are stored in eight bits each."""
 
 
@@ -32,6 +32,9 @@ def build(student: Student) -> ControlNetModel:
     net = ControlNetModel.from_unet(student.unet, conditioning_embedding_out_channels=READER)
     net = net.float().train()
     _set_reader(net.controlnet_cond_embedding)
+    # The ends are zero, so it adds nothing yet; were this zero as well, the map would be learned
+    # only after them.
+    torch.nn.init.normal_(net.controlnet_cond_embedding.conv_out.weight, std=0.3)
     student.unet.requires_grad_(False)
     return net.to(memory_format=torch.channels_last)
 
@@ -39,16 +42,19 @@ def build(student: Student) -> ControlNetModel:
 @torch.no_grad()
 def _set_reader(reader) -> None:
     """Means of squares of 2 x 2, four times; the last silu has no `HIGH` before it."""
+    carried = torch.tensor([HIGH, HIGH + 1])  # black and white
+    for _ in reader.blocks:
+        carried = F.silu(carried)  # a little less each time, and a little further apart
     for parameter in reader.parameters():
         parameter.zero_()
-    reader.conv_in.weight[0, :, 1, 1] = 1 / 3
+    reader.conv_in.weight[0, :, 1, 1] = 1 / 3 / (carried[1] - carried[0])
     reader.conv_in.bias.fill_(HIGH)
     for number, block in enumerate(reader.blocks):
         if number % 2:
             block.weight[0, 0, 1:, 1:] = 0.25
         else:
             block.weight[0, 0, 1, 1] = 1.0
-    reader.blocks[-1].bias.fill_(-HIGH)
+    reader.blocks[-1].bias.fill_(-carried[0])
 
 
 def weights(net: ControlNetModel) -> list[Tensor]:
@@ -57,10 +63,16 @@ def weights(net: ControlNetModel) -> list[Tensor]:
     return [value for name, value in net.named_parameters() if not name.startswith(fixed)]
 
 
+def outline_timesteps(count: int, rng: np.random.Generator) -> Tensor:
+    """Stratified timesteps (count,), most of them at high noise, where outlines are decided."""
+    share = (np.arange(count) + rng.random(count)) / count
+    return torch.from_numpy((999.99 * (1 - rng.permutation(share) ** 2)).astype(np.int64))
+
+
 def loss(student: Student, net: ControlNetModel, lessons: Lessons) -> Tensor:
     """Squire's loss with what the net adds; the map is of the picture that is to be drawn."""
     latents, texts, masks = lessons.draw_with_figures()
-    t, noise = timesteps(len(latents), lessons.rng), torch.randn_like(latents)
+    t, noise = outline_timesteps(len(latents), lessons.rng), torch.randn_like(latents)
     noisy = student.noising.noised(latents, noise, t)
     noisy = noisy.contiguous(memory_format=torch.channels_last)
     told = student.context(texts, lessons.rng)
@@ -104,3 +116,11 @@ def save(net: ControlNetModel, path: Path) -> None:
         tensors[name] = value.contiguous(memory_format=torch.contiguous_format).to(kind)
     save_file(tensors, path)
     path.chmod(0o644)
+
+
+def load(path: Path) -> ControlNetModel:
+    """The net of a file that was saved here."""
+    unet = UNet2DConditionModel.from_pretrained(SQUIRE / "unet")
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=READER).float()
+    net.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+    return net.eval().requires_grad_(False)

@@ -55,10 +55,10 @@ def style(told: Options) -> None:
 def few_steps(told: Options) -> None:
     """The LCM-LoRA."""
     student = Student(told.bfloat16)
-    put = lora.attach(student.unet, rank=8, attention=True)
-    course = Course(told.checkpoint, lora.weights(put), told.steps, peak=1e-3)
-    lessons = Lessons("plain", told.pictures, seed=1000 + course.step)
-    course.run(lambda: consistency.loss(student, put, lessons))
+    put = lora.attach(student.unet, rank=12, attention=True)
+    course = Course(told.checkpoint, lora.weights(put), told.steps, peak=1.5e-3)
+    courses = consistency.Courses(student, put, told.pictures, seed=1000 + course.step)
+    course.run(lambda: consistency.loss(student, courses))
     lora.save(put, told.file, METADATA)
 
 
