@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from limner.cli import terminal
 from limner.models.entries import Entry
+from limner.models.facts import NO_VAE
 from limner.models.listing import Library
 from limner.settings import Settings
 
@@ -27,5 +28,5 @@ def _line(entry: Entry) -> str:
     facts = entry.facts
     size = f"{entry.found.bytes / 1e6:,.0f} MB"
     kind = facts.kind if facts.base in ("unknown", facts.kind) else f"{facts.kind} for {facts.base}"
-    told = facts.reason or facts.licence or ""
+    told = facts.reason or (NO_VAE if facts.needs_vae else facts.licence) or ""
     return f"{entry.name:<28} {size:>10}  {kind:<26} {entry.file}  {told}".rstrip()

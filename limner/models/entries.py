@@ -47,7 +47,7 @@ class Entry:
     @property
     def id(self) -> str:
         """Its place in the library as 16 hexadecimal digits, for URLs."""
-        place = f"{self.found.place.label}\0{self.found.shown}"
+        place = f"{self.found.place.label}\0{self.found.path.relative_to(self.found.place.folder)}"
         return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:16]
 
     @property
@@ -72,11 +72,11 @@ class Entry:
         """Plain JSON types, without its path on this machine and its picture."""
         facts = self.facts
         return {
-            "name": _text(self.name),
+            "name": self.name,
             "kind": facts.kind,
             "base": facts.base,
             "library": _text(self.found.place.label),
-            "path": _text(self.found.shown),
+            "path": self.found.shown,
             "bytes": self.found.bytes,
             "sha256": self.sha256,
             "source_sha256": self.source_sha256,
@@ -92,6 +92,7 @@ class Entry:
             "usable": facts.reason is None,
             "reason": facts.reason and _text(facts.reason),
             **({"few_steps": facts.few_steps} if facts.few_steps else {}),
+            **({"needs_vae": True} if facts.needs_vae else {}),
         }
 
 
@@ -116,7 +117,7 @@ def _names(found: Found) -> tuple[str, ...]:
 
 def _shortest(found: Found, claims: Counter[str]) -> str:
     most = 0 if found.place.yields else 1  # its own claim is counted, or not
-    return next((name for name in _names(found) if claims[name] <= most), found.whole)
+    return next((name for name in _names(found) if name and claims[name] <= most), found.whole)
 
 
 def find(

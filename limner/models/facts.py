@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 UNREADABLE, PICTURE = "unreadable", "picture"
 EMBEDDING = "textual-inversion"
 PICKLED = "It is a pickle; `limner models import` makes a copy of it that can be used."
+NO_VAE = "It has no VAE of its own: name one with `vae` beside it."
 _REASON_CHARS = 500
 _BASES: Mapping[str, str] = {
     "sd1": "sd1", "sd1-inpainting": "sd1", "sd2": "sd2", "sdxl": "sdxl", "sd3": "sd3",
@@ -56,7 +57,8 @@ class Facts:
     those that a LoRA changes; ``vectors`` are an embedding's, ``scale`` an upscaler's;
     ``source_sha256`` the sum of the file that it says it was imported from, in 64 digits;
     ``reason`` a sentence on why it cannot be drawn with, None where it can; ``few_steps`` the way
-    in which a checkpoint was taught to draw in few steps, where it or what lies beside it says so.
+    in which a checkpoint was taught to draw in few steps, where it or what lies beside it says so;
+    ``needs_vae`` whether a request that names it must name a VAE too, for it has none.
     """
 
     kind: str = UNREADABLE
@@ -73,6 +75,7 @@ class Facts:
     source_sha256: str | None = None
     reason: str | None = None
     few_steps: Family | None = None
+    needs_vae: bool = False
 
 
 def read(found: Found) -> Facts:
@@ -187,7 +190,7 @@ def _of_folder(path: Path) -> Facts:
 def _of_whole(path: Path, facts: Facts) -> Facts:
     """A checkpoint that Limner may load, by what its headers tell."""
     try:
-        layout, chosen = layouts.chosen(path, None)
+        layout, chosen = layouts.chosen(path, None, required=("unet", "text_encoder"))
     except CheckpointError as error:
         return replace(facts, reason=str(error))
     schedule = layout.schedule()
@@ -195,7 +198,8 @@ def _of_whole(path: Path, facts: Facts) -> Facts:
         facts,
         prediction=prediction.predicts(schedule),
         licence=licences.find(layout.licence).id,
-        notes=parts.told(layout, chosen),
+        notes=parts.told(layout, chosen) + (() if "vae" in chosen else (NO_VAE,)),
+        needs_vae="vae" not in chosen,
         source_sha256=_sum(layout.source_sha256),
     )
 

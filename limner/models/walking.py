@@ -44,24 +44,32 @@ class Found:
     def shown(self) -> str:
         """Its path inside its place; the place's own name for the place itself."""
         inside = self.path.relative_to(self.place.folder).as_posix()
-        return self.place.folder.name if inside == "." else inside
+        return sendable(self.place.folder.name if inside == "." else inside)
 
     @property
     def inner(self) -> str:
         """The same without the suffix of a file of tensors."""
         suffix = self.path.suffix
         named = suffix.lower() in (*SUFFIXES, *PICTURES)
-        return self.shown.removesuffix(suffix) if named else self.shown
+        return sendable(self.shown.removesuffix(suffix)) if named else self.shown
 
     @property
     def stem(self) -> str:
         """The last part of ``inner``."""
-        return self.inner.rpartition("/")[2]
+        return sendable(self.inner.rpartition("/")[2])
 
     @property
     def whole(self) -> str:
         """``LIBRARY:PATH``, which nothing else in the library is called."""
-        return f"{self.place.label}:{self.shown}"
+        return sendable(f"{self.place.label}:{self.shown}")
+
+
+def sendable(name: str) -> str:
+    """A file's name as a request can hold it: half characters, which it may have, in ASCII.
+
+    It has no spaces at its ends, for they are cut off what a request names.
+    """
+    return name.strip().encode("utf-8", "backslashreplace").decode()
 
 
 def walk(place: Place, seen: set[Identity]) -> Iterator[Found]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from limner.models.listing import Library
 from tests.engine import checkpoint_files
@@ -63,6 +63,13 @@ def rows(*folders: Path, data: Path | None = None) -> dict[str, dict[str, Any]]:
     """The list by path, the embedded model left out."""
     listed = [entry.as_dict() for entry in Library(data, folders).entries()]
     return {row["path"]: row for row in listed if row["library"] != "built-in"}
+
+
+def without_vae(source: Path, path: Path) -> Path:
+    """A single file's checkpoint without its VAE."""
+    tensors = load_file(source)
+    save_file({k: v for k, v in tensors.items() if not k.startswith("first_stage_model.")}, path)
+    return path
 
 
 def save_vae(path: Path, vae: Any) -> Path:

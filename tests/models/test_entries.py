@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_every_listed_name_finds_its_own_file(library: Library) -> None:
     ]  # fmt: skip
     for entry in library.entries():
         assert library.find(entry.name) == entry
+
+
+def test_odd_names_are_listed_as_a_request_can_hold_them(tmp_path: Path) -> None:
+    odd = ("elk ", "elk", " hero", "\thero\n", " ", "half\udcff", "half\udcfe", "half?",
+           "é, ü: <x> [0123456789]", "0123456789", "a\u2028b")  # fmt: skip
+    for stem in odd:
+        files.lora(tmp_path / "shelf" / f"{stem}.safetensors")
+    library = Library(named=[tmp_path / "shelf"])
+    listed = [entry for entry in library.entries() if entry.found.place.label != "built-in"]
+    assert {entry.file.stem for entry in listed} == set(odd)
+    for entry in listed:
+        held = json.loads(json.dumps(entry.as_dict(), ensure_ascii=False).encode())["name"]
+        assert library.find(held.strip()).file == entry.file
+    assert "hero" not in {entry.name for entry in listed}, "two have this name"
 
 
 @pytest.mark.parametrize(

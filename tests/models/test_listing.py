@@ -65,6 +65,20 @@ def test_what_can_be_drawn_with_and_why_the_rest_cannot(whole: Path, tmp_path: P
     assert (fox["usable"], fox["reason"]) == (True, None)
 
 
+def test_a_checkpoint_without_a_vae_is_usable_beside_one(whole: Path, tmp_path: Path) -> None:
+    files.without_vae(whole, tmp_path / "bare.safetensors")
+    shutil.copyfile(whole, tmp_path / "whole.safetensors")
+    found = rows(tmp_path)
+    bare, other = found["bare.safetensors"], found["whole.safetensors"]
+    assert (bare["usable"], bare["reason"], bare["needs_vae"]) == (True, None, True)
+    assert (bare["notes"], bare["prediction"]) == ([facts.NO_VAE], "epsilon")
+    assert "needs_vae" not in other
+    files.save_vae(tmp_path / "bare.vae.safetensors", checkpoint_files.models()["vae"])
+    bare = rows(tmp_path)["bare.safetensors"]
+    assert bare["usable"]
+    assert "needs_vae" not in bare
+
+
 def test_sidecars_give_words_notes_and_a_picture(tmp_path: Path) -> None:
     files.lora(tmp_path / "fox.safetensors", **{"modelspec.trigger_phrase": "from the file"})
     files.note(tmp_path / "fox.civitai.info", {"trainedWords": ["fox, red"], "baseModel": "SD 1.5"})

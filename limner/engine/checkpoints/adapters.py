@@ -86,36 +86,32 @@ def facts(header: Header, kind: str) -> dict[str, Any]:
 
 def network(header: Header) -> str:
     """By what a LoRA file changes layers: LoRA, LoCon, LoHa, LoKr, OFT, ...; ``unknown``."""
-    ends = {"." + ".".join(name.rsplit(".", 3)[1:]) for name in header.tensors}
-    found = [kind for kind, marks in _NETWORKS.items() if any(e.endswith(marks) for e in ends)]
-    if "LoRA" in found and any(_is_kernel(n, t.shape) for n, t in header.tensors.items()):
+    text = header.lines
+    found = [kind for kind, marks in _NETWORKS.items() if any(f"{m}\n" in text for m in marks)]
+    if "LoRA" in found and (".lora_mid." in text or _has_kernel(header)):
         found[found.index("LoRA")] = "LoCon"
     blocks = (t.ndim for name, t in header.tensors.items() if name.endswith(".oft_blocks"))
-    if any(ndim == 4 for ndim in blocks):
+    if "OFT" in found and any(ndim == 4 for ndim in blocks):
         found[found.index("OFT")] = "BOFT"
     if found[-1:] == ["DoRA"] and found[0] == "LoRA":
         found = found[1:]  # which a DoRA is, with a length for each row
     return " + ".join(found) or "unknown"
 
 
-def _is_kernel(name: str, shape: tuple[int, ...]) -> bool:
+def _has_kernel(header: Header) -> bool:
     """Whether it changes a convolution that sees more than one pixel."""
-    return (len(shape) == 4 and max(shape[2:]) > 1) or ".lora_mid." in name
+    shapes = [info.shape for info in header.tensors.values()]
+    return any(max(shape[2:]) > 1 for shape in shapes if len(shape) == 4)
 
 
 def _of(header: Header) -> tuple[str, ...]:
-    text = _lines(header)
+    text = header.lines
     return tuple(part for part, marks in _PARTS.items() if any(mark in text for mark in marks))
-
-
-def _lines(header: Header) -> str:
-    """All names, one a line: to look for in one text is many times faster than in each name."""
-    return "\n".join(("", *header.tensors))
 
 
 def _of_lora(header: Header) -> str:
     """By the names of one family, else the width of what the layers read that it changes."""
-    text = _lines(header)
+    text = header.lines
     for base, marks in _ONLY.items():
         if any(mark in text for mark in marks):
             return base

@@ -8,11 +8,13 @@ PyTorch's formats are pickles, which ``torchfiles`` reads without running them.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
+import operator
 import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -116,35 +118,47 @@ def _safetensors(path: Path, file: BinaryIO, start: bytes) -> Header:
     try:
         entries = json.loads(file.read(length))
         metadata = entries.pop("__metadata__", None)
-        found = list(_tensors(path, entries, 8 + length))
+        if not entries:
+            raise CheckpointError(f"{path.name} is a safetensors file without any tensor.")
+        tensors, ranges = _tensors(path, entries, 8 + length)
+        _check_numbers(ranges, [info.shape for info in tensors.values()])
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a damaged safetensors header.") from error
-    if not found:
-        raise CheckpointError(f"{path.name} is a safetensors file without any tensor.")
-    notes = _check_ranges(path, sorted(row[0] for row in found), size - 8 - length)
-    return Header(path, {info.name: info for _, info in found}, _texts(metadata), notes=notes)
+    notes = _check_ranges(path, sorted(ranges), size - 8 - length)
+    return Header(path, tensors, _texts(metadata), notes=notes)
 
 
 def _tensors(
     path: Path, entries: Mapping[str, Any], data: int
-) -> Iterator[tuple[Range, TensorInfo]]:
+) -> tuple[dict[str, TensorInfo], list[Range]]:
     """In one loop, without a call for each: a library of models has a million."""
     sizes, product = SIZES, math.prod
+    tensors: dict[str, TensorInfo] = {}
+    ranges: list[Range] = []
     for name, entry in entries.items():
-        dtype, shape = entry["dtype"], tuple(map(int, entry["shape"]))
-        start, stop = map(int, entry["data_offsets"])
-        if not 0 <= start <= stop or (shape and min(shape) < 0):
-            raise ValueError(name)
+        dtype, shape = entry["dtype"], tuple(entry["shape"])
+        start, stop = entry["data_offsets"]
         size = sizes.get(dtype)
-        if size is not None and stop - start != product(shape) * size:
+        if size is None:
+            dtype = str(dtype)
+        elif stop - start != product(shape) * size:
             raise CheckpointError(
                 f"{path.name} is damaged: {name!r} of shape {shape} as {dtype} has "
                 f"{stop - start:,} bytes."
             )
-        yield (
-            (start, stop, name),
-            TensorInfo(str(dtype), shape, path, data + start, None, None, name),
-        )
+        ranges.append((start, stop, name))
+        tensors[name] = TensorInfo(dtype, shape, path, data + start, None, None, name)
+    return tensors, ranges
+
+
+def _check_numbers(ranges: Sequence[Range], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raise TypeError or ValueError unless all are whole numbers from 0 on, ends after starts."""
+    starts, stops, _ = zip(*ranges, strict=True)
+    numbers = [*starts, *stops, *itertools.chain.from_iterable(shapes)]
+    if {*map(type, numbers)} != {int}:
+        raise TypeError("a size is no whole number")
+    if min(numbers) < 0 or any(map(operator.gt, starts, stops)):
+        raise ValueError("a size is below 0")
 
 
 def _check_ranges(path: Path, ranges: list[Range], size: int) -> tuple[str, ...]:

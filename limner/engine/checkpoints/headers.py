@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 # Bytes of one number, by safetensors' names of the types.
@@ -80,7 +81,12 @@ class Header:
 
     def any(self, *prefixes: str) -> bool:
         """Whether some tensor's name begins with one of these."""
-        return any(name.startswith(prefixes) for name in self.tensors)
+        return any(f"\n{prefix}" in self.lines for prefix in prefixes)
+
+    @cached_property
+    def lines(self) -> str:
+        """The names as ``lines`` has them."""
+        return lines(self.tensors)
 
     def parameters(self, prefix: str) -> int:
         """How many numbers lie under a prefix, CLIP's position ids not counted."""
@@ -98,6 +104,14 @@ class Header:
             counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.count
         most = max(counts, key=counts.__getitem__, default="")
         return FLOATS.get(most, most.lower())
+
+
+def lines(names: Iterable[str]) -> str:
+    """All names, one a line, with a line break before the first and after the last.
+
+    To look for something in one text is many times faster than in each name.
+    """
+    return "\n".join(("", *names, ""))
 
 
 def stamp(path: Path) -> str:

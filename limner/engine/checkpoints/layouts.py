@@ -60,12 +60,15 @@ def check(model: Path | None, vae: Path | None, wish: Wish = AS_TOLD) -> None:
 
 
 def chosen(
-    model: Path | None, vae: Path | None, wish: Wish = AS_TOLD
+    model: Path | None,
+    vae: Path | None,
+    wish: Wish = AS_TOLD,
+    required: Collection[str] = PARTS,
 ) -> tuple[Layout, Mapping[str, Part]]:
     """What is to be loaded: a layout that predicts as wished, and its parts.
 
     The VAE is the one that was named, or lies beside a file without one; the text encoder the one
-    that was wished, or the checkpoint's own.
+    that was wished, or the checkpoint's own. Of ``required`` none may lack.
 
     Raises:
         CheckpointError: a file is missing, damaged, or something else, or a part is missing.
@@ -75,7 +78,7 @@ def chosen(
     layout = replace(layout, scheduler=wish.over(layout.scheduler), said=said)
     layout.schedule()
     parts = gathered(layout, vae, wish)
-    require(layout, parts)
+    require(layout, parts, required)
     for name, part in parts.items():
         _require_floats(name, part)
     stored = wish.clip_positions == "stored"

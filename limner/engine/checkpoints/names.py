@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from limner.engine.checkpoints.headers import TensorInfo
+from limner.engine.checkpoints.headers import TensorInfo, lines
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -24,6 +24,12 @@ Tensors = Mapping[str, TensorInfo]
 # Put before every name by wrappers of whole models, and of parts by the first two.
 _WRAPPERS = ("module.", "_orig_mod.", "state_dict.")
 _WHOLE = re.compile(r"(.+?\.)(?:(?:model\.)?diffusion_model|first_stage_model|cond_stage_model)\.")
+
+# One of these is in the names of a file that has any wrapper.
+_WRAPPED = (
+    *(f"\n{wrapper}" for wrapper in _WRAPPERS),
+    *("diffusion_model.", "first_stage_model.", "cond_stage_model."),
+)
 
 # Prefixes by who writes them; an earlier row wins where a file has a part twice.
 _PREFIXES: tuple[tuple[str, str], ...] = (
@@ -88,7 +94,8 @@ def canonical(tensors: Tensors) -> tuple[dict[str, TensorInfo], tuple[str, ...]]
 
 def _unwrapped(tensors: Tensors) -> Tensors:
     """Without the wrappers that most names have; some tool may have added others later."""
-    if _mostly(tensors, _STARTS):
+    text = lines(tensors)
+    if not any(mark in text for mark in _WRAPPED) or _mostly(tensors, _STARTS):
         return tensors
     around = Counter(found[1] for found in map(_WHOLE.match, tensors) if found)
     for wrapper in (*_WRAPPERS * 2, *(name for name, _ in around.most_common(1))):
@@ -106,9 +113,10 @@ def _mostly(tensors: Tensors, starts: tuple[str, ...]) -> bool:
 def _prefixed(tensors: Tensors) -> dict[str, TensorInfo]:
     left = dict(tensors)
     found: dict[str, TensorInfo] = {}
-    if not any(name.startswith(_STARTS) for name in left):
-        return left
+    text = lines(tensors)
     for old, new in _PREFIXES:
+        if f"\n{old}" not in text:
+            continue
         for name in [name for name in left if name.startswith(old)]:
             layer = name.removeprefix(old)
             for wrapper in _WRAPPERS[:2]:
@@ -118,10 +126,8 @@ def _prefixed(tensors: Tensors) -> dict[str, TensorInfo]:
 
 
 def _bare(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
-    if any(name.startswith(_CONTROLNET) for name in tensors):
-        return tensors
     for mark, starts, prefix in _BARE:
-        if mark in tensors and not any(name.startswith(prefix) for name in tensors):
+        if mark in tensors and not any(name.startswith((prefix, *_CONTROLNET)) for name in tensors):
             return {
                 prefix + name if name.startswith(starts) else name: info
                 for name, info in tensors.items()
@@ -131,9 +137,9 @@ def _bare(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
 
 def _scaled(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
     """Scales of 8-bit weights joined to what they scale; those of activations are not needed."""
-    scales = {n: info for n, info in tensors.items() if n.endswith(".scale_weight")}
-    if not scales:
+    if ".scale_weight\n" not in lines(tensors):
         return tensors
+    scales = {n: info for n, info in tensors.items() if n.endswith(".scale_weight")}
     ends = (".scale_weight", ".scale_input", "scaled_fp8")
     found = {name: info for name, info in tensors.items() if not name.endswith(ends)}
     for name, scale in scales.items():
@@ -145,7 +151,7 @@ def _scaled(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
 
 def from_ema(tensors: Tensors) -> dict[str, TensorInfo]:
     """The UNet out of a file's running averages, whose names have lost their dots."""
-    if not any(name.startswith(EMA) for name in tensors):
+    if f"\n{EMA}" not in lines(tensors):
         return {}
     layers = {f"diffusion_model.{name}".replace(".", ""): name for name in unet_layers()}
     return {

@@ -8,6 +8,7 @@ numbers, some of them left out: fewer layers, fewer blocks, no middle.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -34,6 +35,7 @@ _PLACE = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)")
 _BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions)\.(\d+)\.")
 
 
+@functools.lru_cache(maxsize=4096)  # the same names in every checkpoint of a library
 def modern(name: str) -> str:
     """A layer's name in diffusers; one that is so already, or is none, stays."""
     for old, new in _ENDS.items():

@@ -18,6 +18,7 @@ from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED
 from limner.errors import CheckpointError, InvalidInput, LimnerError, ModelNotAllowed, UnknownModel
 from limner.models import taught
 from limner.models.entries import Entry
+from limner.models.facts import NO_VAE
 from limner.models.listing import Library
 from limner.store.turns import Pair
 
@@ -161,9 +162,10 @@ class Models:
         )
 
     def nameable(self, allowed: Sequence[str] = ()) -> list[str]:
-        """Names of the library's models that can draw here, of those ``allowed``, if not all."""
+        """Names of models of the library that draw alone, of those ``allowed``, if not all."""
         entries = () if self._library is None else self._library.entries()
-        usable = [e for e in entries if e.facts.kind in LOADED and e.facts.reason is None]
+        alone = (e for e in entries if not (e.facts.reason or e.facts.needs_vae))
+        usable = [e for e in alone if e.facts.kind in LOADED]
         return [e.name for e in usable if not allowed or not e.called.isdisjoint(allowed)]
 
     def allows(self, allowed: Sequence[str], name: str = "") -> bool:
@@ -230,6 +232,8 @@ class Models:
                 f"model is {name!r}, which may be the server's own {own.card.name} or "
                 f"{entry.found.whole}; send its SHA-256",
             )
+        if vae is None and entry.facts.needs_vae:
+            raise InvalidInput("model", f"model is {name!r}, which cannot draw alone. {NO_VAE}")
         card = self._card(entry, vae)
         names |= {card.name, sha256}
         if vae is None:

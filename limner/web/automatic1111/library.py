@@ -113,7 +113,7 @@ async def choose(
     """
     given = _TEXT.read(within + CHECKPOINT, options.get(CHECKPOINT) or "").strip()
     vae = _TEXT.read(within + VAE, options.get(VAE) or "").strip()
-    vae = "" if vae.lower() in _OWN_VAE else _SUFFIX.sub("", vae)
+    vae = "" if vae.lower() in _OWN_VAE else vae
     hashed = _HASHED.fullmatch(given)
     names = [given] if hashed is None else [hashed["hash"], hashed["name"]]
     try:
@@ -130,14 +130,18 @@ async def choose(
 
 async def _first(find: Choose, names: list[str], vae: str) -> Chosen | None:
     """The first of several names that the server knows, with or without a file's suffix."""
-    tried = [form for name in names for form in dict.fromkeys((name, _SUFFIX.sub("", name)))]
-    for name in tried[:-1]:
+    tried = [(form, other) for name in names for form in _forms(name) for other in _forms(vae)]
+    for name, other in tried[:-1]:
         try:
-            return await find(name, vae)
+            return await find(name, other)
         except UnknownModel as error:
-            if error.field != "model":
+            if error.field != "model" and other == tried[-1][1]:
                 raise
-    return await find(tried[-1], vae)
+    return await find(*tried[-1])
+
+
+def _forms(name: str) -> Iterable[str]:
+    return dict.fromkeys((name, _SUFFIX.sub("", name)))
 
 
 def _has_sum(card: Card, digits: str) -> bool:

@@ -44,6 +44,7 @@ _FIELDS: dict[str, Any] = {
     "licence": _MAYBE,
     "pickled": _FLAG,
     "usable": {**_FLAG, "description": "Whether this server could draw with it."},
+    "needs_vae": {**_FLAG, "description": "Of a checkpoint without a VAE: name one beside it."},
     "reason": {**_MAYBE, "description": "Why not."},
     "resident": {**_FLAG, "description": "Whether it is in memory, and draws at once."},
     "preview": {

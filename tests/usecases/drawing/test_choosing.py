@@ -328,6 +328,18 @@ def test_a_list_of_adapters_that_came_later_is_kept_when_drawing(
     assert (job.status, job.error_kind) == ended
 
 
+def test_a_model_without_a_vae_draws_with_one_that_is_named(folder, tmp_path):
+    files.without_vae(folder / "knight.safetensors", tmp_path / "bare.safetensors")
+    models = Models(lambda: FAKE_MODEL, library=Library(None, [folder, tmp_path]))
+    with pytest.raises(InvalidInput, match=r"model is 'bare', .* It has no VAE .* `vae`") as told:
+        models.choose("bare")
+    assert told.value.field == "model"
+    found = models.choose("bare", "soft")
+    assert (found.card.name, found.card.vae) == ("bare", "soft.safetensors")
+    assert models.recall(*found.pair).card == found.card
+    assert models.nameable() == ["squire", "knight"]
+
+
 def test_names_that_a_list_of_models_allows(models, folder):
     """As ``permit`` decides, though no model is read for it."""
     knight = chosen.info(folder / "knight.safetensors")

@@ -67,7 +67,7 @@ export const TEXTS = {
     drawsOnce: "draws once, at the size above", timesAsLarge: (scale) => `${scale} times as large`,
     drawsTwice: "drawn small, made larger, and drawn again from that", madeLargerBy: "Made larger by", drawnAgain: "Drawn again", seamless: "Seamless",
     onAllSides: "on all sides", allSidesSays: "left meets right, and top meets bottom", leftAndRight: "left and right",
-    sideways: "for what goes on sideways", topAndBottom: "top and bottom", words: (words) => `Words: ${words}`, bySchedule: (name) => `${name}, by schedule`,
+    sideways: "for what goes on sideways", topAndBottom: "top and bottom", words: (words) => `Words: ${words}`, needsVae: "has no VAE: choose one too", bySchedule: (name) => `${name}, by schedule`,
     costsDouble: "; costs double", withDouble: (name) => `${name} (costs double)`, scheduleSays: "acts with samplers by schedule",
   },
   source: {

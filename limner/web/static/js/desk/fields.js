@@ -117,8 +117,8 @@ async function own() {
 /** What the library has of these kinds and can be drawn with. */
 async function named(kinds) {
   const usable = (await get("api/models")).filter((row) => row.usable && kinds.includes(row.kind));
-  return usable.map(({ name, sha256, trigger_words: words }) => ({
-    value: name, text: name, also: sha256, note: words.length ? T.words(words.slice(0, 8).join(", ")) : "",
+  return usable.map(({ name, sha256, trigger_words: words, needs_vae: bare }) => ({
+    value: name, text: name, also: sha256, note: bare ? T.needsVae : words.length ? T.words(words.slice(0, 8).join(", ")) : "",
   }));
 }
 
