@@ -41,7 +41,9 @@ GENEROUS = {
 class Server:
     """One ``limner serve``; ``engine`` is ``fake`` (a step takes ``step_s``) or ``real``.
 
+    ``replicas``: so many draw, each with such an engine, on a Ray of the server's own.
     ``faults``: the odds with which a step, a decoding, a file or a transaction of a fake one fails.
+    ``checkout``: where its code lies, this one's or an older one's.
     """
 
     def __init__(
@@ -52,9 +54,13 @@ class Server:
         engine: str = "fake",
         step_s: float = 0.002,
         faults: float = 0.0,
+        replicas: int = 0,
+        checkout: Path = ROOT,
         **settings: object,
     ) -> None:
-        self.engine = engine
+        self.engine, self.checkout = engine, checkout
+        if replicas:
+            settings = {"engine": "ray", "replicas": replicas, **settings}
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"serve-{self.port}.log"
@@ -62,6 +68,7 @@ class Server:
         self._environ = {
             **os.environ,
             **GENEROUS,
+            "PYTHONPATH": str(checkout),
             "LIMNER_DATA_DIR": str(folder),
             "LIMNER_DATABASE_URL": database_url,
             "LIMNER_PORT": str(self.port),
@@ -80,13 +87,13 @@ class Server:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*COMMAND[self.engine], "serve"],
-                cwd=ROOT,
+                cwd=self.checkout,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environ,
             )
 
-    def wait_ready(self, timeout_s: float = 120.0) -> Server:
+    def wait_ready(self, timeout_s: float = 300.0) -> Server:
         """Block until it draws; returns itself."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -169,6 +176,13 @@ def add_places(parser: argparse.ArgumentParser, servers: int) -> None:
     parser.add_argument("--servers", type=int, default=servers)
     parser.add_argument("--pictures", choices=("disk", "s3"), default="disk")
     parser.add_argument("--fail-every", type=int, default=0, help="calls of the S3 server")
+
+
+def add_replicas(parser: argparse.ArgumentParser, replicas: int = 0) -> None:
+    """The flag that has replicas on Ray draw, in place of the server's own process."""
+    parser.add_argument(
+        "--replicas", type=int, default=replicas, help="on Ray; 0: the server's own engine"
+    )
 
 
 def new_key(url: str, credits: int = 1_000_000, name: str = "bench") -> str:

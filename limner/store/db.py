@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store import sqlite, troubles
-from limner.store.sql import lock_start
+from limner.store.sql import lock_start, lock_tables
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -191,6 +191,7 @@ def _migrate(database: Database) -> None:
         database.new = found is None
         _check_revision(found)
         if found != _revisions()[0]:
+            lock_tables(connection)
             _upgrade(connection)
 
 
