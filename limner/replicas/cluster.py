@@ -14,9 +14,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from limner import machine
-from limner.errors import SettingsError
-from limner.replicas import deployment
-from limner.replicas.replica import Make, Replica
+from limner.errors import LimnerError, SettingsError
+from limner.replicas import deployment, reaching
+from limner.replicas.replica import Make
+from limner.replicas.served import Served
 from limner.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Cluster:
         settings = self._settings
         say("starting Ray" if settings.ray_address is None else "joining the Ray cluster")
         _authenticate(settings)
+        if settings.ray_address is not None:
+            reaching.expect_answer(settings.ray_address)
         with _told(settings):
             _join(settings)
             from ray import serve
@@ -74,7 +77,7 @@ class Cluster:
         from ray import serve
 
         settings = self._settings
-        built = serve.deployment(Replica).options(
+        built = serve.deployment(Served).options(
             **deployment.options(settings, gpus),
             version=deployment.version(settings),
             _internal=True,
@@ -106,6 +109,8 @@ def check(settings: Settings) -> None:
     """Raise what can be known before anything is started."""
     if find_spec("ray") is None:
         raise SettingsError(MISSING)
+    if settings.ray_address not in (None, reaching.AUTO):
+        reaching.parsed(settings.ray_address)
     if settings.min_replicas and settings.replicas:
         raise SettingsError("replicas and min_replicas are both set; one of them is enough.")
     if settings.max_replicas and settings.max_replicas < settings.replicas_least:
@@ -127,7 +132,14 @@ def _authenticate(settings: Settings) -> None:
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     if settings.ray_address is None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # so it keeps to the loopback address
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else anything at all goes before them
+    if _is_here(settings.ray_address):
+        # Else Ray takes another address of this machine in place of the loopback address.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+
+def _is_here(address: str | None) -> bool:
+    return address is None or (address != reaching.AUTO and reaching.is_loopback(address))
 
 
 def _join(settings: Settings) -> None:
@@ -203,26 +215,15 @@ def _why(found: Any) -> str:
 @contextmanager
 def _told(settings: Settings) -> Iterator[None]:
     """What Ray raises, as a sentence that names the setting."""
-    from ray.exceptions import AuthenticationError, RayError
-    from ray.serve.exceptions import RayServeException
+    from ray.exceptions import AuthenticationError
 
     where = settings.ray_address or "this machine"
     try:
         yield
+    except LimnerError:
+        raise
     except AuthenticationError as error:
-        raise SettingsError(
-            f"Ray at {where} takes no token of ours: RAY_AUTH_TOKEN, or the file that "
-            "RAY_AUTH_TOKEN_PATH names, must hold the cluster's."
-        ) from error
-    except (
-        ConnectionError,
-        RayError,
-        RayServeException,
-        RuntimeError,
-        TimeoutError,
-        ValueError,
-    ) as error:
-        first = str(error).strip().partition("\n")[0]
-        # A wrong token is often told as a connection that fails.
-        hint = " Is RAY_AUTH_TOKEN the cluster's?" if settings.ray_address else ""
-        raise SettingsError(f"Ray at {where} cannot be used: {first}.{hint}") from error
+        raise SettingsError(reaching.TOKEN.format(where=where)) from error
+    except Exception as error:  # Ray raises that itself where its processes are slow to begin
+        first = str(error).strip().partition("\n")[0].rstrip(".")
+        raise SettingsError(f"Ray at {where} cannot be used: {first}.") from error

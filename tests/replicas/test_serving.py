@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import signal
 import subprocess
@@ -9,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +19,7 @@ from sqlalchemy import text
 
 from limner.store import audit
 from limner.store.db import Database
-from tests.replicas.served import named, replicas_of, serving
+from tests.replicas.served import children, named, replicas_of, serving
 from tests.waiting import wait_until
 from tests.web.conftest import PATH
 
@@ -96,7 +99,11 @@ def status(server, url):
         (("--gpus-per-replica", "1"), "1 replicas of 1 GPUs need 1; the cluster has 0"),
         (("--replicas", "2", "--min-replicas", "1"), "replicas and min_replicas are both set"),
         (("--replicas", "3", "--max-replicas", "2"), "max_replicas is 2; it must be at least 3"),
-        (("--ray-address", "127.0.0.1:9"), "RAY_AUTH_TOKEN_PATH names, must hold the cluster's."),
+        (
+            ("--ray-address", "127.0.0.1:9"),
+            "No Ray can be reached at 127.0.0.1:9: Connection refuse",
+        ),
+        (("--ray-address", "127.0.0.1"), "ray_address is '127.0.0.1'; it must be HOST:PORT"),
     ],
 )
 def test_a_cluster_that_cannot_be_is_told_in_a_sentence(tmp_path, flags, sentence):
@@ -107,3 +114,31 @@ def test_a_cluster_that_cannot_be_is_told_in_a_sentence(tmp_path, flags, sentenc
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environ)
     assert done.returncode == 1, done.stderr
     assert sentence in done.stderr.splitlines()[-1]
+
+
+def test_no_process_of_its_own_ray_listens_beyond_the_loopback_address(server):
+    replicas_of(server, 2)
+    below = [server.process.pid, *children(server.process.pid)]
+    open_at = [place for pid in below for place in listening(pid)]
+    assert len(open_at) > 5, "its processes speak to each other"
+    assert [each for each in open_at if not ipaddress.ip_address(each).is_loopback] == []
+
+
+def listening(pid):
+    """Addresses at which a process accepts connections over TCP."""
+    with contextlib.suppress(OSError):
+        own = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+        for table in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+                _, local, _, state, *_, inode = line.split()[:10]
+                if state == "0A" and f"socket:[{inode}]" in own:
+                    yield address(local.partition(":")[0])
+
+
+def address(words):
+    """As the kernel writes it: words of four bytes, each in the machine's order."""
+    swapped = b"".join(
+        int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8)
+    )
+    found = ipaddress.ip_address(swapped)
+    return str(getattr(found, "ipv4_mapped", None) or found)
