@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 OBJECTS_BYTES = 256 << 20  # pictures on their way between processes
 LOOK_S = 0.2
+START_S = 300.0
 MISSING = "engine is 'ray', which needs Ray: pip install 'limner[ray]'"
 
 
@@ -150,13 +151,41 @@ def _join(settings: Settings) -> None:
     if not own:
         ray.init(address=settings.ray_address, **common)
         return
-    ray.init(
-        address="local",
-        num_cpus=max(machine.cores(), settings.replicas_most),
-        object_store_memory=OBJECTS_BYTES,
-        include_dashboard=False,
-        **common,
-    )
+    with _patient():
+        ray.init(
+            address="local",
+            num_cpus=max(machine.cores(), settings.replicas_most),
+            object_store_memory=OBJECTS_BYTES,
+            include_dashboard=False,
+            **common,
+        )
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """Ray gives its own processes half a minute to begin, which a busy machine may not have.
+
+    It looks for its node again and again then; here each look takes as long as it has to.
+    """
+    from ray._private import services
+
+    look = services.get_node
+
+    def wait(*place: Any) -> Any:
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                return look(*place)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(LOOK_S)
+
+    services.get_node = wait
+    try:
+        yield
+    finally:
+        services.get_node = look
 
 
 def _by_a_file() -> bool:

@@ -128,3 +128,28 @@ def test_a_head_that_is_slow_at_first_is_waited_for(monkeypatch):
     with answering(late) as where:
         reaching.expect_answer(where)
     assert len(asked) > 1
+
+
+@with_ray
+@pytest.mark.slow
+def test_ray_is_given_more_than_half_a_minute_to_begin(monkeypatch):
+    from ray._private import services
+
+    asked = []
+
+    def look(*place):
+        asked.append(place)
+        if len(asked) < 3:
+            raise RuntimeError("not yet")
+        return "node"
+
+    monkeypatch.setattr(services, "get_node", look)
+    monkeypatch.setattr(cluster, "LOOK_S", 0)
+    with cluster._patient():
+        assert services.get_node("here", 1) == "node"
+    assert asked == [("here", 1)] * 3
+    monkeypatch.setattr(cluster, "START_S", 0)
+    asked.clear()
+    with cluster._patient(), pytest.raises(RuntimeError, match="not yet"):
+        services.get_node("here", 1)
+    assert services.get_node is look
