@@ -1,7 +1,7 @@
 // Single keys, where nothing is being typed, and the list of them, in which they can be switched off.
 
 import { ACTIONS, askToSpend, run } from "./stage/actions.js";
-import { $, dialog, h } from "./page/dom.js";
+import { $, closing, dialog, h } from "./page/dom.js";
 import { set, setting } from "./page/settings.js";
 import * as history from "./desk/history.js";
 import { key } from "./page/local.js";
@@ -46,7 +46,7 @@ function show() {
   const fill = (wanted) => list.replaceChildren(...rows.filter(([keys, says]) => `${keys} ${says}`.toLowerCase().includes(wanted.toLowerCase()))
     .flatMap(([keys, says]) => [h("dt", {}, keys.split("  ").map((one) => h("kbd", {}, one))), h("dd", {}, says)]));
   fill("");
-  const box = dialog("Shortcuts", h("input", { type: "text", placeholder: "Search", "aria-label": "Search the shortcuts", oninput: (event) => fill(event.target.value) }), list,
+  dialog("Shortcuts", h("input", { type: "text", placeholder: "Search", "aria-label": "Search the shortcuts", oninput: (event) => fill(event.target.value) }), list,
     h("div", { class: "key-options" }, option("singleKeys", "Single keys, without Ctrl"), option("askToSpend", "Ask before a single key spends credits")),
-    h("div", { class: "dialog-foot" }, h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Close")));
+    h("div", { class: "dialog-foot" }, closing("Close", { class: "primary" })));
 }

@@ -1,6 +1,6 @@
 // The key, the balance, the model: the status line, and the first visit's question.
 
-import { Refused, Unreachable, get, on, post, url } from "../page/api.js";
+import { Refused, expected, get, on, post, url } from "../page/api.js";
 import { $, dialog, h } from "../page/dom.js";
 import { key, theme } from "../page/local.js";
 import { setOwn } from "../page/sprites.js";
@@ -94,7 +94,7 @@ export function keyForm(done) {
   const input = h("input", { type: "password", id: "key", name: "key", required: true, autocomplete: "off", spellcheck: "false",
     placeholder: "SG_…", "aria-describedby": "key-error", value: key.get() });
   const form = h("form", { class: "key-form" }, h("label", { for: "key" }, T.yourKey),
-    h("div", { class: "key-row" }, input, h("button", { class: "primary" }, T.useIt)), error,
+    h("div", { class: "key-row" }, input, h("button", { type: "submit", class: "primary" }, T.useIt)), error,
     h("p", { class: "note" }, T.stays));
   const tell = (text) => {
     error.textContent = text;
@@ -112,7 +112,7 @@ export function keyForm(done) {
       await enter();
       return done();
     } catch (refused) {
-      if (!(refused instanceof Refused || refused instanceof Unreachable)) throw refused;
+      expected(refused);
       return tell(refused.message);
     }
   });
@@ -126,7 +126,7 @@ export function askForKey(why = "") {
     h("p", { class: "note" }, T.firstKey,
       h("code", {}, "limner keys create --name NAME --credits 10"), "."));
   box.append(otherKeys());
-  if (key.get()) box.append(h("div", { class: "dialog-foot" }, h("button", { type: "button", id: "key-forget", onclick: forgetKey }, T.forgetThisKey)));
+  if (key.get()) box.append(h("div", { class: "dialog-foot" }, h("button", { id: "key-forget", onclick: forgetKey }, T.forgetThisKey)));
   return $("#key").focus();
 }
 
@@ -135,8 +135,8 @@ export function otherKeys() {
   const others = kept.others();
   if (!others.length) return "";
   return h("ul", { class: "other-keys", "aria-label": T.others }, others.map(({ secret, name }) => {
-    const item = h("li", {}, h("button", { type: "button", onclick: () => use(secret) }, T.use(name)),
-      h("button", { type: "button", class: "quiet", "aria-label": T.forget(name), onclick: () => {
+    const item = h("li", {}, h("button", { onclick: () => use(secret) }, T.use(name)),
+      h("button", { class: "quiet", "aria-label": T.forget(name), onclick: () => {
         kept.forget(secret);
         item.remove();
       } }, T.forgetIt));
@@ -161,7 +161,7 @@ export function licenceButton(done) {
   const { model } = order.get();
   const query = model ? `?model=${encodeURIComponent(model)}` : "";
   return h("span", {}, h("a", { href: url(`license${query}`), target: "_blank", rel: "noopener" }, T.readIt), " ",
-    h("button", { type: "button", onclick: async () => {
+    h("button", { onclick: async () => {
       await post(`api/license/accept${query}`, {});
       done();
     } }, T.acceptAndDraw));

@@ -32,5 +32,5 @@ const firstVisit = () => [
 const firstDrawing = () => [
   EXAMPLE(), h("h2", {}, "The first picture"),
   h("p", {}, "A prompt is on the desk already. Change it, or draw it as it is."),
-  h("button", { type: "button", class: "primary", onclick: draw }, "Draw"),
+  h("button", { class: "primary", onclick: draw }, "Draw"),
 ];

@@ -1,7 +1,7 @@
 // Boxes of the picture, in hundredths of it, as lists on the desk: regions with prompts of their own
 // (or of a painted mask), and details that are drawn once more when the picture is done.
 
-import { Refused, Unreachable, get, picture as fetchPicture } from "../page/api.js";
+import { expected, get, picture as fetchPicture } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { keepFocus } from "../page/focus.js";
@@ -38,7 +38,7 @@ async function addFound() {
   try {
     detectors = (await get("api/models")).filter((row) => row.usable && row.kind === "detector").map((row) => row.name);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     return errors.show(`details: ${error.message}`);
   }
   if (!detectors.length) return errors.show(T.noDetector);
@@ -106,7 +106,7 @@ function row(list, one, i) {
   return h("li", {},
     h("div", { class: "line" }, h("input", { type: "text", value: one.prompt ?? "", placeholder: t.words, "aria-label": t.wordsOf(i + 1),
       oninput: (event) => change(name, i, { prompt: event.target.value }) }),
-    h("button", { type: "button", class: "icon", "aria-label": t.without(i + 1), onclick: () => {
+    h("button", { class: "icon", "aria-label": t.without(i + 1), onclick: () => {
       order.set({ [name]: order.get()[name].filter((_, n) => n !== i) });
       $(`#${id}-add`).focus();
     } }, "×")),
@@ -125,12 +125,12 @@ function found({ detector, max = FOUND_MOST }, i, field) {
 /** The buttons of a region: its mask is painted or taken from a file, or it is a box again. */
 function masking(one, i) {
   return [
-    h("button", { type: "button", class: "quiet", "aria-label": T.maskOf(i + 1), onclick: async () => {
+    h("button", { class: "quiet", "aria-label": T.maskOf(i + 1), onclick: async () => {
       const painted = await paintRegion({ ...await backdrop(), mask: one.mask ?? null, of: `regions ${i}` });
       if (painted) change("regions", i, { mask: painted.mask ?? undefined });
       $(`[aria-label="${T.maskOf(i + 1)}"]`)?.focus();
     } }, T.mask),
-    one.mask && h("button", { type: "button", class: "quiet", "aria-label": T.asBoxOf(i + 1), onclick: () => {
+    one.mask && h("button", { class: "quiet", "aria-label": T.asBoxOf(i + 1), onclick: () => {
       change("regions", i, { mask: undefined });
       $(`[aria-label="${T.maskOf(i + 1)}"]`)?.focus();
     } }, T.asBox),

@@ -28,7 +28,7 @@ export function drawBoxes({ title, note, boxes, most, data, width, height }) {
     };
     boxes.forEach(({ box, from }) => add(box, from));
     listen(paper, add);
-    const button = (text, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, text);
+    const button = (text, act, more = {}) => h("button", { onclick: act, ...more }, text);
     const shut = h("dialog", { class: "mask", "aria-label": title }, h("p", { class: "note" }, note, " ", h("span", { class: "by-keys" }, T.byKeys)), paper,
       h("div", { class: "tools" }, button(T.add, () => add(NEW)?.focus(), { id: "box-add" }), button(T.clear, () => there().forEach((node) => node.remove())),
         button(T.leave, () => shut.close()),
@@ -46,7 +46,7 @@ export function drawBoxes({ title, note, boxes, most, data, width, height }) {
 }
 
 function makeBox(box, from) {
-  const node = h("button", { type: "button", class: "box" }, h("span", {}), h("i", { class: "corner" }));
+  const node = h("button", { class: "box" }, h("span", {}), h("i", { class: "corner" }));
   node.from = from;
   put(node, box);
   return node;

@@ -1,6 +1,6 @@
 // Makes the controls of the rows in `fields.js`, and keeps them and the order the same.
 
-import { Refused, Unreachable } from "../page/api.js";
+import { expected } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { FIELDS } from "./fields.js";
 import { order } from "./order.js";
@@ -19,7 +19,7 @@ export async function refresh() {
     try {
       await ask();
     } catch (error) {
-      if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+      expected(error);
     }
   }
 }
@@ -51,7 +51,7 @@ function slider(row) {
 
 function tick(row, { name, value, says }) {
   const at = `${((value - row.low) / (row.high - row.low)) * 100}%`;
-  return h("button", { type: "button", class: value === row.high ? "last" : "", style: { "--at": at }, title: says,
+  return h("button", { class: value === row.high ? "last" : "", style: { "--at": at }, title: says,
     "aria-label": `${name}: ${value}`, onclick: () => order.set({ [row.name]: value }) }, name);
 }
 

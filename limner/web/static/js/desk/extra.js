@@ -20,7 +20,7 @@ export function setUp() {
     $("#extra").replaceChildren(...shown.map(([name, value]) => {
       const text = SAYS[name](value, extra);
       return h("span", { class: "chip" }, text,
-        h("button", { type: "button", "aria-label": `Without ${text}`, onclick: () => letGo(name) }, "×"));
+        h("button", { "aria-label": `Without ${text}`, onclick: () => letGo(name) }, "×"));
     }));
   });
 }

@@ -1,7 +1,7 @@
 // What the drawing follows (ControlNets and T2I-Adapters): pictures and poses, each with how and how much.
 
 import { onEnter } from "../account/account.js";
-import { Refused, Unreachable, get, post } from "../page/api.js";
+import { expected, get, post } from "../page/api.js";
 import { $, debounce, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { keepFocus } from "../page/focus.js";
@@ -53,7 +53,7 @@ async function attempt(work) {
     await work();
     return true;
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     errors.show(`controls: ${error.message}`);
     return false;
   }
@@ -115,7 +115,7 @@ function row(one, i) {
       (value) => change(i, { options: { ...order.get().controls[i].options, [says]: value } }))));
   fill(one.preprocessor);
   const made = one.pose
-    ? [h("button", { type: "button", class: "quiet", "aria-label": T.posedOf(i + 1), onclick: () => pose(i) }, T.posed)]
+    ? [h("button", { class: "quiet", "aria-label": T.posedOf(i + 1), onclick: () => pose(i) }, T.posed)]
     : [choice(T.mapBy, one.preprocessor ?? "", [["", T.itself], ...preprocessors.map((each) => [each.name, each.name])], (chosen) => {
       change(i, { preprocessor: chosen || null, options: {} });
       fill(chosen);
@@ -124,7 +124,7 @@ function row(one, i) {
     choice(T.model, one.name, [...new Set([...models, one.name])].map((each) => [each, each]), (chosen) => change(i, { name: chosen })),
     made, choice(T.mode, one.mode ?? "balanced", Object.entries(T.modes), (mode) => change(i, { mode })),
     h("div", { class: "numbers" }, NUMBERS.map(({ field, most }) => number(T[field], one[field], { min: 0, max: most, step: 0.05 }, (value) => change(i, { [field]: value }))),
-      h("button", { type: "button", class: "icon", "aria-label": T.without(i + 1), onclick: () => {
+      h("button", { class: "icon", "aria-label": T.without(i + 1), onclick: () => {
         order.set({ controls: order.get().controls.filter((_, n) => n !== i) });
         $("#guide-file").focus();
       } }, "×"))));

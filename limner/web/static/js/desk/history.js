@@ -3,8 +3,8 @@
 // From the server's stored requests, so that it is the same in every browser; these keep a
 // template and the styles apart from what was drawn of them, as a picture's own text does not.
 
-import { Refused, Unreachable, get } from "../page/api.js";
-import { $, dialog, h } from "../page/dom.js";
+import { expected, get } from "../page/api.js";
+import { $, closing, dialog, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { notice } from "../page/notice.js";
@@ -22,7 +22,7 @@ export async function open() {
   try {
     asked = prompts((await get(`api/requests?limit=${LOOKED_AT}`)).requests);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     return errors.show(error.message);
   }
   const list = h("ul", { class: "asked", onkeydown: walk });
@@ -35,7 +35,7 @@ export async function open() {
   };
   const box = dialog("Earlier prompts", h("input", { type: "text", placeholder: "Search", "aria-label": "Search the earlier prompts",
     oninput: (event) => fill(event.target.value), onkeydown: (event) => event.key === "ArrowDown" && walk(event, $("button", list)) }), list,
-  h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => box.close() }, "Close")));
+  h("div", { class: "dialog-foot" }, closing("Close")));
   fill("");
   $("input", box).focus();
   return undefined;
@@ -52,7 +52,7 @@ function prompts(requests) {
 
 function row({ prompt, negative_prompt: negative, styles }, act) {
   const beside = [negative && `without ${negative}`, ...styles.map(({ name }) => name)].filter(Boolean).join(" · ");
-  return h("li", {}, h("button", { type: "button", onclick: act }, prompt, beside && h("small", {}, beside)));
+  return h("li", {}, h("button", { onclick: act }, prompt, beside && h("small", {}, beside)));
 }
 
 function take(one) {

@@ -1,7 +1,7 @@
 // LoRAs and embeddings of the library by name: a click puts one into the prompt.
 
-import { Refused, Unreachable, get } from "../page/api.js";
-import { $, dialog, h } from "../page/dom.js";
+import { expected, get } from "../page/api.js";
+import { $, closing, dialog, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order } from "./order.js";
@@ -20,7 +20,7 @@ async function open() {
   try {
     rows = (await get("api/models")).filter((row) => row.usable && KINDS[row.kind]);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     return errors.show(error.message);
   }
   const where = h("select", { id: "names-into" }, h("option", { value: "prompt" }, "Prompt"), h("option", { value: "negative" }, "Keep out"));
@@ -31,12 +31,12 @@ async function open() {
       box.close();
       insert($(`#${where.value}`), text(row));
     }))),
-    h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => box.close() }, "Close")));
+    h("div", { class: "dialog-foot" }, closing("Close")));
   return undefined;
 }
 
 const group = (title, rows, act) => rows.length > 0 && h("section", {}, h("h3", {}, title),
-  h("div", { class: "options" }, rows.map((row) => h("button", { type: "button", title: row.trigger_words.join(", "), onclick: () => act(row) }, row.name))));
+  h("div", { class: "options" }, rows.map((row) => h("button", { title: row.trigger_words.join(", "), onclick: () => act(row) }, row.name))));
 
 /** Puts a name behind what is there, with a comma between. */
 function insert(area, text) {

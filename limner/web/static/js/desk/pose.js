@@ -1,7 +1,7 @@
 // The dialog for a pose: keypoints as JSON, pasted or from a file, and the skeleton that they are.
 
-import { Refused, Unreachable, post } from "../page/api.js";
-import { debounce, dialog, h } from "../page/dom.js";
+import { expected, post } from "../page/api.js";
+import { closing, debounce, dialog, h } from "../page/dom.js";
 import { TEXTS } from "../texts.js";
 import { order } from "./order.js";
 
@@ -13,7 +13,7 @@ export function askForPose(before = null) {
     let [made, result] = [null, null];
     const told = h("p", { class: "error", role: "alert", id: "pose-error", hidden: true });
     const shown = h("img", { alt: T.shown, id: "pose-shown", hidden: true });
-    const use = h("button", { class: "primary", id: "pose-done", disabled: true }, T.done);
+    const use = h("button", { type: "submit", class: "primary", id: "pose-done", disabled: true }, T.done);
     const show = (image, text = "") => {
       told.textContent = text;
       told.hidden = !text;
@@ -30,7 +30,7 @@ export function askForPose(before = null) {
         made = read;
         return show(made.image);
       } catch (error) {
-        if (!(error instanceof Refused || error instanceof Unreachable || error instanceof SyntaxError)) throw error;
+        if (!(error instanceof SyntaxError)) expected(error);
         return show(null, error instanceof SyntaxError ? T.notJson(error.message) : error.message);
       }
     }, 250);
@@ -46,7 +46,7 @@ export function askForPose(before = null) {
       box.close();
     } }, h("p", { class: "note", id: "pose-note" }, T.note),
     h("div", { class: "field-head" }, h("label", { for: "pose" }, T.label), h("label", { class: "quiet button", for: "pose-file" }, T.open), file), area, told, shown,
-    h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => box.close() }, T.leave), use));
+    h("div", { class: "dialog-foot" }, closing(T.leave), use));
     const box = dialog(T.title, form);
     box.addEventListener("close", () => resolve(result));
     area.focus();

@@ -1,6 +1,6 @@
 // The price, before anything is drawn.
 
-import { Refused, Unreachable, post } from "../page/api.js";
+import { Refused, expected, post } from "../page/api.js";
 import { $, debounce, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
@@ -25,7 +25,7 @@ export const refresh = debounce(async () => {
     if (mine !== asked) return;
     show(null);
     if (error instanceof Refused && error.status === 400) errors.show(error.message, null, { focus: false });
-    else if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    else expected(error);
   }
 }, 250);
 

@@ -1,7 +1,7 @@
 // Styles from the server's catalogue: chips with weights, and a preview of the whole prompt.
 
-import { Refused, Unreachable, get, post } from "../page/api.js";
-import { $, announce, debounce, dialog, h } from "../page/dom.js";
+import { expected, get, post } from "../page/api.js";
+import { $, announce, closing, debounce, dialog, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
@@ -52,7 +52,7 @@ const preview = debounce(async () => {
     const tokens = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     line.textContent = T.draws(tokens, 75 * Math.max(1, chunks.length), whole);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     line.textContent = error.message.startsWith("style_mix") ? error.message : "";
   }
 }, 350);
@@ -69,7 +69,7 @@ function showChips(styles) {
     h("input", { type: "number", min: 0, max: 2, step: 0.1, value: style.weight ?? (style.kind === "preset" ? 1 : WEIGHT),
       "aria-label": T.weightOf(style.name),
       onchange: (event) => setWeight(index, event.target.value === "" ? null : Number(event.target.value)) }),
-    h("button", { type: "button", "aria-label": T.without(style.name), onclick: () => removeAt(index) }, "×"))));
+    h("button", { "aria-label": T.without(style.name), onclick: () => removeAt(index) }, "×"))));
 }
 
 function setWeight(index, weight) {
@@ -86,13 +86,13 @@ async function choose() {
   try {
     await loadCatalogue();
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     return errors.show(`style_mix: ${error.message}`);
   }
   const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
   const box = dialog(T.styles, groups, h("div", { class: "dialog-foot" },
-    h("button", { type: "button", onclick: () => order.set({ styles: [] }) }, T.withoutAny),
-    h("button", { type: "button", class: "primary", onclick: () => box.close() }, T.done)));
+    h("button", { onclick: () => order.set({ styles: [] }) }, T.withoutAny),
+    closing(T.done, { class: "primary" })));
   const stop = () => box.isConnected;
   order.watch((o) => stop() && mark(groups, o.styles));
   return undefined;
@@ -108,7 +108,7 @@ function group({ kind, list, title, most }) {
   const names = ["random", ...namesOf(list)];
   return h("section", {}, h("h3", {}, most > 1 ? T.upTo(title, most) : title),
     h("div", { class: "options" }, names.map((name) => h("button", {
-      type: "button", "aria-pressed": "false", data: { kind, name }, onclick: () => toggle(kind, name, most),
+      "aria-pressed": "false", data: { kind, name }, onclick: () => toggle(kind, name, most),
     }, name))));
 }
 

@@ -1,7 +1,7 @@
 // The style sheet: a row of styles, one seed, one sheet.
 
-import { Refused, Unreachable, post } from "../page/api.js";
-import { $, $$, dialog, h } from "../page/dom.js";
+import { expected, post } from "../page/api.js";
+import { $, $$, closing, dialog, h } from "../page/dom.js";
 import { submit } from "../tray/tray.js";
 import * as errors from "../page/errors.js";
 import { randomSeed } from "../page/json.js";
@@ -20,16 +20,16 @@ async function open() {
   try {
     await loadCatalogue();
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     return errors.show(error.message);
   }
   const names = h("div", { class: "options" });
   const price = h("p", { class: "price", id: "sheet-price" });
-  const button = h("button", { type: "button", class: "primary", id: "sheet-draw" }, "Draw the sheet");
+  const button = h("button", { class: "primary", id: "sheet-draw" }, "Draw the sheet");
   const kinds = h("select", { id: "sheet-kind" }, KINDS.map(({ kind, title }) => h("option", { value: kind }, title)));
   const box = dialog("Style sheet", h("p", { class: "note" }, `The prompt on the desk, one seed, and a picture for each style; up to ${MOST}.`),
     h("div", { class: "field" }, h("label", { for: "sheet-kind" }, "Row"), kinds), h("div", { class: "style-groups" }, names),
-    h("div", { class: "dialog-foot" }, price, h("button", { type: "button", onclick: () => box.close() }, "Leave"), button));
+    h("div", { class: "dialog-foot" }, price, closing("Leave"), button));
   const tell = await priceTeller(names, price, button);
   kinds.addEventListener("change", () => {
     list(names, kinds.value);
@@ -60,7 +60,7 @@ async function priceTeller(names, price, button) {
 function list(box, kind) {
   const { list: name } = KINDS.find((k) => k.kind === kind);
   box.replaceChildren(...namesOf(name).map((style, i) => h("button", {
-    type: "button", "aria-pressed": String(i < 4), data: { name: style },
+    "aria-pressed": String(i < 4), data: { name: style },
     onclick: (event) => {
       const on = event.target.getAttribute("aria-pressed") === "true";
       if (!on && $$("[aria-pressed=true]", box).length >= MOST) return;

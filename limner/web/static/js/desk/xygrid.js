@@ -1,7 +1,7 @@
 // A grid of any two settings: every value of one with every value of the other, from one seed.
 
-import { Refused, Unreachable, post } from "../page/api.js";
-import { $, $$, debounce, dialog, h } from "../page/dom.js";
+import { expected, post } from "../page/api.js";
+import { $, $$, closing, debounce, dialog, h } from "../page/dom.js";
 import { randomSeed } from "../page/json.js";
 import { key } from "../page/local.js";
 import { submit } from "../tray/tray.js";
@@ -43,7 +43,7 @@ function open() {
     submit(made.map(({ order: o, label, columns: across }) => ({ label, columns: across, body: toBody(o) })));
   } }, h("p", { class: "note" }, `What is on the desk, from one seed, with every value of one setting and every value of another; up to ${MOST} pictures.`),
   columns.node, rows.node,
-  h("div", { class: "dialog-foot" }, price, h("button", { type: "button", onclick: () => box.close() }, "Leave"), button));
+  h("div", { class: "dialog-foot" }, price, closing("Leave"), button));
   const box = dialog("Grid of settings", form);
   tell();
 }
@@ -79,11 +79,11 @@ async function fill(box, id, row, tell) {
   try {
     choices = await row.options();
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     return box.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));
   }
   return box.replaceChildren(h("div", { class: "style-groups" }, h("div", { class: "options", role: "group", "aria-label": `Values of ${row.label.toLowerCase()}` },
-    choices.map(({ value, text }, i) => Object.assign(h("button", { type: "button", "aria-pressed": String(i < 2), onclick: ({ target }) => {
+    choices.map(({ value, text }, i) => Object.assign(h("button", { "aria-pressed": String(i < 2), onclick: ({ target }) => {
       target.setAttribute("aria-pressed", String(target.getAttribute("aria-pressed") !== "true"));
       tell();
     } }, text), { choice: { value, text } })))));

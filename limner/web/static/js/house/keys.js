@@ -2,7 +2,7 @@
 
 import { get, patch, post, remove } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
-import { $, dialog, h } from "../page/dom.js";
+import { $, closing, dialog, h } from "../page/dom.js";
 import { notice } from "../page/notice.js";
 import * as words from "../page/words.js";
 import { TEXTS } from "../texts.js";
@@ -24,7 +24,7 @@ export async function keysTable(again) {
   const rows = keys.map((one) => row(one, drawn.get(one.id), again));
   return [
     h("div", { class: "head-of-keys" }, h("h3", {}, words.count(keys.filter((one) => !one.revoked_at).length, "key")),
-      h("button", { type: "button", id: "key-new", onclick: () => create(again) }, T.newKeyMore)),
+      h("button", { id: "key-new", onclick: () => create(again) }, T.newKeyMore)),
     h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": T.keys }, h("table", { class: "keys-table" },
       h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name || h("span", { class: "sr" }, T.change))))), h("tbody", {}, rows))),
   ];
@@ -36,7 +36,7 @@ function row(one, used, again) {
     words.credits(one.spent), one.spend_cap === null ? "none" : words.credits(one.spend_cap),
     used ? `${words.count(used.pictures, "picture")}, ${words.credits(used.cost)} credits` : "nothing",
   ];
-  const change = one.revoked_at ? null : h("button", { type: "button", "aria-label": T.changeKey(one.name), onclick: () => edit(one, again) }, T.changeMore);
+  const change = one.revoked_at ? null : h("button", { "aria-label": T.changeKey(one.name), onclick: () => edit(one, again) }, T.changeMore);
   return h("tr", { class: one.revoked_at ? "revoked" : "", data: { key: one.id } }, cells.map((cell) => h("td", {}, cell)), h("td", {}, change));
 }
 
@@ -50,7 +50,7 @@ function form(title, fields, word, act, ...more) {
   const body = h("form", { class: "house-form", onsubmit: async (event) => {
     event.preventDefault();
     await attempt(() => act(Object.fromEntries(new FormData(body))));
-  } }, fields, error, h("div", { class: "dialog-foot" }, more, h("button", { class: "primary" }, word)));
+  } }, fields, error, h("div", { class: "dialog-foot" }, more, h("button", { type: "submit", class: "primary" }, word)));
   const box = dialog(title, body);
   const attempt = async (work) => {
     if (busy) return;
@@ -83,13 +83,13 @@ function create(again) {
 
 function showSecret({ key: secret, name }) {
   const told = h("p", { class: "note", role: "status" });
-  const box = dialog(T.keyOf(name), h("p", {}, T.shownOnce), h("p", {}, h("code", { id: "secret" }, secret)), told,
-    h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => copyAndTell(secret, told) }, T.copy), h("button", { type: "button", class: "primary", onclick: () => box.close() }, T.close)));
+  dialog(T.keyOf(name), h("p", {}, T.shownOnce), h("p", {}, h("code", { id: "secret" }, secret)), told,
+    h("div", { class: "dialog-foot" }, h("button", { onclick: () => copyAndTell(secret, told) }, T.copy), closing(T.close, { class: "primary" })));
 }
 
 function edit(one, again) {
   const limits = LIMITS.map(([name, label, now]) => field(name, T.orNoLimit(label), now(one), { inputmode: "decimal" }));
-  const revoke = h("button", { type: "button", id: "key-revoke", onclick: () => {
+  const revoke = h("button", { id: "key-revoke", onclick: () => {
     if (revoke.dataset.sure) return attempt(async () => {
       await remove(`api/admin/keys/${one.id}`);
       notice(T.revoked(one.name));

@@ -1,6 +1,6 @@
 // The selected pictures of the library, and what can be done with all of them at once.
 
-import { $, dialog, h } from "../page/dom.js";
+import { $, dialog, h, saveFile } from "../page/dom.js";
 import { get, request } from "../page/api.js";
 import { notice } from "../page/notice.js";
 import { compare } from "./compare.js";
@@ -49,7 +49,7 @@ function show() {
   bar.hidden = !chosen.size;
   const pictures = found.all().filter(({ id }) => chosen.has(id));
   const starred = pictures.length > 0 && pictures.every((picture) => picture.starred);
-  const button = (id, text, act, more = {}) => h("button", { type: "button", id: `chosen-${id}`, onclick: () => attempt(act), ...more }, text);
+  const button = (id, text, act, more = {}) => h("button", { id: `chosen-${id}`, onclick: () => attempt(act), ...more }, text);
   const focused = bar.contains(document.activeElement) ? document.activeElement.id : null;
   bar.replaceChildren(
     h("span", { role: "status" }, `${chosen.size} selected`),
@@ -90,7 +90,7 @@ async function askFolder() {
     event.preventDefault();
     if (name.value.trim()) put(name.value.trim());
   } }, h("label", { for: "folder-name" }, "Name of a folder, there or new"), name, names,
-  h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => put("") }, "Out of any folder"), h("button", { class: "primary" }, "Put there")));
+  h("div", { class: "dialog-foot" }, h("button", { onclick: () => put("") }, "Out of any folder"), h("button", { type: "submit", class: "primary" }, "Put there")));
   const box = dialog("Into a folder", form);
   name.focus();
 }
@@ -99,7 +99,5 @@ async function save() {
   const ids = [...chosen];
   if (ids.length > EXPORTED_MAX) throw new Error(`${ids.length} pictures are selected; at most ${EXPORTED_MAX} go into one ZIP file.`);
   const answer = await request("api/pictures/export", { method: "POST", body: { ids } });
-  const address = URL.createObjectURL(await answer.blob());
-  h("a", { href: address, download: `limner-${ids.length}-pictures.zip` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  saveFile(await answer.blob(), `limner-${ids.length}-pictures.zip`);
 }

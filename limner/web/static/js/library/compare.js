@@ -1,7 +1,7 @@
 // Two pictures in one place, with a line between them that is moved.
 
 import { picture as fetchPicture } from "../page/api.js";
-import { dialog, h } from "../page/dom.js";
+import { closing, dialog, h } from "../page/dom.js";
 
 /** Opens a dialog; `one` is seen left of the line, `other` right of it. */
 export async function compare(one, other) {
@@ -11,7 +11,7 @@ export async function compare(one, other) {
   const line = h("input", { type: "range", min: "0", max: "100", value: "50", step: "0.5", "aria-label": "How much of the first picture is seen",
     oninput: (event) => frame.style.setProperty("--at", `${event.target.value}%`) });
   const name = ({ seed, prompt }) => h("span", {}, `seed ${seed}`, h("br"), prompt.slice(0, 80));
-  const box = dialog("Compared", frame, line, h("div", { class: "compared-names" }, name(one), name(other)),
-    h("div", { class: "dialog-foot" }, h("button", { type: "button", onclick: () => box.close() }, "Close")));
+  dialog("Compared", frame, line, h("div", { class: "compared-names" }, name(one), name(other)),
+    h("div", { class: "dialog-foot" }, closing("Close")));
   line.focus();
 }

@@ -62,7 +62,7 @@ export function close() {
 }
 
 const head = (picture) => h("div", { class: "head-of-detail" }, h("h3", {}, words.when(picture.created_at), picture.folder && ` · ${picture.folder}`),
-  h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: close }, "✕"));
+  h("button", { class: "quiet", "aria-label": "Close", onclick: close }, "✕"));
 
 async function face(picture) {
   const address = await thumbnail(picture.id, 512).catch(() => "");
@@ -70,7 +70,7 @@ async function face(picture) {
 }
 
 function actions(picture) {
-  const button = (id, text, act, more = {}) => h("button", { type: "button", id: `detail-${id}`, ...more, onclick: async () => {
+  const button = (id, text, act, more = {}) => h("button", { id: `detail-${id}`, ...more, onclick: async () => {
     try {
       await act();
     } catch (error) {
@@ -103,7 +103,7 @@ function settings(record) {
   };
   return h("dl", { class: "settings" }, rows.flatMap(([name, fields, text]) => [
     h("dt", {}, name), h("dd", {}, String(text)),
-    h("dd", { class: "use" }, h("button", { type: "button", class: "quiet", "aria-label": `Use this ${name.toLowerCase()} on the desk`, onclick: () => use(name, fields) }, "Use")),
+    h("dd", { class: "use" }, h("button", { class: "quiet", "aria-label": `Use this ${name.toLowerCase()} on the desk`, onclick: () => use(name, fields) }, "Use")),
   ]));
 }
 
@@ -111,7 +111,7 @@ function relatives(title, pictures) {
   if (!pictures.length) return [];
   const list = h("div", { class: "relatives" });
   for (const picture of pictures.slice(0, 24)) {
-    const button = h("button", { type: "button", class: "thumb", "aria-label": `${picture.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => look(picture, { follow: true }) });
+    const button = h("button", { class: "thumb", "aria-label": `${picture.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => look(picture, { follow: true }) });
     thumbnail(picture.id, 128).then((address) => button.append(h("img", { src: address, alt: "" })), () => {});
     list.append(button);
   }

@@ -114,7 +114,7 @@ function show() {
 
 function thumb(picture) {
   const { generation, created_at: created } = picture.request;
-  const button = h("button", { type: "button", class: "thumb", style: { "--ratio": String(picture.width / picture.height) },
+  const button = h("button", { class: "thumb", style: { "--ratio": String(picture.width / picture.height) },
     title: `${generation.prompt.slice(0, 160)}\nseed ${picture.seed} · ${words.when(created)}`,
     "aria-label": `${generation.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => open(picture.id) });
   const item = h("li", { data: { id: picture.id } }, button);

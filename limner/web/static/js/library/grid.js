@@ -74,7 +74,7 @@ function counted(number) {
 function make(picture) {
   const { id, prompt, seed } = picture;
   const name = `${prompt.slice(0, 120)}, seed ${seed}`;
-  const button = h("button", { type: "button", title: `${prompt.slice(0, 300)}\nseed ${seed} · ${words.when(picture.created_at)}`, "aria-label": name, onclick: (event) => {
+  const button = h("button", { title: `${prompt.slice(0, 300)}\nseed ${seed} · ${words.when(picture.created_at)}`, "aria-label": name, onclick: (event) => {
     if (event.shiftKey || event.ctrlKey || event.metaKey) choosing.choose(id, { range: event.shiftKey });
     else detail.look(found.all().find((one) => one.id === id) ?? picture, { follow: event.detail === 0 });
   } });

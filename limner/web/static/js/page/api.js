@@ -18,6 +18,11 @@ export class Refused extends Error {
 /** The server did not answer. */
 export class Unreachable extends Error {}
 
+/** Throws on what is neither of them: a fault of the page's own. */
+export function expected(error) {
+  if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+}
+
 const listeners = { credits: [], refused: [], back: [] };
 let away = false; // the last call found no server
 

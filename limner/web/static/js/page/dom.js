@@ -3,9 +3,10 @@
 export const $ = (selector, root = document) => root.querySelector(selector);
 export const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-/** An element: attributes, `on…` listeners, `style` properties, children (nodes or text). */
+/** An element: attributes, `on…` listeners, `style` properties, children (nodes or text); a button submits nothing unless told. */
 export function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
+  if (tag === "button") node.type = "button";
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
@@ -38,6 +39,9 @@ export function dialog(title, ...children) {
   return box;
 }
 
+/** The button of a dialog that closes it. */
+export const closing = (text, more = {}) => h("button", { onclick: (event) => event.target.closest("dialog").close(), ...more }, text);
+
 function inside(box, event) {
   const edge = box.getBoundingClientRect();
   return event.clientX >= edge.left && event.clientX <= edge.right
@@ -47,4 +51,11 @@ function inside(box, event) {
 /** Says `text` to a screen reader. */
 export function announce(text) {
   $("#announce").textContent = text;
+}
+
+/** Saves a file of the page's own under `name`. */
+export function saveFile(blob, name) {
+  const address = URL.createObjectURL(blob);
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

@@ -8,7 +8,7 @@ let timer = 0;
 /** Says `text`; with `word` a button that calls `act`. A refusal of it is told in the same place. */
 export function notice(text, word = null, act = null) {
   const box = $("#notice");
-  const button = word && h("button", { type: "button", onclick: async () => {
+  const button = word && h("button", { onclick: async () => {
     close();
     try {
       await act();
@@ -16,7 +16,7 @@ export function notice(text, word = null, act = null) {
       notice(error.message);
     }
   } }, word);
-  const shut = h("button", { type: "button", class: "quiet", "aria-label": "Close this notice", onclick: close }, "✕");
+  const shut = h("button", { class: "quiet", "aria-label": "Close this notice", onclick: close }, "✕");
   box.replaceChildren(h("span", {}, text), ...(button ? [button] : []), shut);
   box.hidden = false;
   wait();

@@ -1,6 +1,6 @@
 // What can be done with the picture that is looked at, by button or by one key.
 
-import { Refused, Unreachable, get, picture as fetchPicture, post, request as call } from "../page/api.js";
+import { Refused, expected, get, picture as fetchPicture, post, request as call } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { notice } from "../page/notice.js";
 import { spritePixels } from "../page/sprites.js";
@@ -52,7 +52,7 @@ export async function run(action) {
   try {
     await action.act(tile);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     finding(h("p", { class: "error" }, error.message));
   }
 }
@@ -60,7 +60,7 @@ export async function run(action) {
 /** Asks before an action that costs; Enter says yes. */
 export function askToSpend(action) {
   if (!stage.looked()?.picture) return;
-  const yes = h("button", { type: "button", onclick: () => {
+  const yes = h("button", { onclick: () => {
     finding();
     run(action);
   } }, action.name);

@@ -1,7 +1,7 @@
 // A finished picture made larger by itself, free of charge, and saved.
 
 import { get, request } from "../page/api.js";
-import { dialog, h } from "../page/dom.js";
+import { closing, dialog, h, saveFile } from "../page/dom.js";
 
 const BUILT_IN = ["Lanczos", "Nearest", "Scale2x"];
 const SCALES = [2, 3, 4];
@@ -11,7 +11,7 @@ export async function makeLarger({ picture }) {
   const upscaler = h("select", { id: "larger-by" }, [...BUILT_IN, ...files.map((row) => row.name)].map((name) => h("option", { value: name }, name)));
   const scale = h("select", { id: "larger-scale" }, SCALES.map((times) => h("option", { value: times }, `${times} times: ${picture.width * times}×${picture.height * times}`)));
   const told = h("p", { class: "price", role: "status" });
-  const button = h("button", { class: "primary", id: "larger-save" }, "Save it");
+  const button = h("button", { type: "submit", class: "primary", id: "larger-save" }, "Save it");
   const form = h("form", { onsubmit: async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -21,14 +21,12 @@ export async function makeLarger({ picture }) {
   } }, h("p", { class: "note" }, "Costs nothing. Scale2x is for pixel art; files of the library add what a network has learned."),
   h("div", { class: "field" }, h("label", { for: "larger-by" }, "Upscaler"), upscaler),
   h("div", { class: "field" }, h("label", { for: "larger-scale" }, "Size"), scale),
-  h("div", { class: "dialog-foot" }, told, h("button", { type: "button", onclick: () => box.close() }, "Close"), button));
-  const box = dialog("Make it larger", form);
+  h("div", { class: "dialog-foot" }, told, closing("Close"), button));
+  dialog("Make it larger", form);
 }
 
 async function save({ id, seed, width, height }, upscaler, scale) {
   const answer = await request("api/upscale", { method: "POST", body: { picture: id, upscaler, scale } });
-  const address = URL.createObjectURL(await answer.blob());
-  h("a", { href: address, download: `limner-${seed}-${width * scale}x${height * scale}.png` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  saveFile(await answer.blob(), `limner-${seed}-${width * scale}x${height * scale}.png`);
   return "Saved.";
 }

@@ -2,7 +2,7 @@
 
 import { get } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
-import { dialog, h } from "../page/dom.js";
+import { closing, dialog, h } from "../page/dom.js";
 import { stringify } from "../page/json.js";
 import { finding } from "./finding.js";
 import * as words from "../page/words.js";
@@ -17,12 +17,12 @@ export async function showReceipt(picture) {
     ["Licence", receipt.model?.licence],
   ].filter(([, value]) => value);
   const copied = h("span", { role: "status" });
-  const box = dialog("Receipt",
+  dialog("Receipt",
     h("dl", { class: "receipt" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, h("code", {}, String(value)))])),
     h("pre", { class: "snippet", tabindex: "0" }, text),
     h("div", { class: "dialog-foot" }, copied,
-      h("button", { type: "button", onclick: () => copyAndTell(text, copied) }, "Copy"),
-      h("button", { type: "button", class: "primary", onclick: () => box.close() }, "Close")));
+      h("button", { onclick: () => copyAndTell(text, copied) }, "Copy"),
+      closing("Close", { class: "primary" })));
 }
 
 /** Quote, hold, capture: one sentence each. */

@@ -1,7 +1,7 @@
 // The pictures on the stage as one picture, with labels, in the columns they stand in.
 
 import { picture as fetchPicture } from "../page/api.js";
-import { h } from "../page/dom.js";
+import { h, saveFile } from "../page/dom.js";
 import * as stage from "./stage.js";
 
 const SIDE_MAX = 8192; // pixels; larger canvases stay empty in some browsers
@@ -23,9 +23,7 @@ export async function saveSheet() {
   pen.fillStyle = "#000";
   for (const [i, tile] of tiles.entries()) await place(pen, plan, tile, i);
   const blob = await new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
-  const address = URL.createObjectURL(blob);
-  h("a", { href: address, download: `limner-sheet-${plan.across}x${plan.down}.png` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  saveFile(blob, `limner-sheet-${plan.across}x${plan.down}.png`);
 }
 
 /** Where everything stands. A grid of settings has its names along two sides, others one on each picture. */

@@ -2,7 +2,7 @@
 
 import { url } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
-import { $, dialog, h } from "../page/dom.js";
+import { $, closing, dialog, h } from "../page/dom.js";
 import { stringify } from "../page/json.js";
 import { key, load, save } from "../page/local.js";
 
@@ -14,7 +14,7 @@ export function showSnippets(body, pictureId = null) {
   const pre = h("pre", { class: "snippet", tabindex: "0", id: "snippet" });
   const told = h("span", { role: "status" });
   let chosen = LANGUAGES[0];
-  const tabs = LANGUAGES.map((language) => h("button", { type: "button", role: "tab", id: `tab-${language.id}`, onclick: () => choose(language) }, language.name));
+  const tabs = LANGUAGES.map((language) => h("button", { role: "tab", id: `tab-${language.id}`, onclick: () => choose(language) }, language.name));
   const choose = (language) => {
     chosen = language;
     save("language", language.id);
@@ -24,8 +24,8 @@ export function showSnippets(body, pictureId = null) {
   };
   const copy = () => copyAndTell(chosen.write(call, key.get()), told, "Copied, with your key in it.");
   const box = dialog("The request", h("div", { class: "tabs", role: "tablist", "aria-label": "Language" }, tabs), pre,
-    h("div", { class: "dialog-foot" }, told, h("button", { type: "button", class: "primary", id: "snippet-copy", onclick: copy }, "Copy"),
-      h("button", { type: "button", onclick: () => box.close() }, "Close")));
+    h("div", { class: "dialog-foot" }, told, h("button", { class: "primary", id: "snippet-copy", onclick: copy }, "Copy"),
+      closing("Close")));
   choose(LANGUAGES.find((language) => language.id === load("language")) ?? LANGUAGES[0]);
   $("#snippet-copy", box).focus();
 }

@@ -67,7 +67,7 @@ export function look(index) {
 function build(tile, index) {
   const face = h("span", { class: "face" });
   const line = h("span", { class: "line" });
-  tile.node = h("button", { type: "button", class: "tile", style: { "--ratio": String(tile.width / tile.height) },
+  tile.node = h("button", { class: "tile", style: { "--ratio": String(tile.width / tile.height) },
     onclick: () => {
       if (current !== index) look(index);
       if (tile.picture) tile.node.dispatchEvent(new CustomEvent("limner:open", { bubbles: true, detail: tile }));

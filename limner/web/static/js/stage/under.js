@@ -31,7 +31,7 @@ function showTurn(box, tile) {
   if (!["waiting", "drawing"].includes(tile?.state)) return box.replaceChildren();
   if (!$("#act-cancel", box)) {
     box.replaceChildren(h("p", { class: "turn" }), h("div", { class: "actions" },
-      h("button", { type: "button", id: "act-cancel", "aria-keyshortcuts": "Escape", onclick: cancelLooked }, "Cancel", h("kbd", { "aria-hidden": "true" }, "Esc"))));
+      h("button", { id: "act-cancel", "aria-keyshortcuts": "Escape", onclick: cancelLooked }, "Cancel", h("kbd", { "aria-hidden": "true" }, "Esc"))));
   }
   $(".turn", box).textContent = tile.turn ?? "";
   return undefined;
@@ -58,7 +58,7 @@ function actions(tile, quiet) {
   const some = ACTIONS.filter((action) => Boolean(action.quiet) === quiet && (!action.only || action.only(tile)));
   return h("div", { class: quiet ? "actions more" : "actions", role: "group", "aria-label": quiet ? "Save and look" : "Go on from this picture" },
     some.map((action) => h("button", {
-      type: "button", id: `act-${action.id}`, title: action.says, "aria-keyshortcuts": action.key, onclick: () => run(action),
+      id: `act-${action.id}`, title: action.says, "aria-keyshortcuts": action.key, onclick: () => run(action),
     }, action.name, action.key && h("kbd", { "aria-hidden": "true" }, action.key))));
 }
 

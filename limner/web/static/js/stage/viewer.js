@@ -1,7 +1,7 @@
 // Full size; arrows step through everything drawn.
 
 import { picture as fetchPicture } from "../page/api.js";
-import { $, h } from "../page/dom.js";
+import { $, closing, h } from "../page/dom.js";
 import * as gallery from "../library/gallery.js";
 import { look, spritePixels } from "../page/sprites.js";
 import * as words from "../page/words.js";
@@ -48,10 +48,10 @@ function open(first) {
   };
   const box = h("dialog", { class: "viewer", "aria-label": "Picture, full size" },
     h("figure", { onclick: () => box.close() }, image, repeated),
-    h("div", { class: "bar" }, h("button", { type: "button", "aria-label": "Newer", onclick: () => step(-1) }, "←"), line,
-      h("button", { type: "button", "aria-label": "Older", onclick: () => step(1) }, "→"),
-      h("button", { type: "button", id: "repeat", "aria-pressed": "false", title: "Two by two, as a seamless picture is laid out", onclick: repeat }, "Repeat"),
-      h("button", { type: "button", onclick: () => box.close() }, "Close")));
+    h("div", { class: "bar" }, h("button", { "aria-label": "Newer", onclick: () => step(-1) }, "←"), line,
+      h("button", { "aria-label": "Older", onclick: () => step(1) }, "→"),
+      h("button", { id: "repeat", "aria-pressed": "false", title: "Two by two, as a seamless picture is laid out", onclick: repeat }, "Repeat"),
+      closing("Close")));
   box.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by) step(by);

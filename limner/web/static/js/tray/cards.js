@@ -47,13 +47,13 @@ function makeCard(entry) {
   const name = entry.label || entry.prompt.slice(0, 80);
   const moves = moving.buttons(entry, name);
   const card = h("li", { class: "job", onkeydown: (event) => moving.pressed(event, entry) },
-    h("button", { type: "button", class: "job-open", title: entry.prompt.slice(0, 300), onclick: () => {
+    h("button", { class: "job-open", title: entry.prompt.slice(0, 300), onclick: () => {
       stage.show(entry.tiles);
       go("desk");
     } },
       h("span", { class: "face" }), h("span", { class: "job-words" }, h("b", {}, name), h("span", { class: "job-turn" }))),
     moves.made,
-    h("button", { type: "button", class: "icon job-cancel", title: "Cancel it; what is not drawn is not billed", "aria-label": `Cancel: ${name}`,
+    h("button", { class: "icon job-cancel", title: "Cancel it; what is not drawn is not billed", "aria-label": `Cancel: ${name}`,
       onclick: () => cancel(entry) }, "×"));
   return Object.assign(card, { moves });
 }

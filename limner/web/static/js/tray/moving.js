@@ -1,6 +1,6 @@
 // Requests that wait change places: by two buttons of their cards, or Shift with an arrow on one.
 
-import { Refused, Unreachable, post } from "../page/api.js";
+import { expected, post } from "../page/api.js";
 import { announce, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import * as tabs from "../page/tabs.js";
@@ -12,7 +12,7 @@ const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
 /** The buttons of a card; `show` them where there is something to change places with. */
 export function buttons(entry, name) {
-  const made = WAYS.map(({ by, sign, says }) => h("button", { type: "button", class: "icon job-move", hidden: true,
+  const made = WAYS.map(({ by, sign, says }) => h("button", { class: "icon job-move", hidden: true,
     title: `${says} (Shift ${by < 0 ? "←" : "→"})`, "aria-label": `${says}: ${name}`, onclick: () => move(entry, by) }, sign));
   return { made, show: () => made.forEach((node) => { node.hidden = !entry.queued || entries.waiting().length < 2; }) };
 }
@@ -34,7 +34,7 @@ async function move(entry, by) {
     await post("api/queue/move", { id: entry.id, [by < 0 ? "before" : "after"]: other.id });
     announce(`Now ${by < 0 ? "before" : "behind"}: ${(other.label || other.prompt).slice(0, 80)}`);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     errors.show(error.message);
   }
   await look();

@@ -14,7 +14,7 @@ export function explainWait(made, error, seconds, tryNow) {
     ? `${error.message} Your request is kept and goes out again with the same idempotency key: it is drawn once and billed once.`
     : error.message;
   for (const entry of made) entries.say(entry, gone ? "Waiting for the server" : "Waiting for a place");
-  errors.show(`${text} Next try in ${words.seconds(Math.max(1, seconds))}.`, h("button", { type: "button", class: "quiet", onclick: tryNow }, "Try now"));
+  errors.show(`${text} Next try in ${words.seconds(Math.max(1, seconds))}.`, h("button", { class: "quiet", onclick: tryNow }, "Try now"));
 }
 
 /** A refusal in the server's own sentence; `again()` sends the same requests once more. */

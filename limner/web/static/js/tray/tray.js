@@ -1,6 +1,6 @@
 // Puts requests in line and follows them: what Draw does, what Cancel does, what a reload finds.
 
-import { Refused, Unreachable, get, remove } from "../page/api.js";
+import { Refused, expected, get, remove } from "../page/api.js";
 import { announce } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { watch } from "../page/events.js";
@@ -105,7 +105,7 @@ async function stream(entry) {
     }
     await settle(entry);
   } catch (error) {
-    if (!stop.signal.aborted && !(error instanceof Refused || error instanceof Unreachable)) throw error;
+    if (!stop.signal.aborted) expected(error);
   } finally {
     streams.delete(entry);
     if (present && !stop.signal.aborted) follow();
@@ -133,7 +133,7 @@ export async function look() {
     if (requests.length < LIST_MAX) await Promise.all(before.filter((entry) => !ids.has(entry.id)).map(settle));
     follow();
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
   }
 }
 
@@ -190,7 +190,7 @@ export async function cancel(entry) {
     refreshCredits();
     tabs.tell("changed");
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     errors.show(error.message);
   }
 }

@@ -1,6 +1,6 @@
 // The prompt field: a textarea, and behind it a layer that shows what the server reads.
 
-import { Refused, Unreachable, post } from "../../page/api.js";
+import { expected, post } from "../../page/api.js";
 import { $, debounce, h } from "../../page/dom.js";
 import { key } from "../../page/local.js";
 import { order, toBody } from "../order.js";
@@ -45,7 +45,7 @@ const explain = debounce(async () => {
     fields.prompt.explained(o.prompt, told);
     fields.negative_prompt.explained(o.negative_prompt, told.negative);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     // What is wrong is said when it is drawn or priced; the layer keeps what it knows.
   }
 }, 300);

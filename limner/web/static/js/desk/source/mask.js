@@ -44,14 +44,14 @@ function open(image, note, controls) {
 function makeDialog(image, painter, note, controls, done) {
   const paper = h("div", { class: "paper", style: { "--ratio": String(image.width / image.height) } },
     image.data && look(h("img", { src: image.data, alt: "" }), drawnBy(image)), painter.canvas, painter.brush);
-  const button = (name, act, more = {}) => h("button", { type: "button", onclick: () => act(painter), ...more }, name);
+  const button = (name, act, more = {}) => h("button", { onclick: () => act(painter), ...more }, name);
   const told = h("span", { class: "error", role: "alert" });
   const box = h("dialog", { class: "mask", "aria-label": T.title },
     h("p", { class: "note" }, note, h("span", { class: "by-keys" }, T.byKeys)),
     paper,
     h("div", { class: "tools" }, h("label", {}, T.brush, painter.sizeInput), controls, opener(painter, told), told),
     h("div", { class: "tools" },
-      h("button", { type: "button", "aria-pressed": "false", onclick: ({ currentTarget }) => turn(painter, currentTarget) }, T.erase),
+      h("button", { "aria-pressed": "false", onclick: ({ currentTarget }) => turn(painter, currentTarget) }, T.erase),
       button(T.invert, paint.invert), button(T.clear, paint.clear), button(T.undo, paint.undo), button(T.redo, paint.redo),
       button(T.leave, () => box.close(), { title: T.stays }),
       button(T.done, done, { class: "primary", id: "mask-done" })));

@@ -1,6 +1,6 @@
 // Starting from a picture: by drop, paste, file, or a picture drawn here.
 
-import { Refused, Unreachable, post, request as call } from "../../page/api.js";
+import { expected, post, request as call } from "../../page/api.js";
 import { $, h } from "../../page/dom.js";
 import * as errors from "../../page/errors.js";
 import { keepFocus } from "../../page/focus.js";
@@ -141,11 +141,11 @@ function resize(image, width, height) {
 
 function buttons(image) {
   return h("div", { class: "source-buttons" },
-    h("button", { type: "button", id: "mask-open", onclick: () => mask(image) }, isLeft(image) ? T.maskGoOn : image.mask ? T.maskChange : T.maskPaint),
-    image.mask && h("button", { type: "button", onclick: () => change({ mask: null }) }, T.withoutMask),
-    (image.receipt || image.foreign) && h("button", { type: "button", id: "load-settings",
+    h("button", { id: "mask-open", onclick: () => mask(image) }, isLeft(image) ? T.maskGoOn : image.mask ? T.maskChange : T.maskPaint),
+    image.mask && h("button", { onclick: () => change({ mask: null }) }, T.withoutMask),
+    (image.receipt || image.foreign) && h("button", { id: "load-settings",
       onclick: () => (image.receipt ? loadSettings(image.receipt) : loadForeign(image.data)) }, T.loadItsSettings),
-    h("button", { type: "button", id: "source-remove", onclick: () => order.set({ image: null }) }, T.takeItAway));
+    h("button", { id: "source-remove", onclick: () => order.set({ image: null }) }, T.takeItAway));
 }
 
 async function mask(image) {
@@ -167,7 +167,7 @@ async function loadSettings(receipt) {
   try {
     await takeAgain(await keptSource(source));
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     errors.show(T.sourceIsGone(source.strength, error.message), null, { focus: false });
   }
 }
@@ -176,7 +176,7 @@ async function loadSettings(receipt) {
  * settings were loaded all the same. It stays until the next picture, or until it is closed. */
 function tell(missing, differs) {
   const list = (says, sentences) => sentences.length > 0 && [h("p", {}, says), h("ul", {}, sentences.map((each) => h("li", {}, each)))];
-  const shut = h("button", { type: "button", class: "quiet", id: "source-read-close", onclick: silence }, T.close);
+  const shut = h("button", { class: "quiet", id: "source-read-close", onclick: silence }, T.close);
   const said = [list(T.loadedButMissing, missing), list(missing.length ? T.notTheSame : T.loadedButDiffers, differs)];
   const box = $("#source-read");
   box.replaceChildren(...(missing.length || differs.length ? said.filter(Boolean).flat() : [h("p", {}, T.loaded)]), shut);
@@ -200,7 +200,7 @@ async function loadForeign(picture) {
     order.set({ ...fromBody(settings), image: null });
     tell(missing, differs);
   } catch (error) {
-    if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
+    expected(error);
     errors.show(`image: ${error.message}`, null, { focus: false });
   }
 }
