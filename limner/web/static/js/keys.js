@@ -7,7 +7,10 @@ import * as history from "./desk/history.js";
 import { key } from "./page/local.js";
 import { place } from "./places.js";
 import * as gallery from "./library/gallery.js";
+import { TEXTS } from "./texts.js";
 
+const T = TEXTS.keys;
+const C = TEXTS.common;
 const TYPING = "input:not([type=radio]):not([type=checkbox]):not([type=range]), textarea, select, [contenteditable]";
 
 export function setUp() {
@@ -33,9 +36,9 @@ function pressed(event) {
 }
 
 const OTHERS = [
-  ["Ctrl Enter", "Draw"], ["Escape", "Cancel what is looked at"],
-  ["Ctrl ↑  Ctrl ↓", "Weight of the selection or the word, by 0.1"],
-  ["←  →", "Newer and older pictures"], ["/", "To the prompt"], ["H", "Earlier prompts"], ["?", "This list"],
+  ["Ctrl Enter", T.draw], ["Escape", T.cancel],
+  ["Ctrl ↑  Ctrl ↓", T.weight],
+  ["←  →", T.walk], ["/", T.prompt], ["H", T.earlier], ["?", T.list],
 ];
 
 const option = (name, says) => h("label", {}, h("input", { type: "checkbox", checked: setting(name), onchange: (event) => set(name, event.target.checked) }), ` ${says}`);
@@ -46,7 +49,7 @@ function show() {
   const fill = (wanted) => list.replaceChildren(...rows.filter(([keys, says]) => `${keys} ${says}`.toLowerCase().includes(wanted.toLowerCase()))
     .flatMap(([keys, says]) => [h("dt", {}, keys.split("  ").map((one) => h("kbd", {}, one))), h("dd", {}, says)]));
   fill("");
-  dialog("Shortcuts", h("input", { type: "text", placeholder: "Search", "aria-label": "Search the shortcuts", oninput: (event) => fill(event.target.value) }), list,
-    h("div", { class: "key-options" }, option("singleKeys", "Single keys, without Ctrl"), option("askToSpend", "Ask before a single key spends credits")),
-    h("div", { class: "dialog-foot" }, closing("Close", { class: "primary" })));
+  dialog(C.shortcuts, h("input", { type: "text", placeholder: C.search, "aria-label": T.search, oninput: (event) => fill(event.target.value) }), list,
+    h("div", { class: "key-options" }, option("singleKeys", T.single), option("askToSpend", T.ask)),
+    h("div", { class: "dialog-foot" }, closing(C.close, { class: "primary" })));
 }

@@ -9,6 +9,7 @@ import * as queue from "./tray/queue.js";
 import * as tray from "./tray/tray.js";
 import * as twice from "./page/twice.js";
 import * as errors from "./page/errors.js";
+import * as fixed from "./page/fixed.js";
 import * as extra from "./desk/extra.js";
 import * as choosing from "./library/choosing.js";
 import * as detail from "./library/detail.js";
@@ -35,8 +36,9 @@ import * as keeping from "./desk/keeping.js";
 import * as xygrid from "./desk/xygrid.js";
 import * as viewer from "./stage/viewer.js";
 import * as welcome from "./account/welcome.js";
+import { TEXTS } from "./texts.js";
 
-for (const part of [twice, account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, xygrid, history, names, boxes, guides, keeping, keys, draw, tray, cards, queue, choosing, detail, grid, search, house, places]) part.setUp();
+for (const part of [fixed, twice, account, controls, sizes, seed, extra, styles, source, price, under, viewer, gallery, stylesheet, xygrid, history, names, boxes, guides, keeping, keys, draw, tray, cards, queue, choosing, detail, grid, search, house, places]) part.setUp();
 prompt.setUp({ draw: draw.draw, cancel: tray.cancelLooked });
 
 account.onEnter(async () => {
@@ -68,7 +70,7 @@ async function enter() {
     errors.clear("draw");
   } catch (error) {
     if (error instanceof Unreachable) {
-      errors.show(`${error.message} What is on the desk is kept; trying again.`);
+      errors.show(TEXTS.says.kept(error.message));
       setTimeout(enter, AGAIN_MS);
     } else if (!(error instanceof Refused)) throw error;
     else if (error.status === 401) welcome.showRefused(error.message);

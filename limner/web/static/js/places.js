@@ -1,6 +1,9 @@
 // The places of the page, each with an address of its own: back and forward go between them.
 
 import { $, $$ } from "./page/dom.js";
+import { TEXTS } from "./texts.js";
+
+const T = TEXTS.says;
 
 // Names as they stand after # in the address; the first is where one comes in.
 const PLACES = ["desk", "library", "house"];
@@ -22,6 +25,6 @@ export function go(name) {
 function show() {
   document.body.dataset.place = place();
   for (const link of $$("#places a")) link.setAttribute("aria-current", link.hash === `#${place()}` ? "page" : "false");
-  $("title").textContent = place() === "desk" ? "Limner" : `Limner: ${place()}`;
+  $("title").textContent = T.places[place()] ?? "Limner";
   for (const fn of listeners) fn(place());
 }

@@ -1,117 +1,13 @@
-// The words of the page, in English: another language is another file like this one.
-//
-// By module, under plain names; what holds a number or a name is a function of it.
+// The page's words: English, until `start.js` has another language spoken.
 
-export const TEXTS = {
-  boxes: {
-    sides: ["Left", "Top", "Width", "Height"],
-    weight: "Weight",
-    strength: "Strength",
-    regions: {
-      one: (n) => `Region ${n}`, ofOne: (says, n) => `${says} of region ${n}`, without: (n) => `Without region ${n}`,
-      words: "What is drawn there", wordsOf: (n) => `Region ${n}: what is drawn there`,
-      title: "Parts with prompts of their own", note: "Drag on the picture for a part; drag a part to move it, its corner to size it.",
-    },
-    details: {
-      one: (n) => `Detail ${n}`, ofOne: (says, n) => `${says} of detail ${n}`, without: (n) => `Without detail ${n}`,
-      words: "The prompt of the picture", wordsOf: (n) => `Detail ${n}: what is drawn there`,
-      title: "Parts drawn once more", note: "Drag on the picture for what is drawn once more, larger. It is drawn anew with them: keep its seed to get the same.",
-    },
-    mask: "Paint it", maskOf: (n) => `Paint the mask of region ${n}`, hasMask: (n) => `The mask of region ${n}`,
-    detector: "Found by", max: "At most", noDetector: "details: the library has no detector",
-    asBox: "As a box", asBoxOf: (n) => `Region ${n} as a box`,
-  },
-  boxing: {
-    byKeys: "By keyboard: arrows move a part, Shift and arrows size it, Delete takes it away.",
-    part: (n, [left, top, width, height]) => `Part ${n}: left ${left}, top ${top}, width ${width}, height ${height} percent`,
-    add: "Add a part", clear: "Without any", leave: "Leave", done: "Use these", paper: "The picture and its parts",
-  },
-  guides: {
-    none: "controls: the library has no ControlNet and no T2I-Adapter",
-    many: (most) => `controls: a drawing follows at most ${most} pictures`,
-    large: (megabytes) => `controls: the picture has ${megabytes} MB; at most 24 MB are sent`,
-    picture: (n) => `Picture ${n} that is followed`, map: (n) => `The map that is made of picture ${n}`, pose: (n) => `Pose ${n} that is followed`,
-    ofOne: (says, n) => `${says} of picture ${n}`, without: (n) => `Without picture ${n}`,
-    model: "Model", mapBy: "Map", itself: "the picture is the map", mode: "Mode", weight: "Weight", start: "From", end: "Until",
-    modes: { balanced: "balanced", prompt: "the prompt counts more", control: "the picture counts more", guess: "guess, without a prompt too" },
-    posed: "Points…", posedOf: (n) => `Points of pose ${n}`,
-  },
-  pose: {
-    title: "A pose", label: "Points, as JSON", open: "Open a file", done: "Follow it", leave: "Leave", shown: "The pose as it is followed",
-    note: "OpenPose’s JSON, or a list of people, each of eighteen points [x, y] as shares of the picture, null where one is not seen.",
-    notJson: (says) => `This is no JSON: ${says}`,
-  },
-  mask: {
-    title: "Mask", picture: "The picture under the mask",
-    note: "Paint what is to be drawn anew. ", noteOfRegion: "Paint where its prompt counts. ",
-    byKeys: "Alt erases; wheel or [ ] change the brush; arrows and Space paint by keyboard.",
-    brush: "Brush", erase: "Erase", invert: "Invert", clear: "Clear", undo: "Undo", redo: "Redo", leave: "Leave",
-    stays: "What is painted is still there when you come back", done: "Use this mask",
-    open: "Open", openSays: "Take the mask from a picture’s file: white counts, black does not", unread: "This browser reads no picture in that file.",
-  },
-  lost: {
-    and: " and ", followed: "the pictures that it followed", masks: "its regions that are masks",
-    without: (what) => `Without ${what}: the server has these no more.`,
-  },
-  account: {
-    creditsLeft: " credits left", yourKey: "Your key", useIt: "Use it", stays: "It stays in this browser and is sent only to this server.",
-    oddLetters: "A key is made of plain letters, digits and _ alone; this one holds something else.", key: "Key",
-    firstKey: "The server prints a first key when it is started for the first time; its operator makes others with ", forgetThisKey: "Forget this key",
-    others: "Other keys of this browser", use: (name) => `Use ${name}`, forget: (name) => `Forget ${name}`, forgetIt: "Forget", readIt: "Read it",
-    acceptAndDraw: "Accept and draw", light: "Light", dark: "Dark", toLight: "Switch to light colours", toDark: "Switch to dark colours",
-  },
-  fields: {
-    off: "off", guide: (name, steps, guidance) => `The guide's ${name} prompts: ${steps} steps, guidance ${guidance}`, model: "Model", ownVae: "the model's own",
-    steps: "Steps", guidance: "Guidance", guidedFrom: "Guided from", guidedUntil: "Guided until", rescale: "Rescale", thresholding: "Thresholding",
-    asGuidance: (value) => `as guidance ${value}`, sampler: "Sampler", pictures: "Pictures", schedule: "Schedule", hires: "Hires",
-    drawsOnce: "draws once, at the size above", timesAsLarge: (scale) => `${scale} times as large`,
-    drawsTwice: "drawn small, made larger, and drawn again from that", madeLargerBy: "Made larger by", drawnAgain: "Drawn again", seamless: "Seamless",
-    onAllSides: "on all sides", allSidesSays: "left meets right, and top meets bottom", leftAndRight: "left and right",
-    sideways: "for what goes on sideways", topAndBottom: "top and bottom", words: (words) => `Words: ${words}`, needsVae: "has no VAE: choose one too", bySchedule: (name) => `${name}, by schedule`,
-    costsDouble: "; costs double", withDouble: (name) => `${name} (costs double)`, scheduleSays: "acts with samplers by schedule",
-  },
-  source: {
-    noKind: (name) => `image is ${name}, which the server does not read; use PNG, JPEG, WebP or GIF`, aFile: "a file", crop: "fills the size, edges are cut", fill: "all of it, the rest is filled up", stretch: "pulled to the size",
-    tooLarge: (megabytes) => `image has ${megabytes} MB; at most 24 MB are sent`, unreadable: "image is not a picture this browser reads; use PNG, JPEG, WebP or GIF",
-    source: (width, height) => `The source, ${width} by ${height} pixels`, masked: "A mask is painted on it", strength: "Strength",
-    strengthSays: "low keeps it, high forgets it", resize: "How it is brought to size", maskGoOn: "Go on with the mask", maskChange: "Change the mask",
-    maskPaint: "Paint a mask", withoutMask: "Without mask", loadItsSettings: "Load its settings", takeItAway: "Take it away",
-    sourceIsGone: (strength, message) => `image: it was drawn from another picture (strength ${strength}), which cannot be fetched here: ${message}`,
-    close: "Close", loadedButMissing: "Its settings are loaded. Not on this server:", notTheSame: "Not the same as there:",
-    loadedButDiffers: "Its settings are loaded. Not the same as there:", loaded: "Its settings are loaded.",
-  },
-  styles: {
-    world: "World", madeAs: "Made as", view: "View", lightAndMood: "Light and mood", colours: "Colours", movements: "Movements", artists: "Artists",
-    setsOfPhrases: "Sets of phrases", draws: (tokens, most, whole) => `Draws (${tokens} / ${most} tokens): ${whole}`, weightOf: (name) => `Weight of ${name}`,
-    without: (name) => `Without ${name}`, styles: "Styles", withoutAny: "Without any", done: "Done", upTo: (title, most) => `${title} (up to ${most})`,
-    full: (most) => `Up to ${most}: take one out first.`,
-  },
-  house: {
-    engine: "Engine", inMemory: "In memory", noModel: "no model", queue: "Queue",
-    ready: (running, waiting) => `ready, ${running} drawing, ${waiting} waiting`, inLine: (queued, processing) => `${queued} waiting, ${processing} being drawn`, sinceTheStart: "Since the start",
-    drawnSoFar: (pictures, rows, milliseconds) => `${pictures}, ${rows} rows a step, ${milliseconds} ms a step`, kept: "Kept",
-    stored: (pictures, mebibytes) => `${pictures}, ${mebibytes} MiB`, credits: "Credits",
-    creditsNow: (available, held, captured) => `${available} with customers, ${held} held, ${captured} taken so far`, picturesADay: "Pictures a day",
-    creditsADay: "Credits a day", failedADay: "Failed requests a day", failedRequest: "failed request",
-  },
-  houseKeys: {
-    mayEverSpend: "May ever spend, in credits", requestsAMinute: "Requests a minute", requestsAtOnce: "Requests at a time", name: "Name", begins: "Begins",
-    may: "May", available: "Available", spent: "Spent", cap: "Cap", newKeyMore: "New key…", keys: "Keys", change: "Change",
-    changeKey: (name) => `Change ${name}`, changeMore: "Change…", newKeyTitle: "New key", whoseItIs: "Whose it is", credits: "Credits",
-    admin: " May see and change everything (admin)", makeIt: "Make it", keyOf: (name) => `The key of ${name}`,
-    shownOnce: "It is shown once; the server keeps only its digest.", copy: "Copy", close: "Close",
-    orNoLimit: (label) => `${label} (empty: no limit of its own)`, revoked: (name) => `The key ${name} is revoked.`, revokeSure: "Revoke it for good?",
-    revoke: "Revoke", grant: "Credits to give now", save: "Save",
-  },
-  actions: {
-    vary: "Vary", varySays: "Four neighbours: the same seed, a little of other noise; four pictures are billed", useAsInput: "Use as input",
-    inputSays: "Start the next drawing from it", keepSeed: "Keep seed", lockSays: "Use its seed for every drawing", itsSettings: "Its settings",
-    settingsSays: "Put its prompt and settings on the desk", replay: "Replay",
-    replaySays: "Draw it again from its receipt and compare every pixel; billed like the first time", copyRequest: "Copy request",
-    copySays: "The request as curl, Python or JavaScript", pngSays: "Save it, lossless", jpgSays: "Save it as JPEG", webpSays: "Save it as WebP, the smallest",
-    sprite: "Sprite", spriteSays: "Save the true pixels of the sprite", sheet: "Sheet", sheetSays: "Save all that stand here as one picture, with their labels",
-    larger: "Larger", largerSays: "Make it larger and save that, free of charge", receipt: "Receipt", receiptSays: "Everything needed to draw it again",
-    whatItCost: "What it cost", costSays: "What became of the credits", delete: "Delete", deleteSays: "Take it away; it can be brought back for ten minutes",
-    drawingItAgain: "Drawing it again from its receipt…", seedIsKept: (seed) => `Seed ${seed} is kept for every drawing.`,
-  },
-};
+import { TEXTS as ENGLISH } from "./texts/en.js";
+
+export let TEXTS = ENGLISH;
+
+/** Puts a language's words in place of the English ones; what it lacks stays English. */
+export function speak(words) {
+  TEXTS = over(ENGLISH, words);
+}
+
+const over = (said, other) => (other === undefined ? said : said.constructor !== Object ? other
+  : Object.fromEntries(Object.entries(said).map(([name, text]) => [name, over(text, other[name])])));

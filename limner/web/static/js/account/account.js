@@ -61,7 +61,7 @@ async function letIn(secret) {
 /** In whose account this tab is. */
 function showName(name) {
   const button = $("#key-open");
-  button.textContent = `Key: ${name.length > 24 ? `${name.slice(0, 23)}…` : name}`;
+  button.textContent = T.named(name.length > 24 ? `${name.slice(0, 23)}…` : name);
 }
 
 async function modelWhenReady() {

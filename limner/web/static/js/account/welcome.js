@@ -6,8 +6,11 @@ import { $, h } from "../page/dom.js";
 import { draw } from "../tray/draw.js";
 import { key } from "../page/local.js";
 import * as stage from "../stage/stage.js";
+import { TEXTS } from "../texts.js";
 
-const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 32, height: 32, alt: "A knight in red armour, drawn by the model that comes with Limner" });
+const T = TEXTS.account;
+const C = TEXTS.common;
+const EXAMPLE = () => h("img", { src: url("static/example.png"), width: 32, height: 32, alt: T.example });
 
 /** Shows what fits: the key's form, or the first drawing; hidden while there are pictures. */
 export function show() {
@@ -18,19 +21,19 @@ export function show() {
 
 /** A stored key that is let in no more: what the server says, and the form for another. */
 export function showRefused(text) {
-  $("#welcome").replaceChildren(EXAMPLE(), h("h2", {}, "This key is not let in"), h("p", { class: "error" }, text), keyForm(show), otherKeys());
+  $("#welcome").replaceChildren(EXAMPLE(), h("h2", {}, T.notLetIn), h("p", { class: "error" }, text), keyForm(show), otherKeys());
   $("#welcome").hidden = false;
   $("dialog[open]")?.close();
 }
 
 const firstVisit = () => [
-  EXAMPLE(), h("h2", {}, "A limner’s desk"),
-  h("p", {}, "This server draws for whoever has a key. It printed one when it was first started; its operator makes more. Put yours here."),
+  EXAMPLE(), h("h2", {}, T.visit),
+  h("p", {}, T.visitSays),
   keyForm(show), otherKeys(),
 ];
 
 const firstDrawing = () => [
-  EXAMPLE(), h("h2", {}, "The first picture"),
-  h("p", {}, "A prompt is on the desk already. Change it, or draw it as it is."),
-  h("button", { class: "primary", onclick: draw }, "Draw"),
+  EXAMPLE(), h("h2", {}, T.first),
+  h("p", {}, T.firstSays),
+  h("button", { class: "primary", onclick: draw }, C.draw),
 ];

@@ -4,24 +4,29 @@
 // with, or `options()`, a promise of [{value, text}]; `set(order, value)`, what changes in the order.
 
 import { FIELDS } from "./fields.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.desk;
+const C = TEXTS.common;
+const F = TEXTS.fields;
+const S = TEXTS.source;
 const LORA = /<(?:lora|lyco):([^:>]+):\s*([-+]?\d*\.?\d+)/;
 const plain = (name) => (_, value) => ({ [name]: value });
 const listed = (name, label) => ({ name, label, options: FIELDS.find((row) => row.name === name).options, set: plain(name) });
 
 export const AXES = [
-  { name: "num_inference_steps", label: "Steps", start: "10, 20, 40", set: plain("num_inference_steps") },
-  { name: "guidance_scale", label: "Guidance", start: "3, 5, 8", set: plain("guidance_scale") },
-  listed("scheduler", "Sampler"),
-  listed("schedule", "Schedule"),
-  { name: "seed", label: "Seed", start: "1, 2, 3", set: (_, value) => ({ seed: value }) },
-  listed("model", "Model"),
+  { name: "num_inference_steps", label: F.steps, start: "10, 20, 40", set: plain("num_inference_steps") },
+  { name: "guidance_scale", label: F.guidance, start: "3, 5, 8", set: plain("guidance_scale") },
+  listed("scheduler", F.sampler),
+  listed("schedule", F.schedule),
+  { name: "seed", label: C.seed, start: "1, 2, 3", set: (_, value) => ({ seed: value }) },
+  listed("model", C.model),
   {
-    name: "strength", label: "Strength", start: "0.4, 0.6, 0.8", only: (o) => Boolean(o.image),
+    name: "strength", label: S.strength, start: "0.4, 0.6, 0.8", only: (o) => Boolean(o.image),
     set: (o, value) => ({ image: { ...o.image, strength: value } }),
   },
   {
-    name: "lora", label: "LoRA weight", start: "0.4, 0.7, 1", only: (o) => LORA.test(o.prompt),
+    name: "lora", label: T.lora, start: "0.4, 0.7, 1", only: (o) => LORA.test(o.prompt),
     set: (o, value) => ({ prompt: o.prompt.replace(LORA, (tag, _, weight) => tag.slice(0, -weight.length) + value) }),
   },
 ];
@@ -32,7 +37,7 @@ const NUMBER = /^-?(\d+\.?\d*|\.\d+)$/;
 export function typed({ name, label }, text) {
   const parts = [...new Set(text.split(/[\s,;]+/).filter(Boolean))];
   const wrong = parts.find((part) => !NUMBER.test(part));
-  if (wrong !== undefined) throw new Error(`${label}: ${wrong} is not a number.`);
+  if (wrong !== undefined) throw new Error(T.notNumber(label, wrong));
   return parts.map((part) => ({ value: name === "seed" ? part : Number(part), text: part }));
 }
 

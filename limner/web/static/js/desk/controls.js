@@ -4,7 +4,9 @@ import { expected } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import { FIELDS } from "./fields.js";
 import { order } from "./order.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.desk;
 const KINDS = { slider, select, segments };
 const asks = [];
 
@@ -94,6 +96,6 @@ function fold() {
   wide.addEventListener("change", apply);
   apply();
   order.watch((o) => {
-    $("#summary-values").textContent = `${o.img_width}×${o.img_height} · ${o.num_inference_steps} steps`;
+    $("#summary-values").textContent = `${o.img_width}×${o.img_height} · ${T.steps(o.num_inference_steps)}`;
   });
 }

@@ -2,16 +2,10 @@
 
 import { $, h } from "../page/dom.js";
 import { order } from "./order.js";
+import { TEXTS } from "../texts.js";
 
-const SAYS = {
-  clip_skip: (value) => `clip skip ${value}`,
-  exact: () => "drawn by itself, to the bit",
-  noise_source: (value) => `noise of ${value}`,
-  eta_noise_seed_delta: (value) => `noise on the way of the seed + ${value}`,
-  loras: (value) => (value.length === 1 ? "a LoRA" : `${value.length} LoRAs`),
-  sd_upscale: ({ scale }) => `${Math.round(10 * scale) / 10} times as large, in tiles`,
-  subseed_strength: (value, { subseed }) => `${value} of seed ${subseed}’s noise`,
-};
+const C = TEXTS.common;
+const SAYS = TEXTS.extra;
 
 export function setUp() {
   order.watch(({ extra }, changed) => {
@@ -20,7 +14,7 @@ export function setUp() {
     $("#extra").replaceChildren(...shown.map(([name, value]) => {
       const text = SAYS[name](value, extra);
       return h("span", { class: "chip" }, text,
-        h("button", { "aria-label": `Without ${text}`, onclick: () => letGo(name) }, "×"));
+        h("button", { "aria-label": C.without(text), onclick: () => letGo(name) }, "×"));
     }));
   });
 }

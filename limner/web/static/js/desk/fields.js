@@ -17,9 +17,9 @@ const T = TEXTS.fields;
 
 // What the guide to RPG V4 names for easy, medium and hard prompts.
 const GUIDE = [
-  { name: "easy", steps: 50, guidance: 3 },
-  { name: "medium", steps: 75, guidance: 4.5 },
-  { name: "hard", steps: 150, guidance: 6 },
+  { name: T.easy, steps: 50, guidance: 3 },
+  { name: T.medium, steps: 75, guidance: 4.5 },
+  { name: T.hard, steps: 150, guidance: 6 },
 ];
 const ticks = (field) => GUIDE.map((preset) => ({
   name: preset.name, value: preset[field], says: T.guide(preset.name, preset.steps, preset.guidance),

@@ -9,7 +9,10 @@ import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { notice } from "../page/notice.js";
 import { fromGeneration, order } from "./order.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.desk;
+const C = TEXTS.common;
 const LOOKED_AT = 200; // the newest requests
 const TAKEN = ["prompt", "negative_prompt", "styles"];
 
@@ -31,11 +34,11 @@ export async function open() {
     list.replaceChildren(...(fitting.length ? fitting.map((one) => row(one, () => {
       box.close();
       take(one);
-    })) : [h("li", { class: "note" }, asked.length ? "No prompt has these words." : "Nothing was drawn with this key yet.")]));
+    })) : [h("li", { class: "note" }, asked.length ? T.noneFits : T.noneYet)]));
   };
-  const box = dialog("Earlier prompts", h("input", { type: "text", placeholder: "Search", "aria-label": "Search the earlier prompts",
+  const box = dialog(T.earlier, h("input", { type: "text", placeholder: C.search, "aria-label": T.search,
     oninput: (event) => fill(event.target.value), onkeydown: (event) => event.key === "ArrowDown" && walk(event, $("button", list)) }), list,
-  h("div", { class: "dialog-foot" }, closing("Close")));
+  h("div", { class: "dialog-foot" }, closing(C.close)));
   fill("");
   $("input", box).focus();
   return undefined;
@@ -51,7 +54,7 @@ function prompts(requests) {
 }
 
 function row({ prompt, negative_prompt: negative, styles }, act) {
-  const beside = [negative && `without ${negative}`, ...styles.map(({ name }) => name)].filter(Boolean).join(" · ");
+  const beside = [negative && T.keptOut(negative), ...styles.map(({ name }) => name)].filter(Boolean).join(" · ");
   return h("li", {}, h("button", { onclick: act }, prompt, beside && h("small", {}, beside)));
 }
 
@@ -60,7 +63,7 @@ function take(one) {
   const before = Object.fromEntries(TAKEN.map((name) => [name, now[name]]));
   order.set(one);
   $("#prompt").focus();
-  notice("An earlier prompt is on the desk.", "Undo", () => order.set(before));
+  notice(T.onDesk, C.undo, () => order.set(before));
 }
 
 /** Arrows go from prompt to prompt. */

@@ -5,10 +5,13 @@ import { $, closing, dialog, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order } from "./order.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.desk;
+const C = TEXTS.common;
 const KINDS = {
-  lora: { title: "LoRAs", text: (row) => [`<lora:${row.name}:1>`, ...row.trigger_words.slice(0, 1)].join(" ") },
-  "textual-inversion": { title: "Embeddings", text: (row) => row.name },
+  lora: { title: T.loras, text: (row) => [`<lora:${row.name}:1>`, ...row.trigger_words.slice(0, 1)].join(" ") },
+  "textual-inversion": { title: T.embeddings, text: (row) => row.name },
 };
 
 export function setUp() {
@@ -23,15 +26,15 @@ async function open() {
     expected(error);
     return errors.show(error.message);
   }
-  const where = h("select", { id: "names-into" }, h("option", { value: "prompt" }, "Prompt"), h("option", { value: "negative" }, "Keep out"));
-  const box = dialog("LoRAs and embeddings",
-    rows.length ? h("div", { class: "field" }, h("label", { for: "names-into" }, "Goes into"), where)
-      : h("p", { class: "note" }, "The library has none."),
+  const where = h("select", { id: "names-into" }, h("option", { value: "prompt" }, C.prompt), h("option", { value: "negative" }, C.keepOut));
+  const box = dialog(T.names,
+    rows.length ? h("div", { class: "field" }, h("label", { for: "names-into" }, T.into), where)
+      : h("p", { class: "note" }, T.noNames),
     h("div", { class: "style-groups" }, Object.entries(KINDS).map(([kind, { title, text }]) => group(title, rows.filter((row) => row.kind === kind), (row) => {
       box.close();
       insert($(`#${where.value}`), text(row));
     }))),
-    h("div", { class: "dialog-foot" }, closing("Close")));
+    h("div", { class: "dialog-foot" }, closing(C.close)));
   return undefined;
 }
 

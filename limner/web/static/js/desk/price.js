@@ -7,6 +7,9 @@ import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
 import * as account from "../account/account.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.desk;
 
 export function setUp() {
   order.watch(() => refresh());
@@ -32,8 +35,7 @@ export const refresh = debounce(async () => {
 function show(quote) {
   const line = $("#price");
   if (!quote) return line.replaceChildren();
-  const each = quote.samples > 1 ? ` for ${quote.samples}` : "";
-  const short = account.credits() !== null && account.credits() < quote.credits ? ", not enough left" : "";
-  line.title = `${quote.rows.toLocaleString("en")} UNet rows × ${quote.tiles} tiles of 64 × 64 pixels × ${words.count(quote.samples, "picture")}`;
-  return line.replaceChildren(h("strong", {}, words.credits(quote.credits)), ` credits${each}${short}`);
+  const short = account.credits() !== null && account.credits() < quote.credits;
+  line.title = T.priceOf(quote.rows, quote.tiles, quote.samples);
+  return line.replaceChildren(h("strong", {}, words.credits(quote.credits)), T.price(quote.samples, short));
 }

@@ -3,6 +3,9 @@
 import { $ } from "../page/dom.js";
 import { randomSeed } from "../page/json.js";
 import { order } from "./order.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.desk;
 
 export function setUp() {
   const [input, dice, lock] = [$("#seed"), $("#dice"), $("#lock")];
@@ -22,7 +25,7 @@ export function setUp() {
     if (input.value.trim() !== text) input.value = text;
     input.closest(".seed").classList.toggle("loose", !o.locked);
     lock.setAttribute("aria-pressed", String(o.locked));
-    $("#seed-note").textContent = !/^\d+$/.test(text) ? "" : o.locked ? "Kept for every drawing." : "The last one; the next is random.";
+    $("#seed-note").textContent = !/^\d+$/.test(text) ? "" : o.locked ? T.seedKept : T.seedLast;
   });
 }
 

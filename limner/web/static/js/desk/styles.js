@@ -8,6 +8,7 @@ import { order, toBody } from "./order.js";
 import { TEXTS } from "../texts.js";
 
 const T = TEXTS.styles;
+const C = TEXTS.common;
 
 export const KINDS = [
   { kind: "concept", list: "concepts", title: T.world, most: 1 },
@@ -69,7 +70,7 @@ function showChips(styles) {
     h("input", { type: "number", min: 0, max: 2, step: 0.1, value: style.weight ?? (style.kind === "preset" ? 1 : WEIGHT),
       "aria-label": T.weightOf(style.name),
       onchange: (event) => setWeight(index, event.target.value === "" ? null : Number(event.target.value)) }),
-    h("button", { "aria-label": T.without(style.name), onclick: () => removeAt(index) }, "×"))));
+    h("button", { "aria-label": C.without(style.name), onclick: () => removeAt(index) }, "×"))));
 }
 
 function setWeight(index, weight) {
@@ -90,7 +91,7 @@ async function choose() {
     return errors.show(`style_mix: ${error.message}`);
   }
   const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
-  const box = dialog(T.styles, groups, h("div", { class: "dialog-foot" },
+  const box = dialog(C.styles, groups, h("div", { class: "dialog-foot" },
     h("button", { onclick: () => order.set({ styles: [] }) }, T.withoutAny),
     closing(T.done, { class: "primary" })));
   const stop = () => box.isConnected;

@@ -9,7 +9,10 @@ import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
 import { KINDS, loadCatalogue, namesOf } from "./styles.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.grid;
+const C = TEXTS.common;
 const MOST = 8;
 
 export function setUp() {
@@ -25,11 +28,11 @@ async function open() {
   }
   const names = h("div", { class: "options" });
   const price = h("p", { class: "price", id: "sheet-price" });
-  const button = h("button", { class: "primary", id: "sheet-draw" }, "Draw the sheet");
+  const button = h("button", { class: "primary", id: "sheet-draw" }, T.sheet);
   const kinds = h("select", { id: "sheet-kind" }, KINDS.map(({ kind, title }) => h("option", { value: kind }, title)));
-  const box = dialog("Style sheet", h("p", { class: "note" }, `The prompt on the desk, one seed, and a picture for each style; up to ${MOST}.`),
-    h("div", { class: "field" }, h("label", { for: "sheet-kind" }, "Row"), kinds), h("div", { class: "style-groups" }, names),
-    h("div", { class: "dialog-foot" }, price, closing("Leave"), button));
+  const box = dialog(C.sheet, h("p", { class: "note" }, T.sheetSays(MOST)),
+    h("div", { class: "field" }, h("label", { for: "sheet-kind" }, T.row), kinds), h("div", { class: "style-groups" }, names),
+    h("div", { class: "dialog-foot" }, price, closing(C.leave), button));
   const tell = await priceTeller(names, price, button);
   kinds.addEventListener("change", () => {
     list(names, kinds.value);
@@ -52,7 +55,7 @@ async function priceTeller(names, price, button) {
   const quote = await post("api/quote", body).catch(() => null);
   return () => {
     const { length } = chosen(names);
-    price.textContent = quote ? `${words.count(length, "picture")}, ${words.credits(quote.credits * length)} credits` : "";
+    price.textContent = quote ? C.cost(length, words.credits(quote.credits * length)) : "";
     button.disabled = !length;
   };
 }

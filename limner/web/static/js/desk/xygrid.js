@@ -8,7 +8,10 @@ import { submit } from "../tray/tray.js";
 import { AXES, cells, typed } from "./axes.js";
 import { order, toBody } from "./order.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.grid;
+const C = TEXTS.common;
 const MOST = 64; // lines that the server takes at once
 
 export function setUp() {
@@ -20,31 +23,35 @@ function open() {
   const seed = /^\d+$/.test(now.seed ?? "") ? now.seed : randomSeed();
   const desk = { ...now, seed, locked: true, samples: 1 };
   const price = h("p", { class: "price", id: "grid-price", role: "status" });
-  const button = h("button", { type: "submit", class: "primary", id: "grid-draw", disabled: true }, "Draw the grid");
+  const button = h("button", { type: "submit", class: "primary", id: "grid-draw", disabled: true }, T.draw);
   let made = [];
+  let turn = 0; // a price that comes late is not that of what stands there now
   const tell = debounce(async () => {
+    const mine = ++turn;
     made = [];
     button.disabled = true;
     try {
       const wanted = asked(desk, columns, rows);
-      price.textContent = await priceOf(wanted);
+      const told = await priceOf(wanted);
+      if (mine !== turn) return;
+      price.textContent = told;
       made = wanted;
       button.disabled = !wanted.length;
     } catch (error) {
-      price.textContent = error.message;
+      if (mine === turn) price.textContent = error.message;
     }
   }, 300);
-  const columns = axis("x", "Columns", desk, AXES[0], tell);
-  const rows = axis("y", "Rows", desk, null, tell);
+  const columns = axis("x", T.columns, desk, AXES[0], tell);
+  const rows = axis("y", T.rows, desk, null, tell);
   const form = h("form", { onsubmit: (event) => {
     event.preventDefault();
     if (!made.length) return;
     box.close();
     submit(made.map(({ order: o, label, columns: across }) => ({ label, columns: across, body: toBody(o) })));
-  } }, h("p", { class: "note" }, `What is on the desk, from one seed, with every value of one setting and every value of another; up to ${MOST} pictures.`),
+  } }, h("p", { class: "note" }, T.says(MOST)),
   columns.node, rows.node,
-  h("div", { class: "dialog-foot" }, price, closing("Leave"), button));
-  const box = dialog("Grid of settings", form);
+  h("div", { class: "dialog-foot" }, price, closing(C.leave), button));
+  const box = dialog(T.title, form);
   tell();
 }
 
@@ -52,7 +59,7 @@ function open() {
 function axis(id, title, desk, first, tell) {
   const there = AXES.filter(({ only }) => !only || only(desk));
   const values = h("div", { class: "field", id: `grid-${id}-values` });
-  const pick = h("select", { id: `grid-${id}` }, first ? null : h("option", { value: "" }, "one row"),
+  const pick = h("select", { id: `grid-${id}` }, first ? null : h("option", { value: "" }, T.oneRow),
     there.map(({ name, label }) => h("option", { value: name }, label)));
   pick.value = first?.name ?? "";
   const chosen = () => there.find(({ name }) => name === pick.value) ?? null;
@@ -71,7 +78,7 @@ function axis(id, title, desk, first, tell) {
 async function fill(box, id, row, tell) {
   if (!row) return box.replaceChildren();
   if (row.start) {
-    return box.replaceChildren(h("label", { for: `grid-${id}-numbers` }, `Values of ${row.label.toLowerCase()}, with commas between`),
+    return box.replaceChildren(h("label", { for: `grid-${id}-numbers` }, T.typed(row.label)),
       h("input", { type: "text", id: `grid-${id}-numbers`, value: row.start, autocomplete: "off", oninput: tell }));
   }
   box.replaceChildren();
@@ -82,7 +89,7 @@ async function fill(box, id, row, tell) {
     expected(error);
     return box.replaceChildren(h("p", { class: "error", role: "alert" }, error.message));
   }
-  return box.replaceChildren(h("div", { class: "style-groups" }, h("div", { class: "options", role: "group", "aria-label": `Values of ${row.label.toLowerCase()}` },
+  return box.replaceChildren(h("div", { class: "style-groups" }, h("div", { class: "options", role: "group", "aria-label": T.values(row.label) },
     choices.map(({ value, text }, i) => Object.assign(h("button", { "aria-pressed": String(i < 2), onclick: ({ target }) => {
       target.setAttribute("aria-pressed", String(target.getAttribute("aria-pressed") !== "true"));
       tell();
@@ -93,9 +100,9 @@ const valuesIn = (box, row) => (row.start ? typed(row, $("input", box).value) : 
 
 function asked(desk, columns, rows) {
   const [x, y] = [columns.read(), rows.read()];
-  if (y?.axis === x.axis) throw new Error("Columns and rows are the same setting.");
+  if (y?.axis === x.axis) throw new Error(T.same);
   const made = cells(desk, x, y);
-  if (made.length > MOST) throw new Error(`${made.length} pictures; at most ${MOST} are taken at once.`);
+  if (made.length > MOST) throw new Error(T.tooMany(made.length, MOST));
   return made;
 }
 
@@ -106,5 +113,5 @@ async function priceOf(wanted) {
   await Promise.all([...new Set(bodies)].map(async (body) => quotes.set(body, await post("api/quote", JSON.parse(body)))));
   const total = bodies.reduce((sum, body) => sum + quotes.get(body).micro_credits, 0);
   const pictures = bodies.reduce((sum, body) => sum + quotes.get(body).samples, 0);
-  return `${words.count(pictures, "picture")}, ${words.credits(total / 1e6)} credits`;
+  return C.cost(pictures, words.credits(total / 1e6));
 }

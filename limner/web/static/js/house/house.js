@@ -11,6 +11,7 @@ import { plot } from "./plot.js";
 import { TEXTS } from "../texts.js";
 
 const T = TEXTS.house;
+const C = TEXTS.common;
 const AGAIN_MS = 5000;
 const DAYS = 30;
 let timer = 0;
@@ -58,9 +59,9 @@ async function now() {
   const facts = [
     [T.engine, engine.ready ? T.ready(engine.running, engine.waiting) : engine.message],
     [T.inMemory, models.map(({ name }) => name).join(", ") || T.noModel],
-    [T.queue, T.inLine(words.count(queue.queued, "request"), queue.processing)],
-    [T.sinceTheStart, T.drawnSoFar(words.count(engine.pictures, "picture"), engine.rows_per_step.toFixed(1), (1000 * engine.seconds_per_step).toFixed(0))],
-    [T.kept, T.stored(words.count(pictures.number, "picture"), (pictures.bytes / 2 ** 20).toFixed(0))],
+    [T.queue, T.inLine(queue.queued, queue.processing)],
+    [T.sinceTheStart, T.drawnSoFar(engine.pictures, engine.rows_per_step.toFixed(1), (1000 * engine.seconds_per_step).toFixed(0))],
+    [T.kept, T.stored(pictures.number, (pictures.bytes / 2 ** 20).toFixed(0))],
     [T.credits, T.creditsNow(words.credits(credits.available), words.credits(credits.held), words.credits(credits.captured))],
   ];
   return [h("dl", { class: "facts-of-house" }, facts.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]))];
@@ -69,8 +70,8 @@ async function now() {
 async function usage() {
   const { usage: days } = await get(`api/admin/usage/days?days=${DAYS}`);
   return [
-    plot(T.picturesADay, days, DAYS, (day) => day.pictures, (n) => words.count(n, "picture")),
-    plot(T.creditsADay, days, DAYS, (day) => Number(day.cost), (n) => `${words.credits(n)} credits`),
-    plot(T.failedADay, days, DAYS, (day) => day.failed, (n) => words.count(n, T.failedRequest)),
+    plot(T.picturesADay, days, DAYS, (day) => day.pictures, C.pictures),
+    plot(T.creditsADay, days, DAYS, (day) => Number(day.cost), (n) => C.credits(words.credits(n))),
+    plot(T.failedADay, days, DAYS, (day) => day.failed, T.failed),
   ];
 }

@@ -8,6 +8,7 @@ import * as words from "../page/words.js";
 import { TEXTS } from "../texts.js";
 
 const T = TEXTS.houseKeys;
+const C = TEXTS.common;
 
 // A limit as a field: its name on the wire, its label, what it is now.
 const LIMITS = [
@@ -15,7 +16,7 @@ const LIMITS = [
   ["requests_per_minute", T.requestsAMinute, (one) => one.requests_per_minute],
   ["concurrency", T.requestsAtOnce, (one) => one.concurrency],
 ];
-const COLUMNS = [T.name, T.begins, T.may, T.available, T.spent, T.cap, "30 days", ""];
+const COLUMNS = [T.name, T.begins, T.may, T.available, T.spent, T.cap, T.days(30), ""];
 
 /** The table, with what makes another key; `again()` is called when something has changed. */
 export async function keysTable(again) {
@@ -23,7 +24,7 @@ export async function keysTable(again) {
   const drawn = new Map(usage.map((row) => [row.key_id, row]));
   const rows = keys.map((one) => row(one, drawn.get(one.id), again));
   return [
-    h("div", { class: "head-of-keys" }, h("h3", {}, words.count(keys.filter((one) => !one.revoked_at).length, "key")),
+    h("div", { class: "head-of-keys" }, h("h3", {}, T.keysOf(keys.filter((one) => !one.revoked_at).length)),
       h("button", { id: "key-new", onclick: () => create(again) }, T.newKeyMore)),
     h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": T.keys }, h("table", { class: "keys-table" },
       h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name || h("span", { class: "sr" }, T.change))))), h("tbody", {}, rows))),
@@ -32,12 +33,12 @@ export async function keysTable(again) {
 
 function row(one, used, again) {
   const cells = [
-    one.name, h("code", {}, `${one.begins}…`), one.revoked_at ? "revoked" : one.scopes.join(", "), words.credits(one.available),
-    words.credits(one.spent), one.spend_cap === null ? "none" : words.credits(one.spend_cap),
-    used ? `${words.count(used.pictures, "picture")}, ${words.credits(used.cost)} credits` : "nothing",
+    one.name, h("code", {}, `${one.begins}…`), one.revoked_at ? T.revokedKey : one.scopes.join(", "), words.credits(one.available),
+    words.credits(one.spent), one.spend_cap === null ? T.none : words.credits(one.spend_cap),
+    used ? C.cost(used.pictures, words.credits(used.cost)) : T.nothing,
   ];
   const change = one.revoked_at ? null : h("button", { "aria-label": T.changeKey(one.name), onclick: () => edit(one, again) }, T.changeMore);
-  return h("tr", { class: one.revoked_at ? "revoked" : "", data: { key: one.id } }, cells.map((cell) => h("td", {}, cell)), h("td", {}, change));
+  return h("tr", { class: one.revoked_at ? T.revokedKey : "", data: { key: one.id } }, cells.map((cell) => h("td", {}, cell)), h("td", {}, change));
 }
 
 /** A field of a form, labelled. */

@@ -1,7 +1,9 @@
 // Bars, one for each day, as a picture that a screen reader hears as a sentence.
 
 import { h } from "../page/dom.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.house;
 const DAY_MS = 86_400_000;
 
 /**
@@ -13,8 +15,8 @@ export function plot(title, days, number, valueOf, said) {
   const all = names.map((name) => values.get(name) ?? 0);
   const most = Math.max(...all, 0);
   const total = all.reduce((sum, value) => sum + value, 0);
-  const label = `${title}, the last ${number} days: ${said(total)} in all, ${said(most)} on the busiest day`;
+  const label = T.plot(title, number, said(total), said(most));
   const bars = all.map((value, i) => h("span", { class: value ? "bar" : "bar none", title: `${names[i]}: ${said(value)}`, style: { "--high": String(most ? value / most : 0) } }));
-  return h("figure", { class: "plot" }, h("figcaption", {}, h("b", {}, title), ` ${said(total)} in ${number} days`),
+  return h("figure", { class: "plot" }, h("figcaption", {}, h("b", {}, title), T.inDays(said(total), number)),
     h("div", { class: "bars", role: "img", "aria-label": label }, bars));
 }

@@ -7,7 +7,10 @@ import { compare } from "./compare.js";
 import { bringBack, mark, removeThem } from "./marks.js";
 import { fillFolders } from "./search.js";
 import * as found from "./found.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.gallery;
+const C = TEXTS.common;
 const EXPORTED_MAX = 500;
 const chosen = new Set();
 const listeners = [];
@@ -52,15 +55,15 @@ function show() {
   const button = (id, text, act, more = {}) => h("button", { id: `chosen-${id}`, onclick: () => attempt(act), ...more }, text);
   const focused = bar.contains(document.activeElement) ? document.activeElement.id : null;
   bar.replaceChildren(
-    h("span", { role: "status" }, `${chosen.size} selected`),
-    ...(found.inRemoved() ? [button("back", "Bring back", () => bringBack([...chosen]))] : [
-      button("star", starred ? "Take stars off" : "Star", () => mark([...chosen], { starred: !starred })),
-      button("folder", "Folder…", askFolder),
-      button("zip", "Save as ZIP", save),
-      ...(chosen.size === 2 ? [button("compare", "Compare", () => compare(...pictures))] : []),
-      button("remove", "Remove", () => removeThem([...chosen])),
+    h("span", { role: "status" }, T.selected(chosen.size)),
+    ...(found.inRemoved() ? [button("back", T.back, () => bringBack([...chosen]))] : [
+      button("star", starred ? T.unstar : T.star, () => mark([...chosen], { starred: !starred })),
+      button("folder", T.folder, askFolder),
+      button("zip", T.zip, save),
+      ...(chosen.size === 2 ? [button("compare", T.compare, () => compare(...pictures))] : []),
+      button("remove", C.remove, () => removeThem([...chosen])),
     ]),
-    button("none", "✕", clear, { class: "quiet", "aria-label": "Select none" }),
+    button("none", "✕", clear, { class: "quiet", "aria-label": T.selectNone }),
   );
   if (focused) $(`#${focused}`)?.focus();
   listeners.forEach((fn) => fn());
@@ -89,15 +92,15 @@ async function askFolder() {
   const form = h("form", { method: "dialog", onsubmit: (event) => {
     event.preventDefault();
     if (name.value.trim()) put(name.value.trim());
-  } }, h("label", { for: "folder-name" }, "Name of a folder, there or new"), name, names,
-  h("div", { class: "dialog-foot" }, h("button", { onclick: () => put("") }, "Out of any folder"), h("button", { type: "submit", class: "primary" }, "Put there")));
-  const box = dialog("Into a folder", form);
+  } }, h("label", { for: "folder-name" }, T.folderName), name, names,
+  h("div", { class: "dialog-foot" }, h("button", { onclick: () => put("") }, T.noFolder), h("button", { type: "submit", class: "primary" }, T.put)));
+  const box = dialog(T.intoFolder, form);
   name.focus();
 }
 
 async function save() {
   const ids = [...chosen];
-  if (ids.length > EXPORTED_MAX) throw new Error(`${ids.length} pictures are selected; at most ${EXPORTED_MAX} go into one ZIP file.`);
+  if (ids.length > EXPORTED_MAX) throw new Error(T.tooMany(ids.length, EXPORTED_MAX));
   const answer = await request("api/pictures/export", { method: "POST", body: { ids } });
   saveFile(await answer.blob(), `limner-${ids.length}-pictures.zip`);
 }

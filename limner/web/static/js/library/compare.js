@@ -2,16 +2,20 @@
 
 import { picture as fetchPicture } from "../page/api.js";
 import { closing, dialog, h } from "../page/dom.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.gallery;
+const C = TEXTS.common;
 
 /** Opens a dialog; `one` is seen left of the line, `other` right of it. */
 export async function compare(one, other) {
   const [left, right] = await Promise.all([one, other].map(({ id }) => fetchPicture(id, "png")));
   const frame = h("div", { class: "compared", style: { "--at": "50%", "--ratio": String(one.width / one.height) } },
     h("img", { src: right, alt: other.prompt }), h("img", { src: left, alt: one.prompt, class: "over" }));
-  const line = h("input", { type: "range", min: "0", max: "100", value: "50", step: "0.5", "aria-label": "How much of the first picture is seen",
+  const line = h("input", { type: "range", min: "0", max: "100", value: "50", step: "0.5", "aria-label": T.share,
     oninput: (event) => frame.style.setProperty("--at", `${event.target.value}%`) });
-  const name = ({ seed, prompt }) => h("span", {}, `seed ${seed}`, h("br"), prompt.slice(0, 80));
-  dialog("Compared", frame, line, h("div", { class: "compared-names" }, name(one), name(other)),
-    h("div", { class: "dialog-foot" }, closing("Close")));
+  const name = ({ seed, prompt }) => h("span", {}, C.seedOf(seed), h("br"), prompt.slice(0, 80));
+  dialog(T.compared, frame, line, h("div", { class: "compared-names" }, name(one), name(other)),
+    h("div", { class: "dialog-foot" }, closing(C.close)));
   line.focus();
 }

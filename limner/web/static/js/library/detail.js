@@ -10,19 +10,25 @@ import * as gallery from "./gallery.js";
 import { mark, removeThem } from "./marks.js";
 import * as sprites from "../page/sprites.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.gallery;
+const C = TEXTS.common;
+const D = TEXTS.desk;
+const F = TEXTS.fields;
 
 // What it was drawn with: its name, the desk's fields that it sets, and how it is said.
 const SETTINGS = [
-  ["Prompt", ["prompt", "styles"], (g) => (g.origin ?? g).prompt],
-  ["Negative", ["negative_prompt"], (g) => (g.origin ?? g).negative_prompt],
-  ["Model", ["model", "vae"], (g, record) => record.model?.name],
-  ["Sampler", ["scheduler", "schedule"], (g) => (g.sampler ? `${g.sampler} ${g.schedule ?? ""}` : g.scheduler)],
-  ["Steps", ["num_inference_steps"], (g) => g.steps],
-  ["Guidance", ["guidance_scale"], (g) => g.guidance],
-  ["Seed", ["seed", "locked"], (g) => g.seed],
-  ["Size", ["img_width", "img_height"], (g) => `${g.width}×${g.height}`],
-  ["Hires", ["hires"], (g) => g.hires && `${g.hires.width}×${g.hires.height}`],
-  ["LoRAs", ["extra"], (g) => g.loras?.map(({ name, unet }) => `${name} ${unet}`).join(", ")],
+  [C.prompt, ["prompt", "styles"], (g) => (g.origin ?? g).prompt],
+  [T.negative, ["negative_prompt"], (g) => (g.origin ?? g).negative_prompt],
+  [C.model, ["model", "vae"], (g, record) => record.model?.name],
+  [F.sampler, ["scheduler", "schedule"], (g) => (g.sampler ? `${g.sampler} ${g.schedule ?? ""}` : g.scheduler)],
+  [F.steps, ["num_inference_steps"], (g) => g.steps],
+  [F.guidance, ["guidance_scale"], (g) => g.guidance],
+  [C.seed, ["seed", "locked"], (g) => g.seed],
+  [C.size, ["img_width", "img_height"], (g) => `${g.width}×${g.height}`],
+  [F.hires, ["hires"], (g) => g.hires && `${g.hires.width}×${g.hires.height}`],
+  [D.loras, ["extra"], (g) => g.loras?.map(({ name, unet }) => `${name} ${unet}`).join(", ")],
 ];
 let shown = null;
 
@@ -47,7 +53,7 @@ export async function look(picture, { follow = false } = {}) {
   document.body.dataset.detail = "";
   const [record, { from, into }] = await Promise.all([get(`api/receipts/${picture.id}`), get(`api/pictures/${picture.id}/lineage`)]);
   if (shown?.id !== picture.id) return;
-  box.replaceChildren(head(picture), await face(picture), actions(picture), settings(record), ...relatives("Drawn from", from), ...relatives("Drawn from it", into));
+  box.replaceChildren(head(picture), await face(picture), actions(picture), settings(record), ...relatives(T.from, from), ...relatives(T.into, into));
   box.scrollTop = 0;
   if (follow) $("#detail-desk").focus();
 }
@@ -62,7 +68,7 @@ export function close() {
 }
 
 const head = (picture) => h("div", { class: "head-of-detail" }, h("h3", {}, words.when(picture.created_at), picture.folder && ` · ${picture.folder}`),
-  h("button", { class: "quiet", "aria-label": "Close", onclick: close }, "✕"));
+  h("button", { class: "quiet", "aria-label": C.close, onclick: close }, "✕"));
 
 async function face(picture) {
   const address = await thumbnail(picture.id, 512).catch(() => "");
@@ -77,13 +83,13 @@ function actions(picture) {
       notice(error.message);
     }
   } }, text);
-  return h("div", { class: "actions", role: "group", "aria-label": "With this picture" },
-    button("desk", "On the desk", async () => {
+  return h("div", { class: "actions", role: "group", "aria-label": T.withPicture },
+    button("desk", T.onDesk, async () => {
       await gallery.openOf(picture);
       go("desk");
     }),
-    button("star", "★ Star", () => mark([picture.id], { starred: !shown.starred }), { "aria-pressed": String(picture.starred) }),
-    button("remove", "Remove", () => removeThem([picture.id])));
+    button("star", T.starIt, () => mark([picture.id], { starred: !shown.starred }), { "aria-pressed": String(picture.starred) }),
+    button("remove", C.remove, () => removeThem([picture.id])));
 }
 
 function star(picture) {
@@ -98,12 +104,12 @@ function settings(record) {
   const rows = SETTINGS.map(([name, fields, said]) => [name, fields, said(g, record)]).filter(([, , text]) => text);
   const use = (name, fields) => {
     order.set(Object.fromEntries(fields.map((field) => [field, made[field]])));
-    announce(`${name} is on the desk`);
-    notice(`${name} is on the desk.`);
+    announce(T.isOnDesk(name));
+    notice(`${T.isOnDesk(name)}.`);
   };
   return h("dl", { class: "settings" }, rows.flatMap(([name, fields, text]) => [
     h("dt", {}, name), h("dd", {}, String(text)),
-    h("dd", { class: "use" }, h("button", { class: "quiet", "aria-label": `Use this ${name.toLowerCase()} on the desk`, onclick: () => use(name, fields) }, "Use")),
+    h("dd", { class: "use" }, h("button", { class: "quiet", "aria-label": T.useOf(name), onclick: () => use(name, fields) }, T.use)),
   ]));
 }
 
@@ -111,7 +117,7 @@ function relatives(title, pictures) {
   if (!pictures.length) return [];
   const list = h("div", { class: "relatives" });
   for (const picture of pictures.slice(0, 24)) {
-    const button = h("button", { class: "thumb", "aria-label": `${picture.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => look(picture, { follow: true }) });
+    const button = h("button", { class: "thumb", "aria-label": C.titleOf(picture.prompt.slice(0, 80), picture.seed), onclick: () => look(picture, { follow: true }) });
     thumbnail(picture.id, 128).then((address) => button.append(h("img", { src: address, alt: "" })), () => {});
     list.append(button);
   }

@@ -7,7 +7,10 @@ import { sheetOf } from "./sheets.js";
 import * as stage from "../stage/stage.js";
 import * as sprites from "../page/sprites.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.gallery;
+const C = TEXTS.common;
 const PAGE = 24;
 let requests = [];
 let next = null;
@@ -105,7 +108,7 @@ function show() {
   const focused = strip.contains(document.activeElement) ? document.activeElement : null;
   strip.replaceChildren(...(pictures.length
     ? pictures.map((picture) => known.get(picture.id) ?? thumb(picture))
-    : [h("li", { class: "none" }, "Pictures drawn with this key come here, and stay when the tab is closed.")]));
+    : [h("li", { class: "none" }, T.none)]));
   focused?.focus();
   $("#more").hidden = !next && all().length <= stripMost;
   mark(seen);
@@ -115,8 +118,8 @@ function show() {
 function thumb(picture) {
   const { generation, created_at: created } = picture.request;
   const button = h("button", { class: "thumb", style: { "--ratio": String(picture.width / picture.height) },
-    title: `${generation.prompt.slice(0, 160)}\nseed ${picture.seed} · ${words.when(created)}`,
-    "aria-label": `${generation.prompt.slice(0, 80)}, seed ${picture.seed}`, onclick: () => open(picture.id) });
+    title: `${generation.prompt.slice(0, 160)}\n${C.seedOf(picture.seed)} · ${words.when(created)}`,
+    "aria-label": C.titleOf(generation.prompt.slice(0, 80), picture.seed), onclick: () => open(picture.id) });
   const item = h("li", { data: { id: picture.id } }, button);
   watcher.observe(item);
   return item;

@@ -8,7 +8,10 @@ import * as words from "../page/words.js";
 import * as choosing from "./choosing.js";
 import * as detail from "./detail.js";
 import * as found from "./found.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.gallery;
+const C = TEXTS.common;
 const SPARE = 1; // rows above and below what is in sight
 const CELL = 190; // pixels at least, in width; as high as wide
 const COLUMNS_MAX = 10; // so that a wide screen shows larger pictures, not more of them
@@ -67,18 +70,18 @@ function stopAt(id) {
 }
 
 function counted(number) {
-  if (number) return `${words.count(number, "picture")}${found.hasMore() ? " and older ones" : ""}`;
-  return found.isSearch() ? "Nothing like that." : "Nothing yet: pictures you draw come here.";
+  if (number) return T.counted(number, found.hasMore());
+  return found.isSearch() ? T.noneFits : T.noneYet;
 }
 
 function make(picture) {
   const { id, prompt, seed } = picture;
-  const name = `${prompt.slice(0, 120)}, seed ${seed}`;
-  const button = h("button", { title: `${prompt.slice(0, 300)}\nseed ${seed} · ${words.when(picture.created_at)}`, "aria-label": name, onclick: (event) => {
+  const name = C.titleOf(prompt.slice(0, 120), seed);
+  const button = h("button", { title: `${prompt.slice(0, 300)}\n${C.seedOf(seed)} · ${words.when(picture.created_at)}`, "aria-label": name, onclick: (event) => {
     if (event.shiftKey || event.ctrlKey || event.metaKey) choosing.choose(id, { range: event.shiftKey });
     else detail.look(found.all().find((one) => one.id === id) ?? picture, { follow: event.detail === 0 });
   } });
-  const box = h("input", { type: "checkbox", "aria-label": `Select ${name}`, onclick: (event) => choosing.choose(id, { range: event.shiftKey }) });
+  const box = h("input", { type: "checkbox", "aria-label": T.select(name), onclick: (event) => choosing.choose(id, { range: event.shiftKey }) });
   const cell = h("div", { class: "cell", data: { id } }, button, box);
   cells.set(id, cell);
   mark(cell, id);

@@ -4,7 +4,10 @@ import { patch } from "../page/api.js";
 import { notice } from "../page/notice.js";
 import * as found from "./found.js";
 import * as gallery from "./gallery.js";
-import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.gallery;
+const C = TEXTS.common;
 
 /** Says `marks` of the pictures with these ids. */
 export async function mark(ids, marks) {
@@ -15,11 +18,11 @@ export async function mark(ids, marks) {
 /** Takes pictures out of sight; for a while a click brings them back. */
 export async function removeThem(ids) {
   await mark(ids, { removed: true });
-  notice(`${words.count(ids.length, "picture")} removed.`, "Undo", () => bringBack(ids));
+  notice(T.removed(ids.length), C.undo, () => bringBack(ids));
 }
 
 export async function bringBack(ids) {
   await mark(ids, { removed: false });
   await Promise.all([gallery.refresh(), found.refresh()]);
-  notice(`${words.count(ids.length, "picture")} brought back.`);
+  notice(T.broughtBack(ids.length));
 }

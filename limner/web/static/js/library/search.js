@@ -5,6 +5,9 @@ import { $, debounce, h } from "../page/dom.js";
 import { onGo } from "../places.js";
 import * as found from "./found.js";
 import * as gallery from "./gallery.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.gallery;
 
 // Values of the folder's list that are no folder.
 const ALL = "all";
@@ -63,8 +66,8 @@ export async function fillFolders() {
   const list = $("#search [name=folder]");
   const { value } = list;
   const option = (name, text) => h("option", { value: name }, text);
-  list.replaceChildren(option(ALL, "All pictures"), option(NONE, "In no folder"),
-    ...folders.map(({ name, pictures }) => option(named(name), `${name} (${pictures})`)), option(REMOVED, "Removed, to bring back"));
+  list.replaceChildren(option(ALL, T.all), option(NONE, T.inNone),
+    ...folders.map(({ name, pictures }) => option(named(name), `${name} (${pictures})`)), option(REMOVED, T.removedOnes));
   if ([...list.options].some((one) => one.value === value)) list.value = value;
 }
 

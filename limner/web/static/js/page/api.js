@@ -2,8 +2,9 @@
 
 import * as json from "./json.js";
 import { key } from "./local.js";
+import { TEXTS } from "../texts.js";
 
-
+const T = TEXTS.says;
 const root = new URL(".", document.baseURI);
 
 /** The server answered, and refused. */
@@ -51,7 +52,7 @@ export async function request(path, { method = "GET", body, headers = {}, signal
   } catch (error) {
     if (error.name === "AbortError") throw error;
     away = true;
-    throw new Unreachable("The server cannot be reached.");
+    throw new Unreachable(T.gone);
   }
   if (away) {
     away = false;
@@ -73,10 +74,10 @@ async function refusal(answer) {
   } catch {
     // A proxy in between answers in its own way.
   }
-  if (answer.status === 502 || answer.status === 504) return new Unreachable("The server cannot be reached.");
+  if (answer.status === 502 || answer.status === 504) return new Unreachable(T.gone);
   const error = new Refused(
     answer.status,
-    typeof text === "string" && text ? text : `The server answered ${answer.status}.`,
+    typeof text === "string" && text ? text : T.answered(answer.status),
     Number(answer.headers.get("retry-after")) || 0,
   );
   if (answer.status === 401) tell("refused", error);

@@ -1,6 +1,9 @@
 // Copying, also where the page is not served over https: browsers have no navigator.clipboard there.
 
 import { h } from "./dom.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.says;
 
 /** Copies `text`; true when it is on the clipboard. `near` is in the dialog that is open, if one is. */
 export async function copy(text, near = document.body) {
@@ -28,6 +31,6 @@ function copyBySelection(text, near) {
 }
 
 /** Copies and says so in `told`; where no browser lets it, says what to do instead. */
-export async function copyAndTell(text, told, done = "Copied.") {
-  told.textContent = (await copy(text, told)) ? done : "This browser lets no page copy here: select the text and press Ctrl C.";
+export async function copyAndTell(text, told, done = T.copied) {
+  told.textContent = (await copy(text, told)) ? done : T.copyYourself;
 }

@@ -2,6 +2,7 @@
 
 import { Refused, get, request } from "./api.js";
 import * as json from "./json.js";
+import { TEXTS } from "../texts.js";
 
 const ENDS = new Set(["finished", "failed"]);
 const WAIT_MS = [300, 1000, 2000, 4000];
@@ -35,7 +36,7 @@ async function ending(id, signal) {
     const stored = await get(`api/requests/${id}`, { signal });
     if (stored.status === "COMPLETED") return { type: "finished", data: stored };
     if (stored.status === "FAILED" || stored.status === "CANCELLED") {
-      return { type: "failed", data: { error: stored.error ?? "It was cancelled.", status: stored.status } };
+      return { type: "failed", data: { error: stored.error ?? TEXTS.tray.cancelled, status: stored.status } };
     }
   } catch (error) {
     if (signal?.aborted || (error instanceof Refused && error.status < 500)) throw error;

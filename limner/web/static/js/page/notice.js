@@ -1,7 +1,9 @@
 // A line that says what was done, with a way to undo it; it goes away by itself.
 
 import { $, h } from "./dom.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.says;
 const STAYS_MS = 12_000;
 let timer = 0;
 
@@ -16,7 +18,7 @@ export function notice(text, word = null, act = null) {
       notice(error.message);
     }
   } }, word);
-  const shut = h("button", { class: "quiet", "aria-label": "Close this notice", onclick: close }, "✕");
+  const shut = h("button", { class: "quiet", "aria-label": T.closeNotice, onclick: close }, "✕");
   box.replaceChildren(h("span", {}, text), ...(button ? [button] : []), shut);
   box.hidden = false;
   wait();

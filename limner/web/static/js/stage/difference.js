@@ -2,6 +2,7 @@
 
 import { picture } from "../page/api.js";
 import { h } from "../page/dom.js";
+import { TEXTS } from "../texts.js";
 
 async function pixels(id) {
   const image = new Image();
@@ -21,7 +22,7 @@ export async function difference(a, b) {
   for (let i = 0; i < one.data.length; i += 4) {
     for (let c = i; c < i + 3; c++) one.data[c] = Math.abs(one.data[c] - other.data[c]) / most * 255;
   }
-  const canvas = h("canvas", { width: one.width, height: one.height, class: "difference", role: "img", "aria-label": "Where the two pictures differ" });
+  const canvas = h("canvas", { width: one.width, height: one.height, class: "difference", role: "img", "aria-label": TEXTS.stage.differ });
   canvas.getContext("2d").putImageData(one, 0, 0);
   return canvas;
 }

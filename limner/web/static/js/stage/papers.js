@@ -6,33 +6,36 @@ import { closing, dialog, h } from "../page/dom.js";
 import { stringify } from "../page/json.js";
 import { finding } from "./finding.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.stage;
+const C = TEXTS.common;
 
 /** The receipt: the canonical record, to read, to copy, to keep. */
 export async function showReceipt(picture) {
   const receipt = await get(`api/receipts/${picture.id}`);
   const text = stringify(receipt, 2);
   const rows = [
-    ["Model", receipt.model?.name], ["Model’s SHA-256", receipt.model?.sha256],
-    ["Pixels’ SHA-256", receipt.rgb_sha256], ["UNet rows", receipt.drawing && `${receipt.drawing.evaluations} evaluations × ${receipt.drawing.rows}`],
-    ["Licence", receipt.model?.licence],
+    [C.model, receipt.model?.name], [T.modelSha, receipt.model?.sha256],
+    [T.pixelsSha, receipt.rgb_sha256], [T.rows, receipt.drawing && T.evaluations(receipt.drawing.evaluations, receipt.drawing.rows)],
+    [T.licence, receipt.model?.licence],
   ].filter(([, value]) => value);
   const copied = h("span", { role: "status" });
-  dialog("Receipt",
+  dialog(T.receipt,
     h("dl", { class: "receipt" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, h("code", {}, String(value)))])),
     h("pre", { class: "snippet", tabindex: "0" }, text),
     h("div", { class: "dialog-foot" }, copied,
-      h("button", { onclick: () => copyAndTell(text, copied) }, "Copy"),
-      closing("Close", { class: "primary" })));
+      h("button", { onclick: () => copyAndTell(text, copied) }, C.copy),
+      closing(C.close, { class: "primary" })));
 }
 
 /** Quote, hold, capture: one sentence each. */
 export function showCost({ request }) {
   const quote = request.price;
-  const count = request.pictures.length;
   const back = Math.max(0, Number(quote) - Number(request.cost));
   const [price, paid] = [words.credits(quote), words.credits(request.cost)];
   finding(h("ul", { class: "sentence-list" },
-    h("li", {}, `Quote: ${price} credits, told before anything was drawn.`),
-    h("li", {}, `Hold: ${price} credits were set aside when the request was accepted.`),
-    h("li", {}, `Capture: ${paid} credits were taken for ${words.count(count, "picture")} that ${count === 1 ? "was" : "were"} delivered and stored${back > 0 ? `, and ${words.credits(back)} went back in the same moment` : ""}.`)));
+    h("li", {}, T.quote(price)),
+    h("li", {}, T.hold(price)),
+    h("li", {}, T.capture(paid, request.pictures.length, back > 0 && words.credits(back)))));
 }

@@ -5,7 +5,10 @@ import { copyAndTell } from "../page/clipboard.js";
 import { $, closing, dialog, h } from "../page/dom.js";
 import { stringify } from "../page/json.js";
 import { key, load, save } from "../page/local.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.stage;
+const C = TEXTS.common;
 const HIDDEN = "SG_…";
 
 /** Opens the dialog for a request body; with `pictureId` a replay of that picture instead. */
@@ -22,10 +25,10 @@ export function showSnippets(body, pictureId = null) {
     pre.textContent = shortened(language.write(call, HIDDEN));
     told.textContent = "";
   };
-  const copy = () => copyAndTell(chosen.write(call, key.get()), told, "Copied, with your key in it.");
-  const box = dialog("The request", h("div", { class: "tabs", role: "tablist", "aria-label": "Language" }, tabs), pre,
-    h("div", { class: "dialog-foot" }, told, h("button", { class: "primary", id: "snippet-copy", onclick: copy }, "Copy"),
-      closing("Close")));
+  const copy = () => copyAndTell(chosen.write(call, key.get()), told, T.copiedKey);
+  const box = dialog(T.request, h("div", { class: "tabs", role: "tablist", "aria-label": T.language }, tabs), pre,
+    h("div", { class: "dialog-foot" }, told, h("button", { class: "primary", id: "snippet-copy", onclick: copy }, C.copy),
+      closing(C.close)));
   choose(LANGUAGES.find((language) => language.id === load("language")) ?? LANGUAGES[0]);
   $("#snippet-copy", box).focus();
 }

@@ -3,7 +3,10 @@
 import { picture as fetchPicture } from "../page/api.js";
 import { $, h } from "../page/dom.js";
 import * as sprites from "../page/sprites.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.stage;
+const C = TEXTS.common;
 const listeners = [];
 let tiles = [];
 let current = 0;
@@ -99,9 +102,9 @@ function label(tile, face) {
 }
 
 function labelOf(tile) {
-  if (tile.state === "done") return `${[tile.label, tile.prompt.slice(0, 120)].filter(Boolean).join(": ") || "Picture"}, seed ${tile.picture.seed}; opens full size`;
-  if (tile.state === "drawing") return `Being drawn, ${Math.round(tile.done * 100)} percent`;
-  return tile.word || "Waiting";
+  if (tile.state === "done") return T.opens(C.titleOf([tile.label, tile.prompt.slice(0, 120)].filter(Boolean).join(": ") || T.picture, tile.picture.seed));
+  if (tile.state === "drawing") return T.drawn(Math.round(tile.done * 100));
+  return tile.word || T.waiting;
 }
 
 async function paintPicture(tile, face) {

@@ -6,6 +6,11 @@ import { ACTIONS, run } from "./actions.js";
 import { cancelLooked } from "../tray/tray.js";
 import * as stage from "./stage.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.stage;
+const C = TEXTS.common;
+const S = TEXTS.says;
 
 export function setUp() {
   stage.onLook(show);
@@ -31,7 +36,7 @@ function showTurn(box, tile) {
   if (!["waiting", "drawing"].includes(tile?.state)) return box.replaceChildren();
   if (!$("#act-cancel", box)) {
     box.replaceChildren(h("p", { class: "turn" }), h("div", { class: "actions" },
-      h("button", { id: "act-cancel", "aria-keyshortcuts": "Escape", onclick: cancelLooked }, "Cancel", h("kbd", { "aria-hidden": "true" }, "Esc"))));
+      h("button", { id: "act-cancel", "aria-keyshortcuts": "Escape", onclick: cancelLooked }, T.cancel, h("kbd", { "aria-hidden": "true" }, "Esc"))));
   }
   $(".turn", box).textContent = tile.turn ?? "";
   return undefined;
@@ -42,12 +47,12 @@ function facts({ picture, request, took }) {
   const g = request?.generation;
   const each = request && request.pictures.length ? Number(request.cost) / request.pictures.length : null;
   const told = [
-    ["seed", String(picture.seed)],
-    request?.model && ["model", request.model],
-    time && ["time", `${Number(time).toFixed(1)} s`],
-    each !== null && ["cost", `${words.credits(each)} credits`],
-    ["size", words.size(picture, spritePixels(request))],
-    g && ["drawn in", `${g.steps} steps, ${g.sampler ? `${g.sampler} ${g.schedule}` : g.scheduler}, guidance ${g.guidance}`],
+    [T.seed, String(picture.seed)],
+    request?.model && [T.model, request.model],
+    time && [T.time, S.seconds(Number(time).toFixed(1))],
+    each !== null && [T.cost, C.credits(words.credits(each))],
+    [T.size, words.size(picture, spritePixels(request))],
+    g && [T.drawnIn, T.how(g.steps, g.sampler ? `${g.sampler} ${g.schedule}` : g.scheduler, g.guidance)],
   ].filter(Boolean);
   // What it was in one line, how it was drawn in the next.
   return h("div", { class: "fact-lines" }, [told.slice(0, -2), told.slice(-2)].map((line) => h("p", { class: "facts" },
@@ -56,7 +61,7 @@ function facts({ picture, request, took }) {
 
 function actions(tile, quiet) {
   const some = ACTIONS.filter((action) => Boolean(action.quiet) === quiet && (!action.only || action.only(tile)));
-  return h("div", { class: quiet ? "actions more" : "actions", role: "group", "aria-label": quiet ? "Save and look" : "Go on from this picture" },
+  return h("div", { class: quiet ? "actions more" : "actions", role: "group", "aria-label": quiet ? T.saveAndLook : T.goOn },
     some.map((action) => h("button", {
       id: `act-${action.id}`, title: action.says, "aria-keyshortcuts": action.key, onclick: () => run(action),
     }, action.name, action.key && h("kbd", { "aria-hidden": "true" }, action.key))));
@@ -64,5 +69,5 @@ function actions(tile, quiet) {
 
 function adjustments({ request }) {
   const told = request?.adjustments ?? [];
-  return told.length ? h("p", { class: "adjusted" }, `What the server did differently: ${told.join("; ")}`) : null;
+  return told.length ? h("p", { class: "adjusted" }, T.adjusted(told.join("; "))) : null;
 }

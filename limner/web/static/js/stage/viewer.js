@@ -5,6 +5,10 @@ import { $, closing, h } from "../page/dom.js";
 import * as gallery from "../library/gallery.js";
 import { look, spritePixels } from "../page/sprites.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.stage;
+const C = TEXTS.common;
 
 export function setUp() {
   document.addEventListener("limner:open", ({ detail }) => open(detail.picture));
@@ -24,7 +28,7 @@ function closeOnBack(box) {
 function open(first) {
   let picture = first;
   const image = h("img", { alt: "" });
-  const repeated = h("div", { class: "repeated", role: "img", "aria-label": "The picture, two by two", hidden: true });
+  const repeated = h("div", { class: "repeated", role: "img", "aria-label": T.twoByTwo, hidden: true });
   const line = h("span", {});
   const show = async (next) => {
     if (!next) return;
@@ -35,7 +39,7 @@ function open(first) {
     repeated.style.setProperty("--ratio", `${picture.width / picture.height}`);
     const prompt = picture.request?.generation.prompt ?? "";
     image.alt = prompt;
-    line.textContent = `seed ${picture.seed} · ${words.size(picture, spritePixels(picture.request))}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
+    line.textContent = `${C.seedOf(picture.seed)} · ${words.size(picture, spritePixels(picture.request))}${picture.request ? ` · ${words.when(picture.request.created_at)}` : ""}`;
   };
   const repeat = ({ currentTarget: button }) => {
     image.hidden = repeated.hidden;
@@ -46,12 +50,12 @@ function open(first) {
     gallery.open(picture.id);
     show(gallery.neighbour(by));
   };
-  const box = h("dialog", { class: "viewer", "aria-label": "Picture, full size" },
+  const box = h("dialog", { class: "viewer", "aria-label": T.full },
     h("figure", { onclick: () => box.close() }, image, repeated),
-    h("div", { class: "bar" }, h("button", { "aria-label": "Newer", onclick: () => step(-1) }, "←"), line,
-      h("button", { "aria-label": "Older", onclick: () => step(1) }, "→"),
-      h("button", { id: "repeat", "aria-pressed": "false", title: "Two by two, as a seamless picture is laid out", onclick: repeat }, "Repeat"),
-      closing("Close")));
+    h("div", { class: "bar" }, h("button", { "aria-label": T.newer, onclick: () => step(-1) }, "←"), line,
+      h("button", { "aria-label": C.older, onclick: () => step(1) }, "→"),
+      h("button", { id: "repeat", "aria-pressed": "false", title: T.repeatSays, onclick: repeat }, T.repeat),
+      closing(C.close)));
   box.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (by) step(by);

@@ -7,7 +7,9 @@ import * as stage from "../stage/stage.js";
 import * as entries from "./entries.js";
 import * as moving from "./moving.js";
 import { cancel } from "./tray.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.tray;
 const SHOWN = 12;
 const cards = new Map();
 
@@ -31,7 +33,7 @@ function show() {
   }
   arrange(some.map((entry) => cards.get(entry)));
   const more = entries.all().length - some.length;
-  $("#tray-more").textContent = more ? `and ${more} more` : "";
+  $("#tray-more").textContent = more ? T.more(more) : "";
   $("#tray").classList.toggle("empty", !some.length);
 }
 
@@ -53,7 +55,7 @@ function makeCard(entry) {
     } },
       h("span", { class: "face" }), h("span", { class: "job-words" }, h("b", {}, name), h("span", { class: "job-turn" }))),
     moves.made,
-    h("button", { class: "icon job-cancel", title: "Cancel it; what is not drawn is not billed", "aria-label": `Cancel: ${name}`,
+    h("button", { class: "icon job-cancel", title: T.cancelSays, "aria-label": T.cancel(name),
       onclick: () => cancel(entry) }, "×"));
   return Object.assign(card, { moves });
 }

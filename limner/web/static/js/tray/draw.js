@@ -6,6 +6,7 @@ import { $ } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { submit } from "./tray.js";
+import { TEXTS } from "../texts.js";
 
 export function setUp() {
   $("#desk").addEventListener("submit", (event) => {
@@ -18,6 +19,6 @@ export function setUp() {
 export function draw() {
   errors.clear();
   if (!key.get()) return askForKey();
-  if (!order.get().prompt.trim()) return errors.show("prompt is empty; say what to draw");
+  if (!order.get().prompt.trim()) return errors.show(TEXTS.tray.empty);
   return submit([{ body: toBody() }]);
 }

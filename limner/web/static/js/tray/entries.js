@@ -6,7 +6,9 @@
 
 import { makeTile, update } from "../stage/stage.js";
 import * as words from "../page/words.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.tray;
 let entries = [];
 const watchers = [];
 
@@ -22,11 +24,11 @@ export const watch = (fn) => watchers.push(fn);
 export const changed = () => watchers.forEach((fn) => fn());
 
 const tilesOf = (width, height, count, label, prompt, columns) =>
-  Array.from({ length: count }, () => makeTile({ width, height, label, prompt, columns, word: "On its way" }));
+  Array.from({ length: count }, () => makeTile({ width, height, label, prompt, columns, word: T.sending }));
 
 /** The entry of a part of a submission that this page makes. */
 export function fromPart(job, { body, label = "", columns = null }) {
-  return add({ id: null, job, body, label, columns, prompt: body.prompt, state: "sending", word: "On its way", price: null,
+  return add({ id: null, job, body, label, columns, prompt: body.prompt, state: "sending", word: T.sending, price: null,
     tiles: tilesOf(body.img_width, body.img_height, body.samples ?? 1, label, body.prompt, columns) });
 }
 
@@ -64,7 +66,7 @@ export function stands(entry, request) {
   entry.queued = request.status === "QUEUED";
   entry.place = request.position ?? Infinity;
   if (request.status === "QUEUED") say(entry, words.queue(request.position, request.estimate_s));
-  else if (entry.state !== "drawing") say(entry, "About to begin");
+  else if (entry.state !== "drawing") say(entry, T.begins);
 }
 
 /** A sentence for an entry that waits, and for its places on the stage. */
@@ -80,19 +82,19 @@ export function say(entry, text) {
 export function took(entry, { type, data }) {
   const tile = entry.tiles[data.index];
   if (type === "queued") say(entry, words.queue(data.position, data.estimate_s));
-  else if (type === "offline") say(entry, "The server is gone for a moment. What it has begun goes on when it is back.");
+  else if (type === "offline") say(entry, T.offline);
   else if (tile && !["done", "failed"].includes(tile.state)) ({ started, progress, drawn }[type])?.(entry, tile, data);
   changed();
 }
 
 function started(entry, tile) {
-  Object.assign(entry, { state: "drawing", queued: false, word: "The first lines" });
-  update(Object.assign(tile, { state: "drawing", word: "The first lines", begun: performance.now() }));
+  Object.assign(entry, { state: "drawing", queued: false, word: T.first });
+  update(Object.assign(tile, { state: "drawing", word: T.first, begun: performance.now() }));
 }
 
 function progress(entry, tile, { evaluation, evaluations, preview, step, steps }) {
   entry.state = "drawing";
-  entry.word = `Step ${step} of ${steps}`;
+  entry.word = T.step(step, steps);
   tile.begun ??= performance.now();
   update(Object.assign(tile, { state: "drawing", done: evaluation / evaluations, preview: preview ?? tile.preview, turn: entry.word }));
 }
@@ -107,7 +109,7 @@ export function finished(entry, request) {
     const tile = entry.tiles[picture.index];
     if (tile) drawn(entry, Object.assign(tile, { request }), { picture });
   }
-  ended(entry, "This one was not drawn, and not billed.", false);
+  ended(entry, T.notDrawn, false);
 }
 
 /** What was not drawn says why. */

@@ -6,14 +6,16 @@ import * as errors from "../page/errors.js";
 import * as tabs from "../page/tabs.js";
 import * as entries from "./entries.js";
 import { look } from "./tray.js";
+import { TEXTS } from "../texts.js";
 
-const WAYS = [{ by: -1, sign: "‹", says: "Earlier" }, { by: 1, sign: "›", says: "Later" }];
+const T = TEXTS.tray;
+const WAYS = [{ by: -1, sign: "‹", says: T.sooner }, { by: 1, sign: "›", says: T.later }];
 const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
 /** The buttons of a card; `show` them where there is something to change places with. */
 export function buttons(entry, name) {
   const made = WAYS.map(({ by, sign, says }) => h("button", { class: "icon job-move", hidden: true,
-    title: `${says} (Shift ${by < 0 ? "←" : "→"})`, "aria-label": `${says}: ${name}`, onclick: () => move(entry, by) }, sign));
+    title: T.way(says, by < 0 ? "←" : "→"), "aria-label": T.move(says, name), onclick: () => move(entry, by) }, sign));
   return { made, show: () => made.forEach((node) => { node.hidden = !entry.queued || entries.waiting().length < 2; }) };
 }
 
@@ -29,10 +31,10 @@ export function pressed(event, entry) {
 async function move(entry, by) {
   const line = entries.waiting();
   const other = line.includes(entry) && line[line.indexOf(entry) + by];
-  if (!other) return announce(by < 0 ? "Nothing that waits is before it." : "Nothing is behind it.");
+  if (!other) return announce(by < 0 ? T.noneBefore : T.noneBehind);
   try {
     await post("api/queue/move", { id: entry.id, [by < 0 ? "before" : "after"]: other.id });
-    announce(`Now ${by < 0 ? "before" : "behind"}: ${(other.label || other.prompt).slice(0, 80)}`);
+    announce((by < 0 ? T.before : T.behind)((other.label || other.prompt).slice(0, 80)));
   } catch (error) {
     expected(error);
     errors.show(error.message);

@@ -2,9 +2,10 @@
 
 import { Refused, get } from "../page/api.js";
 import { $ } from "../page/dom.js";
-import * as words from "../page/words.js";
 import * as entries from "./entries.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.tray;
 const LOOK_MS = 5000;
 
 export async function setUp() {
@@ -27,16 +28,16 @@ function show() {
   busy = true;
   const drawn = open.find((entry) => entry.state === "drawing");
   const others = open.length - 1;
-  const first = drawn ? `Drawing, ${drawn.word.toLowerCase()}` : open[0].word;
-  $("#queue").textContent = others ? `${first}; ${words.count(others, "other")} in line` : first;
+  const first = drawn ? T.now(drawn.word) : open[0].word;
+  $("#queue").textContent = others ? T.others(first, others) : first;
 }
 
 async function ask() {
   try {
     const { waiting, running } = await get("health/ready");
     if (entries.open().length) return;
-    const told = [waiting && `${words.count(waiting, "request")} waiting`, running && `${running} being drawn`].filter(Boolean);
-    $("#queue").textContent = told.join(", ") || "Nobody is waiting";
+    const told = [waiting && T.waiting(waiting), running && T.running(running)].filter(Boolean);
+    $("#queue").textContent = told.join(", ") || T.nobody;
   } catch (error) {
     if (!entries.open().length) $("#queue").textContent = error instanceof Refused && error.status !== 503 ? "" : error.message;
   }

@@ -6,15 +6,18 @@ import { h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import * as words from "../page/words.js";
 import * as entries from "./entries.js";
+import { TEXTS } from "../texts.js";
+
+const T = TEXTS.tray;
 
 /** The server is gone or full: what is kept, and when it is tried again. */
 export function explainWait(made, error, seconds, tryNow) {
   const gone = !(error instanceof Refused);
   const text = gone
-    ? `${error.message} Your request is kept and goes out again with the same idempotency key: it is drawn once and billed once.`
+    ? T.keptRequest(error.message)
     : error.message;
-  for (const entry of made) entries.say(entry, gone ? "Waiting for the server" : "Waiting for a place");
-  errors.show(`${text} Next try in ${words.seconds(Math.max(1, seconds))}.`, h("button", { class: "quiet", onclick: tryNow }, "Try now"));
+  for (const entry of made) entries.say(entry, gone ? T.forServer : T.forPlace);
+  errors.show(T.nextTry(text, words.seconds(Math.max(1, seconds))), h("button", { class: "quiet", onclick: tryNow }, T.tryNow));
 }
 
 /** A refusal in the server's own sentence; `again()` sends the same requests once more. */
@@ -24,4 +27,4 @@ export function explainRefusal(error, again) {
   else errors.show(error.message);
 }
 
-const topUp = () => h("span", { class: "note" }, "The operator adds more with ", h("code", {}, "limner credits grant KEY 10"), ".");
+const topUp = () => h("span", { class: "note" }, T.topUp, h("code", {}, "limner credits grant KEY 10"), ".");

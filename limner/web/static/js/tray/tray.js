@@ -15,7 +15,9 @@ import { explainRefusal, explainWait } from "./refusals.js";
 import { refreshCredits } from "../account/account.js";
 import { rememberSource } from "../library/sources.js";
 import * as submitting from "./submitting.js";
+import { TEXTS } from "../texts.js";
 
+const T = TEXTS.tray;
 const STREAMS = 3; // a browser opens six connections to a server, and the page needs some of them
 const LOOK_MS = 1000;
 const IDLE_MS = 10_000;
@@ -45,7 +47,7 @@ export async function resume() {
 export function submit(parts) {
   errors.clear();
   const made = begin(submitting.make(parts));
-  if (stage.shown().some((tile) => ["waiting", "drawing"].includes(tile.state))) announce("Put in line.");
+  if (stage.shown().some((tile) => ["waiting", "drawing"].includes(tile.state))) announce(T.inLine);
   else stage.show(made.flatMap((entry) => entry.tiles));
 }
 
@@ -143,7 +145,7 @@ async function settle(entry) {
   if (!entries.all().includes(entry) || ["QUEUED", "PROCESSING"].includes(request.status)) return;
   if (request.status === "COMPLETED") complete(entry, request);
   else if (request.status === "CANCELLED") cancelled(entry);
-  else failed(entry, request.error ?? "It failed.");
+  else failed(entry, request.error ?? T.failed);
   refreshCredits();
 }
 
@@ -153,12 +155,12 @@ function complete(entry, request) {
   gallery.add(request);
   tabs.tell("finished", request.request_id);
   if (request.pictures.length && entry.body) seed.used(request.pictures[0].seed);
-  announce(`${words.count(request.pictures.length, "picture")} drawn for ${words.credits(request.cost)} credits: ${entry.prompt.slice(0, 80)}`);
+  announce(T.drawn(request.pictures.length, words.credits(request.cost), entry.prompt.slice(0, 80)));
 }
 
 function cancelled(entry) {
   streams.get(entry)?.abort();
-  entries.ended(entry, "Cancelled. What was not drawn is not billed.", true);
+  entries.ended(entry, T.notBilled, true);
   // One place says it as well as four.
   if (entry.tiles.includes(stage.looked()) && entry.tiles.every((tile) => tile.state === "failed")) stage.show(entry.tiles.slice(0, 1));
   entries.drop(entry);
@@ -183,7 +185,7 @@ export async function cancel(entry) {
   const { job, id } = entry;
   if (id) given.add(id);
   cancelled(entry);
-  announce("Cancelled.");
+  announce(T.cancelled);
   try {
     if (id) await remove(`api/requests/${id}`);
     else await cancelUnheard(job);

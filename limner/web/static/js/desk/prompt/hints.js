@@ -1,5 +1,8 @@
 // What is legal in a prompt, and seldom meant.
 
+import { TEXTS } from "../../texts.js";
+
+const T = TEXTS.note;
 const STRONG = 3;
 const NUMBER = /^\s*[-+]?(\d+\.?\d*|\.\d+)\s*$/;
 
@@ -7,10 +10,10 @@ const NUMBER = /^\s*[-+]?(\d+\.?\d*|\.\d+)\s*$/;
 export function hints(text, read) {
   const told = [];
   const most = Math.max(1, ...read.chars.map((char) => Math.abs(char?.weight ?? 1)));
-  if (most > STRONG) told.push(`A weight of ${Number(most.toFixed(2))} tears most pictures; 0.5 to 1.6 is usual.`);
+  if (most > STRONG) told.push(T.strong(Number(most.toFixed(2))));
   for (const [, tail] of text.matchAll(/\([^()[\]]*:([^()[\]:]*)\)/g)) {
-    if (!NUMBER.test(tail)) told.push(`“:${tail.trim()}” is no weight, so it is drawn as words.`);
+    if (!NUMBER.test(tail)) told.push(T.noWeight(tail.trim()));
   }
-  if (/(^|\s)AND\s*$/u.test(text) && read.ands.length) told.push("An AND at the end adds an empty prompt, which costs like another.");
+  if (/(^|\s)AND\s*$/u.test(text) && read.ands.length) told.push(T.lastAnd);
   return told;
 }

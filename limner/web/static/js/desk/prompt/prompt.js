@@ -8,7 +8,9 @@ import { hints } from "./hints.js";
 import { scan } from "./scan.js";
 import { place, words } from "./tokens.js";
 import { reweigh } from "./weights.js";
+import { TEXTS } from "../../texts.js";
 
+const T = TEXTS.note;
 const WORDS_EACH = 75;
 const fields = {};
 
@@ -89,7 +91,7 @@ function explained(field, text, told) {
   const tokens = told.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const room = WORDS_EACH * Math.max(1, told.chunks.length);
   field.count.textContent = text.trim() ? `${tokens} / ${room}` : "";
-  field.count.title = told.chunks.length > 1 ? `${told.chunks.length} chunks of ${WORDS_EACH} tokens` : "tokens of one chunk";
+  field.count.title = T.chunks(told.chunks.length, WORDS_EACH);
   paint(field);
   showNote(field);
 }
@@ -158,11 +160,9 @@ function showNote(field) {
 function pointAt(field, index) {
   const word = index === null ? null : field.words?.find((w) => w.start <= index && index <= w.end);
   if (!word) return showNote(field);
-  const weight = word.weight === 1 ? "" : ` · weight ${Number(word.weight.toFixed(3))}`;
-  const { pieces } = word;
-  const tokens = pieces.length > 1 ? `${pieces.length} tokens, ${pieces.join("·")}` : "1 token";
-  const strange = unlearned(field, field.text).some(([a]) => a === word.start) ? " · the model was never taught this word" : "";
-  field.note.textContent = `“${word.text}” · ${tokens}${weight}${strange}`;
+  const weight = word.weight === 1 ? "" : T.weight(Number(word.weight.toFixed(3)));
+  const strange = unlearned(field, field.text).some(([a]) => a === word.start) ? T.strange : "";
+  field.note.textContent = `${T.tokens(word.text, word.pieces)}${weight}${strange}`;
 }
 
 /** The mouse is over the textarea; the same place in the layer tells which character. */

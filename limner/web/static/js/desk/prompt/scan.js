@@ -3,6 +3,10 @@
 // The server reads prompts (docs/prompts.md); this reads the same language a second time because
 // the layer needs places in the text as typed. tests/e2e compares the two.
 
+import { TEXTS } from "../../texts.js";
+
+const T = TEXTS.note;
+
 // JavaScript's \w and \b know ASCII only; the server's know every letter.
 const TAG = /<[\p{L}\p{N}_]+:[^>]+>/gu;
 const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/gu;
@@ -86,7 +90,7 @@ function edit(choice, places, steps) {
   return {
     start: outer(choice.start), end: outer(choice.end - 1) + 1,
     parts: choice.parts.map(([a, b]) => [outer(a), outer(b)]),
-    label: last === null ? "each step" : `after step ${last}`,
+    label: last === null ? T.each : T.after(last),
   };
 }
 

@@ -1,13 +1,9 @@
 // How a mask is used: on the desk `{feather, fill, only, padding}`, and as the API takes it.
 
 import { h } from "../../page/dom.js";
+import { TEXTS } from "../../texts.js";
 
-const FILLS = [
-  { value: "original", text: "what is there" },
-  { value: "fill", text: "colours from around it" },
-  { value: "noise", text: "noise" },
-  { value: "nothing", text: "nothing" },
-];
+const T = TEXTS.mask;
 
 /** The desk's from the API's; what is not said is as usual on this page. */
 export const fromWire = ({ mask_blur: feather = 4, mask_fill: fill = "original", only_masked: only = false, mask_padding: padding = 32 } = {}) => (
@@ -21,15 +17,15 @@ export const onWire = ({ feather, fill, only, padding }) => ({
 
 /** Controls that start as `image` says, and `read()`, which tells what they say. */
 export function makeControls(image) {
-  const feather = h("input", { type: "range", min: 0, max: 64, value: image.feather, "aria-label": "Feather, pixels" });
-  const fill = h("select", { id: "mask-fill" }, FILLS.map(({ value, text }) => h("option", { value, selected: value === image.fill }, text)));
+  const feather = h("input", { type: "range", min: 0, max: 64, value: image.feather, "aria-label": T.featherOf });
+  const fill = h("select", { id: "mask-fill" }, Object.entries(T.fills).map(([value, text]) => h("option", { value, selected: value === image.fill }, text)));
   const padding = h("input", { type: "range", id: "mask-padding", min: 0, max: 256, step: 8, value: image.padding, disabled: !image.only,
-    "aria-label": "Pixels around it, drawn too" });
+    "aria-label": T.aroundOf });
   const only = h("input", { type: "checkbox", id: "mask-only", checked: image.only, onchange: () => { padding.disabled = !only.checked; } });
   const nodes = [
-    h("label", {}, "Feather", feather), h("label", {}, "Starts as", fill),
-    h("label", { title: "Draws it alone, as large as the picture's size above, and lays it back; the rest keeps every pixel" }, only, "Only masked"),
-    h("label", {}, "Around it", padding),
+    h("label", {}, T.feather, feather), h("label", {}, T.starts, fill),
+    h("label", { title: T.onlySays }, only, T.only),
+    h("label", {}, T.around, padding),
   ];
   return { nodes, read: () => ({ feather: Number(feather.value), fill: fill.value, only: only.checked, padding: Number(padding.value) }) };
 }
