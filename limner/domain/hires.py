@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 from pydantic import (
@@ -15,7 +16,7 @@ from pydantic import (
 
 from limner.domain import samplers
 from limner.domain.samplers import SamplerName, ScheduleName
-from limner.domain.upscalers import Upscaler
+from limner.domain.upscalers import Upscaler, covering
 from limner.errors import InvalidInput
 
 LatentMode = Literal[
@@ -30,6 +31,9 @@ LATENT_MODES: tuple[LatentMode, ...] = get_args(LatentMode)
 PIXEL_MODES = ("Lanczos", "Nearest")
 UPSCALERS = (*LATENT_MODES, *PIXEL_MODES)
 """What makes the first picture larger, by AUTOMATIC1111's names."""
+
+PIXELS_MAX = 1 << 26
+"""Of the larger picture before what is over is cut: sixteen times the largest second pass."""
 
 STRENGTH = 0.7
 """How much of the schedule the second pass runs where nothing is said, as in AUTOMATIC1111."""
@@ -66,9 +70,9 @@ class Hires(BaseModel):
         said = {name: value for name, value in serialize(self).items() if value is not None}
         return said if self.first_pass else {n: v for n, v in said.items() if n != "first_pass"}
 
-    def check(self, width: int, height: int, *, starts: bool) -> None:
+    def check(self, width: int, height: int, *, starts: bool, cut: bool) -> None:
         """Raises ``InvalidInput`` where a picture of this size, which ``starts`` from another or
-        does not, has no such second pass."""
+        does not, has no such second pass. ``cut``: what is over its size is."""
         if starts:
             raise InvalidInput(
                 "hires", "hires draws a picture twice; one that starts from a picture is drawn once"
@@ -78,6 +82,13 @@ class Hires(BaseModel):
                 "hires",
                 f"hires is {self.width}x{self.height}; it must be no smaller than the first pass, "
                 f"which is {width}x{height}",
+            )
+        large = covering((width, height), (self.width, self.height))
+        if cut and math.prod(large) > PIXELS_MAX:
+            raise InvalidInput(
+                "hires",
+                f"hires is {self.width}x{self.height}, cut out of {large[0]}x{large[1]}, for a "
+                f"first pass of {width}x{height}; that may have {PIXELS_MAX:,} pixels",
             )
 
     @property

@@ -200,7 +200,8 @@ class Generation(Tiled):
     @model_validator(mode="after")
     def _grows(self) -> Generation:
         if self.hires is not None:
-            self.hires.check(self.width, self.height, starts=self.source is not None)
+            starts, cut = self.source is not None, not any(self.axes)
+            self.hires.check(self.width, self.height, starts=starts, cut=cut)
         if self.sd_upscale is None:
             return self
         if self.source is None or self.source.mask_sha256 is not None:

@@ -15,6 +15,7 @@ from limner.domain.params import SEED_MAX, UNNAMED, Generation, Source
 from limner.domain.parts import Detail
 from limner.domain.tiling import DEFAULTS as EDGES_APART
 
+PLAIN_PIXELS = 1 << 20
 UNNAMED_MASK = "1" * 64
 _PARTS: dict[str, Any] = {"hires": None, "sd_upscale": None, "details": ()}
 _OWN = {"prompt", "negative_prompt", "steps", "guidance", "width", "height"}
@@ -28,6 +29,22 @@ def passes_of(generation: Generation) -> tuple[Generation, ...]:
     """
     details = (_detail(generation, each) for each in generation.details for _ in range(each.boxes))
     return (*_whole(generation), *details)
+
+
+def strengths_of(generation: Generation) -> tuple[str, ...]:
+    """By which field of the request each of its passes is told its strength."""
+    upscale, details = generation.sd_upscale, enumerate(generation.details)
+    whole = ["strength"] * (1 if upscale is None else len(upscale.tiles))
+    second = [] if generation.hires is None else ["hires.strength"]
+    parts = (f"details.{n}.strength" for n, each in details for _ in range(each.boxes))
+    return (*whole, *second, *parts)
+
+
+def is_plain(generation: Generation) -> bool:
+    """Whether any model can draw it: in one pass, not large, with edges that do not meet."""
+    g = generation
+    one = g.hires is None and g.sd_upscale is None and not g.details
+    return one and not any(g.axes) and g.width * g.height <= PLAIN_PIXELS
 
 
 def first_of(generation: Generation) -> Generation:

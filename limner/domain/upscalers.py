@@ -29,6 +29,12 @@ class Upscaler(BaseModel):
         return self.name in BUILT_IN and not self.sha256
 
 
+def covering(size: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
+    """What a picture of ``size`` becomes where it covers ``wanted`` and nothing is cut yet."""
+    ratio = max(most / side for side, most in zip(size, wanted, strict=True))
+    return tuple(max(most, round(side * ratio)) for side, most in zip(size, wanted, strict=True))
+
+
 def passes(scale: int, size: Sequence[int], wanted: Sequence[int]) -> int:
     """How often a network that makes pictures ``scale`` times as large runs until one of ``size``
     covers ``wanted``: once at least, ``PASSES_MAX`` times at most."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
+from limner.domain.upscalers import covering
 from limner.imaging import fitting
 from limner.imaging.files import Pixels
 from limner.imaging.pixelart import scale2x
 
 Wrap = tuple[bool, bool]
+_RESIZING = 7  # bytes of a pixel: Pillow's four, and those of an array
+_DOUBLING = 9  # three times those of the doubled picture, for its neighbours and where they agree
 _LANCZOS_REACH = 3  # pixels, of the larger of the two sizes
 
 
@@ -27,6 +30,16 @@ def enlarge(
     if pixels.shape[1::-1] == (width, height):
         return pixels
     return _WAYS[name](pixels, width, height, wrap)
+
+
+def held(name: str, size: Sequence[int], wanted: Sequence[int]) -> int:
+    """About the bytes that ``enlarge`` takes of a picture of ``size`` (height, width) in RGB."""
+    if name != "Scale2x":
+        return _RESIZING * math.prod(covering(size, wanted))
+    height, width = size
+    while height < wanted[0] or width < wanted[1]:
+        height, width = 2 * height, 2 * width
+    return _DOUBLING * height * width
 
 
 def blended(pixels: Pixels, over: Pixels, share: float) -> Pixels:

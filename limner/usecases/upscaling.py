@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from limner import pools
-from limner.domain.upscalers import BUILT_IN, PICTURE_BYTES_MAX, Upscaler
+from limner.domain.upscalers import BUILT_IN, PICTURE_BYTES_MAX, Upscaler, covering
 from limner.engine.batching.ticket import Pixels
 from limner.errors import Aborted, InvalidInput, LimitExceeded, Unavailable
 from limner.imaging import enlarging
@@ -128,6 +129,13 @@ class Upscaling:
             raise InvalidInput(
                 wish.field,
                 f"{asked}, {large >> 20} MiB; a picture may have {PICTURE_BYTES_MAX >> 20} MiB",
+            )
+        whole = covering((width, height), (wish.width, wish.height))
+        if 3 * math.prod(whole) > PICTURE_BYTES_MAX:
+            raise InvalidInput(
+                wish.field,
+                f"{asked}, cut out of {whole[0]}x{whole[1]}, {3 * math.prod(whole) >> 20} MiB; a "
+                f"picture may have {PICTURE_BYTES_MAX >> 20} MiB",
             )
         held = engine.held(wish.upscaler, (height, width), (wish.height, wish.width))
         if held > self._bytes:

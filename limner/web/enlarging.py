@@ -63,7 +63,7 @@ async def make(
     request: Request, api: Api, layers: Layers, upscaler: Upscaler, values: dict[str, Any]
 ) -> Larger:
     """The picture at the size that ``values`` ask for, as ``upscaling.size_of`` reads them."""
-    field = "scale" if "width" not in values and "height" not in values else "width"
+    field = next((name for name in ("width", "height") if name in values), "scale")
     size = size_of(values, layers.size)
     made = await grown(request, api, layers, upscaler, size, field)
     return await written(layers, made, upscaler)

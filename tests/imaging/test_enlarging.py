@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from limner.domain.upscalers import covering
+from limner.imaging import enlarging
 from limner.imaging.enlarging import enlarge
 from limner.imaging.pixelart import scale2x
 
@@ -50,3 +54,35 @@ def test_a_picture_that_tiles_is_enlarged_as_a_part_of_its_repetition(name):
     repeated = enlarge(name, np.tile(PIXELS, (3, 3, 1)), 54, 72)[middle]
     made = enlarge(name, PIXELS, 18, 24, (True, True))
     assert np.abs(made.astype(int) - repeated).max() <= (name == "Lanczos")
+
+
+@pytest.mark.parametrize("wanted", [(512, 512), (700, 300), (90, 1000)])
+@pytest.mark.parametrize("name", ["Lanczos", "Nearest", "Scale2x"])
+def test_it_holds_no_more_than_is_told_before(name: str, wanted: tuple[int, int]) -> None:
+    """Of the doubling all is NumPy's; what Pillow holds is not seen here."""
+    pixels = np.random.default_rng(1).integers(0, 3, (64, 80, 3), np.uint8) * 90
+    tracemalloc.start()
+    made = enlarging.enlarge(name, pixels, wanted[1], wanted[0])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert made.shape == (*wanted, 3)
+    assert most <= enlarging.held(name, (64, 80), wanted)
+
+
+def test_a_doubled_picture_is_counted_before_it_is_cut() -> None:
+    doubled = scale2x(scale2x(np.zeros((10, 8, 3), np.uint8)))
+    assert enlarging.held("Scale2x", (10, 8), (40, 1)) >= 3 * doubled.nbytes
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "large"),
+    [
+        ((24, 32), (48, 64), (48, 64)),
+        ((32, 24), (16_384, 1), (16_384, 12_288)),
+        ((24, 32), (12, 16), (12, 16)),
+    ],
+)
+def test_what_covers_a_size_keeps_the_proportions(
+    size: tuple[int, int], wanted: tuple[int, int], large: tuple[int, int]
+) -> None:
+    assert covering(size, wanted) == large

@@ -121,6 +121,37 @@ def test_a_queued_request_tells_them_apart_and_a_retry_too(served):
         assert drawn[0].json()["first_passes"] == drawn[1].json()["first_passes"]
 
 
+LARGE = [
+    ({"hires": 2}, "hires to 1024x1024"),
+    ({"tiling": "xy"}, "A picture of 20 steps at this size"),
+    ({"hires": None, "details": {"box": [0, 0, 1, 1]}}, "A picture of 20 steps at this size"),
+]
+
+
+@pytest.mark.parametrize(("fields", "asked"), LARGE)
+def test_what_exceeds_memory_is_told_with_both_numbers_before_the_hold(
+    served, monkeypatch, fields, asked
+):
+    """In the queue too, and by the quote: nothing is accepted that cannot be drawn."""
+    plan = served.engine.fake.plan
+
+    def planned(request):
+        images = plan(request)
+        for image in images:
+            image.bytes = 3000 << 20
+        return images
+
+    monkeypatch.setattr(served.engine.fake, "plan", planned)
+    told = f"{asked} needs 3000 MiB while it is drawn; the limit is 512 MiB"
+    with served.http() as http:
+        before = http.get("/v1/get-user-credits").json()["credits"]
+        for path in ("/v1/sd1.5-rpg", "/v2/sd1.5-rpg", "/api/requests", "/api/quote"):
+            answer = http.post(path, json={**ASKED, "hires": None, **fields})
+            assert answer.status_code == 400, path
+            assert told in answer.text
+        assert http.get("/v1/get-user-credits").json()["credits"] == before
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -128,7 +159,7 @@ def test_a_queued_request_tells_them_apart_and_a_retry_too(served):
         ({"image": "!"}, "one that starts from a picture is drawn once"),
         ({"hires": {"prompt": "x <lora:a:1>"}}, "all is drawn with those of prompt"),
         ({"hires": {"prompt": " AND ".join("abcdefghi")}}, "AND"),
-        ({"hires": {"strength": 0}}, "leaves no step to run"),
+        ({"hires": {"strength": 0}}, "hires.strength 0 of 20 steps leaves no step to run"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_hold(served, fields, sentence):

@@ -77,9 +77,13 @@ def expect_fits(images: Sequence[Image], max_bytes: int) -> None:
     """Raises ``InvalidInput`` when a request's image could never enter."""
     needed = max((image.bytes for image in images), default=0)
     if needed > max_bytes:
+        generation = images[0].request.generation
+        field, asked = "steps", f"A picture of {generation.steps} steps at this size"
+        if larger := generation.hires or generation.sd_upscale:
+            field = "hires" if generation.hires else "sd_upscale"
+            asked = f"{field} to {larger.width}x{larger.height}"
         raise InvalidInput(
-            "steps",
-            f"A picture of {images[0].request.generation.steps} steps at this size needs "
-            f"{needed >> 20} MiB while it is drawn; the limit is {max_bytes >> 20} MiB. "
-            "Fewer steps or a smaller size fit.",
+            field,
+            f"{asked} needs {needed >> 20} MiB while it is drawn; the limit is "
+            f"{max_bytes >> 20} MiB. Fewer steps or a smaller size fit.",
         )

@@ -235,7 +235,10 @@ def whole(request: Request, together: int, upscalers: Upscalers) -> Iterator[Sta
     yield Start()
     if g.hires is not None:
         file, wanted = g.hires.file, (g.hires.height, g.hires.width)
-        held = 0 if file is None else upscalers.held(file, (g.height, g.width), wanted)
+        held = 0
+        if not g.hires.in_latents:
+            way = file or Upscaler(name=g.hires.upscaler)
+            held = upscalers.held(way, (g.height, g.width), wanted)
         needs = {UNNAMED: (g.height, g.width, 3)}
         held += 3 * g.width * g.height * g.hires.first_pass
         how = (g.hires.upscaler, file, upscalers, g.hires.first_pass)

@@ -42,7 +42,7 @@ class Upscalers(Resident[Upscaler, Net]):
         (height, width) in pixels. Raises ``InvalidInput`` as ``get``.
         """
         if upscaler.built_in:
-            return 3 * wanted[0] * wanted[1]
+            return enlarging.held(upscaler.name, size, wanted)
         net = self.get(upscaler)
         factor: int = net.scale ** passes(net.scale, size, wanted)
         large = size[0] * factor, size[1] * factor

@@ -21,6 +21,7 @@ from limner.domain.hires import UPSCALERS, Hires
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.domain.parts import Detail, SdUpscale
+from limner.domain.passes import is_plain
 from limner.domain.upscalers import BUILT_IN, Upscaler
 from limner.engine.batching.client import EngineClient
 from limner.engine.batching.ticket import Ticket
@@ -103,12 +104,10 @@ class AdapterFiles:
     async def check(
         self, lines: Sequence[Generation], engine: EngineClient, model: str = "", vae: str = ""
     ) -> None:
-        """Have the engine read the files of bound lines; raises for what it cannot draw with.
-
-        ``model`` and ``vae`` as tickets name them.
-        """
+        """Have the engine read the files of bound lines, and plan those that are not plain; raises
+        for what it cannot draw with. ``model`` and ``vae`` as tickets name them."""
         for line in lines:
-            if any(named(line)) or line.embeddings:
+            if any(named(line)) or line.embeddings or not is_plain(line):
                 await pools.MODELS.run(engine.check, Ticket("", line, "", model=model, vae=vae))
 
     def find(self, sha256: str) -> Path | None:

@@ -13,7 +13,6 @@ from limner.domain.guidance_names import SKIP_EARLY
 from limner.domain.params import (
     PROMPT_LENGTH_MAX,
     SAMPLES_MAX,
-    SIDE_MULTIPLE,
     Generation,
     NoiseSource,
 )
@@ -27,6 +26,7 @@ from limner.web.automatic1111 import fitting, guidance, hires, library, lists, s
 from limner.web.automatic1111.comments import without_comments
 from limner.web.automatic1111.fields import IMG2IMG
 from limner.web.automatic1111.scripts import ALWAYS_ON
+from limner.web.automatic1111.sides import floored
 from limner.web.reading import controls, mixing, naming, pictures, ranges, regions, tiling
 from limner.web.reading.fields import Choice, Reader, Whole, cut, read
 from limner.web.reading.intake import Intake
@@ -129,7 +129,7 @@ async def to_drawing(
     own = None if wanted is None else wanted.image
     parts = values.get("regions", ())
     followed = controls.with_images(guided.pop("controls", ()), own)
-    width, height = (_side(name, values, notes) for name in ("width", "height"))
+    width, height = (floored(name, values[name], notes) for name in ("width", "height"))
     with naming.named(naming.AUTOMATIC1111):
         generation = Generation(
             prompt=prompts[0],
@@ -153,8 +153,8 @@ async def to_drawing(
             regions=regions.unread(parts),
         )
     made = await pools.WORDS.run(mixing.variants, generation, values, intake.settings)
-    lines = tuple(with_tags(variant.generation) for variant in made)
     with naming.named(naming.AUTOMATIC1111):
+        lines = tuple(with_tags(variant.generation) for variant in made)
         found = await pictures.read(intake, lines, wanted, followed, parts)
     if not values.get("include_init_images"):
         asked.values.update({name: None for name in PICTURES if name in values})
@@ -200,14 +200,6 @@ def _samples(values: Mapping[str, Any]) -> int:
 
 def _seed(seed: int) -> int:
     return secrets.randbelow(RANDOM_SEEDS) if seed == -1 else seed
-
-
-def _side(name: str, values: Mapping[str, Any], notes: list[str]) -> int:
-    pixels: int = values[name]
-    floored = pixels - pixels % SIDE_MULTIPLE
-    if floored != pixels:
-        notes.append(f"{name} {pixels} was floored to {floored}, a multiple of {SIDE_MULTIPLE}")
-    return floored
 
 
 def _styled(values: Mapping[str, Any], catalogue: Catalogue, notes: list[str]) -> tuple[str, str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from limner.domain import automatic1111
 from limner.domain.hires import Hires
-from limner.domain.params import SIDE_MAX, SIDE_MULTIPLE, STEPS_MAX
+from limner.domain.params import SIDE_MAX, SIDE_MIN, STEPS_MAX
 from limner.errors import InvalidInput
+from limner.web.automatic1111.sides import floored
 from limner.web.reading import ranges
 from limner.web.reading.fields import Flag, Number, Reader, Text, Whole, cut
 from limner.web.reading.hires import SCALE_MAX, second_pass
@@ -31,6 +32,7 @@ READERS: Mapping[str, Reader] = {
     "hr_checkpoint_name": Text(0, 500),
 }
 DEFAULTS: Mapping[str, Any] = {"denoising_strength": 0.75, "hr_scale": 2.0, "hr_upscaler": "Latent"}
+_SIDES = {"width": "hr_resize_x", "height": "hr_resize_y"}
 _UPSCALERS = {"None": "Lanczos", "": "Latent"}
 _SAME = frozenset({"", "Use same sampler", "Use same scheduler", "Use same checkpoint"})
 _NAMES = {
@@ -61,7 +63,7 @@ def read(values: Mapping[str, Any], width: int, height: int, notes: list[str]) -
         )
     upscaler = values["hr_upscaler"]
     given = {
-        **_size(values),
+        **_size(values, notes),
         "upscaler": _UPSCALERS.get(upscaler, upscaler),
         "strength": values["denoising_strength"],
         "steps": values.get("hr_second_pass_steps") or None,
@@ -78,9 +80,15 @@ def read(values: Mapping[str, Any], width: int, height: int, notes: list[str]) -
         raise InvalidInput(field, f"{field}: {error}") from error
 
 
-def _size(values: Mapping[str, Any]) -> dict[str, Any]:
-    sides = {"width": values.get("hr_resize_x"), "height": values.get("hr_resize_y")}
-    named = {name: side - side % SIDE_MULTIPLE for name, side in sides.items() if side}
+def _size(values: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """A side of 0 is none; another is floored, and that is told."""
+    given = {side: name for side, name in _SIDES.items() if values.get(name)}
+    for name in given.values():
+        if values[name] < SIDE_MIN:
+            raise InvalidInput(
+                name, f"{name} is {values[name]}; it must be 0, or {SIDE_MIN} to {SIDE_MAX}"
+            )
+    named = {side: floored(name, values[name], notes) for side, name in given.items()}
     return named or {"scale": values["hr_scale"]}
 
 

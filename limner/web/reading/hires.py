@@ -80,8 +80,9 @@ def _size(
             height or width * first[1] / first[0],  # type: ignore[operator]
         )
     large = tuple(int(side) - int(side) % SIDE_MULTIPLE for side in found)
-    if max(large) > SIDE_MAX:
+    if min(large) < SIDE_MIN or max(large) > SIDE_MAX:
+        bound = f"at least {SIDE_MIN}" if min(large) < SIDE_MIN else f"at most {SIDE_MAX}"
         raise InvalidInput(
-            "hires", f"hires would be {large[0]}x{large[1]}; a side has at most {SIDE_MAX} pixels"
+            "hires", f"hires would be {large[0]}x{large[1]}; a side has {bound} pixels"
         )
     return large[0], large[1]

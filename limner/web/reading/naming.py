@@ -21,6 +21,10 @@ AUTOMATIC1111: Mapping[str, str] = {
     "scheduler": "sampler_name",
     "schedule": "scheduler",
     "hires.upscaler": "hr_upscaler",
+    "hires.strength": "denoising_strength",
+    "hires.prompt": "hr_prompt",
+    "hires.negative_prompt": "hr_negative_prompt",
+    "hires.guidance": "hr_cfg",
     "sd_upscale.upscaler": "script_args.2",
     "clip_skip": "CLIP_stop_at_last_layers",
 }

@@ -144,8 +144,9 @@ def test_hires_fix(api):
         "strength": 0.5,
         "prompt": "larger x",
     }
-    sized = api.txt2img(prompt="x", **asked, hr_resize_x=400, hr_sampler_name="Euler a")
+    sized = api.txt2img(prompt="x", **asked, hr_resize_x=401, hr_sampler_name="Euler a")
     assert sized.image.size == (400, 600)
+    assert told(sized) == ["hr_resize_x 401 was floored to 400, a multiple of 8"]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +157,14 @@ def test_hires_fix(api):
             "hr_upscaler is 'R-ESRGAN 4x+'; it must be one of Latent, Latent (antialiased), Latent",
         ),
         ({"hr_scale": 4, "width": 768}, "hires would be 3072x2048; a side has at most 2048"),
+        ({"hr_resize_x": 7}, "hr_resize_x is 7; it must be 0, or 64 to 2048"),
+        ({"hr_resize_y": 63}, "hr_resize_y is 63; it must be 0, or 64 to 2048"),
+        ({"hr_resize_x": 64, "height": 64}, "hires would be 64x8; a side has at least 64"),
+        ({"hr_prompt": "<lora:a:1>"}, "hr_prompt has a tag of a LoRA"),
+        (
+            {"sampler_name": "UniPC", "scheduler": "Automatic", "denoising_strength": 0.1},
+            "denoising_strength 0.1 of 2 steps leaves no step to run",
+        ),
     ],
 )
 def test_hires_that_cannot_be(server, fields, sentence):

@@ -146,6 +146,15 @@ def test_a_picture_beyond_what_is_decoded_is_told_before_it_is(client):
             {"width": 16_000, "height": 16_000},
             "width: 32x24 would become 16000x16000, 732 MiB; a picture may have 192 MiB",
         ),
+        (
+            {"height": 16_384},
+            "height: 32x24 would become 21845x16384, 1023 MiB; a picture may have 192 MiB",
+        ),
+        (
+            {"width": 16_384, "height": 1},
+            "width: 32x24 would become 16384x1, cut out of 16384x12288, 576 MiB; a picture may "
+            "have 192 MiB",
+        ),
         ({"image": "AAAA"}, "image"),
         ({"image": ""}, "image is missing; send a picture"),
         ({"picture": "pic_0"}, "image and picture are both there"),

@@ -9,6 +9,7 @@ import pytest
 from limner.domain.hires import Hires
 from limner.errors import InvalidInput
 from limner.web.reading.hires import HIRES, second_pass
+from tests.engine.factories import make_generation
 
 
 def read(value: Any, width: int = 512, height: int = 768) -> Hires:
@@ -30,6 +31,32 @@ def read(value: Any, width: int = 512, height: int = 768) -> Hires:
 def test_the_size(value: Any, size: tuple[int, int]) -> None:
     made = read(value)
     assert (made.width, made.height) == size
+
+
+@pytest.mark.parametrize(
+    ("value", "first", "sentence"),
+    [
+        ({"width": 64}, (512, 64), "hires would be 64x8; a side has at least 64 pixels"),
+        ({"height": 64}, (64, 1024), "hires would be 0x64; a side has at least 64 pixels"),
+        ({"width": 2048}, (64, 128), "hires would be 2048x4096; a side has at most 2048 pixels"),
+    ],
+)
+def test_a_side_that_is_worked_out_has_bounds_too(
+    value: Any, first: tuple[int, int], sentence: str
+) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        read(value, *first)
+
+
+def test_what_would_be_cut_away_has_a_bound() -> None:
+    """A narrow picture made to cover a wide one is many times as large before it is cut."""
+    large = {"width": 2048, "height": 2048}
+    with pytest.raises(
+        InvalidInput, match=r"hires is 2048x2048, cut out of 2048x65536, .* 67,108,864 pixels"
+    ):
+        make_generation(width=64, height=2048, hires=large)
+    make_generation(width=128, height=2048, hires=large)
+    make_generation(width=64, height=2048, hires=large, tiling="x")  # which is stretched
 
 
 def test_what_is_said_is_kept_and_the_rest_is_the_first_passs() -> None:
