@@ -21,6 +21,7 @@ from limner.web.access.connections import Connection
 from limner.web.application import Application
 from tests.store.databases import empty_bytes
 from tests.waiting import LONG_S, wait_until
+from tests.web import decoders
 
 CREDITS = 10
 
@@ -71,7 +72,7 @@ def serve(folder: Path, *, engine=None, files=None, empty=True, **settings):
     app = make_app(chosen, database, engine, sources)
     with database.begin() as conn:
         key, _ = keys.create(conn, name="me", credits_micro=CREDITS * 1_000_000)
-    with _running(app, listener):
+    with decoders.lent(), _running(app, listener):
         yield Served(url, key, app, database, engine, chosen)
     engine.close()
     with database.read() as conn:

@@ -122,7 +122,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
     """What a route takes: how each field is read, what an absent one means, which are needed.
 
