@@ -81,7 +81,8 @@ def test_what_a_detector_finds_is_drawn_once_more(visitor: Visitor):
     page.click("#detail-find")
     expect(page.locator("[data-field=details] .error")).to_contain_text("has no detector")
     faces = {"name": "faces", "kind": "detector", "usable": True}
-    rows = [faces, faces | {"name": "hands"}, faces | {"name": "broken", "usable": False}]
+    hands = faces | {"name": "hands", "notes": ["it finds: 0 hand, 1 foot"]}
+    rows = [faces, hands, faces | {"name": "broken", "usable": False}]
     page.route("**/api/models", lambda route: route.fulfill(json=rows))
     page.route("**/api/quote", quote)
     page.fill("#prompt", "a party of four")
@@ -90,13 +91,28 @@ def test_what_a_detector_finds_is_drawn_once_more(visitor: Visitor):
     expect(choice.locator("option")).to_have_text(["faces", "hands"])
     choice.select_option("hands")
     page.get_by_label("At most of detail 1").fill("2")
+    page.get_by_label("Sure at least of detail 1").fill("0.5")
+    classes = page.get_by_label("Classes of detail 1")
+    classes.fill("0, 1")
     page.get_by_label("Detail 1: what is drawn there").fill("a hand")
     expect(page.locator("[data-field=details] .error")).to_contain_text("told of in the test")
     assert faults(page) == []
     hear(page, lambda: asked[-1]["details"][0].get("prompt") == "a hand")
     assert asked[-1]["details"] == [
-        {"detector": "hands", "max": 2, "strength": 0.4, "prompt": "a hand"}
+        {
+            "detector": "hands",
+            "max": 2,
+            "threshold": 0.5,
+            "classes": [0, 1],
+            "strength": 0.4,
+            "prompt": "a hand",
+        }
     ]
+    # What is no number is the server's to refuse, and nothing means all.
+    classes.fill("foot")
+    hear(page, lambda: asked[-1]["details"][0].get("classes") == ["foot"])
+    classes.fill("")
+    hear(page, lambda: "classes" not in asked[-1]["details"][0])
     page.click("[aria-label='Without detail 1']")
     page.unroute("**/api/models")
     page.unroute("**/api/quote")
@@ -232,11 +248,13 @@ def test_what_a_preprocessor_takes_is_what_the_server_says(visitor: Visitor, net
     assert (grain.get_attribute("min"), grain.get_attribute("max")) == ("1", "9")
     grain.fill("5")
     page.get_by_label("Mode of picture 1").select_option("control")
+    page.get_by_label("How it is brought to size of picture 1").select_option("fill")
     expect(page.locator("#guides .map")).to_be_visible()
     hear(page, lambda: followed(net).get("mode") == "control")
     assert followed(net)["preprocessor"] == "dots"
     assert followed(net)["options"] == {"grain": 5}
-    hear(page, lambda: made[-1]["options"] == {"grain": 5})
+    hear(page, lambda: followed(net).get("resize_mode") == "fill")
+    hear(page, lambda: made[-1]["options"] == {"grain": 5} and made[-1]["resize_mode"] == "fill")
     assert made[-1]["width"] == 512
     page.unroute("**/api/preprocess")
     # It is there again after a reload, and so are its choices.

@@ -1,7 +1,7 @@
 // Single keys, where nothing is being typed, and the list of them, in which they can be switched off.
 
 import { ACTIONS, askToSpend, run } from "./stage/actions.js";
-import { $, closing, dialog, h } from "./page/dom.js";
+import { $, closing, dialog, foot, h } from "./page/dom.js";
 import { set, setting } from "./page/settings.js";
 import * as history from "./desk/history.js";
 import { key } from "./page/local.js";
@@ -51,5 +51,5 @@ function show() {
   fill("");
   dialog(C.shortcuts, h("input", { type: "text", placeholder: C.search, "aria-label": T.search, oninput: (event) => fill(event.target.value) }), list,
     h("div", { class: "key-options" }, option("singleKeys", T.single), option("askToSpend", T.ask)),
-    h("div", { class: "dialog-foot" }, closing(C.close, { class: "primary" })));
+    foot(closing(C.close, { class: "primary" })));
 }

@@ -1,7 +1,7 @@
 // The key, the balance, the model: the status line, and the first visit's question.
 
 import { Refused, expected, get, on, post, url } from "../page/api.js";
-import { $, dialog, h } from "../page/dom.js";
+import { $, dialog, foot, h } from "../page/dom.js";
 import { key, theme } from "../page/local.js";
 import { setOwn } from "../page/sprites.js";
 import * as words from "../page/words.js";
@@ -126,7 +126,7 @@ export function askForKey(why = "") {
     h("p", { class: "note" }, T.firstKey,
       h("code", {}, "limner keys create --name NAME --credits 10"), "."));
   box.append(otherKeys());
-  if (key.get()) box.append(h("div", { class: "dialog-foot" }, h("button", { id: "key-forget", onclick: forgetKey }, T.forgetThisKey)));
+  if (key.get()) box.append(foot(h("button", { id: "key-forget", onclick: forgetKey }, T.forgetThisKey)));
   return $("#key").focus();
 }
 

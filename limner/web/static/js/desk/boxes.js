@@ -36,14 +36,14 @@ export function setUp() {
 async function addFound() {
   errors.clear("details");
   try {
-    detectors = (await get("api/models")).filter((row) => row.usable && row.kind === "detector").map((row) => row.name);
+    detectors = (await get("api/models")).filter((row) => row.usable && row.kind === "detector");
   } catch (error) {
     expected(error);
     return errors.show(`details: ${error.message}`);
   }
   if (!detectors.length) return errors.show(T.noDetector);
   const [, { start }] = LISTS;
-  order.set({ details: [...order.get().details, { ...start, detector: detectors[0], max: FOUND_MOST }] });
+  order.set({ details: [...order.get().details, { ...start, detector: detectors[0].name, max: FOUND_MOST }] });
   return $("#details li:last-child input")?.focus();
 }
 
@@ -114,12 +114,17 @@ function row(list, one, i) {
       field(number.says, one[number.field], (value) => change(name, i, { [number.field]: value }), number), list.masks && masking(one, i)));
 }
 
-/** Which detector it is, and how many of its boxes are drawn at most. */
-function found({ detector, max = FOUND_MOST }, i, field) {
+/** Which detector it is, how many of its boxes are drawn at most, how sure it must be of one, and which classes count. */
+function found({ detector, max = FOUND_MOST, threshold = 0.3, classes }, i, field) {
   const list = h("select", { "aria-label": T.details.ofOne(T.detector, i + 1), onchange: () => change("details", i, { detector: list.value }) },
-    [...new Set([...detectors, detector])].map((name) => h("option", { value: name }, name)));
+    [...new Set([...detectors.map((row) => row.name), detector])].map((name) => h("option", { value: name }, name)));
   list.value = detector;
-  return [h("label", {}, T.detector, list), field(T.max, max, (value) => change("details", i, { max: value }), { min: 1, max: 16, step: 1 })];
+  // What is no number goes to the server as it is, and its sentence comes back.
+  const numbers = (text) => text.match(/[^\s,]+/g)?.map((one) => (/^\d+$/.test(one) ? Number(one) : one)) ?? null;
+  return [h("label", {}, T.detector, list), field(T.max, max, (value) => change("details", i, { max: value }), { min: 1, max: 16, step: 1 }),
+    field(T.sure, threshold, (value) => change("details", i, { threshold: value }), { min: 0.01, max: 1, step: 0.01 }),
+    h("label", {}, T.classes, h("input", { type: "text", value: classes?.join(", ") ?? "", placeholder: T.every, "aria-label": T.details.ofOne(T.classes, i + 1),
+      title: detectors.find((row) => row.name === detector)?.notes?.join(" "), oninput: (event) => change("details", i, { classes: numbers(event.target.value) }) }))];
 }
 
 /** The buttons of a region: its mask is painted or taken from a file, or it is a box again. */

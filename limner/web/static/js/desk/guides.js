@@ -12,6 +12,7 @@ import { askForPose } from "./pose.js";
 import { dataUri } from "./source/source.js";
 
 const T = TEXTS.guides;
+const S = TEXTS.source;
 const MOST = 4;
 const BYTES_MAX = 24 * 2 ** 20;
 const NUMBERS = [{ field: "weight", most: 2 }, { field: "start", most: 1 }, { field: "end", most: 1 }];
@@ -119,7 +120,7 @@ function row(one, i) {
     : [choice(T.mapBy, one.preprocessor ?? "", [["", T.itself], ...preprocessors.map((each) => [each.name, each.name])], (chosen) => {
       change(i, { preprocessor: chosen || null, options: {} });
       fill(chosen);
-    }), options];
+    }), options, choice(S.resize, one.resize_mode ?? "crop", ["crop", "fill", "stretch"].map((each) => [each, S[each]]), (resize) => change(i, { resize_mode: resize }))];
   return h("li", {}, h("div", { class: "seen" }, h("img", { src: one.image, alt: (one.pose ? T.pose : T.picture)(i + 1) }), h("img", { class: "map", alt: T.map(i + 1), hidden: true })), h("div", {},
     choice(T.model, one.name, [...new Set([...models, one.name])].map((each) => [each, each]), (chosen) => change(i, { name: chosen })),
     made, choice(T.mode, one.mode ?? "balanced", Object.entries(T.modes), (mode) => change(i, { mode })),
@@ -152,12 +153,12 @@ async function fetchMap(i) {
     Object.assign(node, { hidden: true, made: null });
     return;
   }
-  const { image, preprocessor, options } = one;
-  const wanted = JSON.stringify([preprocessor, options, width, height]);
+  const { image, preprocessor, options, resize_mode: resize } = one;
+  const wanted = JSON.stringify([preprocessor, options, resize, width, height]);
   if (node.made === wanted) return; // a weight makes no other map
   node.made = wanted;
   await attempt(async () => {
-    const made = await post("api/preprocess", { image, preprocessor, options: options ?? {}, width, height, base64: true });
+    const made = await post("api/preprocess", { image, preprocessor, options: options ?? {}, resize_mode: resize, width, height, base64: true });
     if (node.made !== wanted) return; // changed in the meantime
     node.src = `data:image/png;base64,${made.image}`;
     node.hidden = false;

@@ -4,7 +4,7 @@
 // template and the styles apart from what was drawn of them, as a picture's own text does not.
 
 import { expected, get } from "../page/api.js";
-import { $, closing, dialog, h } from "../page/dom.js";
+import { $, closing, dialog, foot, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { notice } from "../page/notice.js";
@@ -38,7 +38,7 @@ export async function open() {
   };
   const box = dialog(T.earlier, h("input", { type: "text", placeholder: C.search, "aria-label": T.search,
     oninput: (event) => fill(event.target.value), onkeydown: (event) => event.key === "ArrowDown" && walk(event, $("button", list)) }), list,
-  h("div", { class: "dialog-foot" }, closing(C.close)));
+  foot(closing(C.close)));
   fill("");
   $("input", box).focus();
   return undefined;

@@ -1,7 +1,7 @@
 // LoRAs and embeddings of the library by name: a click puts one into the prompt.
 
 import { expected, get } from "../page/api.js";
-import { $, closing, dialog, h } from "../page/dom.js";
+import { $, closing, dialog, foot, h, labelled } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order } from "./order.js";
@@ -28,13 +28,13 @@ async function open() {
   }
   const where = h("select", { id: "names-into" }, h("option", { value: "prompt" }, C.prompt), h("option", { value: "negative" }, C.keepOut));
   const box = dialog(T.names,
-    rows.length ? h("div", { class: "field" }, h("label", { for: "names-into" }, T.into), where)
+    rows.length ? labelled("names-into", T.into, where)
       : h("p", { class: "note" }, T.noNames),
     h("div", { class: "style-groups" }, Object.entries(KINDS).map(([kind, { title, text }]) => group(title, rows.filter((row) => row.kind === kind), (row) => {
       box.close();
       insert($(`#${where.value}`), text(row));
     }))),
-    h("div", { class: "dialog-foot" }, closing(C.close)));
+    foot(closing(C.close)));
   return undefined;
 }
 

@@ -1,7 +1,7 @@
 // The dialog for a pose: keypoints as JSON, pasted or from a file, and the skeleton that they are.
 
 import { expected, post } from "../page/api.js";
-import { closing, debounce, dialog, h } from "../page/dom.js";
+import { closing, debounce, dialog, foot, h } from "../page/dom.js";
 import { TEXTS } from "../texts.js";
 import { order } from "./order.js";
 
@@ -46,7 +46,7 @@ export function askForPose(before = null) {
       box.close();
     } }, h("p", { class: "note", id: "pose-note" }, T.note),
     h("div", { class: "field-head" }, h("label", { for: "pose" }, T.label), h("label", { class: "quiet button", for: "pose-file" }, T.open), file), area, told, shown,
-    h("div", { class: "dialog-foot" }, closing(T.leave), use));
+    foot(closing(T.leave), use));
     const box = dialog(T.title, form);
     box.addEventListener("close", () => resolve(result));
     area.focus();

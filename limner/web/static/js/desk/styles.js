@@ -1,7 +1,7 @@
 // Styles from the server's catalogue: chips with weights, and a preview of the whole prompt.
 
 import { expected, get, post } from "../page/api.js";
-import { $, announce, closing, debounce, dialog, h } from "../page/dom.js";
+import { $, announce, closing, debounce, dialog, foot, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
@@ -91,8 +91,7 @@ async function choose() {
     return errors.show(`style_mix: ${error.message}`);
   }
   const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
-  const box = dialog(C.styles, groups, h("div", { class: "dialog-foot" },
-    h("button", { onclick: () => order.set({ styles: [] }) }, T.withoutAny),
+  const box = dialog(C.styles, groups, foot(h("button", { onclick: () => order.set({ styles: [] }) }, T.withoutAny),
     closing(T.done, { class: "primary" })));
   const stop = () => box.isConnected;
   order.watch((o) => stop() && mark(groups, o.styles));

@@ -1,7 +1,7 @@
 // The style sheet: a row of styles, one seed, one sheet.
 
 import { expected, post } from "../page/api.js";
-import { $, $$, closing, dialog, h } from "../page/dom.js";
+import { $, $$, closing, dialog, foot, h, labelled } from "../page/dom.js";
 import { submit } from "../tray/tray.js";
 import * as errors from "../page/errors.js";
 import { randomSeed } from "../page/json.js";
@@ -31,8 +31,8 @@ async function open() {
   const button = h("button", { class: "primary", id: "sheet-draw" }, T.sheet);
   const kinds = h("select", { id: "sheet-kind" }, KINDS.map(({ kind, title }) => h("option", { value: kind }, title)));
   const box = dialog(C.sheet, h("p", { class: "note" }, T.sheetSays(MOST)),
-    h("div", { class: "field" }, h("label", { for: "sheet-kind" }, T.row), kinds), h("div", { class: "style-groups" }, names),
-    h("div", { class: "dialog-foot" }, price, closing(C.leave), button));
+    labelled("sheet-kind", T.row, kinds), h("div", { class: "style-groups" }, names),
+    foot(price, closing(C.leave), button));
   const tell = await priceTeller(names, price, button);
   kinds.addEventListener("change", () => {
     list(names, kinds.value);

@@ -1,7 +1,7 @@
 // A grid of any two settings: every value of one with every value of the other, from one seed.
 
 import { expected, post } from "../page/api.js";
-import { $, $$, closing, debounce, dialog, h } from "../page/dom.js";
+import { $, $$, closing, debounce, dialog, foot, h, labelled } from "../page/dom.js";
 import { randomSeed } from "../page/json.js";
 import { key } from "../page/local.js";
 import { submit } from "../tray/tray.js";
@@ -50,7 +50,7 @@ function open() {
     submit(made.map(({ order: o, label, columns: across }) => ({ label, columns: across, body: toBody(o) })));
   } }, h("p", { class: "note" }, T.says(MOST)),
   columns.node, rows.node,
-  h("div", { class: "dialog-foot" }, price, closing(C.leave), button));
+  foot(price, closing(C.leave), button));
   const box = dialog(T.title, form);
   tell();
 }
@@ -70,7 +70,7 @@ function axis(id, title, desk, first, tell) {
   pick.addEventListener("change", show);
   show();
   return {
-    node: h("div", {}, h("div", { class: "field" }, h("label", { for: `grid-${id}` }, title), pick), values),
+    node: h("div", {}, labelled(`grid-${id}`, title, pick), values),
     read: () => chosen() && { axis: chosen(), values: valuesIn(values, chosen()) },
   };
 }

@@ -2,7 +2,7 @@
 
 import { get, patch, post, remove } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
-import { $, closing, dialog, h } from "../page/dom.js";
+import { $, closing, dialog, foot, h } from "../page/dom.js";
 import { notice } from "../page/notice.js";
 import * as words from "../page/words.js";
 import { TEXTS } from "../texts.js";
@@ -51,7 +51,7 @@ function form(title, fields, word, act, ...more) {
   const body = h("form", { class: "house-form", onsubmit: async (event) => {
     event.preventDefault();
     await attempt(() => act(Object.fromEntries(new FormData(body))));
-  } }, fields, error, h("div", { class: "dialog-foot" }, more, h("button", { type: "submit", class: "primary" }, word)));
+  } }, fields, error, foot(more, h("button", { type: "submit", class: "primary" }, word)));
   const box = dialog(title, body);
   const attempt = async (work) => {
     if (busy) return;
@@ -85,7 +85,7 @@ function create(again) {
 function showSecret({ key: secret, name }) {
   const told = h("p", { class: "note", role: "status" });
   dialog(T.keyOf(name), h("p", {}, T.shownOnce), h("p", {}, h("code", { id: "secret" }, secret)), told,
-    h("div", { class: "dialog-foot" }, h("button", { onclick: () => copyAndTell(secret, told) }, T.copy), closing(T.close, { class: "primary" })));
+    foot(h("button", { onclick: () => copyAndTell(secret, told) }, T.copy), closing(T.close, { class: "primary" })));
 }
 
 function edit(one, again) {

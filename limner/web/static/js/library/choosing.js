@@ -1,6 +1,6 @@
 // The selected pictures of the library, and what can be done with all of them at once.
 
-import { $, dialog, h, saveFile } from "../page/dom.js";
+import { $, dialog, foot, h, saveFile } from "../page/dom.js";
 import { get, request } from "../page/api.js";
 import { notice } from "../page/notice.js";
 import { compare } from "./compare.js";
@@ -93,7 +93,7 @@ async function askFolder() {
     event.preventDefault();
     if (name.value.trim()) put(name.value.trim());
   } }, h("label", { for: "folder-name" }, T.folderName), name, names,
-  h("div", { class: "dialog-foot" }, h("button", { onclick: () => put("") }, T.noFolder), h("button", { type: "submit", class: "primary" }, T.put)));
+  foot(h("button", { onclick: () => put("") }, T.noFolder), h("button", { type: "submit", class: "primary" }, T.put)));
   const box = dialog(T.intoFolder, form);
   name.focus();
 }

@@ -1,7 +1,7 @@
 // Two pictures in one place, with a line between them that is moved.
 
 import { picture as fetchPicture } from "../page/api.js";
-import { closing, dialog, h } from "../page/dom.js";
+import { closing, dialog, foot, h } from "../page/dom.js";
 import { TEXTS } from "../texts.js";
 
 const T = TEXTS.gallery;
@@ -16,6 +16,6 @@ export async function compare(one, other) {
     oninput: (event) => frame.style.setProperty("--at", `${event.target.value}%`) });
   const name = ({ seed, prompt }) => h("span", {}, C.seedOf(seed), h("br"), prompt.slice(0, 80));
   dialog(T.compared, frame, line, h("div", { class: "compared-names" }, name(one), name(other)),
-    h("div", { class: "dialog-foot" }, closing(C.close)));
+    foot(closing(C.close)));
   line.focus();
 }

@@ -39,6 +39,12 @@ export function dialog(title, ...children) {
   return box;
 }
 
+/** What stays in sight at the end of a dialog. */
+export const foot = (...nodes) => h("div", { class: "dialog-foot" }, ...nodes);
+
+/** A node under its name; the node's id is `id`. */
+export const labelled = (id, name, node) => h("div", { class: "field" }, h("label", { for: id }, name), node);
+
 /** The button of a dialog that closes it. */
 export const closing = (text, more = {}) => h("button", { onclick: (event) => event.target.closest("dialog").close(), ...more }, text);
 

@@ -1,7 +1,7 @@
 // A finished picture made larger by itself, free of charge, and saved.
 
 import { get, request } from "../page/api.js";
-import { closing, dialog, h, saveFile } from "../page/dom.js";
+import { closing, dialog, foot, h, labelled, saveFile } from "../page/dom.js";
 import { TEXTS } from "../texts.js";
 
 const T = TEXTS.stage;
@@ -22,9 +22,9 @@ export async function makeLarger({ picture }) {
     told.textContent = await save(picture, upscaler.value, Number(scale.value)).catch((error) => error.message);
     button.disabled = false;
   } }, h("p", { class: "note" }, T.largerSays),
-  h("div", { class: "field" }, h("label", { for: "larger-by" }, T.upscaler), upscaler),
-  h("div", { class: "field" }, h("label", { for: "larger-scale" }, C.size), scale),
-  h("div", { class: "dialog-foot" }, told, closing(C.close), button));
+  labelled("larger-by", T.upscaler, upscaler),
+  labelled("larger-scale", C.size, scale),
+  foot(told, closing(C.close), button));
   dialog(T.larger, form);
 }
 

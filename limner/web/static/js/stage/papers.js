@@ -2,7 +2,7 @@
 
 import { get } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
-import { closing, dialog, h } from "../page/dom.js";
+import { closing, dialog, foot, h } from "../page/dom.js";
 import { stringify } from "../page/json.js";
 import { finding } from "./finding.js";
 import * as words from "../page/words.js";
@@ -24,7 +24,7 @@ export async function showReceipt(picture) {
   dialog(T.receipt,
     h("dl", { class: "receipt" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, h("code", {}, String(value)))])),
     h("pre", { class: "snippet", tabindex: "0" }, text),
-    h("div", { class: "dialog-foot" }, copied,
+    foot(copied,
       h("button", { onclick: () => copyAndTell(text, copied) }, C.copy),
       closing(C.close, { class: "primary" })));
 }

@@ -2,7 +2,7 @@
 
 import { url } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
-import { $, closing, dialog, h } from "../page/dom.js";
+import { $, closing, dialog, foot, h } from "../page/dom.js";
 import { stringify } from "../page/json.js";
 import { key, load, save } from "../page/local.js";
 import { TEXTS } from "../texts.js";
@@ -27,7 +27,7 @@ export function showSnippets(body, pictureId = null) {
   };
   const copy = () => copyAndTell(chosen.write(call, key.get()), told, T.copiedKey);
   const box = dialog(T.request, h("div", { class: "tabs", role: "tablist", "aria-label": T.language }, tabs), pre,
-    h("div", { class: "dialog-foot" }, told, h("button", { class: "primary", id: "snippet-copy", onclick: copy }, C.copy),
+    foot(told, h("button", { class: "primary", id: "snippet-copy", onclick: copy }, C.copy),
       closing(C.close)));
   choose(LANGUAGES.find((language) => language.id === load("language")) ?? LANGUAGES[0]);
   $("#snippet-copy", box).focus();

@@ -44,7 +44,7 @@ export const TEXTS = {
       title: "Parts drawn once more", note: "Drag on the picture for what is drawn once more, larger. It is drawn anew with them: keep its seed to get the same.",
     },
     mask: "Paint it", maskOf: (n) => `Paint the mask of region ${n}`, hasMask: (n) => `The mask of region ${n}`,
-    detector: "Found by", max: "At most", noDetector: "details: the library has no detector",
+    detector: "Found by", max: "At most", sure: "Sure at least", classes: "Classes", every: "all", noDetector: "details: the library has no detector",
     asBox: "As a box", asBoxOf: (n) => `Region ${n} as a box`,
   },
   boxing: {
