@@ -1,5 +1,6 @@
 """What a log line looks like, and what may never stand in one."""
 
+import asyncio
 import io
 import json
 import logging
@@ -170,6 +171,17 @@ def test_a_lost_database_is_named_without_its_password(log):
 def test_asyncios_reprs_of_exceptions_are_cut(log):
     logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: <%s>", WORDS)
     assert log()[0]["event"] == "Task exception was never retrieved"
+
+
+def test_a_server_without_files_left_fills_no_disk(log):
+    """For each round asyncio tells as often as connections may wait that it can accept none."""
+    loop = asyncio.new_event_loop()
+    for _ in range(2048):
+        told = {"message": "socket.accept() out of system resource", "exception": OSError(24, "")}
+        loop.call_exception_handler(told)
+    loop.close()
+    assert len(log()) == logs.REPEATS
+    assert sum(len(json.dumps(line)) for line in log()) < 20_000
 
 
 from tests.store.databases import (  # noqa: E402, F401 - fixtures
