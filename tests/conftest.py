@@ -7,6 +7,8 @@ import typer.main
 import typer.testing
 from hypothesis import HealthCheck, settings
 
+from tests.store import compiling
+
 # Of any machine, however busy: what is tried takes as long as it takes.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -42,7 +44,7 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True, scope="session")
 def _made_once():
-    """What is the same for all tests, and dear: the commands, and whom to trust on the internet.
+    """What is the same for all tests, and dear: commands, whom to trust on the internet, SQL.
 
     Typer reads the signatures of all commands anew at each call, a tenth of a second; every
     client of httpx reads the system's certificates, a third of that.
@@ -52,4 +54,5 @@ def _made_once():
         patch.setattr(typer.main, "get_command", built)
         patch.setattr(typer.testing, "_get_command", built)
         patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(trusted))
-        yield
+        with compiling.once():
+            yield
