@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 OBJECTS_BYTES = 256 << 20  # pictures on their way between processes
 LOOK_S = 0.2
-START_S = 300.0
+START_S = 120.0
+STARTING = "starting the replicas"
+NO_ROOM = (
+    "starting the replicas, for which the cluster has no room yet: each needs a core, and its "
+    "`gpus_per_replica`, that nobody else has"
+)
 MISSING = "engine is 'ray', which needs Ray: pip install 'limner[ray]'"
 
 
@@ -134,6 +139,9 @@ def _authenticate(settings: Settings) -> None:
     if settings.ray_address is None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         os.environ.setdefault("RAY_worker_niceness", "0")  # else anything at all goes before them
+        # A busy machine may take longer than Ray's half minute; then Ray ends.
+        os.environ.setdefault("RAY_agent_register_timeout_ms", f"{START_S * 1e3:.0f}")
+        os.environ.setdefault("RAY_worker_register_timeout_seconds", f"{START_S:.0f}")
     if _is_here(settings.ray_address):
         # Else Ray takes another address of this machine in place of the loopback address.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -225,10 +233,17 @@ def _expect_running(say: Say) -> None:
             return
         if found is not None and status in ("DEPLOY_FAILED", "UNHEALTHY"):
             raise SettingsError(f"The replicas cannot begin: {_why(found)}")
-        if status != told:
-            say("starting the replicas")
-            told = status
+        if (words := _state_of(found)) != told:
+            say(words)
+            log.info(words)
+            told = words
         time.sleep(LOOK_S)
+
+
+def _state_of(found: Any) -> str:
+    """What those are waiting for that are not there yet."""
+    messages = () if found is None else (each.message for each in found.deployments.values())
+    return NO_ROOM if any("to be scheduled" in each for each in messages) else STARTING
 
 
 def _why(found: Any) -> str:

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,20 @@ def test_a_server_looks_at_the_address_first(tmp_path):
     given = {"engine": "ray", "ray_address": "10.0.0.1", "data_dir": tmp_path}
     with pytest.raises(SettingsError, match="ray_address"):
         cluster.check(Settings.model_validate(given))
+
+
+def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    with pytest.raises(SettingsError, match=r"needs Ray: pip install 'limner\[ray\]'"):
+        cluster.check(Settings.model_validate({"engine": "ray", "data_dir": tmp_path}))
+
+
+def test_replicas_that_find_no_room_are_told():
+    slow = "has 1 replicas that have taken more than 30s to be scheduled. This may be due to ..."
+    for message, words in (("", cluster.STARTING), (slow, cluster.NO_ROOM)):
+        engine = SimpleNamespace(message=message)
+        assert cluster._state_of(SimpleNamespace(deployments={"engine": engine})) == words
+    assert cluster._state_of(None) == cluster.STARTING
 
 
 @pytest.mark.parametrize(
