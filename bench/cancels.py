@@ -1,7 +1,7 @@
 """Many queued requests of one key, all cancelled at once: ``python -m bench.cancels``.
 
-The engine is the fake one, which draws the first for a long time. Told are the seconds until each
-is cancelled, and whether the books are right.
+The engine is the fake one, which draws the first for a long time, or the embedded model's
+(``--engine real``). Told are the seconds until each is cancelled, and whether the books are right.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--database", default="postgresql")
+    parser.add_argument("--engine", choices=("fake", "real"), default="fake")
+    fleet.add_replicas(parser)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="limner-cancels-"))
     with fleet.database(options.database, folder) as url:
         key = fleet.new_key(url)
-        server = fleet.Server(folder, url, step_s=1.0).wait_ready()
+        chosen = {"engine": options.engine, "replicas": options.replicas}
+        server = fleet.Server(folder, url, step_s=1.0, **chosen).wait_ready()
         rounds = [
             asyncio.run(cancel(server.url, key, options.requests)) for _ in range(options.rounds)
         ]
@@ -60,7 +63,8 @@ def main() -> None:
     faults += [f"ended as {ended}" for _, ended in rounds if ended != {"CANCELLED"}]
     took = ", ".join(f"{seconds:.2f}" for seconds, _ in rounds)
     print(
-        f"{options.requests} of one key on {options.database}, cancelled at once: {took} s; "
+        f"{options.requests} of one key on {options.database}, {options.engine} engine, "
+        f"{options.replicas} replicas, cancelled at once: {took} s; "
         f"load {os.getloadavg()[0]:.1f}; {len(faults)} faults"
     )
     if faults:

@@ -93,7 +93,7 @@ class Server:
                 env=self._environ,
             )
 
-    def wait_ready(self, timeout_s: float = 300.0) -> Server:
+    def wait_ready(self, timeout_s: float = 900.0) -> Server:
         """Block until it draws; returns itself."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -152,7 +152,8 @@ async def measure(server: fleet.Server, url: str, options: argparse.Namespace) -
         await asyncio.gather(running, return_exceptions=True)
     ratio = statistics.median(beside) / statistics.median(alone)
     print(
-        f"{options.engine} engine: {number} clients with {len(keys)} keys wait "
+        f"{options.engine} engine{f' in {options.replicas} replicas' * bool(options.replicas)}: "
+        f"{number} clients with {len(keys)} keys wait "
         f"{statistics.median(alone):.2f} s in the median (p90 {fleet.quantile(alone, 0.9):.2f}), "
         f"and {statistics.median(beside):.2f} s (p90 {fleet.quantile(beside, 0.9):.2f}) while "
         f"{options.flooding} more flood with one key (answers {dict(told)}): {ratio:.2f} times; "
@@ -174,11 +175,14 @@ def main() -> None:
     parser.add_argument("--step-s", type=float, default=0.01, help="of the fake engine")
     parser.add_argument("--database", default="sqlite")
     parser.add_argument("--faults", type=float, default=0, help="odds of a planted fault")
+    fleet.add_replicas(parser)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="limner-flood-"))
     with fleet.database(options.database, folder) as url:
         chosen = {"engine": options.engine, "step_s": options.step_s}
-        server = fleet.Server(folder, url, faults=options.faults, **chosen)
+        server = fleet.Server(
+            folder, url, faults=options.faults, replicas=options.replicas, **chosen
+        )
         server.wait_ready()
         try:
             faults = asyncio.run(measure(server, url, options))
