@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 OBJECTS_BYTES = 256 << 20  # pictures on their way between processes
 LOOK_S = 0.2
-START_S = 120.0
+START_S = 60.0
 STARTING = "starting the replicas"
 NO_ROOM = (
     "starting the replicas, for which the cluster has no room yet: each needs a core, and its "
@@ -139,9 +139,6 @@ def _authenticate(settings: Settings) -> None:
     if settings.ray_address is None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         os.environ.setdefault("RAY_worker_niceness", "0")  # else anything at all goes before them
-        # A busy machine may take longer than Ray's half minute; then Ray ends.
-        os.environ.setdefault("RAY_agent_register_timeout_ms", f"{START_S * 1e3:.0f}")
-        os.environ.setdefault("RAY_worker_register_timeout_seconds", f"{START_S:.0f}")
     if _is_here(settings.ray_address):
         # Else Ray takes another address of this machine in place of the loopback address.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
