@@ -8,6 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def sendable(name: str) -> str:
+    """A file's name as a request can hold it: half characters, which it may have, in ASCII.
+
+    It has no spaces at its ends, for they are cut off what a request names.
+    """
+    return name.strip().encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """The facts of one checkpoint that its headers tell, whether it is loaded or not.

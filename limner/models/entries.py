@@ -134,7 +134,7 @@ def find(
         UnknownModel: no model has it that can be read; the sentence says why one cannot.
         InvalidInput: several have; of ``field``, and the sentence names them.
     """
-    every = list(entries)
+    every, name = list(entries), name.strip()
     those = [entry for entry in every if not kinds or entry.facts.kind in kinds]
     those = [entry for entry in those if entry.facts.kind != UNREADABLE]
     ways = (_by_sum, _by_name) if len(name) == WHOLE_SUM else (_by_name, _by_sum)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from limner.domain.model import sendable
 from limner.engine.checkpoints.parts import PARTS
 from limner.models import sidecars
 from limner.models.places import Place
@@ -62,14 +63,6 @@ class Found:
     def whole(self) -> str:
         """``LIBRARY:PATH``, which nothing else in the library is called."""
         return sendable(f"{self.place.label}:{self.shown}")
-
-
-def sendable(name: str) -> str:
-    """A file's name as a request can hold it: half characters, which it may have, in ASCII.
-
-    It has no spaces at its ends, for they are cut off what a request names.
-    """
-    return name.strip().encode("utf-8", "backslashreplace").decode()
 
 
 def walk(place: Place, seen: set[Identity]) -> Iterator[Found]:

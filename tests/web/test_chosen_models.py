@@ -10,7 +10,8 @@ from PIL import Image
 from limner.engine.batching.fake import FakeEngine
 from limner.imaging import read_metadata
 from limner.store import keys
-from tests.models import chosen
+from tests.engine import checkpoint_files
+from tests.models import chosen, files
 from tests.web.conftest import PATH
 from tests.web.served import serve
 
@@ -64,6 +65,8 @@ def test_a_receipt_of_the_file_alone_is_drawn_beside_a_model_that_is_taken_other
             assert told.status_code == 200, told.text
             again = http.get(f"/api/receipts/{told.json()['picture_id']}").json()
             assert again["model"].get("prediction", "epsilon") == prediction
+            row = latest(http)  # bound to more than the file; told is the file
+            assert (row["model"], row["model_sha256"]) == ("knight", knight.sha256)
         file["model"]["zero_snr"] = True
         refused = http.post("/api/replay", json={"receipt": file})
         assert "if its file alone is read so, put that" in refused.json()["error"]
@@ -76,6 +79,34 @@ def test_a_request_names_its_model(http):
     assert (latest(http)["model"], latest(http)["vae_sha256"]) == ("Squire", None)
     assert latest(http)["model_sha256"] == chosen.info().sha256
     assert name_of(http.post(PATH, json=PROMPT).content) == "fake"
+
+
+def test_a_name_that_is_odd_is_told_on_every_way_as_the_list_has_it(tmp_path):
+    models = chosen.write(tmp_path / "models")
+    files.without_vae(models / "knight.safetensors", models / "elk .safetensors")
+    files.save_vae(models / "half\udcff.safetensors", checkpoint_files.models(seed=3)["vae"])
+    elk = chosen.info(models / "elk .safetensors", models / "half\udcff.safetensors")
+    engine = FakeEngine(others=[elk])
+    served = serve(tmp_path / "served", engine=engine, models_dirs=(models,))
+    with served as running, running.http(running.new_key()) as http:
+        both = {"model": "elk", "vae": "half\\udcff"}
+        assert http.post("/api/license/accept", params=both).status_code == 200
+        answer = http.post(PATH, json=PROMPT | both)
+        assert answer.status_code == 200, answer.text
+        model = read_metadata(answer.content).receipt["model"]
+        assert (model["name"], model["vae"]) == ("elk", "half\\udcff.safetensors")
+        assert latest(http)["model"] == "elk"
+        [picture] = latest(http)["pictures"]
+        assert http.post("/api/replay", json={"picture_id": picture["id"]}).json()["identical"]
+        asked = {"prompt": "x", "size": "512x512", **both}
+        bearer = {"authorization": f"Bearer {http.headers['x-api-key']}"}
+        assert http.post("/v1/images/generations", json=asked, headers=bearer).is_success
+        assert latest(http)["model"] == "elk"
+        refused = basic(http).post("/sdapi/v1/options", json={"sd_model_checkpoint": "elk"})
+        assert "name one with `sd_vae`" in refused.json()["detail"]
+        override = {"sd_model_checkpoint": "squire", "sd_vae": "half\\udcff"}
+        refused = txt2img(http, override_settings=override)  # this engine has not that pair
+        assert refused.json()["detail"].startswith("override_settings.sd_")
 
 
 def test_sprites_are_of_the_chosen_model(http):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from limner.domain import licences
-from limner.domain.model import Card
+from limner.domain.model import Card, sendable
 from limner.engine.checkpoints import prediction
 from limner.engine.checkpoints.layouts import EMBEDDED, chosen, text_encoder_sha256, vae_sha256
 from limner.engine.checkpoints.parts import Layout, Part, told
@@ -37,18 +37,18 @@ def of(layout: Layout, parts: Mapping[str, Part], vae: Path | None, wish: Wish =
     text_sha256 = text_encoder_sha256(wish.text_encoder)
     positions = "counted" if parts["text_encoder"].positions is None else "stored"
     return Card(
-        name=name,
+        name=sendable(name),
         kind=_kind(parts["unet"]),
         path=str(layout.path),
         sha256=layout.sha256,
         source_sha256=layout.source_sha256,
-        vae=used.name if used else "built in",
+        vae=sendable(used.name) if used else "built in",
         vae_sha256=vae_sha256(used),
         licence=licence.id,
         licence_needs_acceptance=licence.needs_acceptance,
         attribution=attribution,
-        source=source,
-        conversions=told(layout, parts),
+        source=sendable(source),
+        conversions=tuple(map(sendable, told(layout, parts))),
         sprite_pixels=_vae_scale(parts["vae"]) if embedded else None,
         prediction=prediction.predicts(schedule),
         zero_snr=prediction.has_zero_snr(schedule),

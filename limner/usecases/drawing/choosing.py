@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from limner.domain.few_steps import Family
-from limner.domain.model import Card
+from limner.domain.model import Card, sendable
 from limner.domain.receipt import model_of, taken_alike
 from limner.engine.checkpoints import cards
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED
@@ -201,8 +201,9 @@ class Models:
         if found is None or other is None or found.vae:
             return found
         sha256 = self._identify(other, "vae")
-        told = (*found.card.conversions, f"VAE replaced by {other.file.name}")
-        card = replace(found.card, vae=other.file.name, vae_sha256=sha256, conversions=told)
+        file = sendable(other.file.name)
+        told = (*found.card.conversions, f"VAE replaced by {file}")
+        card = replace(found.card, vae=file, vae_sha256=sha256, conversions=told)
         return replace(found, card=card, vae=sha256, vae_path=other.file)
 
     def _brought(self, model: str, vae: str, own: Chosen | None) -> Chosen | None:

@@ -150,6 +150,8 @@ def _has_sum(card: Card, digits: str) -> bool:
 
 
 def _renamed(error: InvalidInput, within: str) -> InvalidInput:
-    """The same in the option's name."""
+    """The same in the option's name, and in that of the VAE where it asks for one."""
     name = within + {"model": CHECKPOINT, "vae": VAE}.get(error.field, error.field)
-    return type(error)(name, name + str(error).removeprefix(error.field))
+    why = str(error).replace("`vae`", f"`{VAE}`")
+    rest = why.removeprefix(error.field)
+    return type(error)(name, name + (f": {why}" if rest == why else rest))

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from limner.errors import InvalidInput
 from limner.usecases.drawing.orders import Order
-from limner.usecases.queueing.queue import PAGE_MAX
+from limner.usecases.queueing.queue import PAGE_MAX, Status
 from limner.web import openapi
 from limner.web.answers import Handler, Json
 from limner.web.application import Application
@@ -59,7 +59,7 @@ def _submit(api: Api) -> Handler:
             digest = await body.digest_of(request, fields)
             intake = api.intake(request, waits=False)
             accepted = await api.submit(request, digest, _makers(intake, fields, digest))
-        return Json({"requests": [request_json(api.settings, status) for status in accepted]})
+        return Json({"requests": [_shown(api, status) for status in accepted]})
 
     return submit
 
@@ -76,7 +76,7 @@ def _page(api: Api) -> Handler:
         )
         # A cursor, to be sent back as it is: 17 digits hold every float.
         after = f"{found[-1].job.created_at:.17g}" if len(found) == limit else None
-        shown = [request_json(api.settings, status) for status in found]
+        shown = [_shown(api, status) for status in found]
         return Json({"requests": shown, "next": after})
 
     return page
@@ -85,7 +85,7 @@ def _page(api: Api) -> Handler:
 def _show(api: Api) -> Handler:
     async def show(request: Request) -> Response:
         status = await api.services.queue.status(request.state.caller, request.path_params["id"])
-        return Json(request_json(api.settings, status))
+        return Json(_shown(api, status))
 
     return show
 
@@ -93,9 +93,13 @@ def _show(api: Api) -> Handler:
 def _remove(api: Api) -> Handler:
     async def remove(request: Request) -> Response:
         status = await api.services.queue.remove(request.state.caller, request.path_params["id"])
-        return Json(request_json(api.settings, status))
+        return Json(_shown(api, status))
 
     return remove
+
+
+def _shown(api: Api, status: Status) -> dict[str, Any]:
+    return request_json(api.settings, status, api.services.engine.status().model)
 
 
 def _follow(api: Api) -> Handler:

@@ -79,6 +79,7 @@ _FILLED_IN = ("samples", "img_width", "img_height")
 _DEFAULTS = {**wire.DEFAULTS, "output_format": "png"}
 GENERATION = wire.Form(_READERS, _DEFAULTS)
 _WISHES = {name: _READERS[name] for name in ("output_format", "metadata")}
+_VAE = {"vae": _READERS["vae"]}
 _SOURCE = {name: wire.READERS[name] for name in _NOT_HERE[2:]}
 EDIT = wire.Form({**_READERS, **_SOURCE}, _DEFAULTS, ("image", "prompt"))
 
@@ -165,7 +166,8 @@ async def _to_call(
 ) -> wire.Call:
     rest = {name: value for name, value in fields.items() if name not in OWN}
     notes = [f"{cut(name)} was ignored" for name in _FILLED_IN if name in rest]
-    model, told = await _model(own, intake)
+    vae, _ = read(_VAE, {}, {name: rest[name] for name in _VAE if name in rest})
+    model, told = await _model(own.get("model", "").strip(), vae.get("vae", ""), intake)
     notes += told
     auto = AUTO
     if form is EDIT:
@@ -179,15 +181,17 @@ async def _to_call(
     return replace(call, notes=(*notes, *call.notes))
 
 
-async def _model(own: Mapping[str, Any], intake: Intake) -> tuple[str, list[str]]:
+async def _model(asked: str, vae: str, intake: Intake) -> tuple[str, list[str]]:
     """The name of the model to draw with; one that nobody knows is replaced, and told."""
     settings = intake.settings
-    asked = own.get("model") or settings.slug
+    asked = asked or settings.slug
     if asked in names(settings):
         return settings.slugs.get(asked, ""), []
     try:
-        await intake.choose(asked, "")
-    except UnknownModel:
+        await intake.choose(asked, vae.strip())
+    except UnknownModel as error:
+        if error.field != "model":
+            raise
         told = f"model {cut(asked)} is not served here; {settings.slug} was used"
         return settings.slugs.get(settings.slug, ""), [told]
     return asked, []
