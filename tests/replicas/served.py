@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.e2e import servers
 from tests.waiting import wait_for
 
+READY_S = 900.0  # Ray starts processes, one after another
+
 
 def children(pid: int) -> list[int]:
     """All processes below one."""
@@ -49,7 +51,8 @@ def serving(
     os.environ.update(environ)
     server = None
     try:
-        server = servers.start(folder, "--engine", "ray", *flags, program=servers.FAKE)
+        flags = ("--engine", "ray", *flags)
+        server = servers.start(folder, *flags, program=program, ready_s=READY_S)
         yield server
     finally:
         for name, value in kept.items():
