@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from limner.store import keys
 from tests.e2e.browser import Playground
@@ -71,3 +71,38 @@ def test_others_see_no_house_and_go_from_key_to_key(visit, place: Playground, ad
     page.click("#key-open")
     page.click(".other-keys button:text-is('Forget')")
     expect(page.locator(".other-keys li")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
+def test_axe_finds_no_serious_fault_in_the_dialogs_of_all_places(visit, admin: str, scheme):
+    """Those of the House and the library, and boxes on a picture; the desk's others elsewhere."""
+    visitor = visit(key=admin, color_scheme=scheme)
+    page = visitor.page
+    for _ in range(2):
+        visitor.draw(steps=2)
+    open_and_check(page, "#region-draw", "#detail-draw")
+    page.click("#places a:text-is('Library')")
+    boxes = page.locator("#grid .cell input")
+    expect(boxes).to_have_count(2)
+    for box in boxes.all():
+        box.check()
+    expect(page.locator("#chosen-compare")).to_be_visible()
+    open_and_check(page, "#chosen-folder", "#chosen-compare")
+    page.click("#to-house")
+    open_and_check(page, "#key-new", "#house-keys tbody button")
+    page.click("#key-new")
+    page.fill("dialog [name=name]", "a guest")
+    page.keyboard.press("Enter")
+    expect(page.locator("#secret")).to_be_visible()
+    assert faults(page) == []
+
+
+def open_and_check(page: Page, *buttons: str) -> None:
+    """Press each, see what axe finds in the dialog that opens, and close it."""
+    for button in buttons:
+        page.locator(button).first.click()
+        page.wait_for_selector("dialog[open]")
+        assert (button, faults(page)) == (button, [])
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
