@@ -1,6 +1,7 @@
 """Draw one large picture on a CPU with a checkpoint of full size, and say what memory it took.
 
     python -m bench.large FILE [--size 2048] [--steps 1] [--guidance 7.5] [--room 8] [--skim]
+    python -m bench.large FILE --vae [--size 1024] [--piece 512]
 
 Draws in float32, as on a machine that has ``--room`` GiB in all: what is left of them is what the
 engine is told it may take. Prints a line a minute, and at the end the peak of all resident memory
@@ -9,7 +10,9 @@ engine is told it may take. Prints a line a minute, and at the end the peak of a
 With ``--skim`` attention looks at 64 keys where there are more, and the VAE computes its first two
 pieces and lays them for the others: a tenth of the time, and memory of the same shapes, since
 PyTorch's attention holds no more than blocks of its scores. ``--attention`` alone runs the largest
-attention as it is, and says what it holds beside what goes in and comes out.
+attention as it is, and says what it holds beside what goes in and comes out. ``--vae`` decodes and
+encodes ``--size`` alone, in pieces of ``--piece`` pixels where that is said, of which it computes
+two, and says what that held beside what ``pieces.bytes_of`` tells.
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ from bench.engines import draw, engine
 from bench.full_size import PROMPT, anonymous, peak
 from limner import machine
 from limner.domain.params import Generation
+from limner.domain.tiling import APART
 from limner.engine.checkpoints import weights
-from limner.engine.tiling.pieces import PiecewiseVae
+from limner.engine.tiling.pieces import PiecewiseVae, bytes_of
 
 GIB = 1 << 30
 KEYS = 64
@@ -111,6 +115,24 @@ def attention(size: int) -> None:
     print(f"it held {more / 2**20:,.0f} MiB beside what goes in and comes out")
 
 
+def vae(args: argparse.Namespace) -> None:
+    """What the VAE alone holds, both ways."""
+    whole = weights.load(args.file, device="cpu", dtype="float32").vae
+    made = PiecewiseVae(whole, args.piece, 8, APART) if args.piece else whole
+    told = bytes_of(whole, *(2 * [args.piece or args.size])) >> 20
+    latent = torch.randn(1, 4, args.size // 8, args.size // 8)
+    picture = torch.rand(1, 3, args.size, args.size)
+    for way, call in (
+        ("decode", lambda: made.decode(latent).sample),
+        ("encode", lambda: made.encode(picture).latent_dist.mean),
+    ):
+        before, began = anonymous(), time.perf_counter()
+        with peak() as seen, skimmed(), torch.inference_mode():
+            call()
+        took, held = time.perf_counter() - began, seen[-1] - before >> 20
+        print(f"{way} of {args.size}: held {held:,} MiB, told {told:,}; {took:.0f} s", flush=True)
+
+
 def run(args: argparse.Namespace) -> None:
     """One picture, and the peaks."""
     checkpoint = weights.load(args.file, device="cpu", dtype="float32")
@@ -143,8 +165,13 @@ def main() -> None:
     parser.add_argument("--room", type=float, default=8, help="GiB of the machine")
     parser.add_argument("--skim", action="store_true")
     parser.add_argument("--attention", action="store_true")
+    parser.add_argument("--vae", action="store_true")
+    parser.add_argument("--piece", type=int, help="pixels a side, with --vae")
     args = parser.parse_args()
-    attention(args.size) if args.attention else run(args)
+    if args.attention:
+        attention(args.size)
+    else:
+        (vae if args.vae else run)(args)
 
 
 if __name__ == "__main__":

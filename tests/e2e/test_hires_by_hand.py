@@ -52,6 +52,15 @@ def drawn(api: httpx.Client, **fields: Any) -> np.ndarray[Any, Any]:
     return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
 
 
+def both(api: httpx.Client, **fields: Any) -> list[np.ndarray[Any, Any]]:
+    """The first pass and what became of it."""
+    answer = api.post("/api/draw", json={**SAME, **fields, "base64": True})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    files = [base64.b64decode(each) for each in (told["first_passes"][0], told["image"])]
+    return [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
+
+
 def text(pixels: np.ndarray[Any, Any]) -> str:
     with io.BytesIO() as file:
         Image.fromarray(pixels).save(file, "PNG")
@@ -76,15 +85,18 @@ def larger(api: httpx.Client, small: np.ndarray[Any, Any], upscaler: str, side: 
 def test_it_is_txt2img_a_larger_picture_and_img2img(
     api: httpx.Client, method: dict[str, Any], factor: float, upscaler: str
 ) -> None:
-    """To the bit, alone and beside a stranger that is drawn meanwhile."""
+    """To the bit, alone and beside strangers of both sizes; what lies between is of 8 bits."""
     side = int(factor * SIDE)
     hires = {"scale": factor, "upscaler": upscaler, "strength": 0.6}
     whole = drawn(api, **method, hires=hires)
-    image = larger(api, drawn(api, **method), upscaler, side)
+    small = drawn(api, **method)
+    image = larger(api, small, upscaler, side)
     sizes = {"img_width": side, "img_height": side}
     assert np.array_equal(whole, drawn(api, **method, **sizes, image=image, strength=0.6))
     with ThreadPoolExecutor(2) as pool:
-        beside = pool.submit(drawn, api, seed=99, num_inference_steps=30)
-        again = drawn(api, **method, hires=hires)
-        assert beside.result().shape == (SIDE, SIDE, 3)
+        long = {"seed": 99, "num_inference_steps": 40}
+        beside = [pool.submit(drawn, api, **long, **own) for own in ({}, sizes)]
+        first, again = both(api, **method, hires={**hires, "first_pass": True})
+        assert [each.result().shape[0] for each in beside] == [SIDE, side]
     assert np.array_equal(whole, again)
+    assert np.array_equal(small, first)

@@ -214,13 +214,20 @@ def test_each_sample_has_its_own_seed_and_progress_counts_the_whole(engine: Thre
     assert steps[7:9] == [8, 9]
 
 
+INTERPOLATES: dict[str, dict[str, Any]] = {
+    "Latent": {"mode": "bilinear"},
+    "Latent (antialiased)": {"mode": "bilinear", "antialias": True},
+    "Latent (bicubic)": {"mode": "bicubic"},
+    "Latent (bicubic antialiased)": {"mode": "bicubic", "antialias": True},
+    "Latent (nearest)": {"mode": "nearest"},
+    "Latent (nearest-exact)": {"mode": "nearest-exact"},
+}
+
+
 @pytest.mark.parametrize("mode", LATENT_MODES)
 def test_latents_are_interpolated_as_pytorch_does(mode: str) -> None:
     latent = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(1))
-    how, antialias = interpolating.MODES[mode]
-    expected = torch.nn.functional.interpolate(
-        latent[None], (12, 10), mode=how, antialias=antialias
-    )[0]
+    expected = torch.nn.functional.interpolate(latent[None], (12, 10), **INTERPOLATES[mode])[0]
     assert torch.equal(interpolating.covering(latent, (12, 10), mode), expected)
     assert torch.equal(interpolating.covering(latent, (8, 10), mode), expected[:, 2:10])
 
@@ -240,15 +247,26 @@ def finish(runner: Runner, image: Image) -> tuple[torch.Tensor, Array]:
         left = latent
 
 
-def test_a_latent_start_is_our_matrix_over_the_interpolated_latent(squire: Checkpoint) -> None:
-    g = asked(hires=hires(upscaler="Latent (bicubic)"), guidance=1.0)
+@pytest.mark.parametrize(
+    ("mode", "factor"),
+    [
+        pytest.param(mode, factor, marks=() if quick == (mode, factor) else pytest.mark.slow)
+        for quick in [("Latent (bicubic)", 2.0)]
+        for mode in LATENT_MODES
+        for factor in (1.5, 2.0)
+    ],
+)
+def test_a_latent_start_is_our_matrix_over_what_pytorch_interpolates(
+    squire: Checkpoint, mode: str, factor: float
+) -> None:
+    g = asked(hires=hires(factor, upscaler=mode), guidance=1.0)
     runner = Runner(squire, max_rows=8)
     (image,) = runner.plan(Request("a", g, "me", print))
     left, pixels = finish(runner, image)
     side = SMALL // squire.vae_scale
-    start = interpolating.covering(
-        left.view(-1, side, side), (2 * side, 2 * side), "Latent (bicubic)"
-    )
+    large = (int(factor * side),) * 2
+    small = left.view(1, -1, side, side)
+    start = torch.nn.functional.interpolate(small, large, **INTERPOLATES[mode])[0]
     second = passes_of(g)[1]
     trace = samplers.trace(second.method, 6, mode="img2img", strength=0.6)
     noise = initial_noise(NoiseStream("philox", 11), tuple(start.shape))
@@ -264,7 +282,7 @@ def test_a_latent_start_is_our_matrix_over_the_interpolated_latent(squire: Check
     final = torch.from_numpy(trace.final).float() @ torch.stack(history)
     ours = image.state.at(image.k)
     assert torch.allclose(final, ours, atol=2e-3), (final - ours).abs().max()
-    assert pixels.shape == (LARGE, LARGE, 3)
+    assert pixels.shape == (int(factor * SMALL), int(factor * SMALL), 3)
 
 
 @pytest.mark.parametrize("upscaler", ["Lanczos", "Latent"])

@@ -53,6 +53,28 @@ def test_tiles_are_as_in_one_piece(tmp_path: Path, name: str) -> None:
     assert np.abs(tiled - expected).max() <= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+def test_random_ones_of_the_family_are_spandrels_run(tmp_path: Path, seed: int) -> None:
+    """Of any scale, depth and size of picture, whole and in tiles, within 1 of 255."""
+    rng = np.random.default_rng(seed)
+    if seed % 2:
+        own: dict[str, Any] = {"scale": int(rng.integers(1, 5)), "layers": int(rng.integers(2, 7))}
+        tensors = making.compact(**own, seed=seed)
+    else:
+        own = {"scale": int(rng.choice((1, 2, 4))), "width": int(rng.choice((4, 12, 16)))}
+        tensors = making.esrgan(**own, blocks=int(rng.integers(1, 4)), seed=seed)
+    making.written(tmp_path / "net.pth", tensors)
+    net = load(tmp_path / "net.pth", CPU)
+    pixels = rng.integers(0, 256, (*rng.integers(70, 130, 2), 3), np.uint8)
+    expected = making.in_one_piece(tensors, pixels).clip(0, 255)
+    assert np.ptp(expected) > 20  # of 255: something is there to be compared
+    assert np.abs(tiles.run(net, pixels) - expected).max() <= 0.501
+    room = net.pixel_bytes * (32 + 2 * net.halo) ** 2
+    if not net.fits(*pixels.shape[:2], room):
+        assert np.abs(tiles.run(net, pixels, tile_bytes=room) - expected).max() <= 1
+
+
 def test_grey_networks_take_each_channel(tmp_path: Path) -> None:
     tensors = making.compact(channels=1)
     making.written(tmp_path / "grey.pth", tensors)
