@@ -120,3 +120,15 @@ def _tell(made: Imported) -> None:
     flag = "--vae" if made.provenance["kind"] == "vae" else "--model"
     terminal.say(f"sha256 {made.provenance['sha256']}")
     terminal.say(f"Use it with: limner serve {flag} {shlex.quote(str(made.path))}")
+    if flag == "--model":
+        _tell_what_lacks(made.path)
+
+
+def _tell_what_lacks(model: Path) -> None:
+    """What must be named beside it, as loading it would say."""
+    from limner.engine.checkpoints import layouts
+
+    try:
+        layouts.check(model, None)
+    except CheckpointError as error:
+        terminal.say(str(error))

@@ -229,3 +229,12 @@ def test_listing_and_inspecting_import_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_import_says_what_its_model_needs_beside_it(single_file: Path, tmp_path: Path) -> None:
+    bare = files.without_vae(single_file, tmp_path / "bare.safetensors")
+    told = limner("models", "import", bare)
+    assert told.exit_code == 0
+    assert told.stdout.endswith("bare.safetensors holds no VAE; name one with --vae.\n")
+    told = limner("models", "import", single_file)
+    assert "Use it with" in told.stdout.splitlines()[-1]
