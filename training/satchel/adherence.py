@@ -29,7 +29,7 @@ FEW = "squire-lcm"
 STEPS = 4
 PAINTED_SEED, PAINTED = 606, 500
 LEARNED = {"pictures": 8000, "epochs": 5}
-"""What this judge learned from: a third of what that of the evaluation did, for it compares."""
+"""What this judge learned from: half of what that of the evaluation did, for it compares."""
 
 
 def cases(count: int) -> list[Case]:
