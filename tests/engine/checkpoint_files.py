@@ -6,7 +6,6 @@ converter, which the loader uses in the other direction.
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import re
@@ -28,6 +27,7 @@ from limner.engine.checkpoints import weights
 from limner.engine.checkpoints.layouts import TOKENIZER
 from limner.engine.checkpoints.parts import Layout, Part
 from limner.engine.checkpoints.shapes import SD15
+from tests.engine.copying import bare_copy
 
 Tensors = dict[str, torch.Tensor]
 
@@ -127,7 +127,7 @@ def tokenizer_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def skeletons_once(patch: pytest.MonkeyPatch) -> None:
-    """A model without weights is built once for each config, and copied: half of the work."""
+    """A model without weights is built once for each config, and copied: most of the work."""
     build = weights._empty
     built: dict[str, Any] = {}
 
@@ -135,7 +135,7 @@ def skeletons_once(patch: pytest.MonkeyPatch) -> None:
         key = name + json.dumps(dict(part.config), sort_keys=True, default=repr)
         if key not in built:
             built[key] = build(name, part)
-        return copy.deepcopy(built[key])
+        return bare_copy(built[key])
 
     patch.setattr(weights, "_empty", copied)
 
