@@ -133,6 +133,7 @@ def test_the_file_alone_reads_prompts_by_itself(tmp_path: Path) -> None:
     assert not torch.equal(told[1], told[0])
 
 
+@pytest.mark.slow  # the fast ones: test_hosted.py, and below that a loader asks it
 def test_models_come_back_from_the_hosts_memory(
     library: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
