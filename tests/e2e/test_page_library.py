@@ -148,6 +148,7 @@ def test_what_is_removed_can_be_brought_back(three: Visitor):
     expect(page.locator("#grid .cell")).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_a_picture_stands_beside_its_words_and_gives_its_settings(three: Visitor):
     page = three.page
     page.locator("#grid .cell > button").nth(0).focus()

@@ -118,6 +118,7 @@ def test_the_first_is_measured_with_what_was_said_of_it(tmp_path: Path) -> None:
     assert loader.size(Choice()) == loader.size(Choice("", "f" * 64)) == alone
 
 
+@pytest.mark.slow
 def test_the_file_alone_reads_prompts_by_itself(tmp_path: Path) -> None:
     """Beside the first, of the same file with another text encoder: prompts share a memory."""
     models = checkpoint_files.models()

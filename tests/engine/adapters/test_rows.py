@@ -127,6 +127,7 @@ def test_rows_of_none_are_those_of_a_batch_without_adapters_to_the_bit(
         assert torch.equal(without[number], beside[number]) is not any(row.values()), row
 
 
+@pytest.mark.slow
 def test_a_row_is_the_same_to_the_bit_in_any_order_and_company(
     unet: Any, files: Any, cores: int
 ) -> None:

@@ -162,6 +162,7 @@ def test_each_row_is_that_of_merged_weights_alone(unet: Any, made: Any) -> None:
         assert (found[number] - expected).abs().max() <= 1e-4 * expected.abs().max(), row
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_rows_are_the_same_to_the_bit_in_any_order_and_company(unet: Any, made: Any) -> None:
     lanes, whole = Lanes(copy.deepcopy(unet)), batch(ROWS, made)

@@ -64,6 +64,7 @@ def counts(asked: Request) -> list[int]:
     return [each.evaluation for each in events if isinstance(each, Progress)]
 
 
+@pytest.mark.slow
 def test_found_boxes_are_drawn_as_given_ones(
     engine: ThreadEngine, file: tuple[Path, str], seek: Seek
 ) -> None:

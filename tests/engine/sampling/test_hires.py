@@ -109,6 +109,7 @@ def upscaled(tmp_path_factory: pytest.TempPathFactory, squire: Checkpoint) -> An
     return Runner(squire, max_rows=8, find=lambda _: path), named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.5, 2])
 def test_a_file_makes_the_first_picture_larger(upscaled: Any, factor: float) -> None:
     runner, named = upscaled
@@ -285,6 +286,7 @@ def test_a_latent_start_is_our_matrix_over_what_pytorch_interpolates(
     assert pixels.shape == (int(factor * SMALL), int(factor * SMALL), 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upscaler", ["Lanczos", "Latent"])
 def test_neither_pass_holds_more_than_was_planned(squire: Checkpoint, upscaler: str) -> None:
     runner = Runner(squire, max_rows=8)

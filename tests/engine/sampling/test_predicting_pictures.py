@@ -118,6 +118,7 @@ def oracle(pipelines: dict[bool, Any], case: Case, picture: np.ndarray[Any, Any]
     ).images.flatten()  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_equals_diffusers_pipeline_in_one_step_with_all_others(
     runner: Runner, pipelines: dict[bool, Any], source: np.ndarray[Any, Any]
 ) -> None:

@@ -131,6 +131,7 @@ WAYS: list[tuple[tuple[dict[str, Any], ...], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_a_plain_loop_beside_rows_of_none(
     engine: ThreadEngine, untouched: Any
 ) -> None:

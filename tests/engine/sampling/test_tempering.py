@@ -270,6 +270,7 @@ def test_thresholded_pictures_of_many_kinds(engine: Any, untouched: Checkpoint) 
     assert max(each.mean() for each in off) <= 1
 
 
+@pytest.mark.slow
 def test_others_notice_nothing(engine: ThreadEngine) -> None:
     """To the bit: those with plain guidance, and those that are tempered, alone and together."""
 

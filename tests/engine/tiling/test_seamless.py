@@ -75,6 +75,7 @@ def shown(made: Any, g: Generation, **fields: Any) -> Array:
     return np.round(pixels * 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_circular_convolutions_beside_plain_rows(
     runner: Runner, untouched: Checkpoint
 ) -> None:

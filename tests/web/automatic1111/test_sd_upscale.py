@@ -31,6 +31,7 @@ def post(served, **fields):
         return http.post("/sdapi/v1/img2img", json={**ASKED, **fields})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upscaler", ["Lanczos", "lanczos", 1])
 def test_the_picture_is_drawn_larger_in_tiles_of_width_and_height(served, upscaler):
     answer = post(served, script_args=[None, 32, upscaler, 3], batch_size=4, n_iter=2)
