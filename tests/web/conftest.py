@@ -11,15 +11,9 @@ from starlette.testclient import TestClient
 from limner.settings import Settings
 from limner.web.app import create_app
 from tests.waiting import LONG_S, wait_until
-from tests.web import building, fakes
+from tests.web import fakes
 
 PATH = "/v1/sd1.5-rpg"
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _made_quickly():
-    with building.quickly():
-        yield
 
 
 @pytest.fixture
