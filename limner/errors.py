@@ -4,6 +4,8 @@
     ├── InvalidInput            a field is missing, malformed or out of range
     │   ├── UnknownScheduler    strict servers only; others replace it and say so
     │   ├── UnknownModel        a name or SHA-256 that the library does not have
+    │   ├── AmbiguousModel      a name or SHA-256 that several models of it have
+    │   ├── UnusableModel       the name of a file of it that cannot be read
     │   └── TooCostly           a picture that takes more to decode than is allowed
     ├── MalformedBody           the body is not what its content type says
     ├── Unauthenticated         no key
@@ -77,6 +79,14 @@ class UnknownScheduler(InvalidInput):
 
 class UnknownModel(InvalidInput):
     """A model or VAE that the library does not have under this name or SHA-256."""
+
+
+class AmbiguousModel(InvalidInput):
+    """A name or SHA-256 that several models have; the sentence names them."""
+
+
+class UnusableModel(InvalidInput):
+    """The name of a file that cannot be read; the sentence says why."""
 
 
 class TooCostly(InvalidInput):

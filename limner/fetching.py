@@ -72,15 +72,21 @@ async def fetch(url: str, field: str, limits: Limits) -> bytes:
             ) from error
     if not looks_like_a_picture(data):
         raise InvalidInput(
-            field, f"{field}: what the URL gives is no picture; it must be PNG, JPEG, WebP or GIF"
+            field,
+            f"{field}: what the URL gives is no picture; it must be PNG, JPEG, WebP, GIF or BMP",
         )
     return data
 
 
 def looks_like_a_picture(data: bytes) -> bool:
-    """Whether a file begins as PNG, JPEG, WebP or GIF do, whatever it calls itself."""
+    """Whether a file begins as PNG, JPEG, WebP, GIF or BMP do, whatever it calls itself."""
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    return webp or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"))
+    bmp = data[:2] == b"BM" and data[15:18] == bytes(3)  # of the length of what comes next
+    return (
+        webp
+        or bmp
+        or data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"))
+    )
 
 
 def is_public(address: Address) -> bool:

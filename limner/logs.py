@@ -35,6 +35,7 @@ from limner.settings import without_password
 _KEY = re.compile(r"(?i)\bSG_[0-9a-z]{4,}")
 _CAUSES_MAX = 5
 REPEATS, REPEATS_S = 20, 10.0
+_PLAIN = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "taskName"}
 _SEEN_MAX, _KEY_MAX = 1000, 50  # messages that begin alike are the same one with other numbers
 # A ValueError or KeyError quotes the value, pydantic the input, PostgreSQL the row (as DETAIL).
 _SPEAKING = (
@@ -116,7 +117,7 @@ def _formatter(as_json: bool, *, colors: bool) -> logging.Formatter:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
+        _add_fields,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _show_exception,
         _hide,
@@ -130,6 +131,19 @@ def _formatter(as_json: bool, *, colors: bool) -> logging.Formatter:
         foreign_pre_chain=before,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
+
+
+def _add_fields(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """What Limner's own modules give beside the message.
+
+    Libraries hang on records what is for their own handlers: on theirs, and Ray on everybody's.
+    """
+    record: logging.LogRecord = line["_record"]
+    ours = record.name.partition(".")[0] == "limner"
+    for name, value in vars(record).items():
+        if name == "left_out" or (ours and not name.startswith("_") and name not in _PLAIN):
+            line[name] = value
+    return line
 
 
 def _show_exception(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

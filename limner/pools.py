@@ -35,12 +35,21 @@ class Turns:
 
     def mine(self) -> asyncio.Semaphore:
         """Of the key for which the present task works, on the loop that runs it."""
+        return self.of(WHOSE.get())
+
+    def of(self, whose: str) -> asyncio.Semaphore:
+        """Of a key, or of whatever else has turns of its own, on the running loop."""
         loop = asyncio.get_running_loop()  # a pool outlives loops, a turn belongs to one
-        return self._turns.setdefault((loop, WHOSE.get()), asyncio.Semaphore(self._each))
+        return self._turns.setdefault((loop, whose), asyncio.Semaphore(self._each))
 
 
 class Pool:
-    """``threads`` threads, of which one key has at most ``each`` at a time."""
+    """``threads`` threads, of which one key has at most ``each`` at a time.
+
+    What is submitted is served in order, and a key submits the next when one of its own is done: so
+    keys take turns. Before the *n*-th that a key has waiting, each other has ``n + each - 1`` at
+    most (ADR 0025).
+    """
 
     def __init__(self, name: str, threads: int, each: int) -> None:
         self._threads = ThreadPoolExecutor(threads, name)
@@ -48,10 +57,17 @@ class Pool:
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of ``work``. A caller who leaves has what is not begun taken back."""
-        loop, turn = asyncio.get_running_loop(), self._turns.mine()
+        return await self.run_for(WHOSE.get(), partial(work, *args, **kwargs))
+
+    async def run_for(self, whose: str, work: Callable[[], T]) -> T:
+        """``run`` in the turn of another than the key for which the present task works."""
+        loop, turn = asyncio.get_running_loop(), self._turns.of(whose)
         await turn.acquire()
-        inside = contextvars.copy_context().run
-        future = self._threads.submit(inside, partial(work, *args, **kwargs))
+        try:
+            future = self._threads.submit(contextvars.copy_context().run, work)
+        except RuntimeError:  # it takes no more: whoever waits is told so as well
+            turn.release()
+            raise
 
         def give_back(_: Future[Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -60,6 +76,10 @@ class Pool:
         # Not when the caller leaves but when the thread is done: it works on meanwhile.
         future.add_done_callback(give_back)
         return await asyncio.wrap_future(future)
+
+    def shut_down(self) -> None:
+        """Finish what is submitted, and take no more. Blocks."""
+        self._threads.shutdown()
 
 
 BODIES = Pool("limner-bodies", 2, 1)

@@ -10,6 +10,8 @@ MORE = {
     errors.InvalidInput: (("steps", "steps is 0"), {}),
     errors.UnknownScheduler: (("scheduler", "no such scheduler"), {}),
     errors.UnknownModel: (("model", "no such model"), {}),
+    errors.AmbiguousModel: (("model", "several models"), {}),
+    errors.UnusableModel: (("model", "a damaged model"), {}),
     errors.TooCostly: (("image", "too large"), {}),
     errors.InsufficientCredits: (("too little",), {"available_micro": 3, "price_micro": 5}),
     errors.NotAllowed: (("no",), {"allow": "POST"}),

@@ -1,6 +1,7 @@
 """Fetching from URLs: what is refused, what is followed, what is bounded."""
 
 import asyncio
+import io
 import ipaddress
 import socket
 import threading
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from limner import fetching, imaging, resolving
 from limner.errors import InvalidInput, LimitExceeded, Unavailable
@@ -92,6 +94,14 @@ def host():
 
 def get(url, *, private=True, max_bytes=10_000, max_s=LONG_S):
     return asyncio.run(fetch(url, "image", Limits(max_bytes, max_s, private)))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
+def test_every_format_that_is_read_is_told_by_its_first_bytes(format):
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, format)
+    assert fetching.looks_like_a_picture(buffer.getvalue())
+    assert not fetching.looks_like_a_picture(b"BMW and other words, GIF or RIFF")
 
 
 def test_a_picture_whatever_its_content_type_says(host):

@@ -63,6 +63,24 @@ def test_a_line_is_json_with_time_level_logger_and_request(log):
     }
 
 
+def test_what_libraries_hang_on_a_record_is_not_shown(log, monkeypatch):
+    """Ray replaces the factory of all records; Serve and uvicorn say things to their handlers."""
+    plain = logging.getLogRecordFactory()
+
+    def factory(*args, **kwargs):
+        record = plain(*args, **kwargs)
+        record._ray_timestamp_ns = 1
+        return record
+
+    monkeypatch.setattr(logging, "_logRecordFactory", factory)
+    logging.getLogger("limner.x").info("ours", extra={"seconds": 0.5})
+    logging.getLogger("library").warning("theirs", extra={"log_to_stderr": True})
+    assert [set(line) - {"time", "level", "logger"} for line in log()] == [
+        {"event", "seconds"},
+        {"event"},
+    ]
+
+
 def test_libraries_are_heard_from_warnings_on(log):
     logging.getLogger("httpx").info("GET http://example/?prompt=garden")
     logging.getLogger("limner.x").debug("heard")

@@ -2,6 +2,10 @@
 
 import asyncio
 import threading
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from limner.pools import WHOSE, Pool
 
@@ -49,3 +53,58 @@ def test_a_pool_serves_the_next_loop_though_the_last_one_left_work_behind():
     asyncio.run(leave())
     assert asyncio.run(asyncio.wait_for(pool.run(lambda: 1), 60)) == 1
     held.set()
+
+
+class Recorded:
+    """A pool of one thread, each call to which is told when it is made and when it is served."""
+
+    def __init__(self, each):
+        self.pool, self.free = Pool("recorded", 1, each), threading.Event()
+        self.asked, self.served = {}, []  # call -> how many were served by then; calls in order
+
+    async def ask(self, key, number):
+        self.asked[key, number] = len(self.served)
+        await self.pool.run_for(key, lambda: self.served.append((key, number)))
+
+    async def story(self, waves):
+        blocker = asyncio.create_task(self.pool.run_for("blocker", self.free.wait))
+        await asyncio.sleep(0)
+        tasks, numbers = [], Counter()
+        for wave in waves:
+            for key in wave:
+                tasks.append(asyncio.create_task(self.ask(key, numbers[key])))
+                numbers[key] += 1
+            await asyncio.sleep(0)
+            self.free.set()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(blocker, *tasks)
+
+
+@given(
+    st.integers(1, 3), st.lists(st.text("abcd", min_size=1, max_size=12), min_size=1, max_size=4)
+)
+def test_keys_take_turns(each, waves):
+    told = Recorded(each)
+    asyncio.run(asyncio.wait_for(told.story(waves), 60))
+    assert Counter(key for key, _ in told.served) == Counter("".join(waves))
+    for key in "abcd":
+        own = [number for name, number in told.served if name == key]
+        assert own == sorted(own)
+    for position, (key, number) in enumerate(told.served):
+        since = told.served[told.asked[key, number] : position]
+        before = Counter(name for name, _ in since)
+        assert all(before[name] <= before[key] + each for name in before if name != key)
+
+
+def test_what_waits_when_a_pool_is_shut_down_is_told_so():
+    pool, free = Pool("ending", 1, 1), threading.Event()
+
+    async def main():
+        waiting = [asyncio.create_task(pool.run(free.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        free.set()
+        pool.shut_down()
+        found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 60)
+        assert [type(each) for each in found] == [bool, RuntimeError, RuntimeError]
+
+    asyncio.run(main())

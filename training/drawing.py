@@ -51,12 +51,16 @@ class Model:
         prompts: list[str],
         seeds: list[int],
         size: tuple[int, int],
-        negative: str = "",
+        negative: str | torch.Tensor = "",
         steps: int = 25,
         guidance: float = 6.0,
     ) -> np.ndarray:
-        """Sprites uint8 (n, height, width, 3), one for each prompt and its seed."""
-        empty, drawn = self.context(negative), []
+        """Sprites uint8 (n, height, width, 3), one for each prompt and its seed.
+
+        ``negative``: a prompt, or its hidden states (1, 77, width).
+        """
+        empty = self.context(negative) if isinstance(negative, str) else negative
+        drawn = []
         for first in range(0, len(prompts), CHUNK):
             part = slice(first, first + CHUNK)
             context = torch.cat([self.context(prompt) for prompt in prompts[part]])

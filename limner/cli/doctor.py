@@ -20,6 +20,7 @@ from limner.errors import LimnerError
 from limner.settings import Settings, without_password
 
 PACKAGES = ("limner", "torch", "diffusers", "transformers", "safetensors", "sqlalchemy", "fastapi")
+TOLD = 10  # models that cannot be used, in the line of the library
 LOW_DISK = 2 * 2**30  # bytes; a full-size checkpoint and a day of pictures
 
 
@@ -33,9 +34,9 @@ class Finding:
     facts: dict[str, Any]
 
 
-@configured(*MODEL, *PLACE)
+@configured(*MODEL, "models_dirs", *PLACE)
 def doctor(as_json: options.Json = False, *, settings: Settings) -> None:
-    """Check versions, device, number types, data folder, disk, database and model.
+    """Check versions, device, number types, data folder, disk, database, model and library.
 
     Leaves with status 1 when something failed. Changes nothing.
     """
@@ -60,6 +61,7 @@ def examine(chosen: Settings) -> Iterator[Finding]:
         "disk": _disk,
         "database": _database,
         "model": _model,
+        "library": _library,
     }
     for name, check in examined.items():
         try:
@@ -152,3 +154,21 @@ def _model(chosen: Settings) -> Finding:
         f"loaded in {seconds:.1f} s, licence {info.licence}"
     )
     return Finding("model", "ok", detail, info.as_dict() | {"seconds": seconds})
+
+
+def _library(chosen: Settings) -> Finding:
+    """A warning names what cannot be used; it harms nobody who does not name it."""
+    from limner.models.listing import Library
+
+    imported = chosen.data_dir / "models"
+    folders = (*chosen.models_dirs, *([imported] if imported.is_dir() else []))
+    # Without a data folder there is no index, which would be written.
+    entries = Library(None, folders, vae=chosen.vae).entries()
+    unusable = {entry.name: entry.facts.reason for entry in entries if entry.facts.reason}
+    detail = f"{len(entries)} models"
+    if unusable:
+        told = [f"{name}: {reason}" for name, reason in unusable.items()]
+        more = f" {len(told) - TOLD} more: limner models list" if len(told) > TOLD else ""
+        detail += f", of which {len(told)} cannot be used; {' '.join(told[:TOLD])}{more}"
+    facts = {"models": len(entries), "unusable": unusable}
+    return Finding("library", "warning" if unusable else "ok", detail, facts)

@@ -11,7 +11,7 @@ from limner.settings import Settings
 
 def opened(settings: Settings) -> Library:
     """The library that the settings name."""
-    return Library(settings.data_dir, settings.models_dirs)
+    return Library(settings.data_dir, settings.models_dirs, vae=settings.vae)
 
 
 def show(settings: Settings, *, as_json: bool) -> None:

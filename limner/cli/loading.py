@@ -43,6 +43,7 @@ def make_engine(
     return ThreadEngine(
         loads.load,
         size=only_one if find is find_nothing else loads.size,
+        stamp=loads.stamp,
         read=read,
         max_queue=settings.queue_max_requests,
         max_bytes=_bytes(settings.memory_max_mib),
@@ -57,7 +58,7 @@ def _bytes(mib: int | None) -> int | None:
 
 def open_library(settings: Settings) -> Library:
     """The models that the settings name."""
-    return Library(settings.data_dir, settings.models_dirs, fresh_s=LIST_KEPT_S)
+    return Library(settings.data_dir, settings.models_dirs, vae=settings.vae, fresh_s=LIST_KEPT_S)
 
 
 def upscaling(settings: Settings, files: AdapterFiles) -> Upscaling:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limner.cli import checks, options, terminal
+from limner.cli import checks, inspecting, options, terminal
 from limner.cli.configured import configured
 from limner.errors import CheckpointError, InvalidInput
 from limner.settings import Settings
@@ -22,7 +22,7 @@ app = typer.Typer(help="List, inspect and import checkpoints.", no_args_is_help=
 
 
 @app.command("list")
-@configured("data_dir", "models_dirs")
+@configured("data_dir", "models_dirs", "vae")
 def list_models(as_json: options.Json = False, *, settings: Settings) -> None:
     """List the library: the embedded model, imported ones, and those in --models-dir."""
     from limner.cli import listing
@@ -53,10 +53,12 @@ def inspect_model(
 def import_model(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="A checkpoint's or VAE's file, or a folder."),
+        typer.Argument(
+            metavar="FILE", help="A checkpoint's, VAE's or pickled LoRA's file, or a folder."
+        ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="All pickled checkpoints and VAEs of the library.")
+        bool, typer.Option("--all", help="All pickled checkpoints, VAEs and LoRAs of the library.")
     ] = False,
     name: Annotated[str | None, typer.Option(help="New name. Default: the file's own.")] = None,
     precision: Annotated[
@@ -122,10 +124,11 @@ def inspect(path: Path, wish: Wish | None = None, vae: Path | None = None) -> di
     Raises:
         CheckpointError: it cannot be read at all; a LoRA or an SDXL file is described, not raised.
     """
+    from limner.engine.checkpoints import folders
     from limner.engine.checkpoints.prediction import AS_TOLD
     from limner.engine.onnx.kinds import SUFFIX
 
-    wish = wish or AS_TOLD
+    wish, path = wish or AS_TOLD, folders.alone(path)
     facts = _folder_facts(path, wish, vae) if path.is_dir() else _file_facts(path, wish, vae)
     onnx = path.suffix.lower() == SUFFIX
     refusal = f"{path.name} is {facts['description']}." if onnx else _refusal(path, wish, vae)
@@ -169,6 +172,7 @@ def _file_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
         "tensors": len(header.tensors),
         "parameters": {"all": header.parameters("")},
     }
+    facts |= inspecting.faults(path, header, kind)
     if kind in adapters.KINDS:
         return facts | adapters.facts(header, kind)
     if kind == "upscaler":
@@ -181,6 +185,7 @@ def _whole_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
     from limner.engine.checkpoints import folders
     from limner.engine.checkpoints.layouts import chosen, read_layout
     from limner.engine.checkpoints.parts import PREFIXES, told
+    from limner.models import taught
 
     try:
         layout = read_layout(path)
@@ -194,7 +199,8 @@ def _whole_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
         name: sum(h.parameters("" if part.alone else PREFIXES[name]) for h in part.headers)
         for name, part in layout.parts.items()
     }
-    facts = {"source_sha256": layout.source_sha256, "notes": list(notes)}
+    facts: dict[str, Any] = {"source_sha256": layout.source_sha256, "notes": list(notes)}
+    facts["few_steps"] = taught.of_path(path)
     facts |= _prediction_facts(replace(layout, scheduler=wish.over(layout.scheduler)))
     kind = folders.kind(layout.parts)
     return facts | _size_facts(counts, kind) | _licence_facts(path, layout.licence)
@@ -204,6 +210,7 @@ def _folder_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
     from limner.engine.checkpoints import folders
     from limner.engine.checkpoints.inspection import DESCRIPTIONS
     from limner.engine.checkpoints.layouts import read_layout
+    from limner.engine.checkpoints.parts import pickled
 
     layout = read_layout(path)
     kind = folders.kind(layout.parts)
@@ -212,7 +219,7 @@ def _folder_facts(path: Path, wish: Wish, vae: Path | None) -> dict[str, Any]:
         "path": str(path),
         "kind": kind,
         "description": DESCRIPTIONS[kind],
-        "pickled": any(header.pickled for header in headers.values()),
+        "pickled": pickled(layout.parts),
         "precision": layout.precision,
         "bytes": sum(file.stat().st_size for file in layout.files),
         "sha256": layout.sha256,
@@ -230,7 +237,7 @@ def _prediction_facts(layout: Layout) -> dict[str, Any]:
     except CheckpointError:  # which ``refusal`` tells
         schedule = layout.scheduler
     return {
-        "prediction": prediction.predicts(schedule),
+        "prediction": prediction.predicts(layout.scheduler),
         "zero_snr": prediction.has_zero_snr(schedule),
         "hints": list(layout.told),
     }
@@ -273,6 +280,8 @@ def _as_lines(facts: dict[str, Any]) -> str:
         shown["attribution"] = "; ".join(facts["attribution"]) or "none named"
     if "hints" in facts:
         shown["hints"] = "; ".join(facts["hints"]) or "none"
+    if "few_steps" in facts:
+        shown["few_steps"] = inspecting.few_steps(facts["few_steps"])
     shown = {name: value for name, value in shown.items() if value is not None}
     words = {True: "yes", False: "no"}
     return "\n".join(

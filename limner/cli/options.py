@@ -161,7 +161,7 @@ def in_flags(given: Collection[str]) -> Iterator[None]:
         if field not in given or field == "prompt" or not str(error).startswith(error.field):
             raise
         named = f"{_flag(field)}{' ' if dot else ''}{part}"
-        rest = str(error).removeprefix(error.field)
+        rest = str(error).removeprefix(error.field).replace("`vae`", _flag("vae"))
         raise InvalidInput(error.field, f"{named}{rest}") from error
 
 

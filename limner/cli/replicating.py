@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from limner import logs
 from limner.cli import loading
 from limner.engine.batching.client import LastingClient
 from limner.engine.batching.ticket import Reader
@@ -20,9 +22,17 @@ def start(settings: Settings, read: Reader) -> RemoteEngine:
 
     Raises ``SettingsError`` for what can be known before.
     """
+    if logs.is_json(settings.log_format):  # Ray's core writes to standard error by itself
+        os.environ.setdefault("RAY_BACKEND_LOG_JSON", "1")
     cluster = Cluster(settings, make=lambda own: partial(engine_of, own))
     own = settings.queue_max_requests
-    return RemoteEngine(cluster.connect, read, max_queue=own, disconnect=cluster.disconnect)
+    return RemoteEngine(
+        cluster.connect,
+        read,
+        max_queue=own,
+        alive=cluster.answers,
+        disconnect=cluster.disconnect,
+    )
 
 
 def engine_of(settings: Settings, read: Reader) -> LastingClient:

@@ -121,7 +121,8 @@ def _why(failure: Exception) -> str:
     if not isinstance(failure, EngineBroken):
         return f"The model could not be loaded: {failure}"
     cause = failure.__cause__
-    return f"The engine cannot draw any more ({type(cause).__name__}: {cause}); the server ended."
+    why = str(failure).rstrip(".") if cause is None else f"{type(cause).__name__}: {cause}"
+    return f"The engine cannot draw any more ({why}); the server ended."
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from limner.domain.model import called
+
 
 @dataclass(frozen=True)
 class Licence:
@@ -55,11 +57,12 @@ def find(name: str | None) -> Licence:
 
 def origin(path: PurePath, licence: Licence, *, embedded: bool) -> tuple[str, tuple[str, ...], str]:
     """Name, attribution and source of a checkpoint, as its licence wants them shown."""
+    name = called(path)
     if embedded:
         return "Squire", ("Squire by the Limner project",), "embedded in the limner package"
     if licence is not RAIL_M:
-        return path.stem, (), path.name
+        return name, (), path.name
     family = "Stable Diffusion 1.5 by Robin Rombach, Patrick Esser and contributors"
-    if re.fullmatch(r"rpg[-_ ]?v4.*", path.stem, re.IGNORECASE):
+    if re.fullmatch(r"rpg[-_ ]?v4.*", name, re.IGNORECASE):
         return "RPG V4", ("RPG V4 by Anashel", family), "Hugging Face hub: Anashel/rpg"
-    return path.stem, (family,), path.name
+    return name, (family,), path.name

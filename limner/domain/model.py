@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 
@@ -14,6 +16,42 @@ def sendable(name: str) -> str:
     It has no spaces at its ends, for they are cut off what a request names.
     """
     return name.strip().encode("utf-8", "backslashreplace").decode()
+
+
+def stored_sha256(sha256: str, said: str) -> str:
+    """The sum by which a model is known that is read as ``Card.said`` says; else its file's."""
+    return hashlib.sha256(f"{sha256} {said}".encode()).hexdigest() if said else sha256
+
+
+SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
+"""Of files that may be models."""
+
+
+# What libraries call a model's only file, whatever the model.
+_ONLY = re.compile(
+    "(diffusion_pytorch_model|pytorch_model|model|pytorch_lora_weights|learned_embeds)"
+    r"(?P<variant>[.-].*)?"
+)
+
+
+def called(path: PurePath, suffixes: Collection[str] = SUFFIXES) -> str:
+    """The name of a model at a path: its file's or folder's, in a hub's cache its repository's.
+
+    A file of a repository has a name of its own, unless that is what every library writes.
+    """
+    if repository := _repository(path):
+        return repository
+    if path.suffix.lower() not in suffixes:
+        return path.name
+    repository, only = _repository(path.parent), _ONLY.fullmatch(path.stem)
+    return repository + (only["variant"] or "") if repository and only else path.stem
+
+
+def _repository(path: PurePath) -> str:
+    """Of whose snapshot in a hub's cache a path is; empty for any other."""
+    name = path.parent.parent.name
+    inside = path.parent.name == "snapshots" and name.startswith("models--")
+    return name.rpartition("--")[2] if inside else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +68,8 @@ class Card:
     says that the schedule of noise ends in nothing but noise, which not every scheduler can draw
     with. ``text_encoder_sha256`` is set only for one that was named; ``clip_positions`` is
     ``"stored"`` where the checkpoint's own position ids, other than 0, 1, 2, ..., are used.
-    ``said`` is what an operator said over the files and they do not say themselves, in words.
+    ``said`` is what an operator, or a ``.yaml`` beside it, said over the model's files and they do
+    not say themselves, in words.
     """
 
     name: str
@@ -55,14 +94,17 @@ class Card:
     @property
     def stored_sha256(self) -> str:
         """What a stored request is bound to: the file, and what was said over it, where it was."""
-        if not self.said:
-            return self.sha256
-        return hashlib.sha256(f"{self.sha256} {self.said}".encode()).hexdigest()
+        return stored_sha256(self.sha256, self.said)
 
     @property
     def short_hash(self) -> str:
         """As AUTOMATIC1111 and model sites write it, of the author's file: ten digits."""
         return (self.source_sha256 or self.sha256)[:10]
+
+    @property
+    def query(self) -> str:
+        """What names it in an address, with the VAE that replaces its own."""
+        return f"model={self.short_hash}" + (f"&vae={self.vae_sha256}" if self.vae_sha256 else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, in the order of the fields; ``said`` shows in what it changed."""

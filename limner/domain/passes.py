@@ -40,6 +40,15 @@ def strengths_of(generation: Generation) -> tuple[str, ...]:
     return (*whole, *second, *parts)
 
 
+def steps_of(generation: Generation) -> int:
+    """The user's steps that run in all of its passes together."""
+    passes = ((each, each.source) for each in passes_of(generation))
+    return sum(
+        each.method.steps_run(each.steps, None if source is None else source.strength)
+        for each, source in passes
+    )
+
+
 def is_plain(generation: Generation) -> bool:
     """Whether any model can draw it: in one pass, not large, with edges that do not meet."""
     g = generation

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import isnan
 
 from limner.domain.attention import WEIGHT_MAX, Span, limited, weigh
 from limner.domain.editing import CHOICES_MAX, SHOWN_MAX, TooMuchEditing, schedule
@@ -169,21 +170,18 @@ def _unread(tag: re.Match[str]) -> str:
 
 def _adapter(kind: str, arguments: str) -> Adapter | None:
     """``name:text_encoder:unet`` or ``name:te=..:unet=..``; unet defaults to te, te to 1."""
-    named, plain = {}, []
-    for argument in arguments.split(":"):
-        key, equals, value = argument.partition("=")
-        if equals:
-            named[key.strip()] = value
-        else:
-            plain.append(argument)
+    parts = [argument.partition("=") for argument in arguments.split(":")]
+    named = {key.strip(): value for key, equals, value in parts if equals}
+    plain = [key for key, equals, _ in parts if not equals]
+    name = plain[0].strip() if plain else ""
+    te = named.get("te", plain[1] if len(plain) > 1 else "1")
     try:
-        text_encoder = limited(float(named.get("te", plain[1] if len(plain) > 1 else "1")))
-        unet = limited(float(named.get("unet", plain[2] if len(plain) > 2 else text_encoder)))
+        strengths = [float(te), float(named.get("unet", plain[2] if len(plain) > 2 else te))]
     except ValueError:
         return None
-    if kind not in _ADAPTER_KINDS or not plain or not plain[0].strip():
+    if kind not in _ADAPTER_KINDS or not name or any(map(isnan, strengths)):
         return None
-    return Adapter(plain[0].strip(), text_encoder, unet)
+    return Adapter(name, *map(limited, strengths))
 
 
 def split_branches(text: str) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from limner import machine
 from limner.engine.batching.models import Say, unknown
 from limner.engine.batching.request import FIRST, Choice
+from limner.engine.checkpoints import headers, ways
 from limner.errors import CheckpointError, InvalidInput
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def find_nothing(_sha256: str) -> None:
 
 
 class Loader:
-    """Gives ``ThreadEngine`` its ``load`` and ``size``.
+    """Gives ``ThreadEngine`` its ``load``, ``size`` and ``stamp``.
 
     ``model``, with ``vae`` and ``wish``, is the first; None is the embedded one. Others are found
     by their SHA-256: ``find`` gives the path of a checkpoint, a VAE or an adapter, or None.
@@ -89,8 +90,10 @@ class Loader:
         needs = partial(layouts.bytes_in_memory, model, vae, wish=wish or AS_TOLD)
         checkpoint = self._brought(choice, load, needs)
         info = checkpoint.info
-        if choice.model not in ("", info.sha256):
-            raise CheckpointError(f"{info.path} has changed since it was listed.")
+        if choice.model not in ("", info.stored_sha256):
+            raise CheckpointError(
+                f"{info.path} has changed since it was listed; try again in a minute."
+            )
         self._device, self._dtype = info.device, info.dtype
         return self._runner(checkpoint, say)
 
@@ -128,6 +131,15 @@ class Loader:
             except CheckpointError as error:
                 raise InvalidInput("model", _without_folders(error, (model, vae))) from error
         return self._sizes[choice]
+
+    def stamp(self, choice: Choice) -> str:
+        """Where a model's files lie, with their sizes and times; empty where they are not there."""
+        try:
+            paths = [path for path in self._files(choice)[:2] if path is not None]
+            files = [file for path in paths for file in (path, *sorted(path.rglob("*")))]
+            return " ".join(f"{file}={headers.stamp(file)}" for file in files)
+        except (InvalidInput, OSError):
+            return ""
 
     def _files(self, choice: Choice) -> tuple[Path | None, Path | None, Wish | None]:
         """Where a model and its VAE lie, and what is to be believed of it instead of the file."""
@@ -178,7 +190,7 @@ def _without_folders(error: CheckpointError, files: Iterable[Path | None]) -> st
     told = str(error)
     for file in files:
         told = told if file is None else told.replace(f"{file.parent}{os.sep}", "")
-    return told
+    return ways.over_http(told)
 
 
 def _empty_cache() -> None:

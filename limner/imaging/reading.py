@@ -26,7 +26,8 @@ EDGE = 128  # of 255: marked from here up, as the engine repaints
 # transparency where there is some, else the white.
 MaskBy = Literal["white", "alpha", "painted"]
 
-_INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+# No TIFF: the dozen codecs of libtiff are much for strangers to try (ADR 0006).
+_INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _ORIENTATION = 0x0112
 _Turn = Image.Transpose
 # EXIF 2.3, 4.6.4: how the stored rows and columns lie; 1 is upright.
@@ -146,4 +147,4 @@ def _check_size(width: int, height: int, field: str) -> None:
 
 def unreadable(field: str, why: str = "is not a picture this server reads") -> InvalidInput:
     """The error for what is no picture, or a broken one."""
-    return InvalidInput(field, f"{field} {why}; send PNG, JPEG, WebP or GIF")
+    return InvalidInput(field, f"{field} {why}; send PNG, JPEG, WebP, GIF or BMP")

@@ -6,14 +6,22 @@ import gc
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from limner.domain import licences
 from limner.domain.few_steps import Family
-from limner.engine.checkpoints import adapters, folders, layouts, parts, prediction, upscalers
+from limner.engine.checkpoints import (
+    adapters,
+    folders,
+    layouts,
+    parts,
+    prediction,
+    upscalers,
+    ways,
+)
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED, kind_of, read_header
 from limner.engine.checkpoints.layouts import SOURCE_SHA256
@@ -26,7 +34,7 @@ log = logging.getLogger(__name__)
 
 UNREADABLE, PICTURE = "unreadable", "picture"
 EMBEDDING = "textual-inversion"
-PICKLED = "It is a pickle; `limner models import` makes a copy of it that can be used."
+PICKLED = f"It is a pickle; {ways.IMPORT}."
 NO_VAE = "It has no VAE of its own: name one with `vae` beside it."
 _REASON_CHARS = 500
 _BASES: Mapping[str, str] = {
@@ -43,8 +51,10 @@ _BESIDE = (
 )  # what is drawn with beside a checkpoint
 _OTHER_BASE: Mapping[str, str] = {
     base: f"It is for {name}, and Limner draws with Stable Diffusion 1.x."
-    for base, name in {"sd2": "Stable Diffusion 2", "sdxl": "SDXL"}.items()
-}
+    for base, name in {
+        "sd2": "Stable Diffusion 2", "sd3": "Stable Diffusion 3", "sdxl": "SDXL", "flux": "Flux"
+    }.items()
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,11 +64,15 @@ class Facts:
     ``kind`` is a key of ``inspection.DESCRIPTIONS`` or ``unreadable``; ``base`` the family of
     checkpoints that it is or is for: ``sd1``, ``sd2``, ``sd3``, ``sdxl``, ``flux``, ``unknown``;
     ``network`` is by what a LoRA changes layers, or which network an upscaler is; ``parts`` are
-    those that a LoRA changes; ``vectors`` are an embedding's, ``scale`` an upscaler's;
-    ``source_sha256`` the sum of the file that it says it was imported from, in 64 digits;
+    those that a LoRA changes; ``vectors`` are an embedding's, of ``width`` numbers each;
+    ``scale`` is an upscaler's; ``source_sha256`` the sum, in 64 digits, of the file that it says
+    it was imported from;
     ``reason`` a sentence on why it cannot be drawn with, None where it can; ``few_steps`` the way
     in which a checkpoint was taught to draw in few steps, where it or what lies beside it says so;
-    ``needs_vae`` whether a request that names it must name a VAE too, for it has none.
+    ``needs_vae`` whether a request that names it must name a VAE too, for it has none;
+    ``vae_beside`` the file's name of the VAE that lies beside a checkpoint without one, and
+    ``said`` what lies beside that says how it predicts, as ``domain.model.Card`` has it;
+    ``picture`` the file's name of the picture beside it.
     """
 
     kind: str = UNREADABLE
@@ -68,6 +82,7 @@ class Facts:
     network: str | None = None
     parts: tuple[str, ...] = ()
     vectors: int | None = None
+    width: int | None = None
     scale: int | None = None
     notes: tuple[str, ...] = ()
     licence: str | None = None
@@ -76,6 +91,14 @@ class Facts:
     reason: str | None = None
     few_steps: Family | None = None
     needs_vae: bool = False
+    vae_beside: str | None = None
+    said: str = ""
+    picture: str | None = None
+
+    @property
+    def gives_way(self) -> bool:
+        """To what has its name and is no pickle. A checkpoint's folder is used as it is."""
+        return self.pickled and (self.reason is not None or self.kind not in LOADED)
 
 
 def read(found: Found) -> Facts:
@@ -96,6 +119,7 @@ def read(found: Found) -> Facts:
         notes=facts.notes + told.notes,
         reason=_inside(facts.reason, found),
         few_steps=told.few_steps or facts.few_steps,
+        picture=told.picture,
     )
 
 
@@ -157,6 +181,7 @@ def _of_file(path: Path) -> Facts:
     elif kind == EMBEDDING:
         return replace(facts, reason=_OTHER_BASE.get(facts.base) or _no_embedding(header))
     else:
+        facts = _of_incomplete(path, facts) if kind == "unet" else facts
         facts = replace(facts, reason=f"Limner does not draw with it: it is {DESCRIPTIONS[kind]}.")
     refused = header.pickled and kind not in _BESIDE[1:]
     return replace(facts, reason=facts.reason or PICKLED) if refused else facts
@@ -183,8 +208,10 @@ def _short(words: Sequence[str]) -> Iterator[str]:
 
 
 def _of_folder(path: Path) -> Facts:
-    kind, few = folders.kind(folders.read_parts(path)), taught.of_folder(path)
-    return _of_whole(path, Facts(kind, "sd1", few_steps=few))
+    """A folder's pickles are used as they are: nothing has to be imported to draw with it."""
+    found, few = folders.read_parts(path), taught.of_folder(path)
+    pickled = parts.pickled(found)
+    return _of_whole(path, Facts(folders.kind(found), "sd1", pickled=pickled, few_steps=few))
 
 
 def _of_whole(path: Path, facts: Facts) -> Facts:
@@ -192,16 +219,26 @@ def _of_whole(path: Path, facts: Facts) -> Facts:
     try:
         layout, chosen = layouts.chosen(path, None, required=("unet", "text_encoder"))
     except CheckpointError as error:
-        return replace(facts, reason=str(error))
-    schedule = layout.schedule()
+        return replace(_of_incomplete(path, facts), reason=str(error))
     return replace(
         facts,
-        prediction=prediction.predicts(schedule),
+        prediction=prediction.predicts(layout.scheduler),
         licence=licences.find(layout.licence).id,
         notes=parts.told(layout, chosen) + (() if "vae" in chosen else (NO_VAE,)),
         needs_vae="vae" not in chosen,
+        vae_beside=None if layout.vae_beside is None else layout.vae_beside.name,
+        said=" ".join(layout.said),
         source_sha256=_sum(layout.source_sha256),
     )
+
+
+def _of_incomplete(path: Path, facts: Facts) -> Facts:
+    """A checkpoint that cannot be loaded as it is: what can be told all the same."""
+    with suppress(CheckpointError):
+        layout = layouts.read_layout(path)
+        notes = (*facts.notes, *layout.notes)
+        return replace(facts, prediction=prediction.predicts(layout.scheduler), notes=notes)
+    return facts
 
 
 def _of_vae(path: Path, facts: Facts) -> Facts:

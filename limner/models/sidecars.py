@@ -8,6 +8,7 @@ A picture is ``NAME.preview.png`` or ``NAME.png`` and their kin. The ``NAME.yaml
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 
 from limner.domain import few_steps
 from limner.domain.few_steps import Family
+from limner.engine.checkpoints import configs
 from limner.engine.checkpoints.layouts import PROVENANCE, VAE_BESIDE
+from limner.engine.checkpoints.regular import opened
 from limner.errors import NotFound
 
 _MAX_BYTES = 1 << 20
@@ -26,7 +29,8 @@ _ROW_SUFFIXES = (".json", ".civitai.info")  # the operator's own words before a 
 _PICTURES = tuple(
     f"{middle}.{suffix}" for middle in (".preview", "") for suffix in ("png", "jpg", "jpeg", "webp")
 )
-_CHANGES_WHAT_IT_IS = (".yaml", *VAE_BESIDE)
+NOTES_AND_PICTURES = (*_ROW_SUFFIXES, *_PICTURES)
+_CHANGES_WHAT_IT_IS = (*configs.SUFFIXES, *VAE_BESIDE)
 _MAGIC: Mapping[bytes, str] = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -41,24 +45,19 @@ _BASES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Told:
-    """What sidecars say; ``base`` and ``few_steps`` as in ``facts.Facts``, None where not."""
+    """What sidecars say, as in ``facts.Facts``; None where they do not."""
 
     trigger_words: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     base: str | None = None
     few_steps: Family | None = None
+    picture: str | None = None
 
 
 def names_for(stem: str) -> list[str]:
     """The names of everything that may lie beside a file of this stem and say something of it."""
-    suffixes = (*_ROW_SUFFIXES, *_PICTURES, *_CHANGES_WHAT_IT_IS)
+    suffixes = (*NOTES_AND_PICTURES, *_CHANGES_WHAT_IT_IS)
     return [*(stem + suffix for suffix in suffixes), PROVENANCE]
-
-
-def picture(path: Path, beside: Iterable[str]) -> Path | None:
-    """The picture of a model, if there is one among the names ``beside`` it."""
-    wanted = (path.stem + suffix for suffix in _PICTURES)
-    return next((path.with_name(name) for name in wanted if name in beside), None)
 
 
 def picture_bytes(path: Path) -> tuple[bytes, str]:
@@ -68,16 +67,45 @@ def picture_bytes(path: Path) -> tuple[bytes, str]:
         NotFound: it is gone, of another kind, or larger than 8 MiB.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(_MAX_PICTURE_BYTES + 1)
     except OSError as error:
         raise NotFound(f"{path.name} cannot be read") from error
     if len(data) > _MAX_PICTURE_BYTES:
         raise NotFound(f"{path.name} is larger than {_MAX_PICTURE_BYTES >> 20} MiB")
-    for magic, media_type in _MAGIC.items():
-        if data.startswith(magic) and (magic != b"RIFF" or data[8:12] == b"WEBP"):
-            return data, media_type
+    if media_type := _media_type(data):
+        return data, media_type
     raise NotFound(f"{path.name} is no PNG, JPEG or WebP picture")
+
+
+def _media_type(data: bytes) -> str | None:
+    """By a file's first bytes."""
+    kinds = (kind for magic, kind in _MAGIC.items() if data.startswith(magic))
+    kind = next(kinds, None)
+    return None if kind == "image/webp" and data[8:12] != b"WEBP" else kind
+
+
+def _picture(path: Path, beside: Iterable[str], notes: list[str]) -> str | None:
+    """The name of the first picture beside a model that is one; notes on those that are none."""
+    for name in (path.stem + suffix for suffix in _PICTURES):
+        if name in beside:
+            why = _no_picture(path.with_name(name))
+            if why is None:
+                return name
+            notes.append(f"{name} is left aside: {why}.")
+    return None
+
+
+def _no_picture(path: Path) -> str | None:
+    try:
+        with opened(path) as file:
+            kind, size = _media_type(file.read(16)), file.seek(0, os.SEEK_END)
+    except OSError as error:
+        return _why(error)
+    if kind is None:
+        return "it is no PNG, JPEG or WebP picture"
+    large = size > _MAX_PICTURE_BYTES
+    return f"it is larger than {_MAX_PICTURE_BYTES >> 20} MiB" if large else None
 
 
 def read(path: Path, beside: Iterable[str]) -> Told:
@@ -97,11 +125,12 @@ def read(path: Path, beside: Iterable[str]) -> Told:
         notes += _notes(row)
         base = base or _base(row.get("sd version") or row.get("baseModel"))
         few = few or few_steps.named(row.get("few steps")) or few_steps.said(row.get("baseModel"))
-    return Told(words, tuple(notes), base, few)
+    picture = _picture(path, beside, notes)
+    return Told(words, tuple(notes), base, few, picture)
 
 
 def _row(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         text = file.read(_MAX_BYTES + 1)
     if len(text) > _MAX_BYTES:
         raise ValueError(f"it is longer than {_MAX_BYTES:,} bytes")

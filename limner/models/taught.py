@@ -12,6 +12,7 @@ from limner.domain import few_steps
 from limner.domain.few_steps import Family
 from limner.engine.checkpoints.headers import Header
 from limner.engine.checkpoints.inspection import read_header
+from limner.engine.checkpoints.regular import opened
 from limner.errors import CheckpointError
 from limner.models import sidecars
 
@@ -26,7 +27,7 @@ def of_header(header: Header) -> Family | None:
 
 def of_folder(folder: Path) -> Family | None:
     """As the scheduler's config of a folder in diffusers' layout says."""
-    with suppress(OSError, ValueError, RecursionError), (folder / _CONFIG).open("rb") as file:
+    with suppress(OSError, ValueError, RecursionError), opened(folder / _CONFIG) as file:
         config = json.loads(file.read(_MAX_BYTES))
         return few_steps.of_scheduler(config) if isinstance(config, dict) else None
     return None

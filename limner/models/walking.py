@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from limner.domain.model import sendable
+from limner.domain.model import SUFFIXES, called, sendable
 from limner.engine.checkpoints.parts import PARTS
 from limner.models import sidecars
 from limner.models.places import Place
 
-SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
 PICTURES = (".png",)  # in which embeddings may hide
 _PARTS = ("", *PARTS, "scheduler", "tokenizer")
 
@@ -56,8 +55,8 @@ class Found:
 
     @property
     def stem(self) -> str:
-        """The last part of ``inner``."""
-        return sendable(self.inner.rpartition("/")[2])
+        """The last part of ``inner``; in a hub's cache the repository's name."""
+        return sendable(called(self.path, (*SUFFIXES, *PICTURES)))
 
     @property
     def whole(self) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from limner import machine
 from limner.errors import LimnerError, SettingsError
-from limner.replicas import deployment, reaching
+from limner.replicas import deployment, ending, head, hearing, reaching
 from limner.replicas.replica import Make
 from limner.replicas.served import Served
 from limner.settings import Settings
@@ -29,6 +29,7 @@ Say = Callable[[str], None]
 OBJECTS_BYTES = 256 << 20  # pictures on their way between processes
 LOOK_S = 0.2
 START_S = 60.0
+DAY_S = 86_400
 STARTING = "starting the replicas"
 NO_ROOM = (
     "starting the replicas, for which the cluster has no room yet: each needs a core, and its "
@@ -43,7 +44,8 @@ class Cluster:
     def __init__(self, settings: Settings, make: Callable[[Settings], Make]) -> None:
         check(settings)
         self._settings, self._make = settings, make
-        self._connected = False
+        self._head: head.Head | None = None
+        self._agents: list[Any] = []
 
     def connect(self, say: Say) -> Calls:
         """Have the replicas there, and the way to them.
@@ -57,17 +59,18 @@ class Cluster:
         if settings.ray_address is not None:
             reaching.expect_answer(settings.ray_address)
         with _told(settings):
-            _join(settings)
             from ray import serve
 
             from limner.replicas.calls import Calls
 
+            hearing.begin()
+            _join(settings)
             serve.start(proxy_location="Disabled")
             if not _by_a_file():
                 self._deploy(_gpus(settings))
             _expect_running(say)
             handle = serve.get_deployment_handle(deployment.DEPLOYMENT, deployment.APPLICATION)
-        self._connected = True
+            self._head, self._agents = head.joined(), ending.agents()
         say("ready")
         return Calls(handle)
 
@@ -90,17 +93,26 @@ class Cluster:
         )
         return built.bind(self._make(deployment.for_replicas(settings)))
 
-    def disconnect(self) -> None:
-        """Leave the cluster; one that was begun here ends at once, since nothing is drawn."""
+    def answers(self) -> bool:
+        """Whether its head does; see ``Head.answers``."""
+        return self._head is not None and self._head.answers()
+
+    def disconnect(self, failed: bool) -> None:
+        """Leave the cluster; one that was begun here ends at once, since nothing is drawn.
+
+        Ray's own leaving would wait for a cluster that has ``failed``, or is killed here.
+        """
         import ray
         from ray._private import worker
 
-        if self._settings.ray_address is not None:
+        if self._head is not None:
+            self._head.close()
+        if self._settings.ray_address is not None and not failed:
             ray.shutdown()
-        elif worker._global_node is not None:
-            worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
-            # Ray's own ending, and its threads', would wait for those half a minute.
-            atexit.register(_end, 0 if self._connected else 1)
+            return
+        if self._settings.ray_address is None and worker._global_node is not None:
+            ending.kill(worker._global_node, self._agents)
+        atexit.register(_end, int(failed))
 
 
 def _end(status: int) -> None:
@@ -136,7 +148,10 @@ def _authenticate(settings: Settings) -> None:
     os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a call after the end would begin another cluster
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
-    if settings.ray_address is None:
+    if settings.ray_address is not None:
+        # Ray would end a process whose head is away for a minute; here that is ours to judge.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(DAY_S))
+    else:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         os.environ.setdefault("RAY_worker_niceness", "0")  # else anything at all goes before them
     if _is_here(settings.ray_address):

@@ -150,6 +150,11 @@ class Drawing:
         if not self.accepted.done():
             self.accepted.set_result(None)
 
+    def lose(self, error: EngineBroken) -> None:
+        """Nobody is left to draw it."""
+        self.refuse(error)
+        self._end(lambda index: Lost(index, str(error)))
+
     def refuse(self, error: LimnerError) -> None:
         """Before anything was drawn: the one who submits hears it, and the sink does not."""
         if not self.accepted.done():

@@ -24,6 +24,9 @@ ANSWER_S = 60.0
 ACCEPT_S = 15.0  # who submits holds a thread meanwhile, and those are few
 SILENT = "No replica answers."
 SILENT_S = 10.0  # a replica that was there may be slow to answer for so long
+GUARD_S = 5.0
+GONE_S = 60.0
+GONE = f"Neither the head of the Ray cluster nor a replica has answered for {GONE_S:g} s."
 Say = Callable[[str], None]
 Connect = Callable[[Say], Replicas]
 
@@ -32,8 +35,10 @@ class RemoteEngine:
     """``EngineClient`` over replicas, to which ``connect(say)`` gives the way; it may block.
 
     What it raises is ``failure`` then. ``read`` finds what tickets start from, on the thread that
-    submits: replicas are sent pictures, and see no files of ours. ``disconnect`` is called last.
-    At most ``max_queue`` images are known at once.
+    submits: replicas are sent pictures, and see no files of ours. ``alive`` says whether what looks
+    after the replicas answers, or raises ``EngineBroken``: that, and silence of all for ``GONE_S``,
+    is ``failure`` as well. ``disconnect(failed)`` is called last. At most ``max_queue`` images are
+    known at once.
     """
 
     def __init__(
@@ -42,9 +47,11 @@ class RemoteEngine:
         read: Reader,
         *,
         max_queue: int = 256,
-        disconnect: Callable[[], None] = lambda: None,
+        alive: Callable[[], bool] = lambda: True,
+        disconnect: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self._connect, self._read, self._disconnect = connect, read, disconnect
+        self._connect, self._read = connect, read
+        self._alive, self._disconnect = alive, disconnect
         self._state = State(max_queue)
         self._tasks: dict[Drawing, asyncio.Task[None]] = {}
         self._running: set[tuple[Drawing, int]] = set()
@@ -58,7 +65,7 @@ class RemoteEngine:
 
     @property
     def failure(self) -> Exception | None:
-        """Why there are no replicas and will be none."""
+        """Why there are no replicas, or none any more, and will be none."""
         return self._state.failure
 
     def expect_model(self, model: str = "", vae: str = "") -> None:
@@ -99,7 +106,7 @@ class RemoteEngine:
         _wait(lambda: not self._state.open_images, ANSWER_S)
         self._post(self._loop.stop)
         self._thread.join(ANSWER_S)
-        self._disconnect()
+        self._disconnect(self.failure is not None)
 
     def _post(self, what: Callable[..., Any], *arguments: Any) -> None:
         if self._thread.is_alive():
@@ -123,10 +130,13 @@ class RemoteEngine:
             self._state.fail(error)
             return
         asyncio.set_event_loop(self._loop)
-        look = self._loop.create_task(self._look())
+        own = [self._loop.create_task(each) for each in (self._look(), self._guard())]
         self._loop.run_forever()  # until it is closed
-        look.cancel()
-        self._loop.run_until_complete(asyncio.gather(look, return_exceptions=True))
+        # What calls to replicas end in from now on is nobody's concern.
+        self._loop.set_exception_handler(lambda *_: None)
+        for task in own:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*own, return_exceptions=True))
 
     async def _look(self) -> None:
         """Ask what the replicas do, again and again."""
@@ -140,6 +150,28 @@ class RemoteEngine:
                 log.warning("the replicas do not answer: %s", type(error).__name__)
             self._publish()
             await asyncio.sleep(LOOK_S)
+
+    async def _guard(self) -> None:
+        """Give up once the cluster is gone, so that the server ends and its work goes back."""
+        heard = time.monotonic()
+        try:
+            while time.monotonic() - max(heard, self._seen_at) < GONE_S:
+                if await asyncio.to_thread(self._alive):
+                    heard = time.monotonic()
+                await asyncio.sleep(GUARD_S)
+            raise EngineBroken(GONE)
+        except EngineBroken as error:
+            self._fail(error)
+
+    def _fail(self, error: EngineBroken) -> None:
+        log.critical("the replicas are lost; their images go back: %s", error)
+        self._state.fail(error)
+        self._loop.call_soon(self._lose, error)  # after what was taken before
+
+    def _lose(self, error: EngineBroken) -> None:
+        for drawing, task in list(self._tasks.items()):
+            drawing.lose(error)
+            task.cancel()
 
     def _publish(self) -> None:
         if not self._seen:

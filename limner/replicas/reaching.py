@@ -106,14 +106,20 @@ def _expect_head(where: str, patience_s: float) -> None:
 def _asked(channel: Any) -> Any:
     """None, or how it failed."""
     import grpc
-    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
-    head = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
     try:
-        head.CheckAlive(gcs_service_pb2.CheckAliveRequest(), timeout=CALL_S)
+        check(channel)
     except grpc.RpcError as error:
         return error.code()
     return None
+
+
+def check(channel: Any, *node_ids: bytes) -> Any:
+    """Its answer to whether it lives, and nodes. Raises ``grpc.RpcError``."""
+    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
+
+    head = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
+    return head.CheckAlive(gcs_service_pb2.CheckAliveRequest(node_ids=node_ids), timeout=CALL_S)
 
 
 def _silent(where: str, seconds: float) -> str:

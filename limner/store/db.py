@@ -39,7 +39,8 @@ class Database:
         self.engine = engine
         # SQLite takes one writer at a time and makes the others poll. Threads of this process
         # queue here instead, where they are woken in order.
-        self._turn = sqlite.Turn() if engine.dialect.name == "sqlite" else None
+        self.one_writer = engine.dialect.name == "sqlite"
+        self._turn = sqlite.Turn() if self.one_writer else None
         self.new = False  # whether its tables were made by this opening
         self.failure: DatabaseUnavailable | None = None
 

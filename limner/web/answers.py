@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner import errors
+from limner.engine.checkpoints import ways
 from limner.errors import LimnerError
 from limner.web import envelopes
 from limner.web.streams import STOPPING
@@ -168,7 +169,8 @@ def _render(request: Request, error: Exception) -> Response:
     request.state.refusal = type(error).__name__ if isinstance(error, LimnerError) else "Fault"
     request_id = request.state.headers["x-request-id"]
     if isinstance(error, LimnerError):
-        status, text, headers = status_of(error), str(error), error_headers(error)
+        status, headers = status_of(error), error_headers(error)
+        text = ways.over_http(str(error))
         if status >= 500:
             log.warning("%s for %s: %s", status, request_id, type(error).__name__)
     else:

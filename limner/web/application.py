@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.routing import compile_path
 
 from limner.web.answers import Handler
 from limner.web.openapi import Schema
@@ -46,7 +47,8 @@ class Application(FastAPI):
         if operation:
             answers = {str(status): answer for status, answer in operation["responses"].items()}
             documented = {**operation, "responses": answers}
-            self._paths.setdefault(path, {}).update({verb.lower(): documented for verb in methods})
+            plain = compile_path(path)[1]  # without how a part is converted
+            self._paths.setdefault(plain, {}).update({verb.lower(): documented for verb in methods})
 
     def openapi(self) -> Schema:
         """The document of OpenAPI 3.1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -182,15 +182,20 @@ def operation(
     }
 
 
-def json_answer(description: str, properties: Mapping[str, Any]) -> Schema:
-    """An answer that is an object with these properties, all of them present."""
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
+def json_answer(
+    description: str, properties: Mapping[str, Any], sometimes: Collection[str] = ()
+) -> Schema:
+    """An answer that is an object with these properties, present but for those of ``sometimes``."""
+    always = [name for name in properties if name not in sometimes]
+    schema = {"type": "object", "properties": properties, "required": always}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def list_answer(description: str, properties: Mapping[str, Any]) -> Schema:
+def list_answer(
+    description: str, properties: Mapping[str, Any], sometimes: Collection[str] = ()
+) -> Schema:
     """An answer that is a list of such objects."""
-    answer = json_answer(description, properties)
+    answer = json_answer(description, properties, sometimes)
     content = answer["content"]["application/json"]
     content["schema"] = {"type": "array", "items": content["schema"]}
     return answer
@@ -213,6 +218,7 @@ def draw_operation(slug: str, form: wire.Form = wire.FORM) -> Schema:
                 "description": "With `return_control`: the maps, as base64 of PNG.",
             },
         },
+        sometimes=("controls",),
     )
     for media_type in ("image/jpeg", "image/png", "image/webp", "multipart/mixed"):
         answer["content"][media_type] = binary

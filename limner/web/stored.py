@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from limner import imaging
-from limner.domain.model import Card
 from limner.domain.pricing import as_credits
 from limner.settings import Settings
+from limner.usecases.drawing.choosing import Models
 from limner.usecases.queueing.queue import Status
 
 SUFFIXES: Mapping[imaging.Format, str] = {"png": "png", "jpeg": "jpg", "webp": "webp"}
@@ -53,21 +53,19 @@ def picture_json(
     }
 
 
-def request_json(settings: Settings, status: Status, own: Card | None) -> dict[str, Any]:
+def request_json(settings: Settings, status: Status, models: Models) -> dict[str, Any]:
     """One stored request; ``generation``, the first of its ``lines``, is null once it expired.
 
-    ``own`` is the server's model, whose file is named where a request is bound to what was said
-    over it as well.
+    Of ``models`` it names the file, where a request is bound to what was said over it as well.
     """
     job = status.job
-    drawn_by_own = own is not None and job.model_sha256 == own.stored_sha256
     return {
         "request_id": job.id,
         "status": job.status,
         "slug": job.slug,
         "surface": job.surface,
         "model": job.model,
-        "model_sha256": own.sha256 if own and drawn_by_own else job.model_sha256,
+        "model_sha256": models.file_sha256(job.model_sha256),
         "vae_sha256": job.vae_sha256 or None,
         "created_at": as_time(job.created_at),
         "started_at": as_time(job.started_at),

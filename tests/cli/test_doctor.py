@@ -12,7 +12,16 @@ from typer.testing import CliRunner, Result
 from limner.cli.main import typer_app
 from limner.store.db import Database
 
-CHECKS = ["versions", "device", "number type", "data folder", "disk", "database", "model"]
+CHECKS = [
+    "versions",
+    "device",
+    "number type",
+    "data folder",
+    "disk",
+    "database",
+    "model",
+    "library",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +46,23 @@ def test_all_is_well_with_the_embedded_model(tmp_path: Path) -> None:
     assert set(found["number type"]["facts"]["seconds"]) == {"float32", "float16", "bfloat16"}
     assert found["disk"]["facts"]["free_bytes"] > 0
     assert not data_dir.exists()  # the doctor changes nothing
+
+
+def test_what_cannot_be_used_of_the_library_is_told(tmp_path: Path) -> None:
+    (tmp_path / "page.safetensors").write_bytes(b"<html>not found</html>")
+    result, found = doctor("--data-dir", tmp_path / "here", "--models-dir", tmp_path)
+    assert result.exit_code == 0
+    assert found["library"]["state"] == "warning"
+    assert list(found["library"]["facts"]["unusable"]) == ["page"]
+    assert ", of which 1 cannot be used; page: page.safetensors " in found["library"]["detail"]
+    for number in range(11):
+        (tmp_path / f"empty{number:02}.ckpt").touch()
+    _, found = doctor("--data-dir", tmp_path / "here", "--models-dir", tmp_path)
+    detail = found["library"]["detail"]
+    assert "empty00: empty00.ckpt is empty. empty01: empty01.ckpt is empty." in detail
+    assert detail.endswith("empty09.ckpt is empty. 2 more: limner models list")
+    absent, found = doctor("--models-dir", tmp_path / "absent")
+    assert (absent.exit_code, found["library"]["state"]) == (0, "warning")
 
 
 def test_an_existing_database_is_reached(tmp_path: Path) -> None:
@@ -66,5 +92,5 @@ def test_people_get_lines(tmp_path: Path) -> None:
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert len(lines) == len(CHECKS)
-    assert lines[-1].startswith("failed   model")
-    assert "absent.safetensors does not exist" in lines[-1]
+    model = next(line for line in lines if line.startswith("failed   model"))
+    assert "absent.safetensors does not exist" in model

@@ -43,6 +43,7 @@ def refusal(*words: str) -> str:
     [
         ("draw", "x", "-o", "x.gif"),
         ("draw", "x", "-o", "x.pngg"),
+        ("upscale", "docs/images/knight.png", "-o", "x.gif"),
         ("draw", "x", "--sprite", "-o", "x.jpg"),
         ("draw", "x", "--sprite", "--format", "webp"),
         ("grid", "x", "--x", "seed=1,2", "-o", "x.jpg"),

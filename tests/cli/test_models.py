@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from limner.cli.main import typer_app
 from limner.engine.checkpoints.layouts import EMBEDDED, SATCHEL
 from limner.errors import CheckpointError
+from limner.models.listing import Library
 from tests.engine import checkpoint_files
 from tests.engine.detecting import making
 from tests.models import files
@@ -154,20 +157,112 @@ def test_all_pickles_of_the_library_are_imported_once(tmp_path: Path) -> None:
     files.lora(shelf / "fox.safetensors")
     names = checkpoint_files.original(checkpoint_files.models(), torch.float16)
     torch.save({"state_dict": names}, shelf / "good.ckpt")
+    (shelf / "good.json").write_text('{"few steps": "lcm"}')
     (shelf / "more").mkdir()
     torch.save({"state_dict": names | {"step": 3}}, shelf / "more" / "good.ckpt")
     torch.save({"emb_params": torch.ones(2, 768)}, shelf / "hands.pt")
+    torch.save({"state_dict": names | {"step": 4}}, shelf / "twin.ckpt")
+    save_file(names, shelf / "twin.safetensors")
+    torch.save({files.LORA: torch.ones(2, 768)}, shelf / "twin.pt")
+    torch.save({"state_dict": {k: v for k, v in names.items() if "model" in k}}, shelf / "cut.ckpt")
+    (shelf / "cut.ckpt").write_bytes((shelf / "cut.ckpt").read_bytes()[:-900])
     flags = ("--models-dir", shelf)
     first = limner("models", "import", "--all", *flags)
-    assert first.exit_code == 1  # the second of that name finds it taken
-    assert "Imported 1 of 2 pickled models; 1 refused." in first.stdout
-    assert "shelf:more/good.ckpt: " in first.stderr
-    (shelf / "more" / "good.ckpt").unlink()
+    assert first.exit_code == 0, first.output
+    told = first.stdout.splitlines()
+    heads = [line for line in told if line.startswith("shelf:")]
+    assert heads == [
+        "shelf:good.ckpt is imported as good:",
+        "shelf:twin.ckpt is imported as twin-2:",
+        "shelf:twin.pt is imported as twin:",
+        "shelf:more/good.ckpt is imported as good-2:",
+    ]
+    assert told[-1] == "Imported 4 of 4 pickled models; 0 refused."
+    copy = Path(os.environ["XDG_DATA_HOME"], "limner", "models", "good", "good.json")
+    assert json.loads(copy.read_text()) == {"few steps": "lcm"}
+    rows = {row["path"]: row for row in listed(*flags)}
+    reason = rows[str(shelf / "more" / "good.ckpt")]["reason"]
+    assert reason == "It is a pickle, which is imported: name good-2 instead."
     again = limner("models", "import", "--all", "--json", *flags)
     assert (again.exit_code, json.loads(again.stdout)) == (0, [])
-    assert again.stderr == "good.ckpt is imported already\n"
-    usable = [entry["name"] for entry in listed(*flags) if entry["usable"]]
-    assert usable == ["squire", "good", "fox", "hands"]
+    assert "shelf:more/good.ckpt is imported already, as good-2\n" in again.stderr
+    usable = [row["name"] for row in rows.values() if row["usable"]]
+    assert usable == [
+        "squire", "good", "good-2", "twin/twin", "twin-2", "fox", "hands",
+        "twin.safetensors",
+    ]  # fmt: skip
+    library = Library(Path(os.environ["XDG_DATA_HOME"], "limner"), [shelf])
+    assert library.find("twin", ("sd1",)).file == shelf / "twin.safetensors"
+
+
+@pytest.mark.slow
+def test_equal_pickles_are_imported_once_unless_they_are_drawn_otherwise(tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    names = checkpoint_files.original(checkpoint_files.models(), torch.float16)
+    torch.save({"state_dict": names}, shelf / "plain.ckpt")
+    for name in ("same", "v"):
+        shutil.copyfile(shelf / "plain.ckpt", shelf / f"{name}.ckpt")
+    (shelf / "v.yaml").write_text("parameterization: v")
+    flags = ("--models-dir", shelf)
+    first = limner("models", "import", "--all", *flags)
+    assert "Imported 2 of 3 pickled models; 0 refused." in first.stdout
+    assert first.stderr == "shelf:same.ckpt is imported already, as plain\n"
+    rows = {Path(row["path"]).name: row for row in listed(*flags)}
+    for name, copy, prediction in (
+        ("plain", "plain", "epsilon"),
+        ("same", "plain", "epsilon"),
+        ("v", "v", "v-prediction"),
+    ):
+        reason = rows[f"{name}.ckpt"]["reason"]
+        assert reason == f"It is a pickle, which is imported: name {copy} instead."
+        assert rows[f"{copy}.safetensors"]["prediction"] == prediction
+
+
+@pytest.mark.slow
+def test_a_unet_alone_is_told_what_it_takes_to_be_imported(
+    single_file: Path, tmp_path: Path
+) -> None:
+    tensors = checkpoint_files.original(checkpoint_files.models(), torch.float16)
+    unet = tmp_path / "unet.safetensors"
+    save_file({name: t for name, t in tensors.items() if name.startswith("model.")}, unet)
+    for flags, missing in (
+        ((), "with --text-encoder and --vae it becomes"),
+        (("--vae", single_file), "with --text-encoder too it becomes"),
+        (("--text-encoder", single_file), "with --vae too it becomes"),
+    ):
+        refused = limner("models", "import", unet, *flags)
+        assert f"unet.safetensors is a UNet alone; {missing}" in str(refused.exception)
+    whole = ("--vae", single_file, "--text-encoder", single_file)
+    assert limner("models", "import", unet, *whole).exit_code == 0
+
+
+def test_list_and_inspect_call_the_same_folder_pickled(tmp_path: Path) -> None:
+    folder = tmp_path / "rpg"
+    shutil.copytree(EMBEDDED, folder)
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(file), file.with_suffix(".bin"))
+    file.unlink()
+    facts = json.loads(limner("models", "inspect", folder, "--json").stdout)
+    [row] = [row for row in listed("--models-dir", tmp_path) if row["name"] == "rpg"]
+    assert (row["pickled"], row["usable"]) == (facts["pickled"], facts["loadable"]) == (True, True)
+
+
+def test_a_vaes_own_folder_is_inspected_and_imported_under_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "soft-vae"
+    checkpoint_files.models()["vae"].save_pretrained(folder)
+    [file] = folder.glob("*.safetensors")
+    torch.save(load_file(file), file.with_suffix(".bin"))
+    file.unlink()
+    facts, same = (
+        json.loads(limner("models", "inspect", path, "--json").stdout)
+        for path in (folder, file.with_suffix(".bin"))
+    )
+    assert facts == same
+    assert (facts["kind"], facts["pickled"]) == ("vae", True)
+    assert limner("models", "import", folder).exit_code == 0
+    [made] = [row for row in listed() if row["kind"] == "vae"]
+    assert (made["name"], made["usable"]) == ("soft-vae", True)
 
 
 @pytest.mark.parametrize(
@@ -238,3 +333,31 @@ def test_an_import_says_what_its_model_needs_beside_it(single_file: Path, tmp_pa
     assert told.stdout.endswith("bare.safetensors holds no VAE; name one with --vae.\n")
     told = limner("models", "import", single_file)
     assert "Use it with" in told.stdout.splitlines()[-1]
+
+
+def test_inspect_tells_few_steps_and_what_they_are(single_file: Path, tmp_path: Path) -> None:
+    shutil.copyfile(single_file, tmp_path / "fast.safetensors")
+    files.note(tmp_path / "fast.json", {"few steps": "turbo"})
+    for path, said in ((tmp_path / "fast.safetensors", "turbo"), (single_file, None)):
+        facts = json.loads(limner("models", "inspect", path, "--json").stdout)
+        assert facts["few_steps"] == said
+    told = limner("models", "inspect", tmp_path / "fast.safetensors").stdout
+    line = next(line for line in told.splitlines() if line.startswith("few steps"))
+    assert line.endswith("turbo: Euler a, SGM Uniform, 6 steps and guidance 1 where a request does "
+                         "not say")  # fmt: skip
+    assert "few steps" not in limner("models", "inspect", single_file).stdout
+
+
+def test_inspect_tells_numbers_that_are_none_of_what_is_no_checkpoint(tmp_path: Path) -> None:
+    vae = files.save_vae(tmp_path / "soft.safetensors", checkpoint_files.models()["vae"])
+    lora = files.lora(tmp_path / "fox.safetensors")
+    hands = files.embedding(tmp_path / "hands.safetensors")
+    for path in (vae, lora, hands):
+        assert json.loads(limner("models", "inspect", path, "--json").stdout)["notes"] == []
+        tensors = load_file(path)
+        name = next(iter(tensors))
+        tensors[name].view(-1)[0] = torch.inf
+        save_file(tensors, path)
+        facts = json.loads(limner("models", "inspect", path, "--json").stdout)
+        assert f"{path.name}: {name!r}" in facts["notes"][0]
+        assert "holds values that are not finite" in facts["notes"][0]

@@ -124,6 +124,8 @@ def test_only_the_bracket_with_the_bad_weight_is_text() -> None:
         ("a <lora:hero:0.8> b", "draws with the LoRA that it names"),
         ("a <unknown:hero> b", "no adapter that Limner knows"),
         ("a <lora:hero:much> b", "is no strength of a LoRA"),
+        ("a <lora:hero:nan> b", "'nan' is no strength of a LoRA"),
+        ("a <lora:hero:1:unet=NaN> b", "'1:unet=NaN' is no strength of a LoRA"),
         ("a | b [c:3]", "read as plain text"),
         ("[c:3] \\", "read as plain text"),
         ("(open", "never closed"),

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e import browser
+from tests.e2e import browser, telling
 from tests.e2e.browser import Visitor
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    telling.REFUSALS.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    running = getattr(item, "funcargs", {}).get("chromium")
+    if report.when == "call" and report.failed and running:
+        report.sections.append(("what the page showed", telling.told(running)))
+    return report
 
 
 @pytest.fixture(scope="module")
 def chromium():
     with browser.chromium() as running:
+        telling.listen(running)
         yield running
 
 

@@ -152,6 +152,14 @@ HUGE = {"image": text(noise()), "upscaler": "net"}
             },
             ["tiling"],
         ),
+        (
+            "/api/quote",
+            {
+                **LARGE["tiles"],
+                "sd_upscale": {**LARGE["tiles"]["sd_upscale"], "upscaler": "broken"},
+            },
+            ["sd_upscale.upscaler", "broken.pth", "not finite"],
+        ),
         ("/api/upscale", {**HUGE, "scale": 17}, ["scale is 17", "16"]),
         ("/api/upscale", {**HUGE, "width": 16_000, "height": 16_000}, ["MiB", "192 MiB"]),
         ("/api/upscale", {**HUGE, "upscaler": "broken"}, ["broken.pth", "not finite"]),

@@ -129,8 +129,7 @@ def test_a_lost_answer_is_asked_for_again_and_billed_once(visit):
         lambda route: lose(route) if route.request.method == "POST" else route.continue_(),
     )
     page.click("#draw")
-    page.wait_for_selector("#draw-error:visible")
-    assert "drawn once and billed once" in page.locator("#draw-error").inner_text()
+    expect(page.locator("#draw-error")).to_contain_text("drawn once and billed once")
     page.click("#draw-error button")
     visitor.wait_until_drawn()
     assert len(keys) == 2
@@ -171,7 +170,7 @@ def test_the_seed_is_shown_locked_and_used_again(visit):
     page = visitor.page
     visitor.draw()
     first = visitor.stored()[0]["generation"]["seed"]
-    assert page.input_value("#seed") == str(first)
+    expect(page.locator("#seed")).to_have_value(str(first))
     page.keyboard.press("Escape")
     page.locator("#stage").click(position={"x": 5, "y": 5})
     page.keyboard.press("s")
@@ -215,13 +214,13 @@ def test_the_layer_shows_what_the_server_reads(visit):
     assert layer.locator(".dropped").inner_text() == "<lora:fog:1>"
     assert layer.locator("[data-mark]").get_attribute("data-mark") == "after step 15"
     assert layer.inner_text().rstrip("\u200b") == page.input_value("#prompt")
-    assert page.locator("#prompt-count").inner_text() == "8 / 150"
+    expect(page.locator("#prompt-count")).to_have_text("8 / 150")
     page.fill("#prompt", ", ".join(["grey stone"] * 30))
     page.wait_for_selector(".layer .chunk")
-    assert page.locator("#prompt-count").inner_text() == "89 / 150"
+    expect(page.locator("#prompt-count")).to_have_text("89 / 150")
     page.locator("#prompt").evaluate("node => node.setSelectionRange(3, 3)")
     page.keyboard.press("ArrowLeft")
-    assert page.locator("#prompt-note").inner_text() == "“grey” · 1 token"
+    expect(page.locator("#prompt-note")).to_have_text("“grey” · 1 token")
     page.fill("#prompt", "limner\\'s (art:1.2)")
     expect(layer.locator(".dropped")).to_have_text("\\")
     expect(page.locator("#prompt-count")).to_have_text(re.compile("/ 75"))

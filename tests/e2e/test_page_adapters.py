@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.browser import Visitor, a_picture
 from tests.e2e.test_page_looks import faults
-from tests.e2e.test_page_parts import NET
+from tests.e2e.test_page_parts import NET, followed, hear
 from tests.e2e.test_page_pictures import sent
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -218,16 +217,6 @@ def net(visitor: Visitor) -> Iterator[list[dict]]:
         without.first.click()
     for path in ("models", "preprocessors", "quote"):
         page.unroute(f"**/api/{path}")
-
-
-def hear(page: Page, condition: Callable[[], bool]) -> None:
-    """Wait until it is true; routes answer only while the page is spoken to."""
-    wait_until(lambda: page.evaluate("true") and condition())
-
-
-def followed(asked: list[dict]) -> dict:
-    """What is followed first by the newest of these bodies; nothing where there is none yet."""
-    return (asked[-1].get("controls") or [{}])[0] if asked else {}
 
 
 def test_what_a_preprocessor_takes_is_what_the_server_says(visitor: Visitor, net: list[dict]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser import Playground, Visitor
+from tests.e2e.browser import Playground, Visitor, drop
 
 pytestmark = pytest.mark.slow
 
@@ -118,3 +120,13 @@ def test_a_picture_is_never_smaller_than_20_rem(desk: Visitor):
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     finally:
         page.set_viewport_size({"width": 1300, "height": 850})
+
+
+def test_a_picture_too_large_to_be_read_is_refused_where_it_is_dropped(desk: Visitor):
+    file = io.BytesIO()
+    Image.new("1", (8000, 5001)).save(file, "PNG")
+    drop(desk.page, file.getvalue())
+    expect(desk.page.locator("#source-error, [data-field=image] .error")).to_have_text(
+        "image is 8000x5001; at most 40,000,000 pixels are read"
+    )
+    expect(desk.page.locator("#source-panel")).to_be_hidden()

@@ -29,6 +29,7 @@ def test_an_operator_makes_a_key_sees_its_use_and_revokes_it(visit, place: Playg
     page.keyboard.press("Enter")
     secret = page.locator("#secret").inner_text()
     assert secret.startswith("SG_")
+    assert page.locator("dialog").count() == 1, "nothing stands behind it"
     page.click("dialog button:text-is('Close')")
     row = page.locator("#house-keys tr", has_text="a guest")
     expect(row).to_contain_text("2.5")
@@ -51,6 +52,27 @@ def test_an_operator_makes_a_key_sees_its_use_and_revokes_it(visit, place: Playg
     expect(row).to_contain_text("revoked")
     with place.api(secret) as guest:
         assert guest.get("/api/key").status_code == 401
+
+
+@pytest.mark.slow
+def test_it_is_read_once_at_a_time_however_often_it_was_shown(visit, admin: str):
+    page = visit(key=admin).page
+    page.clock.install()
+    page.click("#to-house")
+    expect(page.locator("#house-now")).to_contain_text("ready")
+    for name in ("Ada", "Ben", "Cleo"):
+        page.click("#key-new")
+        page.fill("dialog [name=name]", name)
+        page.keyboard.press("Enter")
+        expect(page.locator("#house-keys tr", has_text=name)).to_have_count(1)
+        page.click("dialog button:text-is('Close')")
+        expect(page.locator("dialog")).to_have_count(0)
+    read: list[str] = []
+    page.on("request", lambda r: r.url.endswith("/api/admin/status") and read.append(r.url))
+    page.locator("#house").click()  # the focus leaves the table, which is then read again
+    with page.expect_response("**/api/admin/status"):
+        page.clock.fast_forward(5_000)
+    assert len(read) == 1
 
 
 @pytest.mark.slow

@@ -198,5 +198,24 @@ def test_two_are_compared_and_many_saved(three: Visitor):
         assert sorted(name.rpartition(".")[2] for name in file.namelist()) == 2 * ["json"] + 2 * [
             "png"
         ]
+    page.click("#chosen-all")
+    expect(page.locator("#chosen [role=status]")).to_have_text("3 selected")
     page.click("#chosen-none")
     expect(page.locator("#chosen")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_be_fetched_says_so(three: Visitor):
+    page = three.page
+    page.route("**/api/receipts/**", lambda route: route.abort("connectionrefused"))
+    page.locator("#grid .cell > button").first.click()
+    expect(page.locator("#notice")).to_contain_text("The server cannot be reached.")
+    expect(page.locator("#detail")).to_be_hidden()
+    page.unroute("**/api/receipts/**")
+    page.locator("#grid .cell > button").first.click()
+    expect(page.locator("#detail-desk")).to_be_visible()
+    page.route("**/lineage", lambda route: route.abort("connectionrefused"))
+    page.locator("#grid .cell > button").nth(1).click()
+    expect(page.locator("#notice")).to_contain_text("The server cannot be reached.")
+    page.unroute("**/lineage")
+    page.keyboard.press("Escape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import expect
 from limner.domain.licences import RAIL_M
 from limner.engine.batching.fake import FAKE_MODEL
 from tests.e2e.browser import Visitor, playground
+from tests.models import chosen, files
 
 pytestmark = pytest.mark.slow
 RPG = replace(
@@ -33,6 +35,24 @@ def test_the_licence_is_accepted_where_it_stops_the_drawing(chromium, tmp_path):
         visitor.wait_until_drawn()
         assert visitor.stored()[0]["status"] == "COMPLETED"
         # Pictures of a model that paints no sprites are not forced into large pixels.
-        assert page.locator(".tile img.crisp").count() == 0
-        assert page.locator("#act-sprite").count() == 0
+        # A preview is; it stays until the picture is there.
+        expect(page.locator(".tile img.crisp")).to_have_count(0)
+        expect(page.locator("#act-sprite")).to_have_count(0)
+        assert visitor.complaints == []
+
+
+def test_of_a_model_without_a_vae_it_is_accepted_with_the_vae_that_is_chosen(chromium, tmp_path):
+    models = chosen.write(tmp_path / "models")
+    files.without_vae(models / "knight.safetensors", models / "bare.safetensors")
+    bare = chosen.info(models / "bare.safetensors", models / "soft.safetensors")
+    with playground(tmp_path / "data", others=[bare], models_dirs=[models]) as place:
+        visitor = Visitor(chromium.new_page(), place, place.make_key())
+        page = visitor.page
+        page.select_option("#choose-model", value="bare")
+        page.select_option("#choose-vae", label="soft")
+        page.click("#draw")
+        expect(page.locator("#draw-error a")).to_have_attribute("href", re.compile("vae=soft"))
+        page.click("text=Accept and draw")
+        visitor.wait_until_drawn()
+        assert visitor.stored()[0]["status"] == "COMPLETED"
         assert visitor.complaints == []

@@ -71,3 +71,9 @@ def test_redo_and_the_right_button(painter: Page):
     painter.click("text=Redo")
     assert canvas.evaluate(PAINTED) == 255
     painter.keyboard.press("Escape")
+
+
+def test_a_fingers_stroke_is_no_swipe_of_which_the_next_tap_would_be_the_end(painter: Page):
+    touched = "node => node.dispatchEvent(new Event('touchstart', { cancelable: true }))"
+    assert not painter.locator("canvas.paint").evaluate(touched)
+    painter.keyboard.press("Escape")

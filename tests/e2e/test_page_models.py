@@ -78,7 +78,7 @@ def test_what_is_chosen_draws(visitor):
     expect(page.locator("#act-sprite")).to_have_count(0)
     page.click("#places a:text-is('Library')")
     expect(page.locator("#grid img")).to_have_count(4)
-    assert page.locator("#grid img.crisp").count() == 3
+    expect(page.locator("#grid img.crisp")).to_have_count(3)
     page.click("#places a:text-is('Desk')")
     page.reload()
     page.wait_for_selector("#strip img.crisp")

@@ -168,6 +168,7 @@ def test_an_empty_balance_draws_nothing_and_shows_everything(visit, place: Playg
     expect(page.locator("#draw")).to_contain_text("not enough left")
     page.click("#draw")
     expect(page.locator("#draw-error")).to_contain_text("Insufficient credits")
+    expect(page.locator("#draw-error")).to_contain_text("the price 0.00256. The operator")
     for spends in ("vary", "replay"):
         page.click(f"#act-{spends}")
         told = {"vary": "#draw-error", "replay": "#finding .error"}[spends]
@@ -189,6 +190,21 @@ def test_an_empty_balance_draws_nothing_and_shows_everything(visit, place: Playg
     page.click("#draw")
     wait_until(lambda: len(visitor.stored()) == 2)
     expect(page.locator("#draw-error")).to_be_hidden()
+
+
+def test_a_refusal_stands_when_an_earlier_request_is_taken(visit, place: Playground):
+    page = visit().page
+    place.engine.hold()
+    earlier = Overtaken(page, "**/api/requests")
+    page.click("#draw")
+    until(page, lambda: earlier.held)
+    page.route(earlier.pattern, lambda r: r.fulfill(status=418, json={"error": "No tea."}))
+    page.click("#draw")
+    expect(page.locator("#draw-error")).to_have_text("No tea.")
+    earlier.let_go()
+    expect(page.locator("#tray .job")).to_contain_text("next")
+    expect(page.locator("#draw-error")).to_be_visible()
+    place.engine.release()
 
 
 def test_the_largest_balance_is_told_to_the_last_digit(visit, place: Playground):

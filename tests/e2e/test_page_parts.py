@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -10,9 +11,20 @@ from playwright.sync_api import Page, Route, expect
 from tests.e2e.browser import Visitor, a_picture
 from tests.e2e.test_page_looks import faults
 from tests.e2e.test_page_pictures import sent
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 NET = {"name": "edges", "kind": "controlnet", "usable": True, "sha256": "0" * 64}
+
+
+def hear(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait until it is true; routes answer only while the page is spoken to."""
+    wait_until(lambda: page.evaluate("true") and condition())
+
+
+def followed(asked: list[dict]) -> dict:
+    """What is followed first by the newest of these bodies; nothing where there is none yet."""
+    return (asked[-1].get("controls") or [{}])[0] if asked else {}
 
 
 def add_region(page: Page, prompt: str) -> None:
@@ -77,6 +89,7 @@ def test_a_picture_is_followed_as_the_desk_says(visitor: Visitor):
     page.get_by_label("Until of picture 1").fill("0.5")
     expect(page.locator("[data-field=controls] .error")).to_contain_text("told of in the test")
     assert faults(page) == []
+    hear(page, lambda: followed(asked).get("end") == 0.5)
     [control] = asked[-1]["controls"]
     assert control.pop("image").startswith("data:image/png;base64,")
     assert control == {

@@ -142,12 +142,12 @@ def test_the_settings_inside_a_picture_of_ours_are_loaded(visit, format):
     page = visit().page
     drop(page, data, f"image/{format}")
     page.click("#load-settings")
-    assert page.input_value("#prompt") == receipt["parameters"]["prompt"]
-    assert page.input_value("#negative") == "fog"
-    assert page.input_value("#scheduler") == "Heun"
-    assert page.input_value("#seed") == "2601738487234"
-    assert page.locator("#sizes input:checked").get_attribute("value") == "768x512"
-    assert page.locator("#source-panel").is_hidden()
+    expect(page.locator("#prompt")).to_have_value(parameters["prompt"])
+    expect(page.locator("#negative")).to_have_value("fog")
+    expect(page.locator("#scheduler")).to_have_value("Heun")
+    expect(page.locator("#seed")).to_have_value("2601738487234")
+    expect(page.locator("#sizes input:checked")).to_have_attribute("value", "768x512")
+    expect(page.locator("#source-panel")).to_be_hidden()
     chips = page.locator("#extra .chip")
     expect(chips).to_have_text(["clip skip 2×", "0.25 of seed 9’s noise×"])
     page.click("[aria-label='Without clip skip 2']")
@@ -211,8 +211,8 @@ def test_varied_pictures_share_the_seed_and_stand_on_one_sheet(visit):
     visitor.draw()
     bodies = sent(page)
     page.locator("#act-vary").click()
+    expect(page.locator(".tile")).to_have_count(4)  # its receipt is read before it is put in line
     visitor.wait_until_drawn()
-    assert page.locator(".tile").count() == 4
     seed = visitor.stored()[1]["generation"]["seed"]
     assert [(b["samples"], b["seed"], b["subseed_strength"]) for b in bodies] == [(4, seed, 0.15)]
     # The page shows a picture as it comes; it is among the stored ones once all are billed.
@@ -282,7 +282,7 @@ def test_a_style_sheet_draws_one_seed_in_a_row_of_styles(visit):
         "watercolour",
     ]
     assert len({body["seed"] for body in bodies}) == 1
-    assert page.locator(".tile .label").first.inner_text() == "oil painting"
+    expect(page.locator(".tile .label").first).to_have_text("oil painting")
 
 
 RUNNERS = {
@@ -342,8 +342,8 @@ def test_saving_receipt_cost_and_deleting(visit, place: Playground):
     assert len(pixels) == receipt["parameters"]["height"]
     page.keyboard.press("Escape")
     page.click("#act-cost")
-    told = page.locator("#finding").inner_text()
-    assert re.search(r"Quote: 0.00256 credits.*Hold: 0.00256.*Capture: 0.00256", told, re.S)
+    told = re.compile(r"Quote: 0.00256 credits.*Hold: 0.00256.*Capture: 0.00256", re.S)
+    expect(page.locator("#finding")).to_have_text(told)
     page.click("#act-delete")
     expect(page.locator("#strip img")).to_have_count(0)
     assert all(not request["pictures"] for request in visitor.stored())
@@ -397,6 +397,7 @@ def test_a_picture_of_ours_is_the_next_source(visit):
     visitor.draw()
     page.locator("#stage").focus()
     page.locator("#act-input").click()
+    page.wait_for_selector("#source-panel img")
     bodies = sent(page)
     visitor.draw()
     first = visitor.stored()[0]["generation"]

@@ -73,6 +73,24 @@ def test_draw_stays_where_it_is(visitor: Visitor, held):
     expect(page.locator(JOBS)).to_have_count(0)
 
 
+def test_a_card_stays_where_it_is_while_its_words_change(visitor: Visitor, place, held):
+    page = visitor.page
+    line_up(visitor, "drawn meanwhile")
+    wait_until(lambda: place.engine.gate.images)
+    page.route("**/api/requests", lambda route: None)
+    line_up(visitor, "one", "two")
+    crosses = page.locator(f"{JOBS} .job-cancel")
+    sending = [crosses.nth(i).bounding_box() for i in range(3)]
+    assert all(min(box["width"], box["height"]) >= 24 for box in sending)  # WCAG 2.2, 2.5.8
+    page.unroute("**/api/requests")  # which lets go of those that it held
+    for i in range(3):
+        expect(page.locator(JOBS).nth(i)).to_contain_text("0.00")  # its price, once it is accepted
+    assert [crosses.nth(i).bounding_box() for i in range(3)] == sending
+    for left in (2, 1, 0):
+        crosses.first.click()
+        expect(page.locator(JOBS)).to_have_count(left)
+
+
 def test_another_tab_sees_what_this_one_draws(visitor: Visitor, place: Playground, held):
     other = visitor.page.context.new_page()
     other.goto(place.url + "/")

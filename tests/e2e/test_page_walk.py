@@ -13,27 +13,17 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from limner import imaging
+from tests.e2e.hands import Keyboard
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-TABS_MAX = 120
-SEEN = """node => {
-  const near = [node, node.closest("label"), ...node.parentElement.querySelectorAll("label")];
-  return near.some((each) => each && getComputedStyle(each).outlineStyle !== "none");
-}"""
-
 
 def reach(page: Page, role: str, name: str) -> Locator:
-    """Tab until what has this role and name has the focus, visibly."""
+    """Tab to what has this role and name."""
     wanted = page.get_by_role(role, name=name).first  # type: ignore[arg-type]
-    expect(wanted).to_be_visible()
-    for _ in range(TABS_MAX):
-        if wanted.evaluate("node => node === document.activeElement"):
-            assert wanted.evaluate(SEEN), f"the focus on {role} {name!r} is not seen"
-            return wanted
-        page.keyboard.press("Tab")
-    raise AssertionError(f"Tab never reaches {role} {name!r}")
+    Keyboard(page).reach(wanted)
+    return wanted
 
 
 def press(page: Page, role: str, name: str, key: str = "Enter") -> None:
@@ -42,9 +32,7 @@ def press(page: Page, role: str, name: str, key: str = "Enter") -> None:
 
 
 def write(page: Page, role: str, name: str, text: str) -> None:
-    reach(page, role, name)
-    page.keyboard.press("Control+a")
-    page.keyboard.type(text)
+    Keyboard(page).write(reach(page, role, name), text)
 
 
 def status_says(page: Page, text: str) -> None:

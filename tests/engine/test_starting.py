@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from limner.engine.batching.request import Choice
 from limner.engine.batching.ticket import Drawn, Pixels, Ticket
 from limner.engine.checkpoints import probe, weights
 from limner.engine.checkpoints.hosted import Hosted
+from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.engine.checkpoints.prediction import Wish
 from limner.engine.starting import Loader
 from limner.errors import CheckpointError, InvalidInput
@@ -179,6 +182,26 @@ def test_a_file_that_is_not_what_was_named_is_not_drawn_with(library: dict[str, 
     loader = loader_of({**library, "e" * 64: next(iter(library.values()))})
     with pytest.raises(CheckpointError, match=r"^0\.safetensors has changed since it was listed"):
         loader.load(quiet, Choice("e" * 64))
+
+
+def test_a_stamp_tells_of_every_file_of_a_model(library: dict[str, Path], tmp_path: Path) -> None:
+    file = Path(shutil.copyfile(next(iter(library.values())), tmp_path / "one.safetensors"))
+    folder = Path(shutil.copytree(EMBEDDED, tmp_path / "folder"))
+    loader = loader_of({"d" * 64: file, "e" * 64: folder})
+    for choice, changed in (
+        (Choice("d" * 64), file),
+        (Choice("e" * 64), folder / "unet" / "diffusion_pytorch_model.safetensors"),
+        (Choice("e" * 64, "d" * 64), file),
+    ):
+        before = loader.stamp(choice)
+        assert loader.stamp(choice) == before != ""
+        os.utime(changed, (1, len(before)))
+        assert loader.stamp(choice) != before
+        before = loader.stamp(choice)
+        changed.rename(tmp_path / "aside")
+        assert loader.stamp(choice) != before
+        (tmp_path / "aside").rename(changed)
+    assert loader.stamp(Choice("f" * 64)) == ""
 
 
 def test_whoever_names_a_model_is_not_told_where_it_lies(

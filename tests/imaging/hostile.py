@@ -56,6 +56,18 @@ def bomb_png(side=60_000):
     return data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:]
 
 
+def long_rows_bmp(side):
+    """A packed BMP: a pixel and the end of each row, which Pillow fills up one pixel at a time."""
+    body, palette = b"\1\1\0\0" * side + b"\0\1", bytes(range(256)) * 4
+    head = struct.pack("<2sIII", b"BM", 0, 0, 54 + len(palette))
+    return (
+        head
+        + struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, 0, 0, 0, 256, 0)
+        + palette
+        + body
+    )
+
+
 def looping_exif():
     """A JPEG whose EXIF directory names itself as the next one, 4,000 entries each time."""
     entries = struct.pack("<HHII", 0x0112, 3, 1, 6) * 4000
@@ -82,6 +94,7 @@ def worst(pixels=40_000_000):
         "JPEG": saved(Image.new("CMYK", (side, side)), "JPEG", quality=1),
         "cut JPEG": saved(flat, "JPEG", quality=1)[:-200],
         "EXIF": looping_exif(),
+        "BMP": long_rows_bmp(side),
         "WebP": saved(flat, "WEBP", lossless=True),
         "cut WebP": saved(flat, "WEBP", quality=1)[:500],
         "AVIF": saved(Image.new("RGB", (side // 8, side // 8)), "AVIF", quality=1, speed=10),

@@ -135,6 +135,61 @@ def test_the_first_frame_of_an_animation():
     assert imaging.read_image(data)[5, 5].tolist() == [0, 255, 0]
 
 
+def bitmap(width, height, bits, body, *, compression=0, palette=b"", masks=b""):
+    """A BMP; ``height`` below zero: its rows go down."""
+    start = 54 + len(masks) + len(palette)
+    head = struct.pack("<2sIII", b"BM", start + len(body), 0, start)
+    about = (
+        56 if len(masks) == 16 else 40,
+        width,
+        height,
+        1,
+        bits,
+        compression,
+        len(body),
+        0,
+        0,
+        len(palette) // 4,
+        0,
+    )
+    return head + struct.pack("<IiiHHIIiiII", *about) + masks + palette + body
+
+
+def test_a_bitmap_is_read_in_every_form_that_programs_write():
+    noise = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
+    rgb, grey = Image.fromarray(noise), Image.fromarray(noise[..., 0])
+    for image in (rgb, grey, rgb.quantize(16), rgb.quantize(200), grey.convert("1")):
+        read = imaging.read_image(saved(image, "BMP"))
+        assert np.array_equal(read, np.asarray(image.convert("RGB")))
+    plain = Image.merge("RGBA", (*rgb.split(), grey))  # a fourth byte that is said to be nothing
+    assert np.array_equal(imaging.read_image(saved(plain, "BMP")), noise)
+    down = bitmap(20, -24, 24, noise[..., ::-1].tobytes())
+    assert np.array_equal(imaging.read_image(down), noise)
+
+
+def test_the_transparency_of_a_bitmap_lies_on_white():
+    layers = np.random.default_rng(1).integers(0, 256, (16, 16, 4), np.uint8)
+    clear = Image.fromarray(layers)
+    masks = struct.pack("<IIII", 0xFF, 0xFF00, 0xFF0000, 0xFF000000)
+    data = bitmap(16, -16, 32, layers.tobytes(), compression=3, masks=masks)
+    white = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    assert np.array_equal(imaging.read_image(data), np.asarray(white))
+    assert np.array_equal(imaging.read_mask(data, alpha=True), 255 - layers[..., 3])
+
+
+def test_a_bitmap_may_be_packed_or_of_16_bits():
+    palette = b"".join(bytes((0, 0, 255 - level, 0)) for level in range(256))
+    rows = [bytes((12, row, 0, 4, 1, 2, 3, 4, 0, 0)) for row in range(16)]  # a run, then four
+    packed = imaging.read_image(
+        bitmap(16, 16, 8, b"".join(rows) + b"\0\1", compression=1, palette=palette)
+    )
+    assert packed[0, :, 0].tolist() == [240] * 12 + [254, 253, 252, 251]
+    assert packed[15, 0].tolist() == [255, 0, 0]
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    deep = bitmap(16, 16, 16, struct.pack("<H", 0xF810) * 256, compression=3, masks=masks)
+    assert imaging.read_image(deep)[3, 3].tolist() == [255, 0, 131]
+
+
 def test_masks():
     image = Image.new("RGBA", (20, 20), (255, 255, 255, 255))
     image.paste((0, 0, 0, 255), (0, 0, 10, 20))
@@ -164,7 +219,7 @@ def test_a_bomb_is_refused_by_its_header():
         imaging.read_image(bytes(data))
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
 def test_a_file_cut_off_is_told(format):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = saved(Image.fromarray(noise), format)
@@ -172,13 +227,18 @@ def test_a_file_cut_off_is_told(format):
         imaging.read_image(data[: len(data) // 2], "mask")
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg/>", b"\x00" * 100, b"BM" + b"\0" * 60])
+TIFF = saved(Image.new("RGB", (20, 20)), "TIFF")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"<svg/>", b"\x00" * 100, b"BM" + b"\0" * 60, TIFF]
+)
 def test_no_picture(data):
-    with pytest.raises(InvalidInput, match="send PNG, JPEG, WebP or GIF"):
+    with pytest.raises(InvalidInput, match="send PNG, JPEG, WebP, GIF or BMP"):
         imaging.read_image(data)
 
 
-FILES = st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]), st.integers(0, 2**32)
+FILES = st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP"]), st.integers(0, 2**32)
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from limner.engine.checkpoints.layouts import EMBEDDED
 from limner.errors import InvalidInput
 from limner.models.listing import Library
+from tests.engine import checkpoint_files
 from tests.models import files
 
 
@@ -77,3 +81,56 @@ def test_a_kind_narrows_a_name(library: Library) -> None:
 def test_a_pickle_gives_way_to_its_copy(library: Library) -> None:
     assert library.find("hands").file.name == "hands.safetensors"
     assert library.find("hands.pt").file.name == "hands.pt"
+
+
+def test_files_that_cannot_be_read_have_names_of_their_own(tmp_path: Path) -> None:
+    for suffix in ("ckpt", "safetensors"):
+        (tmp_path / f"cut.{suffix}").write_bytes(b"PK")
+    names = [entry.name for entry in Library(None, [tmp_path]).entries()]
+    assert [name for name in names if "cut" in name] == ["cut.ckpt", "cut.safetensors"]
+
+
+def test_a_snapshot_is_called_after_its_repository(tmp_path: Path) -> None:
+    folder = tmp_path / "models--artist--night-v1.5" / "snapshots" / ("0f" * 20)
+    files.lora(folder / "unet" / "x.safetensors")
+    (folder / "model_index.json").write_text("{}", encoding="utf-8")
+    files.lora(tmp_path / "plain-v1.5.safetensors")
+    names = [entry.name for entry in Library(None, [tmp_path]).entries()]
+    assert {"night-v1.5", "plain-v1.5"} <= set(names)
+
+
+def test_a_repositorys_only_file_is_called_after_it(tmp_path: Path) -> None:
+    def snapshot(repository: str) -> Path:
+        return tmp_path / f"models--artist--{repository}" / "snapshots" / ("0f" * 20)
+
+    files.lora(snapshot("lcm-lora-v1.5") / "pytorch_lora_weights.safetensors")
+    for variant in ("", ".fp16"):
+        name = f"diffusion_pytorch_model{variant}.safetensors"
+        files.controlnet(snapshot("canny-v1.1") / name)
+    files.controlnet(snapshot("many") / "control_depth.safetensors")
+    files.controlnet(tmp_path / "plain" / "diffusion_pytorch_model.safetensors")
+    listed = Library(None, [tmp_path]).entries()
+    assert [entry.name for entry in listed if entry.found.place.label != "built-in"] == [
+        "canny-v1.1.fp16", "canny-v1.1", "lcm-lora-v1.5", "control_depth",
+        "diffusion_pytorch_model",
+    ]  # fmt: skip
+
+
+def test_a_folder_with_pickles_does_not_give_way(tmp_path: Path) -> None:
+    folder = folders_of_pickles(tmp_path / "rpg")
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    parts = checkpoint_files.models()
+    torch.save({"state_dict": checkpoint_files.original(parts)}, tmp_path / "rpg.ckpt")
+    library = Library(None, [tmp_path])
+    assert library.find("rpg", ("sd1",)).file == folder
+    row = library.find("rpg", ("sd1",)).as_dict()
+    assert (row["pickled"], row["usable"]) == (True, True)
+
+
+def folders_of_pickles(folder: Path) -> Path:
+    """A checkpoint's folder whose text encoder is a ``.bin``."""
+    shutil.copytree(EMBEDDED, folder)
+    file = folder / "text_encoder" / "model.safetensors"
+    torch.save(load_file(file), file.with_name("pytorch_model.bin"))
+    file.unlink()
+    return folder

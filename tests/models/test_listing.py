@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from limner.engine.checkpoints import containers
 from limner.engine.checkpoints.layouts import EMBEDDED
+from limner.engine.checkpoints.names import TEXT
 from limner.errors import NotFound
 from limner.models import facts
 from limner.models.listing import Library
@@ -142,8 +144,22 @@ def test_a_picture_that_is_none_is_not_sent(tmp_path: Path) -> None:
     (tmp_path / "fox.png").write_text("<svg onload='alert(1)'/>")
     library = Library(named=[tmp_path])
     fox = library.find("fox")
-    with pytest.raises(NotFound, match="no PNG, JPEG or WebP"):
+    assert fox.picture is None
+    assert fox.facts.notes == ("fox.png is left aside: it is no PNG, JPEG or WebP picture.",)
+    with pytest.raises(NotFound, match="no model"):
         library.preview(fox.id)
+    (tmp_path / "fox.preview.png").mkdir()
+    files.picture(tmp_path / "fox.jpg")
+    fox = library.find("fox")
+    assert library.preview(fox.id)[1] == "image/jpeg"
+    assert fox.facts.notes[0].startswith("fox.preview.png is left aside: it cannot be read")
+    with (tmp_path / "fox.jpg").open("r+b") as file:
+        file.truncate((8 << 20) + 1)
+    fox = library.find("fox")
+    assert (fox.picture, fox.facts.notes[-1]) == (
+        None,
+        "fox.jpg is left aside: it is larger than 8 MiB.",
+    )
     with pytest.raises(NotFound, match="no model 0123"):
         library.preview("0123")
 
@@ -176,6 +192,17 @@ def test_the_list_goes_on_past_what_cannot_be_read(tmp_path: Path) -> None:
     }.items():
         assert why in found.pop(path)["reason"]
     assert not found
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("suffix", [".json", ".civitai.info", ".yaml"])
+def test_a_pipe_beside_a_model_is_not_waited_for(whole: Path, tmp_path: Path, suffix: str) -> None:
+    shutil.copyfile(whole, tmp_path / "fox.safetensors")
+    os.mkfifo(tmp_path / f"fox{suffix}")
+    [row] = rows(tmp_path).values()
+    assert row["usable"], row
+    aside = "beside left aside" if suffix == ".yaml" else "is left aside"
+    assert f"fox{suffix} {aside}: it cannot be read" in row["notes"][0]
 
 
 @pytest.mark.parametrize("what", ["grows", "shrinks", "vanishes"])
@@ -251,3 +278,48 @@ def test_a_folder_reached_by_two_ways_is_listed_once(tmp_path: Path) -> None:
     files.lora(tmp_path / "real" / "fox.safetensors")
     (tmp_path / "z").symlink_to(tmp_path / "real")
     assert list(rows(tmp_path, tmp_path / "real")) == ["real/fox.safetensors"]
+
+
+def test_what_lacks_a_part_tells_what_it_predicts_all_the_same(whole: Path, tmp_path: Path) -> None:
+    tensors = load_file(whole)
+    rest = {name: each for name, each in tensors.items() if not name.startswith(TEXT)}
+    save_file(rest, tmp_path / "rest.safetensors", {"modelspec.prediction_type": "v"})
+    row = files.rows(tmp_path)["rest.safetensors"]
+    assert "holds no text encoder" in row["reason"]
+    assert row["prediction"] == "v-prediction"
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "yml"])
+def test_a_config_beside_a_checkpoint_says_what_it_predicts(
+    whole: Path, tmp_path: Path, suffix: str
+) -> None:
+    shutil.copyfile(whole, tmp_path / "one.safetensors")
+    assert files.rows(tmp_path)["one.safetensors"]["prediction"] == "epsilon"
+    (tmp_path / f"one.{suffix}").write_text("parameterization: v", encoding="utf-8")
+    assert files.rows(tmp_path)["one.safetensors"]["prediction"] == "v-prediction"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("model:\n  params: {linear_start: 0.00085}", None),
+        ("model: {params: {parameterization: eps}}", None),
+        ("model: [unfinished", "it is not valid YAML"),
+        ("\x00\x01\x02", "it is not valid YAML"),
+        ("[" * 60_000, "it is no config of Stable Diffusion"),
+        ("a: " + "[" * 60_000, "it is no config of Stable Diffusion"),
+        ("steps: 3", "it is no config of Stable Diffusion"),
+        ("model: rpg", "it is no config of Stable Diffusion"),
+        ("- model\n- {params: 1}", "it is no config of Stable Diffusion"),
+        ("", "it is no config of Stable Diffusion"),
+        ("#" * 70_000, "it is longer than 65,536 bytes and names no parameterization"),
+    ],
+)
+def test_a_config_without_sense_is_told(
+    whole: Path, tmp_path: Path, text: str, why: str | None
+) -> None:
+    shutil.copyfile(whole, tmp_path / "one.safetensors")
+    (tmp_path / "one.yaml").write_text(text, encoding="utf-8")
+    row = files.rows(tmp_path)["one.safetensors"]
+    assert (row["usable"], row["prediction"]) == (True, "epsilon")
+    assert row["notes"] == ([f"one.yaml beside left aside: {why}"] if why else [])

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import threading
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -163,6 +165,45 @@ def test_replicas_that_cannot_be_had_are_the_failure():
     engine = RemoteEngine(connect, read_given)
     wait_until(lambda: engine.failure is not None)
     assert (engine.status().ready, engine.status().message) == (False, "no GPU is left")
+    engine.close()
+
+
+@pytest.mark.parametrize("says", ["no", "never"])
+def test_a_cluster_that_is_gone_is_the_failure_and_blames_no_picture(near, monkeypatch, says):
+    monkeypatch.setattr(client, "GUARD_S", 0.0)
+    gone = threading.Event()
+
+    def alive():
+        if gone.is_set() and says == "never":
+            raise EngineBroken("The head has ended.")
+        return not gone.is_set()
+
+    engine = RemoteEngine(lambda say: near, read_given, max_queue=16, alive=alive)
+    wait_until(lambda: engine.status().ready)
+    request = make_request(**LONG)
+    submit(engine, request)
+    monkeypatch.setattr(client, "GONE_S", -1.0 if says == "no" else 60.0)
+    assert engine.failure is None
+    gone.set()
+    reason = "The head has ended." if says == "never" else client.GONE
+    assert request.sink.wait() == [Lost(0, reason, suspect=False)]
+    assert (str(engine.failure), engine.status().message) == (reason, reason)
+    assert (engine.status().ready, engine.status().failing) == (False, True)
+    with pytest.raises(EngineBroken, match="head"):
+        submit(engine, make_request(**SMALL))
+    engine.close()
+
+
+def test_replicas_that_answer_are_drawn_with_while_the_head_is_away(near, monkeypatch):
+    monkeypatch.setattr(client, "GUARD_S", 0.001)
+    monkeypatch.setattr(client, "LOOK_S", 0.001)
+    monkeypatch.setattr(client, "GONE_S", 0.2)
+    asked = []
+    engine = RemoteEngine(lambda say: near, read_given, alive=lambda: asked.append(1) or False)
+    wait_until(lambda: engine.status().ready and len(asked) > 100)
+    near.tell = nobody = AsyncMock(return_value=[])
+    wait_until(lambda: engine.failure is not None)
+    assert nobody.called
     engine.close()
 
 

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from limner.errors import SettingsError
+from limner.errors import EngineBroken, SettingsError
 from limner.replicas import cluster, reaching
+from limner.replicas.head import Head
 from limner.settings import Settings
 from tests.e2e.servers import free_port
 
@@ -143,6 +144,26 @@ def test_a_head_that_is_slow_at_first_is_waited_for(monkeypatch):
     with answering(late) as where:
         reaching.expect_answer(where)
     assert len(asked) > 1
+
+
+@with_ray
+@pytest.mark.slow
+def test_a_head_that_does_not_know_our_node_is_not_ours_any_more(monkeypatch):
+    from ray.core.generated.gcs_service_pb2 import CheckAliveReply
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    alive = [True]
+    with answering(lambda _: CheckAliveReply(raylet_alive=alive).SerializeToString()) as where:
+        ours = Head(where, "ab" * 28)
+        assert ours.answers()
+        alive[0] = False
+        with pytest.raises(EngineBroken, match="knows the node that this server joined no more"):
+            ours.answers()
+    assert not Head(f"127.0.0.1:{free_port()}", "ab" * 28).answers()
+    with pytest.raises(EngineBroken, match="own Ray has ended"):
+        Head(where, "ab" * 28, [SimpleNamespace(poll=lambda: 1)]).answers()
+    ours.close()
+    assert not ours.answers()
 
 
 @with_ray

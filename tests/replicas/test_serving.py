@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from sqlalchemy import text
 from limner.store import audit
 from limner.store.db import Database
 from tests.replicas.served import children, named, replicas_of, serving
-from tests.waiting import wait_until
+from tests.waiting import wait_for, wait_until
 from tests.web.conftest import PATH
 
 pytestmark = [
@@ -122,6 +123,33 @@ def test_no_process_of_its_own_ray_listens_beyond_the_loopback_address(server):
     open_at = [place for pid in below for place in listening(pid)]
     assert len(open_at) > 5, "its processes speak to each other"
     assert [each for each in open_at if not ipaddress.ip_address(each).is_loopback] == []
+
+
+def test_the_log_is_json_with_our_fields_alone(server):
+    """Ray's core, which is no Python and writes by itself, has fields of its own."""
+    os.kill(replicas_of(server, 2)[0], signal.SIGKILL)
+    text = wait_for(server.log.read_text, lambda told: "A worker died" in told)
+    told = [json.loads(line) for line in text.splitlines()]
+    ours = [line for line in told if "event" in line]
+    assert len(ours) > 2
+    assert not any(name.startswith("_") for line in ours for name in line)
+    assert not [line for line in ours if "SIGTERM" in line["event"]]
+
+
+def test_nothing_of_its_own_ray_is_left_when_it_ends(tmp_path):
+    with serving(tmp_path / "data", "--replicas", "1") as server:
+        below = children(server.process.pid)
+        assert named(server.process.pid, "DashboardAgent")
+        server.process.terminate()
+        assert server.process.wait(120) == 0
+        wait_until(lambda: not any(alive(pid) for pid in below))
+
+
+def alive(pid):
+    with contextlib.suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def listening(pid):

@@ -13,7 +13,7 @@ from torch import nn
 from limner.engine.adapters import reading
 from limner.engine.adapters.targets import targets_of
 from training.model import build_unet
-from training.satchel import lora, measure, train, variants
+from training.satchel import learning, lora, measure, train, variants
 from training.satchel.learning import Course, Lessons, Student
 
 SIZE = (32, 32)
@@ -39,6 +39,38 @@ def test_a_cutout_is_its_figure_alone() -> None:
         assert np.array_equal(key, ~each.figure)
         assert each.scene.kind != "landscape"
         assert 0.05 < each.figure.mean() < 0.95
+
+
+def test_of_a_cutouts_background_all_is_of_the_key_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = variants.draw("cutout", 8, SIZE, 6)
+    figures = np.stack([each.figure for each in drawn])
+    monkeypatch.setattr(measure.outlines, "seen", lambda _: figures)
+    sprites = np.stack([each.sprite for each in drawn])
+    assert (measure.behind_on_key(sprites) == 1).all()
+    sprites[0, :, :16] = 0
+    assert measure.behind_on_key(sprites)[0] < 0.7
+
+
+def test_a_moved_picture_is_moved_with_its_figure() -> None:
+    pixels = np.arange(5 * 7 * 3).reshape(5, 7, 3)
+    moved = variants.shifted(pixels, 2, -3, mode="edge")
+    assert (moved[2:, :-3] == pixels[:-2, 3:]).all()
+    assert (moved[:2, :-3] == pixels[:1, 3:]).all()
+    figures = variants.draw("moved", 5, SIZE, 20)
+    plain = variants.draw("figures", 5, SIZE, 20)
+    stayed = [
+        (each.sprite == other.sprite).all() for each, other in zip(figures, plain, strict=True)
+    ]
+    assert 4 < sum(stayed) < 16
+
+
+def test_half_of_what_is_faint_at_high_noise_has_less_signal() -> None:
+    t = torch.arange(1000)
+    left = learning.signal_left(t, np.random.default_rng(1))
+    assert (left[: learning.FAINT_FROM] == 1).all()
+    late = left[learning.FAINT_FROM :]
+    assert 70 < (late == 1).sum() < 130
+    assert 0 <= late.min() < 0.1
 
 
 def test_nights_are_darker_and_their_captions_do_not_say_so() -> None:

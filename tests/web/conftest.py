@@ -62,7 +62,11 @@ def draw(client):
 def server(app):
     """The application behind uvicorn on a free port; yields its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, loop="asyncio", log_level="error", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, loop="asyncio", log_level="error", lifespan="off", timeout_keep_alive=75
+        )
+    )
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started)
@@ -78,7 +82,7 @@ def http(server):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave out what only schemathesis can run, where its plugin is switched off."""
+    """Leave out what imports schemathesis, where its plugin is switched off."""
     if collection_path.name == "test_schema.py" and not config.pluginmanager.has_plugin(
         "schemathesis"
     ):

@@ -54,6 +54,16 @@ class FakeKey:
     micro: int = 10_000_000
     models: tuple[str, ...] = ()
     adapters: tuple[str, ...] = ()
+    account_id: str = "acc_1"
+    name: str = "me"
+    hint: str = "SG_0123"
+    created_at: float = 1.5
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    spend_cap_micro: int | None = None
+    spent_micro: int = 0
+    requests_per_minute: int | None = None
+    concurrency: int | None = None
 
 
 @dataclass
@@ -191,11 +201,22 @@ def _picture(g: Generation, index: int, side: int | None) -> StoredPicture:
     return StoredPicture(f"pic_{index}", index, seed, g.width, g.height, png, record)
 
 
+class FakeWorker:
+    """Draws nothing, and its store knows of nothing drawn elsewhere."""
+
+    running = ()
+    models = Models(lambda: FAKE_MODEL)
+
+    async def look(self, work, *arguments):
+        return []
+
+
 class FakeQueue:
     """Accepts, and never draws: the real queue is tested in test_queue.py."""
 
     def __init__(self):
         self.kept: dict[str, Status] = {}
+        self.worker = FakeWorker()
 
     async def submit(self, caller, order):
         return (await self.submit_all(caller, [order]))[0]

@@ -6,7 +6,7 @@ from limner import imaging
 from limner.store import keys
 from tests.usecases.drawing import test_adapters, test_embeddings
 from tests.web import test_controls
-from tests.web.served import serve
+from tests.web.served import serve, wait_for_sums
 
 SMALL = {"seed": 5}
 OPENAI = {"size": "64x64", "n": 1}
@@ -37,6 +37,7 @@ def served(tmp_path_factory):
         sums[name] = test_controls.written(path, f"controlnet_cond_embedding.{tensor}")
     with serve(folder / "data", models_dirs=(models,)) as server:
         server.sums = sums
+        wait_for_sums(server)
         yield server
 
 

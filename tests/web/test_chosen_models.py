@@ -1,7 +1,9 @@
 """``model`` and ``vae`` over the whole server: every surface, from the wire to the ledger."""
 
+import base64
 import io
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -90,7 +92,12 @@ def test_a_name_that_is_odd_is_told_on_every_way_as_the_list_has_it(tmp_path):
     served = serve(tmp_path / "served", engine=engine, models_dirs=(models,))
     with served as running, running.http(running.new_key()) as http:
         both = {"model": "elk", "vae": "half\\udcff"}
-        assert http.post("/api/license/accept", params=both).status_code == 200
+        refused = http.post(PATH, json=PROMPT | both).json()["error"]
+        paths = [refused.rpartition("POST ")[2]]
+        page = http.get(refused.partition("read it at ")[2].partition(" ")[0])
+        paths += [line.rpartition("POST ")[2].rstrip(".") for line in page.text.splitlines()[:9]]
+        accepting = [path for path in paths if path.startswith("/api/license/accept")]
+        assert [http.post(path).status_code for path in accepting] == [200, 200]
         answer = http.post(PATH, json=PROMPT | both)
         assert answer.status_code == 200, answer.text
         model = read_metadata(answer.content).receipt["model"]
@@ -104,6 +111,10 @@ def test_a_name_that_is_odd_is_told_on_every_way_as_the_list_has_it(tmp_path):
         assert latest(http)["model"] == "elk"
         refused = basic(http).post("/sdapi/v1/options", json={"sd_model_checkpoint": "elk"})
         assert "name one with `sd_vae`" in refused.json()["detail"]
+        override = {"sd_model_checkpoint": "elk", "sd_vae": "half\\udcff"}
+        told = json.loads(txt2img(http, override_settings=override).json()["info"])
+        assert told["sd_vae_name"] == "half\\udcff.safetensors"
+        assert told["sd_vae_hash"] == model["vae_sha256"][:10]
         override = {"sd_model_checkpoint": "squire", "sd_vae": "half\\udcff"}
         refused = txt2img(http, override_settings=override)  # this engine has not that pair
         assert refused.json()["detail"].startswith("override_settings.sd_")
@@ -246,9 +257,38 @@ def test_automatic1111s_clients_choose_by_title_name_or_hash(http):
         told = json.loads(txt2img(http, override_settings=override).json()["info"])
         assert (told["sd_model_name"], told["sd_model_hash"]) == ("Squire", squire["hash"])
         assert ("names the hash 99999999" in str(told["adjustments"])) is ("9999" in name)
+        assert (told["sd_vae_name"], told["sd_vae_hash"]) == (None, None)
     refused = txt2img(http, override_settings={"sd_model_checkpoint": "fox"})
     assert refused.status_code == 400
     assert "override_settings.sd_model_checkpoint is 'fox', which cannot" in refused.text
+
+
+def test_equal_files_are_licensed_and_chosen_each_by_its_title(tmp_path):
+    models = chosen.write(tmp_path / "models")
+    shutil.copyfile(models / "knight.safetensors", models / "plain.safetensors")
+    knight, plain = (chosen.info(models / f"{name}.safetensors") for name in ("knight", "plain"))
+    assert knight.sha256 == plain.sha256
+    engine = FakeEngine(others=[knight, plain])
+    served = serve(tmp_path / "served", engine=engine, models_dirs=(models,))
+    with served as running, running.http() as http:
+        basic(http)
+        refused = txt2img(http, override_settings={"sd_model_checkpoint": "knight"})
+        assert refused.status_code == 403
+        path = refused.text.partition("accept it by POST ")[2].partition('"')[0]
+        assert http.get(path.replace("/api/license/accept", "/license")).status_code == 200
+        assert http.post(path).status_code == 200
+        for name in ("knight", "plain"):  # whose sums are known then
+            assert txt2img(http, override_settings={"sd_model_checkpoint": name}).is_success
+        assert http.post(path).status_code == 200  # of a sum that both have
+        titles = [row["title"] for row in http.get("/sdapi/v1/sd-models").json()]
+        for name, prediction in (("knight", "v-prediction"), ("plain", "epsilon")):
+            title = f"{name} [{knight.short_hash}]"
+            assert title in titles
+            answer = txt2img(http, override_settings={"sd_model_checkpoint": title})
+            told = read_metadata(base64.b64decode(answer.json()["images"][0])).receipt["model"]
+            assert told.get("prediction", "epsilon") == prediction
+            assert http.post("/sdapi/v1/options", json={"sd_model_checkpoint": title}).is_success
+            assert http.get("/sdapi/v1/options").json()["sd_model_checkpoint"] == title
 
 
 def test_a_key_sets_its_model_and_nobody_elses(http, served):
@@ -281,7 +321,8 @@ def test_the_library_is_told_in_automatic1111s_lists(http):
     loras = {row["name"]: row["path"] for row in http.get("/sdapi/v1/loras").json()}
     assert loras["fox"] == "fox.safetensors"
     assert loras["handheld"] == "handheld.safetensors"  # the embedded model's own
-    assert http.get("/sdapi/v1/embeddings").json() == {"loaded": {}, "skipped": {}}
+    embeddings = http.get("/sdapi/v1/embeddings").json()
+    assert (list(embeddings["loaded"]), embeddings["skipped"]) == (["squire-negative"], {})
     assert [row["name"] for row in http.get("/sdapi/v1/upscalers").json()][:2] == [
         "None",
         "Lanczos",

@@ -97,7 +97,7 @@ def test_a_name_of_the_trade_that_is_not_here_is_told(served):
 def test_the_lists_know_shape_and_vectors(served):
     with served.http() as http:
         told = http.get("/sdapi/v1/embeddings").json()
-        assert set(told["loaded"]) == {"easynegative", "unfit"}
+        assert set(told["loaded"]) == {"easynegative", "squire-negative", "unfit"}
         assert (told["loaded"]["easynegative"]["shape"], told["loaded"]["unfit"]["vectors"]) == (
             768,
             1,

@@ -7,6 +7,7 @@ import io
 import json
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -121,10 +122,12 @@ def test_a_queued_request_tells_them_apart_and_a_retry_too(served):
         assert drawn[0].json()["first_passes"] == drawn[1].json()["first_passes"]
 
 
+PICTURE = base64.b64encode(imaging.to_png(np.full((64, 64, 3), 70, np.uint8))).decode()
 LARGE = [
     ({"hires": 2}, "hires to 1024x1024"),
     ({"tiling": "xy"}, "A picture of 20 steps at this size"),
     ({"hires": None, "details": {"box": [0, 0, 1, 1]}}, "A picture of 20 steps at this size"),
+    ({"image": PICTURE, "sd_upscale": 2}, "sd_upscale to 1024x1024"),
 ]
 
 

@@ -3,7 +3,7 @@
 Of held-out prompts that name a class, a creature or an object: the share of pictures in which the
 judge of Squire's evaluation sees it, without the LoRA and with it. One of few steps is drawn with
 as few, without guidance. A style may hide from the judge what is drawn well, so what it recognises
-of the painter's pictures in that style stands beside.
+of the painter's pictures in that style stands beside. The embedding is used as a negative prompt.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from training.colourspace import to_sprites
 from training.drawing import CHUNK, Model
 from training.model import SCHEDULER
 from training.paths import SATCHEL, SQUIRE, work_dir
-from training.satchel import lora, measure, variants
+from training.satchel import lora, measure, negative, variants
 from training.scene import Scene
 
-FEW = "squire-lcm"
+FEW, NEGATIVE = "squire-lcm", "squire-negative"
 STEPS = 4
 PAINTED_SEED, PAINTED = 606, 500
 LEARNED = {"pictures": 8000, "epochs": 5}
@@ -53,6 +53,15 @@ def in_few_steps(model: Model, prompts: list[str], steps: int = STEPS) -> np.nda
             x = scheduler.step(model.unet(x, t, told).sample, t, x, generators).prev_sample
         drawn.append(to_sprites(x))
     return np.concatenate(drawn)
+
+
+def drawn_with(model: Model, name: str, file: Path, prompts: list[str]) -> np.ndarray:
+    """Sprites with a file of the satchel, as it is meant to be used."""
+    seeds = list(range(len(prompts)))
+    if name == NEGATIVE:
+        return model.draw(prompts, seeds, SQUARE, negative.context(model, file))
+    lora.load(model.unet, file)
+    return in_few_steps(model, prompts) if name == FEW else model.draw(prompts, seeds, SQUARE)
 
 
 def right(sprites: np.ndarray, those: list[Case]) -> float:
@@ -93,11 +102,9 @@ def main() -> None:
         model = Model(SQUIRE, options.bfloat16)
         if name == FEW:
             print(f"none in {STEPS} steps: {right(in_few_steps(model, prompts), those):.3f}")
-        lora.load(model.unet, options.folder / f"{name}.safetensors")
-        few = name == FEW
-        sprites = in_few_steps(model, prompts) if few else model.draw(prompts, seeds, SQUARE)
+        sprites = drawn_with(model, name, options.folder / f"{name}.safetensors", prompts)
         print(f"{name}: {right(sprites, those):.3f}", flush=True)
-        if not few:
+        if name in variants.VARIANTS:
             print(f"painter pictures in this style: {right_of_painted(name):.3f}", flush=True)
         measure.sheet(work_dir() / "satchel" / f"{name}-adherence.png", plain, sprites)
 

@@ -75,9 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--file", type=Path, default=SATCHEL / "squire-silhouette.safetensors")
     parser.add_argument("--count", type=int, default=100, help="pictures")
+    parser.add_argument("--moved", action="store_true", help="half of them to a side")
     parser.add_argument("--bfloat16", action="store_true")
     options = parser.parse_args()
-    those = variants.draw("figures", SEED, outlines.SIZE, options.count)
+    name = "moved" if options.moved else "figures"
+    those = variants.draw(name, SEED, outlines.SIZE, options.count)
     rng, masks = np.random.default_rng(SEED), np.stack([each.figure for each in those])
     prompts = [prompt(each.scene, rng) for each in those]
     followed = draw(silhouette.load(options.file), prompts, masks, bfloat16=options.bfloat16)

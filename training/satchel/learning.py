@@ -29,6 +29,8 @@ DROPOUT = 0.3
 """Share of captions left empty: what guidance takes away, it takes six times, so it must be learned
 as well as the rest, and in few steps."""
 RATE, WARM_UP = 2e-3, 40
+FAINT_FROM = 800
+"""The timestep from which on a picture may have less signal."""
 
 
 class Lessons:
@@ -88,14 +90,29 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
 
 
-def denoising_loss(student: Student, lessons: Lessons) -> Tensor:
-    """Squire's own loss, on one batch."""
+def denoising_loss(student: Student, lessons: Lessons, *, faint: bool = False) -> Tensor:
+    """Squire's own loss, on one batch.
+
+    ``faint``: half of the pictures at high noise have less signal than there should be, or none,
+    as has the noise that drawing begins with. What is far from the colours of all pictures in the
+    mean is else never drawn: at 1000 steps of 1000 a picture still tells its mean, and noise tells
+    that it is grey.
+    """
     latents, texts = lessons.draw()
     t, noise = timesteps(len(latents), lessons.rng), torch.randn_like(latents)
-    noisy = student.noising.noised(latents, noise, t)
+    alpha = student.noising.alphas[t].view(-1, 1, 1, 1)
+    left = signal_left(t, lessons.rng).view(-1, 1, 1, 1) if faint else 1.0
+    noisy = left * alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+    leads_there = (noisy - alpha.sqrt() * latents) / (1 - alpha).sqrt()
     guess = student.epsilon(noisy, t, student.context(texts, lessons.rng))
-    error = (guess - noise).square().mean((1, 2, 3))
+    error = (guess - leads_there).square().mean((1, 2, 3))
     return (error * student.noising.weights(t)).mean()
+
+
+def signal_left(t: Tensor, rng: np.random.Generator) -> Tensor:
+    """Shares (n,) of the signal: 1, but anything down to 0 for half of those at high noise."""
+    less = (t.numpy() >= FAINT_FROM) & (rng.random(len(t)) < 0.5)
+    return torch.from_numpy(np.where(less, rng.random(len(t)), 1.0)).float()
 
 
 class Course:

@@ -66,10 +66,11 @@ def _noised(inputs: Tensor) -> Tensor:
     return inputs + torch.randn_like(inputs) * 0.15 * torch.rand(len(inputs), 1, 1, 1)
 
 
-@torch.no_grad()
 def seen(sprites: np.ndarray) -> np.ndarray:
     """Bool (n, h, w): the figures in sprites uint8 (n, h, w, 3)."""
-    return (trained()(as_input(sprites))[:, 0] > 0).numpy()
+    net = trained()
+    with torch.no_grad():
+        return (net(as_input(sprites))[:, 0] > 0).numpy()
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:

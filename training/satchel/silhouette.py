@@ -27,14 +27,16 @@ SMALL = 10_000
 """Tensors of more numbers are stored in eight bits each."""
 
 
-def build(student: Student) -> ControlNetModel:
-    """The ControlNet before training: it adds nothing."""
+def build(student: Student, trained: Path | None = None) -> ControlNetModel:
+    """The ControlNet before training, when it adds nothing, or as a file has it."""
     net = ControlNetModel.from_unet(student.unet, conditioning_embedding_out_channels=READER)
     net = net.float().train()
     _set_reader(net.controlnet_cond_embedding)
     # The ends are zero, so it adds nothing yet; were this zero as well, the map would be learned
     # only after them.
     torch.nn.init.normal_(net.controlnet_cond_embedding.conv_out.weight, std=0.3)
+    if trained is not None:
+        net.load_state_dict({name: value.float() for name, value in load_file(trained).items()})
     student.unet.requires_grad_(False)
     return net.to(memory_format=torch.channels_last)
 

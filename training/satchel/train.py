@@ -25,13 +25,17 @@ METADATA = {"ss_network_module": "networks.lora", "ss_base_model_version": "sd_v
 
 @dataclass(frozen=True)
 class Options:
-    """What a training is told: its name, its steps, its pictures, and the folder for its files."""
+    """What a training is told: its name, its steps, its pictures, and the folder for its files.
+
+    ``trained``: a file of the ControlNet to begin with.
+    """
 
     name: str
     steps: int
     pictures: int
     bfloat16: bool
     folder: Path
+    trained: Path | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -48,7 +52,8 @@ def style(told: Options) -> None:
     put = lora.attach(student.unet, rank=8, attention=told.name in CONTENTS)
     course = Course(told.checkpoint, lora.weights(put), told.steps)
     lessons = Lessons(told.name, told.pictures, seed=1000 + course.step)
-    course.run(lambda: denoising_loss(student, lessons))
+    faint = told.name in CONTENTS
+    course.run(lambda: denoising_loss(student, lessons, faint=faint))
     lora.save(put, told.file, METADATA)
 
 
@@ -67,18 +72,19 @@ def bad(told: Options) -> None:
     student = Student(told.bfloat16)
     words = negative.attach(student.text)
     course = Course(told.checkpoint, [words.own], told.steps, peak=negative.RATE)
-    lessons = Lessons("spoilt", told.pictures, seed=1000 + course.step)
-    course.run(lambda: negative.loss(student, words, lessons))
+    drawings = negative.Bad(student, min(told.pictures, 512), seed=1000 + course.step)
+    course.run(lambda: negative.loss(student, words, drawings))
     words.save(told.file)
 
 
 def control(told: Options) -> None:
     """The ControlNet that follows a silhouette."""
     student = Student(told.bfloat16)
-    net = silhouette.build(student)
+    net = silhouette.build(student, told.trained)
     weights = silhouette.weights(net)
-    course = Course(told.checkpoint, weights, told.steps, peak=silhouette.RATE)
-    lessons = Lessons("figures", told.pictures, seed=1000 + course.step)
+    peak = silhouette.RATE if told.trained is None else silhouette.RATE / 2
+    course = Course(told.checkpoint, weights, told.steps, peak=peak)
+    lessons = Lessons("moved", told.pictures, seed=1000 + course.step)
     course.run(lambda: silhouette.loss(student, net, lessons))
     silhouette.save(net, told.file)
 
@@ -103,6 +109,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--nice", type=int, default=0)
+    parser.add_argument("--from", type=Path, dest="trained", help="of a ControlNet: to begin with")
     options = parser.parse_args()
     os.nice(options.nice)
     torch.set_num_threads(1)
@@ -111,7 +118,8 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     train, steps = TRAININGS[options.name]
     steps = options.steps or steps
-    train(Options(options.name, steps, options.pictures, options.bfloat16, folder))
+    told = (options.name, steps, options.pictures, options.bfloat16, folder, options.trained)
+    train(Options(*told))
 
 
 if __name__ == "__main__":

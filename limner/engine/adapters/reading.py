@@ -14,7 +14,7 @@ from limner.engine.adapters.building import Unfit, build
 from limner.engine.adapters.forms import Form
 from limner.engine.adapters.targets import UNET, Target, Targets
 from limner.engine.checkpoints import adapters as told
-from limner.engine.checkpoints import digests
+from limner.engine.checkpoints import digests, ways
 from limner.engine.checkpoints.containers import read_header, require_unchanged
 from limner.engine.checkpoints.headers import FLOATS, Header, TensorInfo
 from limner.engine.checkpoints.inspection import kind_of
@@ -100,7 +100,7 @@ def matched(header: Header, targets: Targets) -> Found:
     """
     file = header.path.name
     if header.pickled:
-        raise CheckpointError(f"{file} is a pickle; take the adapter as .safetensors.")
+        raise CheckpointError(f"{file} is a pickle; {ways.IMPORT}.")
     found: Found = defaultdict(dict)
     foreign = []
     for info in header.tensors.values():

@@ -64,7 +64,7 @@ class EngineStats:
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """What the engine is doing; ``message`` says in words what it loads or why it failed.
+    """What the engine is doing; ``message`` says in words what it loads or why it is ``failing``.
 
     ``model`` is drawn with where a ticket names none; ``resident`` are those in memory.
     """
@@ -76,6 +76,7 @@ class EngineStatus:
     running: int = 0
     stats: EngineStats = field(default_factory=EngineStats)
     resident: tuple[ModelInfo, ...] = ()
+    failing: bool = False
 
     def loaded(self) -> ModelInfo:
         """The first checkpoint. Raises ``ModelLoading`` while there is none."""

@@ -173,7 +173,8 @@ class FakeEngine(ThreadEngine):
     Tickets may name ``model`` and each of ``others``, which take ``load_s`` to load and as many
     bytes as ``sizes`` says by their SHA-256s (1 MiB). All are stepped by ``fake``, the runner of
     the first. ``loads`` are the models loaded beside the steps, in their order; before each one
-    ``before_load`` is called, and what that raises is how it fails.
+    ``before_load`` is called, and what that raises is how it fails. ``stamp`` is of all their
+    files.
     """
 
     def __init__(
@@ -194,14 +195,16 @@ class FakeEngine(ThreadEngine):
     ) -> None:
         self.loads: list[Choice] = []
         self.before_load: Callable[[Choice], object] = lambda _: None
+        self.stamp = ""
         self._hold, self._load_s, self._sizes = hold, load_s, dict(sizes or {})
         self._known = {Choice(): model}
-        self._known |= {Choice(one.sha256, one.vae_sha256 or ""): one for one in others}
+        self._known |= {Choice(one.stored_sha256, one.vae_sha256 or ""): one for one in others}
         self.fake = FakeRunner(step_s=step_s, model=model, max_rows=max_rows)
         self.fake.bytes = self._size_of(Choice())
         super().__init__(
             self._load_fake,
             size=self._size_of,
+            stamp=lambda _: self.stamp,
             read=read,
             max_queue=max_queue,
             max_bytes=max_bytes,

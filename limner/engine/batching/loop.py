@@ -15,6 +15,7 @@ from functools import partial
 
 from limner.engine.batching import faults
 from limner.engine.batching.client import EngineStatus
+from limner.engine.batching.failures import Stamp, unstamped
 from limner.engine.batching.image import Image
 from limner.engine.batching.inbox import Inbox
 from limner.engine.batching.models import Hooks, Load, Models, Size, only_one, set_up
@@ -46,11 +47,12 @@ class ThreadEngine:
     ``load(say, choice)`` makes the runner of a model and tells through ``say`` what it is doing:
     the first on the engine's thread, and until it returns every submit is answered with
     ``ModelLoading``; others beside the steps. ``size(choice)`` says what one takes in memory, or
-    raises ``InvalidInput``; models stay under ``models_bytes``. ``read`` finds what tickets start
-    from, on the thread that submits. ``failure`` holds what ended the engine: an error of loading
-    the first, or ``EngineBroken``. At most ``max_queue`` images are known at once; those in flight
-    stay under ``max_bytes`` (None for either: by what is free). ``prove``: a runner draws a picture
-    of its own before it takes any; so what breaks it later is suspected at once.
+    raises ``InvalidInput``; models stay under ``models_bytes``. One that could not be loaded is
+    tried again when ``stamp(choice)``, of its files, is another, or after a minute. ``read`` finds
+    what tickets start from, on the thread that submits. ``failure`` holds what ended the engine: an
+    error of loading the first, or ``EngineBroken``. At most ``max_queue`` images are known at once;
+    those in flight stay under ``max_bytes`` (None for either: by what is free). ``prove``: a runner
+    draws a picture of its own before it takes any; so what breaks it later is suspected at once.
     """
 
     def __init__(
@@ -58,13 +60,14 @@ class ThreadEngine:
         load: Load,
         *,
         size: Size = only_one,
+        stamp: Stamp = unstamped,
         read: Reader = read_nothing,
         max_queue: int = 256,
         max_bytes: int | None = None,
         models_bytes: int | None = None,
         prove: bool = False,
     ) -> None:
-        self._set_up = partial(set_up, load, size, prove, max_bytes, models_bytes)
+        self._set_up = partial(set_up, load, size, prove, max_bytes, models_bytes, stamp=stamp)
         self._read, self._prove = read, prove
         self._at_work: list[Image] = []  # what is drawn at this moment
         self._inbox = Inbox()
@@ -157,7 +160,7 @@ class ThreadEngine:
 
     def step(self) -> bool:
         """Admit, schedule and run once; False when there was nothing to run."""
-        began = time.perf_counter()
+        began, self._at_work = time.perf_counter(), []  # or they would stay while nobody comes
         self._models.turn(self._scheduler)
         self._preparer.add(self._scheduler.admit())
         batch = self._scheduler.schedule()

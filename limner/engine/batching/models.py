@@ -19,22 +19,20 @@ from limner.domain.model import ModelInfo
 from limner.engine.batching.absent import Absent, unplanned
 from limner.engine.batching.admission import expect_fits
 from limner.engine.batching.client import CacheStats, EngineStats, Runner
+from limner.engine.batching.failures import Failures, Stamp, unstamped
 from limner.engine.batching.faults import prove
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Choice, Request
 from limner.engine.batching.residency import Residency, shares
 from limner.engine.batching.scheduler import Scheduler
 from limner.engine.batching.tallies import Tallies
-from limner.errors import CheckpointError, EngineBroken, EngineFault, InvalidInput, LimnerError
+from limner.errors import InvalidInput, LimnerError
 
 log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 Load = Callable[[Say, Choice], Runner]
 Size = Callable[[Choice], int]
-
-FAILED_S = 60.0
-"""How long a model that could not be loaded is not tried again."""
 
 
 def only_one(choice: Choice) -> NoReturn:
@@ -76,6 +74,7 @@ class Models:
         budget: int,
         picture_bytes: int,
         prove: bool,
+        stamp: Stamp = unstamped,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.first = first.model
@@ -87,7 +86,7 @@ class Models:
         self._sizes: dict[Choice, int] = {}
         self._caches: Mapping[str, CacheStats] = {}
         self.tallies = Tallies(self.first)
-        self._failed: dict[Choice, tuple[float, LimnerError]] = {}
+        self._failures = Failures(stamp)
         self._keep(Choice(), first, 0.0)
 
     # From any thread.
@@ -106,9 +105,7 @@ class Models:
         choice = self._choose(choice)
         if choice in self._runners:
             return
-        when, error = self._failed.get(choice, (-FAILED_S, None))
-        if error is not None and time.monotonic() - when < FAILED_S:
-            raise error
+        self._failures.check(choice)
         size = self._sizes[choice] = self._size(choice)
         self.residency.expect_room(size)
 
@@ -223,21 +220,21 @@ class Models:
     def _work(self, choice: Choice) -> None:
         """On the loading thread."""
         machine.give_way()
-        began = time.perf_counter()
+        began, stamp = time.perf_counter(), self._failures.stamp(choice)
         try:
             runner = self._load(self._hooks.say, choice)
         except Exception as error:
             failure = error
-            self._hooks.post(lambda: self._not_loaded(choice, failure))
+            self._hooks.post(lambda: self._not_loaded(choice, stamp, failure))
         else:
             took = time.perf_counter() - began
-            self._hooks.post(lambda: self._loaded(choice, runner, took))
+            self._hooks.post(lambda: self._loaded(choice, stamp, runner, took))
 
-    def _loaded(self, choice: Choice, runner: Runner, took: float) -> None:
+    def _loaded(self, choice: Choice, stamp: str, runner: Runner, took: float) -> None:
         try:
             prove(runner, draw=self._prove)
         except Exception as error:
-            self._not_loaded(choice, error)
+            self._not_loaded(choice, stamp, error)
         else:
             self._keep(choice, runner, took)
             self.tallies.loaded(choice, runner.model.name, took)
@@ -248,13 +245,12 @@ class Models:
         self._sizes[choice] = runner.bytes
         self._runners = {**self._runners, choice: runner}
 
-    def _not_loaded(self, choice: Choice, error: Exception) -> None:
+    def _not_loaded(self, choice: Choice, stamp: str, error: Exception) -> None:
         self.residency.failed()
         self.tallies.of(choice).failed_loads += 1
-        told = _told(error)
+        told = self._failures.add(choice, stamp, error)
         if not isinstance(error, LimnerError):
             log.error("a model could not be loaded", exc_info=error)
-        self._failed = {**self._failed, choice: (time.monotonic(), told)}
         self._hooks.say("ready")
         self._refuse(choice, told)
 
@@ -267,17 +263,6 @@ def _busy(scheduler: Scheduler) -> set[Choice]:
     return {image.request.choice for image in scheduler.all()}
 
 
-def _told(error: Exception) -> LimnerError:
-    """What those who wait for a model are told when it cannot be loaded."""
-    if isinstance(error, CheckpointError):
-        return InvalidInput("model", str(error))
-    if isinstance(error, LimnerError) and not isinstance(error, EngineBroken):
-        return error
-    return EngineFault(
-        f"The model is loaded and cannot draw, or could not be loaded ({type(error).__name__})."
-    )
-
-
 def set_up(
     load: Load,
     size: Size,
@@ -285,6 +270,7 @@ def set_up(
     max_bytes: int | None,
     models_bytes: int | None,
     hooks: Hooks,
+    stamp: Stamp = unstamped,
 ) -> tuple[Models, Scheduler]:
     """Load the first model, and share memory out; the arguments are ``ThreadEngine``'s."""
     first = load(hooks.say, Choice())
@@ -295,6 +281,6 @@ def set_up(
         budget, pictures = shares(first.bytes, first.free_bytes, pictures, models_bytes)
     most = max_bytes or pictures
     own = (first, load, size, hooks)
-    models = Models(*own, budget=budget, picture_bytes=most, prove=draw)
+    models = Models(*own, budget=budget, picture_bytes=most, prove=draw, stamp=stamp)
     knee = {"max_rows": first.max_rows, "native_area": first.native_area}
     return models, Scheduler(**knee, max_bytes=most)

@@ -100,6 +100,7 @@ class Preparer:
             image = self.next()
             if image is not None:
                 self.run(image)
+            del image  # or its source would stay until the next one comes
 
     def _wait(self) -> bool:
         """Block until there is something to prepare; False at the end."""

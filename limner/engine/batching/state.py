@@ -62,7 +62,7 @@ class State:
         with self._lock:
             self.failure = error
             message = str(error) if isinstance(error, errors.LimnerError) else repr(error)
-            self.status = replace(self.status, ready=False, message=message)
+            self.status = replace(self.status, ready=False, failing=True, message=message)
 
     def say(self, message: str) -> None:
         """What the engine is doing, in words."""
@@ -72,7 +72,8 @@ class State:
     def rest(self, message: str) -> None:
         """For now nothing is drawn, in words why not; the next snapshot ends it."""
         with self._lock:
-            self.status = replace(self.status, ready=False, message=message)
+            if self.failure is None:
+                self.status = replace(self.status, ready=False, failing=True, message=message)
 
     def publish(
         self, model: ModelInfo, resident: tuple[ModelInfo, ...], running: int, stats: EngineStats
@@ -82,6 +83,7 @@ class State:
             self.status = replace(
                 self.status,
                 ready=not self._closing and self.failure is None,
+                failing=self.failure is not None,
                 model=model,
                 resident=resident,
                 waiting=max(0, self.open_images - running),

@@ -76,12 +76,13 @@ def facts(header: Header, kind: str) -> dict[str, Any]:
 
     The base is ``sd1``, ``sd2``, ``sd3``, ``sdxl``, ``flux`` or ``unknown``. A LoRA has
     ``network``, kinds joined by `` + ``, and ``parts``, of ``unet`` and ``text_encoder``; an
-    embedding has ``vectors``, how many places of a prompt it takes.
+    embedding has ``vectors``, how many places of a prompt it takes, and their ``width``.
     """
     words = {"trigger_words": _words(header.metadata)}
     if kind == "lora":
         return {"base": _of_lora(header), **words, "network": network(header), "parts": _of(header)}
-    return {"base": _of_embedding(header), **words, "vectors": _vectors(header)}
+    size = {"vectors": _vectors(header), "width": _width(header)}
+    return {"base": _of_embedding(header), **words, **size}
 
 
 def network(header: Header) -> str:
@@ -177,8 +178,13 @@ def _of_embedding(header: Header) -> str:
     """By the width of its vectors; one with two sets is SDXL's."""
     if any(name.endswith("clip_g") for name in header.tensors):
         return "sdxl"
-    widths = {tensor.shape[-1] for tensor in header.tensors.values() if tensor.ndim in (1, 2)}
-    return BASES.get(max(widths), "unknown") if widths else "unknown"
+    return BASES.get(_width(header), "unknown")
+
+
+def _width(header: Header) -> int:
+    """Numbers of a vector; of two encoders the larger."""
+    flat = (tensor for tensor in header.tensors.values() if tensor.ndim in (1, 2))
+    return max((tensor.shape[-1] for tensor in flat), default=0)
 
 
 def _vectors(header: Header) -> int:

@@ -85,7 +85,7 @@ def _read(path: Path, file: BinaryIO) -> Header:
     start = file.read(64)
     if not start:
         raise CheckpointError(f"{path.name} is empty.")
-    if start.startswith(torchfiles.MAGIC):
+    if start.startswith(torchfiles.MAGIC) and not _may_be_length(start):
         return torchfiles.read(path, file)
     if start.startswith(pictured.MAGIC):
         return pictured.header(path)

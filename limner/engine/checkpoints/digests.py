@@ -7,6 +7,7 @@ does; where nothing can be written, the sum is just computed again.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -34,6 +35,16 @@ def sha256(path: Path, cache: Path | None = None) -> str:
     return digest
 
 
+def known(path: Path, cache: Path | None = None) -> str | None:
+    """The same where it is remembered; None where the file had to be read."""
+    cache = cache or cache_file()
+    try:
+        entry = _read_once(cache, stamp(cache)).get(str(path.resolve()))
+        return entry[1] if entry and entry[0] == stamp(path) else None
+    except OSError:
+        return None
+
+
 def compute(path: Path) -> str:
     """The file's SHA-256 in hexadecimal, read anew."""
     with path.open("rb") as file:
@@ -53,6 +64,12 @@ def _read(cache: Path) -> dict[str, tuple[str, str]]:
         return {key: (str(when), str(digest)) for key, (when, digest) in entries.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(cache: Path, _stamp: str) -> dict[str, tuple[str, str]]:
+    """For who asks of many files in a row."""
+    return _read(cache)
 
 
 def _write(cache: Path, entries: dict[str, tuple[str, str]]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, SUPPORTED
-from limner.engine.checkpoints.parts import PARTS, Part
+from limner.engine.checkpoints.parts import PARTS, Part, of_all
 from limner.engine.checkpoints.shapes import read_json
 from limner.errors import CheckpointError
 
@@ -39,7 +40,7 @@ def read_parts(path: Path) -> dict[str, Part]:
     folders = [name for name in PARTS if (path / name).is_dir()]
     if "unet" not in folders:
         raise CheckpointError(f"{path} has no folder 'unet'.")
-    parts = {name: read_part(path / name, name) for name in folders}
+    parts = of_all(folders, lambda name: read_part(path / name, name))
     _refuse_other_shapes(path, parts)
     return parts
 
@@ -57,6 +58,17 @@ def read_part(folder: Path, name: str) -> Part:
         if made_for is not None and made_for not in _CLASSES[name]:
             raise CheckpointError(f"{folder} is made for {made_for}; {SUPPORTED}.")
     return Part(config, tuple(map(read_header, _weights(folder, name))), alone=True)
+
+
+def alone(path: Path) -> Path:
+    """The file of weights in the folder of one network (a VAE's own, say); else the path itself."""
+    if not (path / "config.json").is_file() or (path / "unet").is_dir():
+        return path
+    for name in ("vae", "text_encoder"):
+        with suppress(CheckpointError):
+            files = _weights(path, name)
+            return files[0] if len(files) == 1 else path
+    return path
 
 
 def _weights(folder: Path, name: str) -> list[Path]:
@@ -94,7 +106,9 @@ def _globbed(folder: Path, stem: str, suffix: str) -> Iterator[Path]:
     kind = _SHARD.sub("", found[0].name)
     shards = [file for file in found if _SHARD.sub("", file.name) == kind]
     if len(shards) != int(shard[2]):
-        raise CheckpointError(f"{folder} holds {len(shards)} of the {int(shard[2])} shards.")
+        raise CheckpointError(
+            f"{folder} holds {len(shards)} of the {int(shard[2])} shards; download the others too."
+        )
     yield from shards
 
 

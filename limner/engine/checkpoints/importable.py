@@ -16,7 +16,7 @@ from limner.engine.checkpoints.inspection import (
 from limner.errors import CheckpointError
 
 PRECISIONS = ("keep", "float16")
-KINDS = (*LOADED, "vae")
+KINDS = (*LOADED, "vae", "lora")
 
 
 def check(
@@ -38,22 +38,41 @@ def check(
 def kind(source: Path, named: Collection[str] = ()) -> str:
     """One of ``KINDS``, or ``unet`` where both other parts are ``named``.
 
-    Raises CheckpointError for everything else, and for a VAE where a part is named.
+    Raises CheckpointError for everything else, for a VAE or a LoRA where a part is named, and for
+    a LoRA that needs no import.
     """
     if source.is_dir():
         return folders.kind(folders.read_parts(source))
-    found = kind_of(read_header(source))
+    header = read_header(source)
+    found = kind_of(header)
     if found == "unet" and {"vae", "text_encoder"} <= set(named):
         return found
-    if found == "vae" and named:
+    if found == "unet":
+        raise CheckpointError(_unet_alone(source, named))
+    if found in ("vae", "lora") and named:
+        what = {"vae": "VAE", "lora": "LoRA"}[found]
         raise CheckpointError(
-            f"{source.name} is a VAE; --vae and --text-encoder go with a checkpoint."
+            f"{source.name} is a {what}; --vae and --text-encoder go with a checkpoint."
+        )
+    if found == "lora" and not header.pickled:
+        raise CheckpointError(
+            f"{source.name} is a LoRA and no pickle, and can be used as it is, in a folder that "
+            "--models-dir names."
         )
     if found not in KINDS:
         raise CheckpointError(
-            f"{source.name} seems to be {DESCRIPTIONS[found]}; {SUPPORTED}, and VAEs for them."
+            f"{source.name} seems to be {DESCRIPTIONS[found]}; {SUPPORTED}, and VAEs and pickled "
+            "LoRAs for them."
         )
     return found
+
+
+def _unet_alone(source: Path, named: Collection[str]) -> str:
+    """What of the two options is missing that make a whole checkpoint of it together."""
+    flags = {"text_encoder": "--text-encoder", "vae": "--vae"}
+    missing = " and ".join(flag for name, flag in flags.items() if name not in named)
+    also = " too" if len(named) else ""
+    return f"{source.name} is a UNet alone; with {missing}{also} it becomes a whole checkpoint."
 
 
 def taken(target: Path) -> CheckpointError:

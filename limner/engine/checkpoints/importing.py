@@ -33,7 +33,7 @@ from limner.engine.checkpoints import (
 from limner.engine.checkpoints.containers import require_unchanged
 from limner.engine.checkpoints.folders import STEMS
 from limner.engine.checkpoints.headers import Header, TensorInfo
-from limner.engine.checkpoints.inspection import LOADED, read_header
+from limner.engine.checkpoints.inspection import LOADED, kind_of, read_header
 from limner.engine.checkpoints.layouts import (
     ASSETS,
     PROVENANCE,
@@ -44,12 +44,12 @@ from limner.engine.checkpoints.layouts import (
     require,
 )
 from limner.engine.checkpoints.names import TEXT, UNET, VAE
-from limner.engine.checkpoints.parts import PREFIXES, Part
+from limner.engine.checkpoints.parts import PREFIXES, Part, pickled
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import SD15
 from limner.errors import CheckpointError
 
-_KEPT = dict.fromkeys((*LOADED, "unet"), (UNET, VAE, TEXT)) | {"vae": (VAE,)}
+_KEPT = dict.fromkeys((*LOADED, "unet"), (UNET, VAE, TEXT)) | {"vae": (VAE,), "lora": ("",)}
 # What a folder holds beside weights, and drawing reads.
 _COPIED = ("model_index.json", "README.md", "scheduler", "tokenizer")
 
@@ -76,7 +76,8 @@ def import_checkpoint(
     """Write ``models/NAME/`` with weights, LICENSE and provenance, all or nothing.
 
     Args:
-        source: a file with a whole checkpoint or a VAE, or a folder in diffusers layout.
+        source: a file with a whole checkpoint, a VAE or a pickled LoRA, or a folder in diffusers
+            layout.
         models: the folder of imported models; made if missing.
         name: the new name; the source's own when None.
         precision: ``keep``, or ``float16`` to store short numbers.
@@ -94,7 +95,7 @@ def import_checkpoint(
     target = importable.check(source, models, name, precision, named)
     kind = importable.kind(source, named)
     others, told = joining.others(source, kind, vae, wish)
-    source_sha256 = _sha256(source)
+    source_sha256 = read_layout(source).sha256 if source.is_dir() else digests.sha256(source)
     with _new_folder(target) as folder:
         if source.is_dir():
             made, changes = folder, _write_folder(source, folder, precision, wish, others)
@@ -116,6 +117,8 @@ def _check(made: Path, kind: str, others: Mapping[str, Part]) -> str:
     if kind == "vae":
         weights.verify_part("vae", read_vae(made))
         return kind
+    if kind == "lora":
+        return kind_of(read_header(made))
     layout = read_layout(made)
     require(layout, layout.parts, ("text_encoder",))
     weights.verify(layout, layout.parts)
@@ -163,7 +166,7 @@ def _write_folder(
 ) -> list[str]:
     layout, changes = read_layout(source), []
     parts = {**layout.parts, **others}
-    if any(header.pickled for part in parts.values() for header in part.headers):
+    if pickled(parts):
         changes.append("pickles rewritten as safetensors")
     for name, part in parts.items():
         (folder / name).mkdir()
@@ -207,9 +210,9 @@ def _write(
     for name, tensor in tensors.write(file, {**plain, **marks}, metadata, types):
         if tensor.is_floating_point() and not tensors.is_finite(tensor):
             if not (prefix + name).startswith(VAE):
-                part = next(n for n, start in PREFIXES.items() if (prefix + name).startswith(start))
+                parts = (n for n, start in PREFIXES.items() if (prefix + name).startswith(start))
                 became = "float16" if types[name] != plain[name].dtype else None
-                raise weights.not_finite(part, plain[name], became)
+                raise weights.not_finite(next(parts, "LoRA"), plain[name], became)
             spoilt = name
     file.chmod(0o644)
     if short:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from limner.engine.checkpoints import upscalers
+from limner.engine.checkpoints import upscalers, ways
 from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.headers import Header, TensorInfo
 from limner.engine.checkpoints.names import TEXT, UNET, VAE
@@ -41,7 +41,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "sdxl": "an SDXL checkpoint",
     "sd3": "a Stable Diffusion 3 checkpoint",
     "flux": "a Flux checkpoint",
-    "unet": "a UNet alone, which draws with the parts that --text-encoder and --vae name",
+    "unet": f"a UNet alone, {ways.UNET_ALONE}",
     "unet-broken": "a checkpoint whose UNet lacks its first layer",
     "lora": "a LoRA adapter, which changes a checkpoint and is none itself",
     "textual-inversion": "a textual inversion embedding, not a checkpoint",
@@ -50,10 +50,10 @@ DESCRIPTIONS: Mapping[str, str] = {
     "t2i-adapter": "a T2I-Adapter, not a checkpoint",
     "ip-adapter": "an IP-Adapter, not a checkpoint",
     "motion-module": "a motion module of AnimateDiff, not a checkpoint",
-    "vae": "a VAE alone, which belongs after --vae",
+    "vae": f"a VAE alone, {ways.VAE_ALONE}",
     "vae-decoder": "the decoder of a VAE alone; a whole VAE is needed, with its encoder",
     "taesd": "a TAESD, a small approximate VAE; a whole VAE is needed",
-    "text-encoder": "a text encoder alone, which belongs after --text-encoder",
+    "text-encoder": f"a text encoder alone, {ways.TEXT_ALONE}",
     "upscaler": "an upscaler, not a checkpoint",
     "detector": "a detector, which finds boxes for details, not a checkpoint",
     "depth": "a network that finds depth, which makes maps for controls, not a checkpoint",

@@ -38,6 +38,8 @@ def others(
 
     Raises CheckpointError where the whole cannot be drawn with; a VAE may lack.
     """
+    if kind == "lora":
+        return {}, []
     if kind == "vae":
         weights.verify_part("vae", read_vae(source))
         return {}, []

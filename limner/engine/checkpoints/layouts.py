@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import digests, folders, prediction, text_encoders, unets
+from limner.engine.checkpoints import digests, folders, prediction, text_encoders, unets, ways
 from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.headers import FLOATS, Header
 from limner.engine.checkpoints.inspection import DESCRIPTIONS, kind_of, require_sd1
 from limner.engine.checkpoints.names import VAE
-from limner.engine.checkpoints.parts import PARTS, Layout, Part, quantised
+from limner.engine.checkpoints.parts import PARTS, Layout, Part, of_all, quantised, taken_beside
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.shapes import (
     read_json,
@@ -74,18 +74,20 @@ def chosen(
         CheckpointError: a file is missing, damaged, or something else, or a part is missing.
     """
     layout = read_layout(model or EMBEDDED)
-    said = wish.said(layout.scheduler)
-    layout = replace(layout, scheduler=wish.over(layout.scheduler), said=said)
+    scheduler = wish.over(layout.scheduler)
+    alone = layout.scheduler if layout.alone is None else layout.alone
+    layout = replace(layout, scheduler=scheduler, said=prediction.said(alone, scheduler))
     layout.schedule()
     parts = gathered(layout, vae, wish)
     require(layout, parts, required)
-    for name, part in parts.items():
-        _require_floats(name, part)
+    of_all(parts, lambda name: _require_floats(name, parts[name]))
     stored = wish.clip_positions == "stored"
     parts["text_encoder"] = text_encoders.told(parts["text_encoder"], stored=stored)
-    others = {"VAE": vae, "text encoder": wish.text_encoder}
+    beside = layout.vae_beside if vae in (None, layout.vae_beside) else None
+    taken = [taken_beside(beside)] if beside else []
+    others = {"VAE": None if beside else vae, "text encoder": wish.text_encoder}
     named = (f"{part} replaced by {path.name}" for part, path in others.items() if path)
-    return replace(layout, changes=(*layout.changes, *named)), parts
+    return replace(layout, changes=(*layout.changes, *taken, *named)), parts
 
 
 def gathered(layout: Layout, vae: Path | None, wish: Wish) -> dict[str, Part]:
@@ -106,14 +108,13 @@ def _require_floats(name: str, part: Part) -> None:
 
 def require(layout: Layout, parts: Mapping[str, Part], names: Collection[str] = PARTS) -> None:
     """Raise CheckpointError, which says how to name them, where some of ``names`` lack."""
-    flags = {"text_encoder": ("text encoder", "--text-encoder"), "vae": ("VAE", "--vae")}
-    missing = [flags[name] for name in flags if name in names and name not in parts]
+    known = {"text_encoder": ("text encoder", ways.TEXT), "vae": ("VAE", ways.VAE)}
+    missing = [known[name] for name in known if name in names and name not in parts]
     if missing:
         what = " and no ".join(part for part, _ in missing)
-        how = " and ".join(flag for _, flag in missing)
+        way = missing[0][1] if len(missing) == 1 else ways.BOTH
         alone = " is a UNet alone: it" if set(layout.parts) == {"unet"} else ""
-        them = "one" if len(missing) == 1 else "them"
-        raise CheckpointError(f"{layout.path.name}{alone} holds no {what}; name {them} with {how}.")
+        raise CheckpointError(f"{layout.path.name}{alone} holds no {what}; {way}.")
 
 
 def bytes_in_memory(model: Path | None, vae: Path | None, dtype: str, wish: Wish = AS_TOLD) -> int:
@@ -177,7 +178,7 @@ def _single_file(path: Path) -> Layout:
     known = provenance(path)
     hints = prediction.of_file(header)
     beside = _vae_beside(path)
-    told = _about_vae(beside, own="vae" in parts)
+    unused = beside if "vae" in parts else None
     return Layout(
         path,
         parts,
@@ -188,10 +189,12 @@ def _single_file(path: Path) -> Layout:
         changes=(
             *_changes(known),
             *_oddities(header),
+            *hints.notes,
             *unets.oddities(parts["unet"].config),
-            *told,
+            *([_not_used(unused)] if unused else []),
         ),
         told=hints.told,
+        alone=hints.alone,
         vae_beside=None if "vae" in parts else beside,
         source_sha256=header.metadata.get(SOURCE_SHA256),
     )
@@ -203,12 +206,9 @@ def _vae_beside(path: Path) -> Path | None:
     return next((file for file in names if file.is_file()), None)
 
 
-def _about_vae(beside: Path | None, *, own: bool) -> Iterator[str]:
+def _not_used(beside: Path) -> str:
     """AUTOMATIC1111 would draw with the one beside even where the file has its own."""
-    if beside and own:
-        yield f"{beside.name} beside not used, for the file has a VAE of its own; --vae names it"
-    elif beside:
-        yield f"VAE taken from {beside.name}, which lies beside"
+    return f"{beside.name} beside not used, for the file has a VAE of its own; {ways.NOT_USED}"
 
 
 def _changes(known: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from limner.engine.checkpoints import ways
 from limner.engine.checkpoints.headers import TensorInfo, lines
 
 UNET = "model.diffusion_model."
@@ -82,7 +83,7 @@ def canonical(tensors: Tensors) -> tuple[dict[str, TensorInfo], tuple[str, ...]]
     notes: tuple[str, ...] = ()
     if ema := from_ema(found):
         if any(name.startswith(UNET) for name in found):
-            notes = ("an EMA copy of the UNet left aside; `limner models import --ema` takes it",)
+            notes = (f"an EMA copy of the UNet left aside; {ways.EMA}",)
         else:
             found |= ema
             notes = ("the UNet is the file's EMA copy, the only one in it",)

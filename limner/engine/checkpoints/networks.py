@@ -24,6 +24,9 @@ from limner.errors import CheckpointError
 # How programs wrap what they save; of two copies the averaged one is meant to be used.
 _WRAPPERS = ("params_ema.", "params-ema.", "params.", "module.", "netG.")
 
+# Warnings of what is meant so, and of how spandrel calls PyTorch: no lines for people or logs.
+_HARMLESS = ("for .* copying from a non-meta parameter", r"torch\.meshgrid: in an upcoming release")
+
 READ = 1 << 14  # numbers of tensors that are read: some tell sizes by what they hold
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _PER_TENSOR = 8  # a layer without tensors takes a number too
@@ -77,7 +80,6 @@ def told(header: Header) -> Network:
     """
     infos = {name: header.tensors[at] for name, at in unwrapped(header.tensors).items()}
     require_counted(header.path.name, infos)
-    warnings.filterwarnings("ignore", "for .* copying from a non-meta parameter")  # as is meant
     with torch.inference_mode(), _Hollow():
         found = built(header.path.name, {name: _hollow(info) for name, info in infos.items()})
     _require_floats(header.path.name, infos, found.model)
@@ -103,6 +105,8 @@ def _require_floats(file: str, infos: Mapping[str, TensorInfo], model: Any) -> N
 def built(name: str, weights: Mapping[str, Tensor]) -> Any:
     """spandrel's descriptor of a network with these weights, out of the file of this name."""
     known = spandrel()
+    for harmless in _HARMLESS:  # for good: set for a while, it would be set for all threads, too
+        warnings.filterwarnings("ignore", harmless)
     try:
         return known.MAIN_REGISTRY.load(dict(weights))
     except known.UnsupportedModelError as error:

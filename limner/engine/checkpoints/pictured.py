@@ -22,6 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from limner.engine.checkpoints.headers import Header, TensorInfo, stamp
+from limner.engine.checkpoints.regular import opened
 from limner.errors import CheckpointError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -38,7 +39,7 @@ Bytes = npt.NDArray[np.uint8]
 
 def is_picture(path: Path) -> bool:
     """Whether it is a PNG, by its first bytes."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return file.read(len(MAGIC)) == MAGIC
 
 

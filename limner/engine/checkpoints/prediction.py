@@ -1,7 +1,8 @@
 """What a checkpoint's UNet predicts, and how its schedule of noise ends.
 
 A folder says both in its scheduler's config. A single file says it, if at all, in its metadata,
-by a marker tensor, or in a ``.yaml`` of its name beside it, as AUTOMATIC1111 reads one.
+by a marker tensor, or in a ``.yaml`` of its name beside it, as AUTOMATIC1111 reads one, or a
+``.yml``.
 
 Two switches, for either occurs without the other. *Prediction*: epsilon, the noise; or v
 (Salimans and Ho 2022), which most files do not mention and which drawn as epsilon gives noise.
@@ -11,9 +12,8 @@ picture is left at its end.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.domain.schedulers import BETAS
-from limner.engine.checkpoints import raw
+from limner.engine.checkpoints import configs, raw, ways
 from limner.engine.checkpoints.headers import Header
 from limner.errors import CheckpointError
 
@@ -33,7 +33,6 @@ ClipPositions = Literal["counted", "stored"]
 _BUFFER = "alphas_cumprod"
 _METADATA = "modelspec.prediction_type"
 _MARKERS = {"v": "v_pred", "zero": "ztsnr"}
-_YAML_BYTES = 1 << 16
 _STEPS: int = BETAS["num_train_timesteps"]
 # As files and people spell what is predicted, in small letters and with underscores.
 _WORDS = {
@@ -67,21 +66,22 @@ class Wish:
             changed["rescale_betas_zero_snr"] = self.zero_snr == "yes"
         return changed
 
-    def said(self, scheduler: Mapping[str, Any]) -> tuple[str, ...]:
-        """In words, what was wished and ``scheduler``, what the files say, does not say itself."""
-        told, now = (_switches(each) for each in (scheduler, self.over(scheduler)))
-        return tuple(f"{name}={now[name]}" for name in now if now[name] != told[name])
-
 
 AS_TOLD = Wish()
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What a single file says: entries of a scheduler's config, and sentences for people."""
+    """What a single file says: entries of a scheduler's config, and sentences for people.
+
+    ``alone``: the entries without what is said beside the file; ``notes`` on what lies there and
+    says nothing.
+    """
 
     scheduler: Mapping[str, Any]
     told: tuple[str, ...] = ()
+    alone: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def of_file(header: Header) -> Hints:
@@ -91,27 +91,31 @@ def of_file(header: Header) -> Hints:
     """
     path, alphas = header.path, _stored(header)
     ends = {name.rsplit(".", 1)[-1] for name in header.tensors}
-    found: dict[str, Any] = {}
-    told: list[str] = []
-    said = (
-        (_from_yaml(path.with_suffix(".yaml")), f"{path.stem}.yaml"),
+    config = configs.beside(path)
+    beside = config.parameterization
+    within = (
         (header.metadata.get(_METADATA), "its metadata"),
         ("v" if _MARKERS["v"] in ends else None, f"the tensor {_MARKERS['v']!r}"),
     )
-    for word, by in said:
-        if not word:
-            continue
-        kind = _plainly(word)
-        told.append(f"{shown(kind)} by {by}")
-        found.setdefault("prediction_type", kind)
+    words = [(_plainly(word), by) for word, by in within if word]
+    alone: dict[str, Any] = {"prediction_type": words[0][0]} if words else {}
+    over = {"prediction_type": _plainly(beside)} if beside else {}
+    words = [(_plainly(beside), config.name), *words] if beside else words
+    told = [f"{shown(kind)} by {by}" for kind, by in words]
     if _MARKERS["zero"] in ends:
-        found["rescale_betas_zero_snr"] = True
+        alone["rescale_betas_zero_snr"] = True
         told.append(f"zero terminal SNR by the tensor {_MARKERS['zero']!r}")
     if alphas is not None:
         zero, sentence = _judged(alphas)
-        found |= {"rescale_betas_zero_snr": True} if zero else {}
+        alone |= {"rescale_betas_zero_snr": True} if zero else {}
         told += [sentence] if sentence else []
-    return Hints(found, tuple(told))
+    return Hints(alone | over, tuple(told), alone, config.notes)
+
+
+def said(alone: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """In words, what of ``now``, a scheduler's config, the model's own files do not say."""
+    told, chosen = _switches(alone), _switches(now)
+    return tuple(f"{name}={chosen[name]}" for name in chosen if chosen[name] != told[name])
 
 
 def written(scheduler: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -135,7 +139,7 @@ def schedule(scheduler: Mapping[str, Any], name: str) -> dict[str, Any]:
     if kind not in ("epsilon", "v_prediction"):
         raise CheckpointError(
             f"{name} predicts {kind!r}; Limner draws with models that predict 'epsilon' or "
-            "'v_prediction'. Say --prediction epsilon or v where that is wrong."
+            f"'v_prediction'. {ways.PREDICTION}."
         )
     if kind == "v_prediction":
         chosen["prediction_type"] = kind
@@ -143,17 +147,16 @@ def schedule(scheduler: Mapping[str, Any], name: str) -> dict[str, Any]:
         if kind == "epsilon":
             raise CheckpointError(
                 f"{name} has zero terminal SNR and predicts epsilon: of pure noise epsilon tells "
-                "nothing of the picture. Say --prediction v where that is what it predicts, or "
-                "--zero-snr no to draw without."
+                f"nothing of the picture. {ways.ZERO_SNR}."
             )
         # Only trailing steps begin at the end of the schedule (Lin et al. 2024, section 3.3).
         chosen |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     return chosen
 
 
-def predicts(schedule: Mapping[str, Any]) -> str:
-    """``epsilon`` or ``v-prediction``, of a result of ``schedule``."""
-    return shown(str(schedule.get("prediction_type") or "epsilon"))
+def predicts(scheduler: Mapping[str, Any]) -> str:
+    """``epsilon``, ``v-prediction`` or what else a scheduler's config, or ``schedule``, says."""
+    return shown(str(_switches(scheduler)["prediction"]))
 
 
 def has_zero_snr(schedule: Mapping[str, Any]) -> bool:
@@ -180,17 +183,6 @@ def _plainly(word: Any) -> Any:
         return word
     plain = word.strip().lower().replace("-", "_")
     return _WORDS.get(plain, plain)
-
-
-def _from_yaml(path: Path) -> str | None:
-    """``parameterization`` of a latent-diffusion config, if the file is there and names one."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_YAML_BYTES).decode(errors="replace")
-    except OSError:
-        return None
-    found = re.search(r"^\s*parameterization\s*:\s*[\"']?(\w+)", text, re.MULTILINE)
-    return found[1] if found else None
 
 
 def _stored(header: Header) -> Floats | None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import limner.assets
-from limner.engine.checkpoints import unets
+from limner.engine.checkpoints import unets, ways
 from limner.engine.checkpoints.inspection import SUPPORTED, TEXT, UNET, VAE, Header
+from limner.engine.checkpoints.regular import opened
 from limner.errors import CheckpointError
 
 SD15 = Path(limner.assets.__file__).parent / "sd15"
@@ -21,7 +22,8 @@ SD15 = Path(limner.assets.__file__).parent / "sd15"
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; CheckpointError when it cannot be read or is none."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        with opened(path) as file:
+            value = json.loads(file.read().decode())
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
@@ -62,7 +64,7 @@ def vae_config(header: Header) -> dict[str, Any]:
     latent = header.shape(f"{VAE}post_quant_conv.weight", 4)
     if header.any(f"{VAE}decoder.") and not header.any(f"{VAE}encoder."):
         raise CheckpointError(
-            f"{header.path.name} holds the decoder of a VAE alone; name a whole one with --vae."
+            f"{header.path.name} holds the decoder of a VAE alone; {ways.WHOLE_VAE}."
         )
     if not widths or latent is None:
         raise CheckpointError(f"{header.path.name} has a VAE unlike Stable Diffusion 1.x's.")

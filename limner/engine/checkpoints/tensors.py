@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from limner.engine.checkpoints import raw
-from limner.engine.checkpoints.headers import FLOATS, SIZES, TensorInfo
+from limner.engine.checkpoints.headers import FLOATS, SIZES, Header, TensorInfo
 from limner.errors import CheckpointError
 
 _WHOLE = {
@@ -48,6 +48,15 @@ def is_finite(tensor: torch.Tensor) -> bool:
     """Whether no number is infinite or none at all; 8-bit ones are looked at as float32."""
     wide = tensor if tensor.element_size() > 1 else tensor.float()
     return all(bool(end.isfinite()) for end in wide.aminmax()) if wide.numel() else True
+
+
+def require_finite(header: Header) -> None:
+    """Raise CheckpointError, naming the tensor, where a file's numbers are infinite, or none."""
+    for info in header.tensors.values():
+        if info.dtype in FLOATS and not is_finite(read(info)):
+            raise CheckpointError(
+                f"{header.path.name}: {info.name!r} holds values that are not finite."
+            )
 
 
 def write(

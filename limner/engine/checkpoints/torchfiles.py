@@ -46,7 +46,7 @@ def read(path: Path, file: BinaryIO) -> Header:
             for name, noted in pickles.tensors(content).items()
         }
     except _BROKEN as error:
-        raise CheckpointError(f"{path.name} is damaged or cut short.") from error
+        raise _damaged(path) from error
     if not found:
         raise CheckpointError(f"{path.name} holds no dictionary of tensors.")
     return Header(path, found, {}, pickled=True)
@@ -101,7 +101,7 @@ def _entry(path: Path, file: BinaryIO, entry: zipfile.ZipInfo) -> tuple[int, int
     name, extra = struct.unpack("<26x2H", file.read(30))
     start = entry.header_offset + 30 + name + extra
     if start + entry.file_size > path.stat().st_size:
-        raise CheckpointError(f"{path.name} is damaged or cut short.")
+        raise _damaged(path)
     return start, start + entry.file_size
 
 
@@ -125,5 +125,9 @@ def _legacy(path: Path, file: BinaryIO) -> tuple[Any, dict[str, tuple[int, int]]
         places[str(key)] = start, start + count * widths[str(key)]
         file.seek(places[str(key)][1])
     if file.tell() > path.stat().st_size:
-        raise CheckpointError(f"{path.name} is damaged or cut short.")
+        raise _damaged(path)
     return content, places
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path.name} is damaged or cut short; download or copy it again.")

@@ -12,7 +12,7 @@ import torch
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
 from limner.engine.checkpoints.headers import FLOATS, TensorInfo
-from limner.engine.checkpoints.parts import Part, quantised
+from limner.engine.checkpoints.parts import Part, another, quantised
 from limner.engine.checkpoints.unets import modern
 from limner.errors import CheckpointError
 
@@ -31,7 +31,7 @@ def fitted(name: str, part: Part, expected: Mapping[str, torch.Tensor]) -> Infos
     if missing := sorted(expected.keys() - found.keys()):
         raise CheckpointError(
             f"{file} lacks {len(missing)} of the {len(expected)} tensors of the {name}, "
-            f"{missing[0]!r} among them."
+            f"{missing[0]!r} among them{another(name)}."
         )
     return {key: fit(file, name, key, found[key], tuple(t.shape)) for key, t in expected.items()}
 

@@ -24,7 +24,7 @@ from limner.engine.checkpoints import cards, probe, storage
 from limner.engine.checkpoints.containers import require_unchanged
 from limner.engine.checkpoints.headers import TensorInfo
 from limner.engine.checkpoints.layouts import chosen
-from limner.engine.checkpoints.parts import Layout, Part
+from limner.engine.checkpoints.parts import Layout, Part, another, of_all
 from limner.engine.checkpoints.prediction import AS_TOLD, Wish
 from limner.engine.checkpoints.tensors import is_finite, read
 from limner.engine.checkpoints.translation import Infos, fitted
@@ -93,10 +93,11 @@ def load(
     vae_path = Path(vae) if vae else None
     layout, parts = chosen(Path(path) if path else None, vae_path, wish)
     dtype = probe.choose_dtype(dtype, device)
-    models = {
-        name: _build(name, part, device, VAE_DTYPE if name == "vae" else dtype)
-        for name, part in parts.items()
-    }
+
+    def build(name: str) -> Any:
+        return _build(name, parts[name], device, VAE_DTYPE if name == "vae" else dtype)
+
+    models = of_all(parts, build)
     tokenizer = _tokenizer(layout)
     _check_fit(layout, models, tokenizer)
     config = models["vae"].config
@@ -120,17 +121,20 @@ def verify(layout: Layout, parts: Mapping[str, Part], *, numbers: bool = False) 
     Only where ``numbers`` is set are the weights read, and seen to be finite.
     """
     layout.schedule()
-    models = {}
-    for name, part in parts.items():
-        models[name], tensors = _prepare(name, part)
+
+    def prepare(name: str) -> Any:
+        model, tensors = _prepare(name, parts[name])
         if numbers:
             _require_finite(name, tensors)
+        return model
+
+    models = of_all(parts, prepare)
     _check_fit(layout, models, _tokenizer(layout))
 
 
 def verify_part(name: str, part: Part) -> None:
-    """That ``unet``, ``vae`` or ``text_encoder`` has all its tensors in their shapes."""
-    _prepare(name, part)
+    """That ``unet``, ``vae`` or ``text_encoder`` has all tensors, in their shapes and finite."""
+    _require_finite(name, _prepare(name, part)[1])
 
 
 def _require_finite(name: str, tensors: Infos) -> None:
@@ -141,12 +145,10 @@ def _require_finite(name: str, tensors: Infos) -> None:
 
 def not_finite(name: str, info: TensorInfo, dtype: str | None = None) -> CheckpointError:
     """For a part with numbers that are infinite, or none; ``dtype`` where it made them so."""
-    flag = {"vae": "--vae", "text_encoder": "--text-encoder"}.get(name)
-    way_out = f"; name another with {flag}" if flag else ""
     became = f" as {dtype}" if dtype else ""
     return CheckpointError(
         f"{info.file.name}: {info.name!r} of the {name} holds values that are not finite{became}"
-        f"{way_out}."
+        f"{another(name)}."
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions, store
@@ -42,6 +43,12 @@ _REASONS = (
     ("says that this machine's clock is wrong", ("RequestTimeTooSkewed", "RequestExpired")),
     ("is full", ("QuotaExceeded", "StorageFull", "QuotaLimit", "507 Insufficient Storage")),
 )
+# Where a store is that is not its maker's, the first that is set.
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 _CLOCK, _MARK = "clock", "database"  # keys without a shelf, which are nobody's pictures
 
 
@@ -133,9 +140,31 @@ def open_bucket(url: str, database: Database) -> ObjectFiles:
 
 def reach(url: str) -> ObjectStore:
     """The bucket of a URL; nothing is asked of it yet. Raises ``BaseError`` or ``ValueError``."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT", "")
-    options: Any = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
+    plain = _endpoint(url.partition(":")[0]).startswith("http://")
+    options: Any = {**_CLIENT, "allow_http": plain}
     return store.from_url(url, client_options=options, retry_config=_AGAIN)
+
+
+def _endpoint(scheme: str) -> str:
+    """Where the environment says that the store is; empty where it does not.
+
+    Raises ``ValueError`` for what is no URL: at the first call ``obstore`` panics over it.
+    """
+    for name in _ENDPOINTS.get(scheme, ()):
+        if found := os.environ.get(name):
+            if not _is_place(found):
+                raise ValueError(f"{name} is {found!r}; it must be http(s)://HOST[:PORT]")
+            return found
+    return ""
+
+
+def _is_place(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.port != 0
+        return known and bool(parts.hostname) and not any(map(str.isspace, url))
+    except ValueError:  # brackets that do not close, a port beyond 65535
+        return False
 
 
 def _claim(bucket: ObjectStore, database: Database) -> bool:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from limner.domain.few_steps import Family
-from limner.domain.model import Card, sendable
+from limner.domain.model import Card, sendable, stored_sha256
 from limner.domain.receipt import model_of, taken_alike
-from limner.engine.checkpoints import cards
-from limner.engine.checkpoints.inspection import DESCRIPTIONS, LOADED
-from limner.errors import CheckpointError, InvalidInput, LimnerError, ModelNotAllowed, UnknownModel
+from limner.engine.checkpoints.inspection import LOADED
+from limner.errors import (
+    AmbiguousModel,
+    InvalidInput,
+    LimnerError,
+    ModelNotAllowed,
+)
 from limner.models import taught
 from limner.models.entries import Entry
 from limner.models.facts import NO_VAE
 from limner.models.listing import Library
 from limner.store.turns import Pair
-
-CARDS_MAX = 256
+from limner.usecases.drawing.model_files import ModelFiles
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ class Models:
         self._few_steps = {name.casefold(): few for name, few in (few_steps or {}).items()}
         self._own = own
         self._expect = expect
-        self._library = library
-        self._cards: OrderedDict[tuple[str, ...], Card] = OrderedDict()
-        self._lock = threading.Lock()
+        self._files = ModelFiles(library)
 
     def own(self) -> Chosen | None:
         """What draws a request that names nothing; None while it is loaded."""
@@ -97,8 +96,6 @@ class Models:
         found = self._chosen(model, vae, self.own())
         found = found and self._told(found)
         if found is not None and (found.model or found.vae) and self._expect is not None:
-            if found.model and self._library is not None:  # an engine knows it by its sum alone
-                self._library.find(found.model, LOADED)
             self._expect(found.model, found.vae)
         return found
 
@@ -117,13 +114,20 @@ class Models:
             return own
         if model_sha256 is None or vae_sha256 is None:
             return None
-        # A file with the VAE that it brings; with one of the library the server's own, or a file.
-        ways = ((model_sha256, "", None), ("", vae_sha256, own), (model_sha256, vae_sha256, None))
-        for way in ways:
+        for way in self._ways(model_sha256, vae_sha256, own):
             with suppress(LimnerError):
                 if (found := self._chosen(*way)) is not None and fits(found):
                     return found
         return None
+
+    def _ways(
+        self, model_sha256: str, vae_sha256: str, own: Chosen | None
+    ) -> Iterator[tuple[str, str, Chosen | None]]:
+        """The server's own with another VAE; files with the VAE that they bring, or another."""
+        yield "", vae_sha256, own
+        for entry in self._files.readings(model_sha256):
+            yield entry.found.whole, "", None
+            yield entry.found.whole, vae_sha256, None
 
     def of_receipt(self, record: Mapping[str, Any]) -> Chosen | None:
         """The model that a receipt names, if it is here; taken otherwise only if not taken so."""
@@ -136,6 +140,18 @@ class Models:
         so = self._recall(*sums, lambda one: alike(one) and taken_alike(record, one.card))
         return so or self._recall(*sums, alike)
 
+    def file_sha256(self, stored_sha256: str | None) -> str | None:
+        """The SHA-256 of the file of a stored request's model, as far as it is known here.
+
+        Looks at no file.
+        """
+        own = self._own()
+        if own is not None and stored_sha256 == own.stored_sha256:
+            return own.sha256
+        listed = self._files.as_listed()
+        said = (e for e in listed if e.facts.said and e.stored_sha256 == stored_sha256)
+        return next((entry.sha256 for entry in said), stored_sha256)
+
     def served(self, wanted: Iterable[Pair]) -> list[Pair]:
         """Those of ``wanted`` with which this process can draw."""
         return [pair for pair in wanted if self.recall(*pair) is not None]
@@ -146,11 +162,11 @@ class Models:
         In a server all are made by and by; in the terminal nobody waits for that.
         """
         named = model_of(record)
-        for entry in () if self._library is None else self._library.entries():
+        for entry in self._files.entries():
             alike = named.get("name") in (entry.found.stem, entry.name)
             if alike or (named.get("vae_sha256") and entry.facts.kind == "vae"):
                 with suppress(InvalidInput):
-                    self._identify(entry, "model")
+                    self._files.identify(entry, "model")
 
     def permit(self, allowed: Sequence[str], choice: Chosen) -> None:
         """Raises ``ModelNotAllowed`` where a key's list of models lacks this one."""
@@ -163,7 +179,7 @@ class Models:
 
     def nameable(self, allowed: Sequence[str] = ()) -> list[str]:
         """Names of models of the library that draw alone, of those ``allowed``, if not all."""
-        entries = () if self._library is None else self._library.entries()
+        entries = self._files.entries()
         alone = (e for e in entries if not (e.facts.reason or e.facts.needs_vae))
         usable = [e for e in alone if e.facts.kind in LOADED]
         return [e.name for e in usable if not allowed or not e.called.isdisjoint(allowed)]
@@ -174,7 +190,7 @@ class Models:
             return True
         if name:
             with suppress(InvalidInput):
-                return not self._entry(name, LOADED, "model").called.isdisjoint(allowed)
+                return not self._files.entry(name, LOADED, "model").called.isdisjoint(allowed)
         own = self.own()
         return own is None or any(self._is_called(own, each) for each in allowed)
 
@@ -188,7 +204,9 @@ class Models:
         if name in choice.names:
             return True
         try:
-            return self._entry(name, LOADED, "model").sha256 == choice.card.sha256
+            entry = self._files.entry(name, LOADED, "model")
+            same = entry.stored_sha256 == choice.card.stored_sha256
+            return same or (not choice.model and entry.sha256 == choice.card.sha256)
         except LimnerError:
             return False
 
@@ -196,11 +214,10 @@ class Models:
         """As ``choose``, whatever the engine says to it."""
         if vae and model and (mine := self._brought(model, vae, own)):
             return mine
-        other = self._entry(vae, ("vae",), "vae") if vae else None
+        other, sha256 = self._files.found(vae, ("vae",), "vae") if vae else (None, "")
         found = self._find(model, other, own) if model else own
         if found is None or other is None or found.vae:
             return found
-        sha256 = self._identify(other, "vae")
         file = sendable(other.file.name)
         told = (*found.card.conversions, f"VAE replaced by {file}")
         card = replace(found.card, vae=file, vae_sha256=sha256, conversions=told)
@@ -215,81 +232,45 @@ class Models:
         return found if vae == found.card.vae_sha256 else None
 
     def _find(self, name: str, vae: Entry | None, own: Chosen | None) -> Chosen:
-        """The model of a name; the server's own where that has it and nothing else does."""
+        """The model of a name; the server's own where that has it and nothing else draws by it."""
         try:
-            entry = self._entry(name, LOADED, "model")
-        except UnknownModel:
+            with_vae = vae is not None
+            entry, sha256 = self._files.found(name, LOADED, "model", with_vae=with_vae)
+        except AmbiguousModel:
+            raise
+        except InvalidInput:  # nothing has it, or a pickle, a LoRA, a damaged file
             if own is None or name not in own.names:
                 raise
             return own
-        sha256 = self._identify(entry, "model")
-        names = entry.names
-        if own is not None and sha256 == own.card.sha256:
+        stored, names = stored_sha256(sha256, entry.facts.said), entry.names
+        if own is not None and sha256 == own.card.sha256 and _alike(entry, own.card):
             few = entry.facts.few_steps or own.few_steps
             return replace(own, names=own.names | names, few_steps=few)
         if own is not None and name in own.names:
-            raise InvalidInput(
+            if entry.source_sha256 == own.card.sha256:  # what was imported from it has its names
+                return own
+            raise AmbiguousModel(
                 "model",
                 f"model is {name!r}, which may be the server's own {own.card.name} or "
                 f"{entry.found.whole}; send its SHA-256",
             )
         if vae is None and entry.facts.needs_vae:
             raise InvalidInput("model", f"model is {name!r}, which cannot draw alone. {NO_VAE}")
-        card = self._card(entry, vae)
+        other = vae or self._files.beside(entry)
+        card = self._files.card(entry, other, beside=vae is None)
         names |= {card.name, sha256}
-        if vae is None:
-            return Chosen(card, names, sha256, few_steps=entry.facts.few_steps)
-        other = self._identify(vae, "vae")
-        return Chosen(card, names, sha256, other, vae.file, entry.facts.few_steps)
+        if other is None:
+            return Chosen(card, names, stored, few_steps=entry.facts.few_steps)
+        vae_sha256 = self._files.identify(other, "vae")
+        return Chosen(card, names, stored, vae_sha256, other.file, entry.facts.few_steps)
 
-    def _entry(self, name: str, kinds: Sequence[str], field: str) -> Entry:
-        """Of one of ``kinds``; raises in its own words for what is of another, or a pickle."""
-        if self._library is None:
-            raise UnknownModel(field, f"{field} is {name!r}, which this server does not have")
-        try:
-            entry = self._library.find(name, kinds, field)
-        except UnknownModel as unknown:
-            try:
-                entry = self._library.find(name, (), field)
-            except InvalidInput:
-                raise unknown from None
-        facts = entry.facts
-        if facts.kind not in kinds or facts.pickled:
-            why = facts.reason or f"It is {DESCRIPTIONS[facts.kind]}."
-            raise InvalidInput(field, f"{field} is {name!r}, which cannot be used as one. {why}")
-        return entry
 
-    def _identify(self, entry: Entry, field: str) -> str:
-        assert self._library is not None, "an entry is of a library"
-        try:
-            return self._library.identify(entry)
-        except CheckpointError as error:
-            raise _unusable(field, entry, error) from error
-
-    def _card(self, entry: Entry, vae: Entry | None) -> Card:
-        """Of a checkpoint with its own VAE or another; made once of the same files."""
-        named = [("model", entry)] + ([] if vae is None else [("vae", vae)])
-        key = tuple(f"{each.found.stamp} {self._identify(each, field)}" for field, each in named)
-        with self._lock:
-            known = self._cards.get(key)
-        if known is not None:
-            return known
-        try:
-            card = cards.read(entry.file, None if vae is None else vae.file)
-        except CheckpointError as error:
-            raise _unusable(*named[-1], error) from error
-        with self._lock:
-            self._cards[key] = card
-            while len(self._cards) > CARDS_MAX:
-                self._cards.popitem(last=False)
-        return card
+def _alike(entry: Entry, own: Card) -> bool:
+    """Whether the server's own is what an equal file is: what is said over it goes over this one,
+    where it is the same file, or nothing is said of it."""
+    said, vae = entry.facts.said, entry.facts.vae_beside
+    return entry.file == Path(own.path) or (said in ("", own.said) and vae in (None, own.vae))
 
 
 def _is(mine: str | None, stored: str | None) -> bool:
     return stored in (None, mine)
-
-
-def _unusable(field: str, entry: Entry, error: CheckpointError) -> InvalidInput:
-    """Without the path on this machine, which is nobody's business."""
-    why = str(error).replace(f"{entry.file.parent}/", "")
-    return InvalidInput(field, f"{field} is {entry.name!r}, which cannot be used: {why}")

@@ -78,7 +78,7 @@ class Words:
         files = [each for each in those if isinstance(each, _File)]
         usable = [each for each in files if each.entry.facts.reason is None]
         usable = [each for each in usable if not each.entry.found.place.yields] or usable
-        usable = [each for each in usable if not each.entry.facts.pickled] or usable
+        usable = [each for each in usable if not each.entry.facts.gives_way] or usable
         if not usable:
             entry = files[0].entry
             raise InvalidInput(

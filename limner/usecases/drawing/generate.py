@@ -100,10 +100,10 @@ class Generate:
         if choice is not None:
             boxes = tuple(each for each in bound.regions if each.mask_sha256 is None)
             # No pixels are at hand, so nothing is planned that is made of some.
-            pictured = {"controls": (), "source": None, "sd_upscale": None, "regions": boxes}
+            source = bound.source if bound.sd_upscale else None  # of tiles the sizes are known
+            pictured = {"controls": (), "source": source, "regions": boxes}
             alone = bound.model_copy(update=pictured)
-            named = choice.model, choice.vae
-            await self._adapters.check((alone,), self.worker.engine, *named)
+            await self._adapters.check((alone,), self.worker.engine, choice.model, choice.vae)
         quoted, _ = await pools.WORDS.run(price, bound)
         return quoted
 
@@ -203,10 +203,10 @@ class Generate:
         except DatabaseUnavailable:  # perhaps accepted: the sweeper will know
             raise
         except LimnerError:
-            await self.worker.in_store(self.worker.delete_files, [f for f, _ in packed if f])
+            await self.worker.delete([f for f, _ in packed if f])
             raise
         unused = [f for (f, _), (_, new) in zip(packed, accepted, strict=True) if f and not new]
-        await self.worker.in_store(self.worker.delete_files, unused)
+        await self.worker.delete(unused)
         return accepted
 
     def trouble(self) -> str | None:

@@ -41,8 +41,8 @@ def check_licence(conn: Connection, key_id: str, model: Card) -> None:
     ):
         raise LicenceNotAccepted(
             f"The model {model.name} is under the licence {model.licence}, which this key has not "
-            f"accepted; read it at /license?model={model.short_hash} and accept it by "
-            f"POST /api/license/accept?model={model.short_hash}"
+            f"accepted; read it at /license?{model.query} and accept it by "
+            f"POST /api/license/accept?{model.query}"
         )
 
 

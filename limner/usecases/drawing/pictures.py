@@ -208,4 +208,7 @@ def damaged(database: Database, files: Files) -> Iterator[tuple[str, str]]:
         try:
             undamaged(files, row)
         except (NotFound, Damaged) as error:
-            yield row.id, str(error)
+            with database.read() as conn:
+                kept = images.find(conn, row.id) is not None  # or it was deleted meanwhile
+            if kept:
+                yield row.id, str(error)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from limner.domain.params import Generation
 from limner.engine.batching.ticket import Pixels
-from limner.errors import Damaged, Gone
+from limner.errors import Damaged, Gone, NotFound
 from limner.imaging.budget import NOBODY, Budget
 from limner.settings import Settings
 from limner.store import ids, images
@@ -127,9 +127,21 @@ def _load(
     *,
     account_id: str | None = None,
 ) -> dict[str, Pixels]:
-    with database.read() as conn:
-        found = {sha256: _file(conn, sha256, None, account_id) for sha256 in sha256s}
-    return {sha256: unpack(files.read(file), sha256) for sha256, file in found.items()}
+    return {sha256: _find(database, files, sha256, account_id) for sha256 in sha256s}
+
+
+def _find(database: Database, files: Files, sha256: str, account_id: str | None) -> Pixels:
+    """One array, from whichever request keeps it while it is read."""
+    missed = None
+    while True:
+        with database.read() as conn:
+            file = _file(conn, sha256, None, account_id)
+        try:
+            return unpack(files.read(file), sha256)
+        except NotFound:  # deleted after its row was seen: another request may have it, or nobody
+            if file == missed:
+                raise
+            missed = file
 
 
 def _file(conn: Connection, sha256: str, request_id: str | None, account_id: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -126,7 +126,7 @@ class Worker(Threads):
             return await self.draw(running, wait_s)
         except Exception as error:
             told = settlement.shown(running.job.id, error)
-            settled = await self.settle(running.job.id, running.lease_id, told)
+            settled = await self.settle(running.job, running.lease_id, told)
             if settled is not None and settled.status == "COMPLETED":
                 # The database had taken it, and only its answer was lost.
                 _, balance = await self.read(settlement.outcome, settled)
@@ -200,15 +200,20 @@ class Worker(Threads):
         for file in files:
             self.files.delete(file)
 
-    async def settle(self, request_id: str, lease_id: str, error: LimnerError) -> Job | None:
+    async def delete(self, files: Collection[str]) -> None:
+        """``delete_files`` off the event loop."""
+        if files:  # else it would wait for a thread
+            await self.in_store(self.delete_files, files)
+
+    async def settle(self, job: Job, lease_id: str, error: LimnerError) -> Job | None:
         """Give back what was not drawn; the request as it then is.
 
         None when even that fails: the lease does it later.
         """
         try:
-            return await self.write(settlement.settle, request_id, lease_id, error)
+            return await self.write_end(job.key_id, settlement.settle, job.id, lease_id, error)
         except Exception:
-            log.exception("request %s could not be settled yet", request_id)
+            log.exception("request %s could not be settled yet", job.id)
             return None
 
     async def _collect(self, running: Running) -> tuple[list[Written], list[Exception]]:
@@ -233,7 +238,7 @@ class Worker(Threads):
         if wanted(*lines):
             reference = await self.read(reference_of, running.job.id, *lines)
         for ticket in tickets(running, reference, choice):
-            await self.in_store(self.engine.submit, ticket, sink)
+            await self.to_engine(self.engine.submit, ticket, sink)
         if running.watched:  # perhaps only since the last line was on its way
             self.engine.watch(running.job.id)
 
@@ -267,9 +272,8 @@ class Worker(Threads):
             )
         # A sweeper, or a person, may have taken a file that had no row yet.
         await self.in_store(made_of.write_missing, self.files, made)
-        balance = await self.write(
-            settlement.complete, job, running.lease_id, rows, seconds, adjustments
-        )
+        ending = settlement.complete, job, running.lease_id, rows, seconds, adjustments
+        balance = await self.write_end(job.key_id, *ending)
         cost = sum(row["price_micro"] for row in rows)
         told = (cost, balance, seconds, adjustments, False, running.lines)
         return Outcome(job.id, pictures, *told, firsts)
@@ -281,7 +285,7 @@ class Worker(Threads):
         made = await asyncio.gather(*running.written, return_exceptions=True)
         files = [one.row["file"] for one in made if isinstance(one, Written)]
         try:
-            await self.in_store(self.delete_files, files)
+            await self.delete(files)
         except Exception:  # the sweeper finds them
             log.exception("files of request %s could not be deleted yet", running.job.id)
 

@@ -108,7 +108,7 @@ class Gallery:
     async def delete(self, caller: Key, picture_id: str) -> None:
         """Delete one picture for good; with the last one its request expires."""
         files = await self._worker.write(_delete, caller, picture_id)
-        await self._worker.in_store(self._worker.delete_files, files)
+        await self._worker.delete(files)
 
     async def delete_all(self, caller: Key) -> int:
         """Delete every picture, source and prompt of the account's finished requests.
@@ -118,7 +118,7 @@ class Gallery:
         forgotten = 0
         while True:
             ids, files = await self._worker.write(_delete_some, caller)
-            await self._worker.in_store(self._worker.delete_files, files)
+            await self._worker.delete(files)
             forgotten += len(ids)
             if not ids:
                 return forgotten

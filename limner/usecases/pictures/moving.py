@@ -42,7 +42,9 @@ def move(
             sizes.append(size)
             tell(len(sizes))
     came = [size for size in sizes if size is not None and size >= 0]
-    missing = tuple(name for name, size in zip(names, sizes, strict=True) if size == MISSING)
+    gone = (name for name, size in zip(names, sizes, strict=True) if size == MISSING)
+    with database.read() as conn:  # what was deleted meanwhile is not missed
+        missing = tuple(name for name in gone if images.known(conn, [name]))
     return Moved(len(came), sum(came), sizes.count(None), missing)
 
 

@@ -58,7 +58,7 @@ class Cancelling:
     ) -> None:
         told: Sequence[Ended | Exception]
         try:
-            told = await self._worker.write(end_all, [wish for wish, _ in taken])
+            told = await self._worker.write_end("", end_all, [wish for wish, _ in taken])
         except Exception as error:
             if len(taken) > 1 and not isinstance(error, Unavailable):
                 for each in taken:  # what is wrong with one is no other's trouble

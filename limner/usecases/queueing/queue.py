@@ -163,7 +163,7 @@ class Queue:
         if ended is not None:
             return ended
         status, files = await self.worker.write(self._forget, caller, request_id)
-        await self.worker.in_store(self.worker.delete_files, files)
+        await self.worker.delete(files)
         return status
 
     async def _end(self, caller: Key, request_id: str) -> Status | None:
@@ -246,7 +246,7 @@ class Queue:
                 raise settlement.Interrupted(settlement.STOPPING)
             await models.check(self.worker, job)
         except Exception as error:  # told at once: nobody works on it, and its key waits for it
-            await self.worker.settle(job.id, lease_id, settlement.shown(job.id, error))
+            await self.worker.settle(job, lease_id, settlement.shown(job.id, error))
             return
         running = self.worker.take(job, lease_id)
         self._waiting[job.id] = job.key_id

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from limner.errors import Forbidden, InvalidKey, NotAllowed, NotFound, Unauthenticated
+from limner.errors import (
+    Forbidden,
+    InvalidKey,
+    LimnerError,
+    NotAllowed,
+    NotFound,
+    Unauthenticated,
+)
 from limner.settings import Settings
 from limner.web.access import origins
 from limner.web.access.limits import AtOnce, PerMinute
@@ -34,6 +41,8 @@ VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC: frozenset[str] = frozenset(
     {"/", "/static/", "/health/live", "/health/ready", "/docs", "/openapi.json", "/license"}
 )
+# Of these, what answers in more words where a good key comes with the call.
+RECOGNISED = frozenset({"/license"})
 ADMIN_PREFIX = "/api/admin/"
 METRICS = "/metrics"
 SDAPI_PREFIXES = ("/sdapi/", "/controlnet/")
@@ -45,7 +54,7 @@ ONLY_ASKS = frozenset(
 
 
 class Authentication:
-    """ASGI layer round the router; ``scope["state"]["caller"]`` is the key that came in."""
+    """ASGI layer round the router; ``scope["state"]["caller"]`` is the key that came in, if any."""
 
     def __init__(
         self, app: ASGIApp, *, router: Router, settings: Settings, accounts: Accounts
@@ -79,6 +88,9 @@ class Authentication:
         public = is_public(scope["path"]) or self._is_open(scope)
         if not public:
             await self._enter(scope)
+        elif scope["path"] in RECOGNISED:
+            with suppress(LimnerError):  # a bad key, or an absent database, hinders nobody
+                await self._enter(scope)
         if head:
             scope, send = dict(scope, method="GET"), _without_body(send)
         # Strangers, who may not read their answer, take no place among the calls of keys.

@@ -26,10 +26,11 @@ class FreeCalls:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = scope.get("state", {}).get("caller")
         path = getattr(scope.get("state", {}).get("route"), "path", "")
+        if caller is not None:
+            pools.WHOSE.set(caller.id)
         if caller is None or _is_apart(scope["method"], path):
             await self.app(scope, receive, send)
             return
-        pools.WHOSE.set(caller.id)
         draws = scope_of(scope["method"], path) == "draw"
         name = f"{caller.id} {'refused' if draws else 'asked'}"
         self._counted.check(name)

@@ -24,6 +24,7 @@ from limner.web.automatic1111.options import ROOT
 from limner.web.drawing import Api, unless_gone
 from limner.web.reading.fields import Blob, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.intake import Intake
+from limner.web.reading.naming import named
 from limner.web.reading.objects import Objects
 
 IMAGES_MAX = 16
@@ -217,10 +218,12 @@ async def _made(
         png = await pools.FILES.run(imaging.to_png, layers.whole, kept)
         return base64.b64encode(png).decode(), notes
     size = way.size(*layers.size)
-    made = await enlarging.grown(request, api, layers, way.first, size, way.field)
+    with named({"upscaler": "upscaler_1"}):
+        made = await enlarging.grown(request, api, layers, way.first, size, way.field)
     more: dict[str, Any] = {}
     if way.second is not None:
-        other = await enlarging.grown(request, api, layers, way.second, size, way.field)
+        with named({"upscaler": "upscaler_2"}):
+            other = await enlarging.grown(request, api, layers, way.second, size, way.field)
         made = await pools.FILES.run(blended, made, other, way.share)
         more = {"second": {**way.second.model_dump(exclude_defaults=True), "share": way.share}}
     larger = await enlarging.written(layers, made, way.first, **more)

@@ -16,7 +16,6 @@ from limner.web.automatic1111.form import PICTURES, Asked, Drawing
 def info(asked: Asked, drawn: Outcome | Drawing) -> str:
     """The JSON text ``info``; of a ``Drawing`` where it was interrupted."""
     g, values = drawn.lines[0], asked.values
-    name, hash = _model(drawn)
     alone = [line.alone(i) for line in drawn.lines for i in range(line.samples)]
     said: dict[str, Any] = {
         "prompt": tagged(g.prompt, g.loras),
@@ -36,8 +35,7 @@ def info(asked: Asked, drawn: Outcome | Drawing) -> str:
         "batch_size": values["batch_size"],
         "restore_faces": False,
         "face_restoration_model": None,
-        "sd_model_name": name,
-        "sd_model_hash": hash,
+        **_model(drawn),
         "denoising_strength": g.source.strength if g.source else None,
         "extra_generation_params": {},
         "index_of_first_image": 0,
@@ -49,13 +47,20 @@ def info(asked: Asked, drawn: Outcome | Drawing) -> str:
     return dumps(said | _ours(drawn))
 
 
-def _model(drawn: Outcome | Drawing) -> tuple[str | None, str | None]:
-    """Name and hash of what drew, or would have drawn."""
-    if isinstance(drawn, Drawing):
-        card = None if drawn.choice is None else drawn.choice.card
-        return (None, None) if card is None else (card.name, card.short_hash)
-    model = drawn.pictures[0].receipt["model"]
-    return model["name"], model_hash(model)
+def _model(drawn: Outcome | Drawing) -> dict[str, str | None]:
+    """Names and hashes of what drew, or would have drawn; no VAE where it is the model's own."""
+    model: Mapping[str, Any] = {}
+    if isinstance(drawn, Outcome):
+        model = drawn.pictures[0].receipt["model"]
+    elif drawn.choice is not None:
+        model = drawn.choice.card.as_dict()
+    sha256 = model.get("vae_sha256")
+    return {
+        "sd_model_name": model.get("name"),
+        "sd_model_hash": model_hash(model) if model else None,
+        "sd_vae_name": model["vae"] if sha256 else None,
+        "sd_vae_hash": sha256[:10] if sha256 else None,
+    }
 
 
 def _infotexts(drawn: Outcome | Drawing) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from limner.domain.model import Card
 from limner.domain.upscalers import BUILT_IN
-from limner.engine.checkpoints import adapters
+from limner.engine.checkpoints import ways
 from limner.engine.checkpoints.inspection import LOADED
 from limner.errors import InvalidInput, UnknownModel
 from limner.models.entries import Entry
@@ -21,8 +21,6 @@ CHECKPOINT, VAE = "sd_model_checkpoint", "sd_vae"
 _TEXT = Text(0, MODEL_LENGTH_MAX)
 _HASHED = re.compile(r"(?P<name>.*?) *\[(?P<hash>[0-9a-f]{8,64})\]")
 _SUFFIX = re.compile(r"\.(safetensors|sft|ckpt|pt)$", re.IGNORECASE)
-# Of embeddings, by the family of models that they are for.
-_WIDTHS = {base: width for width, base in adapters.BASES.items() if base != "sdxl"} | {"sdxl": 1280}
 _SCALE, _SCALES = 4, {"Scale2x": 2}
 _OWN_VAE = ("", "automatic", "none")
 
@@ -62,10 +60,11 @@ def vaes(entries: Iterable[Entry]) -> list[dict[str, str]]:
 
 
 def loras(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """``GET /loras``."""
+    """``GET /loras``: those that can be used, for its clients put any of the list into prompts."""
+    usable = (e for e in _of(entries, "lora") if e.facts.reason is None)
     return [
         {"name": entry.name, "alias": entry.name, "path": entry.found.shown, "metadata": {}}
-        for entry in _of(entries, "lora")
+        for entry in usable
     ]
 
 
@@ -75,7 +74,7 @@ def embeddings(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
     for entry in _of(entries, "textual-inversion"):
         kind = "loaded" if entry.facts.reason is None else "skipped"
         about = dict.fromkeys(("step", "sd_checkpoint", "sd_checkpoint_name"))
-        shape = {"shape": _WIDTHS.get(entry.facts.base), "vectors": entry.facts.vectors}
+        shape = {"shape": entry.facts.width, "vectors": entry.facts.vectors}
         told[kind][entry.name] = about | shape
     return told
 
@@ -116,6 +115,8 @@ async def choose(
     vae = "" if vae.lower() in _OWN_VAE else vae
     hashed = _HASHED.fullmatch(given)
     names = [given] if hashed is None else [hashed["hash"], hashed["name"]]
+    if hashed and (found := await _titled(find, hashed["name"], hashed["hash"], vae)):
+        return found
     try:
         found = await _first(find, names, vae)
     except InvalidInput as error:
@@ -126,6 +127,15 @@ async def choose(
             f"used, has {found.card.short_hash}"
         )
     return found
+
+
+async def _titled(find: Choose, name: str, hash: str, vae: str) -> Chosen | None:
+    """The model of the name, where it has the hash: equal files have their titles apart."""
+    try:
+        found = await _first(find, [name], vae)
+    except InvalidInput:
+        return None
+    return found if found and _has_sum(found.card, hash) else None
 
 
 async def _first(find: Choose, names: list[str], vae: str) -> Chosen | None:
@@ -152,6 +162,6 @@ def _has_sum(card: Card, digits: str) -> bool:
 def _renamed(error: InvalidInput, within: str) -> InvalidInput:
     """The same in the option's name, and in that of the VAE where it asks for one."""
     name = within + {"model": CHECKPOINT, "vae": VAE}.get(error.field, error.field)
-    why = str(error).replace("`vae`", f"`{VAE}`")
+    why = ways.over_http(str(error)).replace("`vae`", f"`{VAE}`")
     rest = why.removeprefix(error.field)
     return type(error)(name, name + (f": {why}" if rest == why else rest))

@@ -13,6 +13,7 @@ from limner.domain import automatic1111
 from limner.domain.infotext import parsing
 from limner.domain.model import Card
 from limner.errors import InvalidInput, MalformedBody, ModelLoading
+from limner.usecases.drawing.choosing import Chosen
 from limner.web.answers import Json, adjustments
 from limner.web.application import Application
 from limner.web.automatic1111 import docs, library, lists
@@ -57,7 +58,7 @@ def _install_options(app: Application, api: Api) -> None:
     app.add_api_route(path, change, methods=["POST"], **docs.set_options_operation())
 
 
-async def _chosen(api: Api, own: Mapping[str, Any]) -> Card:
+async def _chosen(api: Api, own: Mapping[str, Any]) -> Chosen:
     """The model that a key's options choose, or the server's own where that is no longer here."""
     try:
         choice = await library.choose(api.services.generate.choose, own, [])
@@ -65,19 +66,22 @@ async def _chosen(api: Api, own: Mapping[str, Any]) -> Card:
         choice = await api.services.generate.choose()
     if choice is None:
         raise ModelLoading(api.services.engine.status().message or "The model is still loading", 2)
-    return choice.card
+    return choice
 
 
-def _options(api: Api, model: Card, own: Mapping[str, Any]) -> dict[str, Any]:
+def _options(api: Api, choice: Chosen, own: Mapping[str, Any]) -> dict[str, Any]:
+    model = choice.card
     sha256 = model.source_sha256 or model.sha256
-    titles = {row["sha256"]: row["title"] for row in _checkpoints(api)}
+    rows = [row for row in _checkpoints(api) if row["sha256"] == sha256]
+    rows.sort(key=lambda row: row["model_name"] not in choice.names)  # of equal files, this one
+    title = rows[0]["title"] if rows else library.title(model.name, model.short_hash)
     return {
         "sd_checkpoint_hash": model.sha256,
         "samples_format": "png",
         CLIP_SKIP: 1,
         library.VAE: "Automatic",
         **own,
-        library.CHECKPOINT: titles.get(sha256, library.title(model.name, model.short_hash)),
+        library.CHECKPOINT: title,
     }
 
 

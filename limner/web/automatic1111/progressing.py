@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner import imaging
+from limner.domain.params import Generation
+from limner.domain.passes import steps_of
 from limner.engine.batching.ticket import Drawn, Event, Pixels, Progress
 from limner.store.jobs import Job
 from limner.usecases.drawing.events import Note
@@ -16,7 +18,7 @@ from limner.usecases.drawing.events import Note
 
 @dataclass(eq=False)
 class CallProgress:
-    """How far each picture of a call is that is being drawn."""
+    """How far each picture of a call is that is being drawn; ``steps`` are those of all passes."""
 
     samples: int
     steps: int
@@ -28,12 +30,16 @@ class CallProgress:
     def hear(self, event: Event) -> None:
         """Follow the drawing; on the event loop."""
         if isinstance(event, Progress):
-            self.done[event.index] = event.evaluation / event.evaluations
-            self.step = event.step
+            self.reach(event.index, event.evaluation, event.evaluations)
             if event.preview is not None:
                 self.preview = event.preview
         elif isinstance(event, Drawn):
             self.done[event.index] = 1.0
+
+    def reach(self, index: int, evaluation: int, evaluations: int) -> None:
+        """A picture has come so far; its step is that share of all of its passes' steps."""
+        self.done[index] = evaluation / evaluations
+        self.step = -(-evaluation * self.steps // evaluations)
 
 
 InProgress = dict[str, list[CallProgress]]
@@ -43,13 +49,12 @@ InProgress = dict[str, list[CallProgress]]
 def of_notes(job: Job, notes: Iterable[Note]) -> CallProgress:
     """How far a call is that another process draws, by what it told."""
     since = 0.0 if job.started_at is None else max(0.0, time.time() - job.started_at)
-    steps = (job.generation or {}).get("steps", 0)
+    steps = steps_of(Generation.model_validate(job.generation)) if job.generation else 0
     call = CallProgress(job.samples, steps, time.monotonic() - since)
     for note in notes:
         index = note.data["index"]
         if note.name == "progress" and call.done.get(index) != 1.0:
-            call.done[index] = note.data["evaluation"] / note.data["evaluations"]
-            call.step = note.data["step"]
+            call.reach(index, note.data["evaluation"], note.data["evaluations"])
             call.preview = call.preview if note.preview is None else note.preview
         elif note.name == "drawn":
             call.done[index] = 1.0

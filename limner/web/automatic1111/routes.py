@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import pools
+from limner.domain.passes import steps_of
 from limner.domain.pricing import as_text
 from limner.errors import Aborted
 from limner.usecases.drawing.orders import Order, Outcome
@@ -74,7 +75,7 @@ async def _run(
         chosen = await api.services.accounts.options(request.state.caller)
         drawing = await form.to_drawing(asked, api.intake(request), catalogue, chosen)
         made.append(drawing)
-        call.steps = drawing.lines[0].steps
+        call.steps = steps_of(drawing.lines[0])
         call.samples = sum(line.samples for line in drawing.lines)
         return Order(
             lines=drawing.lines,

@@ -46,6 +46,8 @@ def _operation(name: str, summary: str, fields: dict[str, Any]) -> dict[str, Any
 def _readiness(api: Api) -> tuple[str, str]:
     """One word for a machine and a sentence for a person."""
     status, trouble = api.services.engine.status(), api.services.generate.trouble()
+    if status.failing:
+        return "failing", status.message
     if api.streams.stopping:
         return "stopping", "the server is stopping"
     if not status.ready:

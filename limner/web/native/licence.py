@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from limner import pools
 from limner.domain import licences
 from limner.domain.model import Card, ModelInfo
-from limner.errors import InvalidInput, ModelLoading, NotFound
+from limner.errors import (
+    AmbiguousModel,
+    InvalidInput,
+    LimnerError,
+    ModelLoading,
+    NotFound,
+    UnknownModel,
+)
 from limner.web import openapi
 from limner.web.answers import Handler, Json
 from limner.web.application import Application
@@ -42,17 +51,26 @@ def install(app: Application, api: Api) -> None:
 def _show(api: Api) -> Handler:
     async def show(request: Request) -> Response:
         try:
-            model = await _model(request, api)
-        except InvalidInput as error:  # who has no key is told no other names
-            raise NotFound("There is no such model here; GET /api/models lists them") from error
+            model = await _licensed(request, api)
+        except (UnknownModel, AmbiguousModel) as error:
+            raise _refused(error, known=hasattr(request.state, "caller")) from error
         return PlainTextResponse(licence_page(model))
 
     return show
 
 
+def _refused(error: InvalidInput, *, known: bool) -> LimnerError:
+    """Whose sentence names other models only to who is ``known`` by a key."""
+    if isinstance(error, UnknownModel):
+        near = "There is no such model here; GET /api/models lists them"
+        return NotFound(str(error) if known else near)
+    several = f"This {error.field} may be one of several; with a key the answer names them"
+    return error if known else AmbiguousModel(error.field, several)
+
+
 def _accept(api: Api) -> Handler:
     async def accept(request: Request) -> Response:
-        model = await _model(request, api)
+        model = await _licensed(request, api)
         await api.services.accounts.accept(request.state.caller, model.licence)
         version = licences.find(model.licence).version
         return Json({"accepted": True, "licence": model.licence, "version": version})
@@ -79,7 +97,7 @@ def _show_operation() -> dict[str, Any]:
         "license",
         "A model's licence, whole.",
         page,
-        errors=(404, 500, 503),
+        errors=(400, 404, 500, 503),
         parameters=_NAMED,
         security=[],
     )
@@ -96,7 +114,8 @@ def _accept_operation() -> dict[str, Any]:
 
 
 def _about_operation() -> dict[str, Any]:
-    facts: dict[str, Any] = {name: {} for name in ModelInfo.__dataclass_fields__ if name != "path"}
+    names = ModelInfo.__dataclass_fields__.keys() - {"path", "said"}
+    facts: dict[str, Any] = {name: {} for name in sorted(names)}
     facts["resident"] = _FLAG
     return openapi.operation(
         "model",
@@ -116,7 +135,7 @@ def licence_page(model: Card) -> str:
     if licence.needs_acceptance:
         head.append(
             "Whoever draws with it must keep to the licence's paragraph 5 and Attachment A. "
-            f"A key draws after POST /api/license/accept?model={model.short_hash}."
+            f"A key draws after POST /api/license/accept?{model.query}."
         )
     return "\n".join(head) + "\n\n" + licence_text(licence)
 
@@ -136,3 +155,20 @@ async def _model(request: Request, api: Api) -> Card:
     if choice is None:
         raise ModelLoading(api.services.engine.status().message or "The model is still loading", 2)
     return choice.card
+
+
+async def _licensed(request: Request, api: Api) -> Card:
+    """The same, or the first of equal files that are read otherwise.
+
+    A refusal names a model by its sum, and whoever made the file gave it one licence.
+    """
+    try:
+        return await _model(request, api)
+    except AmbiguousModel as ambiguous:
+        wishes, _ = read(_QUERY, {}, request.query_params)
+        sha256, vae = form.named(wishes)
+        for entry in await pools.MODELS.run(api.services.models.readings, sha256):
+            with suppress(InvalidInput):
+                found = await api.services.generate.choose(entry.found.whole, vae)
+                return found.card if found else await _model(request, api)
+        raise ambiguous

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from limner import pools
+from limner.engine.checkpoints import ways
 from limner.engine.checkpoints.inspection import DESCRIPTIONS
 from limner.models.entries import Entry
 from limner.models.facts import UNREADABLE
@@ -71,7 +72,8 @@ def install(app: Application, api: Api) -> None:
         data, media_type = await pools.MODELS.run(library.preview, request.path_params["id"])
         return Response(data, headers=_HEADERS, media_type=media_type)
 
-    answer = openapi.list_answer("Folder by folder; what cannot be read says why.", _FIELDS)
+    told = "Folder by folder; what cannot be read says why."
+    answer = openapi.list_answer(told, _FIELDS, sometimes=("needs_vae",))
     app.add_api_route(
         "/api/models",
         models,
@@ -83,7 +85,12 @@ def install(app: Application, api: Api) -> None:
 
 def _shown(entry: Entry, base: str, resident: Collection[str]) -> dict[str, Any]:
     preview = f"{base}/{entry.id}/preview" if entry.picture else False
-    return entry.as_dict() | {"resident": entry.sha256 in resident, "preview": preview}
+    row = entry.as_dict()
+    told = {
+        "notes": [ways.over_http(note) for note in row["notes"]],
+        "reason": row["reason"] and ways.over_http(row["reason"]),
+    }
+    return row | told | {"resident": entry.sha256 in resident, "preview": preview}
 
 
 def _preview_operation() -> dict[str, Any]:

@@ -36,7 +36,7 @@ def _move(api: Api) -> Handler:
         )
         request_id, side, other = _asked(fields)
         status = await api.services.queue.move(request.state.caller, request_id, side, other)
-        return Json(request_json(settings, status, api.services.engine.status().model))
+        return Json(request_json(settings, status, api.services.queue.worker.models))
 
     return move
 

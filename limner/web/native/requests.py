@@ -99,7 +99,7 @@ def _remove(api: Api) -> Handler:
 
 
 def _shown(api: Api, status: Status) -> dict[str, Any]:
-    return request_json(api.settings, status, api.services.engine.status().model)
+    return request_json(api.settings, status, api.services.queue.worker.models)
 
 
 def _follow(api: Api) -> Handler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from limner.errors import (
     QueueFull,
     Unavailable,
 )
-from tests.engine.factories import Collector, make_generation, make_request, submit
+from tests.engine.factories import Collector, make_generation, make_request, read_given, submit
 from tests.waiting import LONG_S, HeldEngine, wait_until
 
 
@@ -111,6 +112,27 @@ def test_what_a_ticket_starts_from_is_read_by_its_names() -> None:
     engine.close()
     assert asked == [("a file", "a" * 64, "b" * 64)]
     assert [dict(request.pixels) for request in planned] == [{"a" * 64: picture}, {}]
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_an_idle_engine_holds_nothing_of_what_it_drew(aborted: bool) -> None:
+    """Pictures that came in count against the server's memory until they are let go."""
+    engine = HeldEngine(read=read_given).wait_ready()
+    drawn, source = make_request(steps=2), Source(sha256="a" * 64)
+    drawn.generation = drawn.generation.model_copy(update={"source": source})
+    picture = np.zeros((8, 8, 3), np.uint8)
+    drawn.pixels, alive = {"a" * 64: picture}, weakref.ref(picture)
+    submit(engine, drawn)
+    wait_until(lambda: engine.gate.images)
+    if aborted:
+        engine.abort(drawn.id)
+    engine.release()
+    drawn.sink.wait()
+    del picture, drawn
+    try:
+        wait_until(lambda: alive() is None)
+    finally:
+        engine.close()
 
 
 def test_requests_share_steps() -> None:

@@ -183,6 +183,30 @@ def test_a_load_that_fails_ends_those_who_wait_and_is_not_tried_at_once_again() 
         assert_right(again)
 
 
+def test_a_model_whose_file_has_changed_since_it_failed_is_tried_at_once() -> None:
+    def fails(_: Choice) -> None:
+        tried.append(engine.stamp)
+        engine.stamp = changes.pop()  # while it is loaded
+        raise CheckpointError("b.safetensors cannot be opened.")
+
+    tried, changes = list[str](), ["", "later", ""]
+    with engine_of() as engine:
+        engine.before_load = fails
+        [end] = drawn(engine, asked("b"))
+        assert isinstance(end, Failed)
+        with pytest.raises(InvalidInput, match="cannot be opened"):
+            submit(engine, asked("b"))
+        engine.stamp = "new"
+        for _ in range(2):
+            [end] = drawn(engine, asked("b"))
+            assert isinstance(end, Failed)
+        assert tried == ["", "new", "later"]
+        engine.before_load, engine.stamp = (lambda _: None), "whole"
+        request = asked("b")
+        drawn(engine, request)
+        assert_right(request)
+
+
 def test_a_fault_of_loading_is_told_in_a_sentence() -> None:
     def fails(_: Choice) -> None:
         raise MemoryError

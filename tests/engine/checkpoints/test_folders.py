@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from limner.domain import licences
 from limner.engine.checkpoints.layouts import read_layout
+from limner.engine.checkpoints.names import UNET, VAE
 from limner.errors import CheckpointError
+from tests.engine import checkpoint_files
 from tests.engine.checkpoints.loading import assert_equal, copy, edit_json, load
 
 
@@ -68,6 +72,24 @@ def test_folders_that_lack_something_are_refused(folder: Path, tmp_path: Path) -
     shutil.rmtree(other / "unet")
     with pytest.raises(CheckpointError, match="no folder 'unet'"):
         load(other)
+
+
+def test_all_that_is_wrong_with_a_checkpoint_is_told(folder: Path, tmp_path: Path) -> None:
+    other = copy(folder, tmp_path / "other")
+    (other / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    text = other / "text_encoder" / "model.safetensors"
+    text.unlink()
+    text.touch()
+    both = r"unet holds no diffusion_pytorch_model\.safetensors, .* model\.safetensors is empty"
+    with pytest.raises(CheckpointError, match=both):
+        load(other)
+    names = checkpoint_files.original(checkpoint_files.models())
+    for name in (f"{UNET}out.2.bias", f"{VAE}decoder.conv_in.bias"):
+        names[name] = torch.full_like(names[name], torch.nan)
+    save_file(names, tmp_path / "spoilt.safetensors")
+    both = "unet holds values that are not finite.*vae holds values that are not finite"
+    with pytest.raises(CheckpointError, match=both):
+        load(tmp_path / "spoilt.safetensors")
 
 
 def test_shards_and_variants_are_found(folder: Path, parts: dict[str, Any], tmp_path: Path) -> None:

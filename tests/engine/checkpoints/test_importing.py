@@ -17,6 +17,7 @@ from limner.engine.checkpoints.containers import read_header
 from limner.engine.checkpoints.importing import import_checkpoint
 from limner.engine.checkpoints.layouts import read_layout
 from limner.errors import CheckpointError
+from limner.models.listing import Library
 from tests.engine import checkpoint_files
 
 Tensors = dict[str, torch.Tensor]
@@ -203,7 +204,7 @@ def test_what_cannot_be_loaded_is_not_imported(
 ) -> None:
     spoilt = tensors | {"model.diffusion_model.out.2.bias": torch.tensor([0.0, 1, torch.nan, 2])}
     cases: dict[str, tuple[object, str]] = {
-        "lora": ({"lora_unet_x.lora_up.weight": torch.ones(2)}, "a LoRA adapter"),
+        "words": ({"emb_params": torch.ones(2, 768)}, "a textual inversion"),
         "incomplete": (_without(tensors, "out.2.weight"), "lacks 1 of the"),
         "spoilt": (spoilt, "not finite"),
         "list": ([torch.ones(2)], "no dictionary of tensors"),
@@ -260,3 +261,37 @@ def test_two_imports_of_one_name_at_once_give_one_folder_and_a_sentence(
     with pytest.raises(CheckpointError, match="exists already"):
         import_checkpoint(source, models)
     assert [each.name for each in models.iterdir()] == ["a"]
+
+
+def test_a_pickled_lora_becomes_safetensors(tmp_path: Path, models: Path) -> None:
+    name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    held = {
+        f"{name}.lora_down.weight": torch.randn(2, 768),
+        f"{name}.lora_up.weight": torch.randn(320, 2),
+        f"{name}.alpha": torch.tensor(2.0),
+    }
+    torch.save(held, tmp_path / "fox.pt")
+    made = import_checkpoint(tmp_path / "fox.pt", models)
+    written = load_file(made.path)
+    assert written.keys() == held.keys()
+    assert all(torch.equal(written[key], value) for key, value in held.items())
+    assert (made.provenance["kind"], made.path.name) == ("lora", "fox.safetensors")
+    [entry] = [e for e in Library(tmp_path).entries() if e.name == "fox"]
+    assert (entry.facts.kind, entry.facts.reason, entry.facts.pickled) == ("lora", None, False)
+    with pytest.raises(CheckpointError, match="is a LoRA and no pickle, and can be used as it is"):
+        import_checkpoint(made.path, models, name="again")
+    with pytest.raises(CheckpointError, match="is a LoRA; --vae and --text-encoder go with"):
+        import_checkpoint(tmp_path / "fox.pt", models, name="again", vae=made.path)
+
+
+@pytest.mark.parametrize("kind", ["vae", "lora"])
+def test_numbers_that_are_none_are_not_imported(
+    tensors: Tensors, tmp_path: Path, models: Path, kind: str
+) -> None:
+    vae = {name: each for name, each in tensors.items() if name.startswith("first_stage_model")}
+    held = dict(vae) if kind == "vae" else {"lora_te_text_model_x.lora_down.weight": torch.ones(2)}
+    held[next(iter(held))] = held[next(iter(held))] * float("nan")
+    torch.save(held, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match="holds values that are not finite"):
+        import_checkpoint(tmp_path / "bad.pt", models)
+    assert not models.exists() or not list(models.iterdir())

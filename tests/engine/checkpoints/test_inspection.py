@@ -201,3 +201,14 @@ def test_sd15_has_the_published_number_of_parameters_and_tensors() -> None:
     ]
     assert counts == [686, 248, 196 + 1]  # and the position ids
     assert kind_of(found) == "sd1"
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_a_header_whose_length_begins_like_a_pickle_is_none(tmp_path: Path, length: int) -> None:
+    """The first two bytes of these lengths are those of pickles of protocols 2 to 5."""
+    path = tmp_path / "fox.safetensors"
+    text = json.dumps({"lora_unet_x.lora_up.weight": {"dtype": "F32", "shape": [1],
+                                                      "data_offsets": [0, 4]}})  # fmt: skip
+    path.write_bytes(struct.pack("<Q", length) + text.ljust(length).encode() + bytes(4))
+    header = read_header(path)
+    assert (header.pickled, list(header.tensors)) == (False, ["lora_unet_x.lora_up.weight"])

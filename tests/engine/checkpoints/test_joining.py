@@ -131,7 +131,7 @@ def test_what_one_file_cannot_say_is_refused(
 @pytest.mark.parametrize(
     ("left", "words"),
     [
-        ((UNET,), r"a UNet alone, which draws with the parts that --text-encoder and"),
+        ((UNET,), r"odd\.safetensors is a UNet alone; with --text-encoder too it becomes a whole"),
         ((UNET, VAE), r"odd\.safetensors holds no text encoder; name one with"),
         ((VAE,), r"odd\.safetensors is a VAE; --vae and --text-encoder go with a"),
     ],

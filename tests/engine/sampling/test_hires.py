@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from limner.domain.hires import LATENT_MODES
 from limner.domain.params import Generation, Source
 from limner.domain.passes import passes_of
 from limner.domain.tiling import APART, Axes
@@ -22,8 +21,7 @@ from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Drawn, Progress
 from limner.engine.checkpoints.weights import Checkpoint
-from limner.engine.sampling import interpolating, samplers, starts
-from limner.engine.sampling.noise import NoiseStream, initial_noise
+from limner.engine.sampling import starts
 from limner.engine.sampling.runner import Runner
 from limner.errors import Aborted, InvalidInput
 from tests.engine.factories import Collector, make_generation, submit
@@ -215,24 +213,6 @@ def test_each_sample_has_its_own_seed_and_progress_counts_the_whole(engine: Thre
     assert steps[7:9] == [8, 9]
 
 
-INTERPOLATES: dict[str, dict[str, Any]] = {
-    "Latent": {"mode": "bilinear"},
-    "Latent (antialiased)": {"mode": "bilinear", "antialias": True},
-    "Latent (bicubic)": {"mode": "bicubic"},
-    "Latent (bicubic antialiased)": {"mode": "bicubic", "antialias": True},
-    "Latent (nearest)": {"mode": "nearest"},
-    "Latent (nearest-exact)": {"mode": "nearest-exact"},
-}
-
-
-@pytest.mark.parametrize("mode", LATENT_MODES)
-def test_latents_are_interpolated_as_pytorch_does(mode: str) -> None:
-    latent = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(1))
-    expected = torch.nn.functional.interpolate(latent[None], (12, 10), **INTERPOLATES[mode])[0]
-    assert torch.equal(interpolating.covering(latent, (12, 10), mode), expected)
-    assert torch.equal(interpolating.covering(latent, (8, 10), mode), expected[:, 2:10])
-
-
 def finish(runner: Runner, image: Image) -> tuple[torch.Tensor, Array]:
     """Run an image through its passes; the latent that the first one left, and the picture."""
     left = None
@@ -246,44 +226,6 @@ def finish(runner: Runner, image: Image) -> tuple[torch.Tensor, Array]:
             assert left is not None
             return left, pixels
         left = latent
-
-
-@pytest.mark.parametrize(
-    ("mode", "factor"),
-    [
-        pytest.param(mode, factor, marks=() if quick == (mode, factor) else pytest.mark.slow)
-        for quick in [("Latent (bicubic)", 2.0)]
-        for mode in LATENT_MODES
-        for factor in (1.5, 2.0)
-    ],
-)
-def test_a_latent_start_is_our_matrix_over_what_pytorch_interpolates(
-    squire: Checkpoint, mode: str, factor: float
-) -> None:
-    g = asked(hires=hires(factor, upscaler=mode), guidance=1.0)
-    runner = Runner(squire, max_rows=8)
-    (image,) = runner.plan(Request("a", g, "me", print))
-    left, pixels = finish(runner, image)
-    side = SMALL // squire.vae_scale
-    large = (int(factor * side),) * 2
-    small = left.view(1, -1, side, side)
-    start = torch.nn.functional.interpolate(small, large, **INTERPOLATES[mode])[0]
-    second = passes_of(g)[1]
-    trace = samplers.trace(second.method, 6, mode="img2img", strength=0.6)
-    noise = initial_noise(NoiseStream("philox", 11), tuple(start.shape))
-    history = [start.flatten(), torch.from_numpy(noise).flatten()]
-    history += [torch.zeros_like(start).flatten()] * trace.draws
-    context = image.state.guidance.at(0).contexts
-    for k, t in enumerate(trace.timesteps):
-        seen = torch.stack(history[: trace.eps_column(k)])
-        y = (torch.from_numpy(trace.inputs[k, : len(seen)]).float() @ seen).view(1, *start.shape)
-        with torch.inference_mode():
-            made = squire.unet(y, torch.tensor(float(t)), torch.stack(context)).sample
-        history.append(made.flatten())
-    final = torch.from_numpy(trace.final).float() @ torch.stack(history)
-    ours = image.state.at(image.k)
-    assert torch.allclose(final, ours, atol=2e-3), (final - ours).abs().max()
-    assert pixels.shape == (int(factor * SMALL), int(factor * SMALL), 3)
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,18 @@ def test_a_tile_is_spandrels_run_of_what_it_was_given(tmp_path: Path, name: str)
     assert np.abs(made - given[:, :inside].clip(0, 255)).max() <= 0.51
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SwinIR", "DAT"])
+def test_reading_one_writes_no_line_of_pytorchs(tmp_path: Path, name: str) -> None:
+    """Which would stand among the lines of a log, and in lists; it comes once in a process."""
+    making.written(tmp_path / "net.pth", architectures.made(name))
+    read = "from limner.engine.upscaling.reading import load; import sys, torch, pathlib; "
+    read += "load(pathlib.Path(sys.argv[1]), torch.device('cpu'))"
+    command = [sys.executable, "-c", read, str(tmp_path / "net.pth")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
 def in_tiles(net: Net, pixels: np.ndarray = PICTURE) -> np.ndarray:
     room = net.pixel_bytes * (CORE + 2 * net.halo) ** 2
     assert net.core(room) == CORE
@@ -121,6 +135,7 @@ def test_what_makes_nothing_larger_is_refused_by_name(
 
 
 def test_a_network_that_takes_noise_out_is_refused_by_name(tmp_path: Path) -> None:
+    spandrel()  # imported by itself it wants torchvision
     dncnn = importlib.import_module("spandrel.architectures.DnCNN").DnCNN
     making.written(tmp_path / "net.pth", dncnn(nc=8, nb=4).state_dict())
     assert kind_of(read_header(tmp_path / "net.pth")) == "upscaler"

@@ -1,5 +1,6 @@
 """Buckets that are gone, refuse us, fail now and then or belong to somebody else."""
 
+import re
 import threading
 
 import httpx
@@ -153,3 +154,13 @@ def test_two_databases_share_no_bucket(bucket, database, tmp_path):
         open_files(f"s3://{bucket.name}/other", other)
     finally:
         other.close()
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["127.0.0.1:9000", "http://", "http://a b", "http://[::1", "http://a:99999", "no"]
+)
+def test_an_endpoint_that_is_no_url_is_told_by_its_name(database, monkeypatch, endpoint):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    told = f"AWS_ENDPOINT_URL is {endpoint!r}; it must be http(s)://HOST[:PORT]"
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        objects.open_bucket("s3://bucket/house", database)

@@ -7,10 +7,15 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from limner.domain.embeddings import Embedding
 from limner.engine.batching.fake import FAKE_MODEL, FakeEngine
+from limner.engine.checkpoints import digests
+from limner.engine.checkpoints.names import TEXT, VAE
 from limner.errors import InvalidInput, LicenceNotAccepted, ModelNotAllowed, UnknownModel
+from limner.models import facts
 from limner.models.listing import Library
 from limner.store import jobs, keys
 from limner.usecases.drawing.choosing import Models
@@ -54,16 +59,16 @@ def test_a_name_or_a_sum_finds_a_model_of_the_library(models, folder):
     info = chosen.info(folder / "knight.safetensors")
     for name in ("knight", "knight.safetensors", info.sha256):
         found = models.choose(name)
-        assert (found.model, found.vae) == (info.sha256, "")
+        assert (found.model, found.vae) == (info.stored_sha256, "")
         assert (found.card.name, found.card.prediction) == ("knight", "v-prediction")
         assert found.card.licence_needs_acceptance
-        assert found.pair == (info.sha256, "")
+        assert found.pair == (info.stored_sha256, "")
 
 
 def test_a_vae_of_the_library_replaces_the_models_own(models, folder):
     info = chosen.info(folder / "knight.safetensors", folder / "soft.safetensors")
     found = models.choose("knight", "soft")
-    assert (found.model, found.vae) == (info.sha256, info.vae_sha256)
+    assert (found.model, found.vae) == (info.stored_sha256, info.vae_sha256)
     assert found.card.conversions[-1] == "VAE replaced by soft.safetensors"
     own = models.choose("", "soft")
     assert own.pair == (SUM, info.vae_sha256)
@@ -104,12 +109,33 @@ def test_the_engines_own_and_a_model_of_its_name_are_told_apart(library):
 
 def test_a_pickle_is_to_be_imported_first(folder, tmp_path):
     files.embedding(tmp_path / "other.safetensors")
-    import torch
-    from safetensors.torch import load_file
-
     torch.save(load_file(folder / "knight.safetensors"), tmp_path / "old.ckpt")
     with pytest.raises(InvalidInput, match="It is a pickle; `limner models import`"):
         Models(lambda: FAKE_MODEL, library=Library(None, [tmp_path])).choose("old")
+
+
+def test_the_engines_own_may_be_a_pickle_of_the_library(folder, tmp_path):
+    path = tmp_path / "old.ckpt"
+    torch.save(load_file(folder / "knight.safetensors"), path)
+    own = replace(FAKE_MODEL, name="old", path=str(path), sha256=digests.sha256(path))
+    models = Models(lambda: own, library=Library(None, [tmp_path]))
+    for name in ("old", own.sha256, own.short_hash):
+        assert models.choose(name).card is own
+
+
+def test_an_import_of_the_engines_own_takes_no_name_from_it(folder, tmp_path):
+    path = tmp_path / "models" / "old" / "old.safetensors"
+    path.parent.mkdir(parents=True)
+    save_file(load_file(folder / "knight.safetensors"), path, {"source_sha256": SUM})
+    models = Models(lambda: replace(FAKE_MODEL, name="old"), library=Library(tmp_path))
+    for name in ("old", SUM, SUM[:10]):
+        assert models.choose(name).model == ""
+    assert models.choose("imported:old/old.safetensors").model == digests.sha256(path)
+
+
+def test_a_lora_takes_no_name_from_the_engines_own(library):
+    own = replace(FAKE_MODEL, name="fox")
+    assert Models(lambda: own, library=library).choose("fox").card is own
 
 
 def test_what_the_engine_cannot_hold_is_refused(library, folder):
@@ -123,20 +149,108 @@ def test_what_the_engine_cannot_hold_is_refused(library, folder):
     assert models.choose().card is FAKE_MODEL
     with pytest.raises(InvalidInput, match="too large"):
         models.choose("knight")
-    assert asked == [(chosen.info(folder / "knight.safetensors").sha256, "")]
+    assert asked == [(chosen.info(folder / "knight.safetensors").stored_sha256, "")]
 
 
-def test_equal_files_that_predict_otherwise_are_told(folder, tmp_path):
-    shutil.copyfile(folder / "knight.safetensors", tmp_path / "plain.safetensors")
-    library = Library(None, [folder, tmp_path])
+@pytest.fixture
+def twins(folder, tmp_path):
+    """Three equal files: a ``.yaml`` beside one says that it predicts v, the others lack VAEs.
+
+    Beside one of those lies a pickled one. All sums are known.
+    """
+    whole = load_file(folder / "knight.safetensors")
+    bare = {name: each for name, each in whole.items() if not name.startswith(VAE)}
+    for name in ("velocity", "noise", "clear"):
+        save_file(bare, tmp_path / f"{name}.safetensors")
+    (tmp_path / "velocity.yaml").write_text("parameterization: v", encoding="utf-8")
+    vae = {name: each for name, each in whole.items() if name.startswith(VAE)}
+    torch.save({"state_dict": vae}, tmp_path / "clear.vae.pt")
+    shutil.copyfile(tmp_path / "clear.vae.pt", tmp_path / "velocity.vae.pt")
+    shutil.copyfile(folder / "soft.safetensors", tmp_path / "soft.safetensors")
+    library = Library(None, [tmp_path])
     for entry in library.entries():
         library.identify(entry)
-    models = Models(lambda: FAKE_MODEL, lambda model="", vae="": None, library)
-    with pytest.raises(
-        InvalidInput, match=r"knight\.safetensors and .*plain.*; equal files, taken"
-    ):
-        models.choose("knight")
-    assert Models(lambda: FAKE_MODEL, library=library).choose("knight").card.name == "knight"
+    return library
+
+
+def test_equal_files_are_drawn_as_what_lies_beside_them_says(twins):
+    models = Models(lambda: FAKE_MODEL, library=twins)
+    clear, velocity = models.choose("clear"), models.choose("velocity")
+    noise = models.choose("noise", "soft")
+    assert (clear.card.prediction, velocity.card.prediction) == ("epsilon", "v-prediction")
+    assert clear.model == noise.model != velocity.model
+    assert clear.vae == velocity.vae == clear.card.vae_sha256 != noise.vae
+    assert clear.card.conversions == ("VAE taken from clear.vae.pt, which lies beside",)
+    with pytest.raises(InvalidInput, match="model is 'noise', which cannot draw alone"):
+        models.choose("noise")
+    for each in (clear, velocity):
+        assert models.file_sha256(each.card.stored_sha256) == each.card.sha256
+        again = models.recall(*each.pair)
+        assert (again.pair, again.card.prediction) == (each.pair, each.card.prediction)
+        # What an engine is told finds a file that is read so.
+        assert facts.read(found_at(twins, twins.file(each.model))).said == each.card.said
+        assert twins.file(each.vae).suffix == ".pt"
+
+
+def found_at(library, file):
+    return next(entry.found for entry in library.entries() if entry.file == file)
+
+
+def test_equal_files_of_few_steps_and_of_many_are_not_one(folder, tmp_path):
+    for name in ("many", "few"):
+        shutil.copyfile(folder / "knight.safetensors", tmp_path / f"{name}.safetensors")
+    files.note(tmp_path / "few.json", {"few steps": "lcm"})
+    models = Models(lambda: FAKE_MODEL, library=Library(None, [tmp_path]))
+    assert (models.choose("few").few_steps, models.choose("many").few_steps) == ("lcm", None)
+    with pytest.raises(InvalidInput, match="equal files, read otherwise; name one of these"):
+        models.choose(models.choose("few").card.sha256)
+
+
+def test_a_list_of_models_names_one_reading_of_equal_files(twins):
+    models = Models(lambda: FAKE_MODEL, library=twins)
+    models.permit(("velocity",), models.choose("velocity"))
+    with pytest.raises(ModelNotAllowed):
+        models.permit(("velocity",), models.choose("clear"))
+
+
+def test_what_the_model_lacks_is_not_the_vaes_fault(folder, tmp_path):
+    whole = load_file(folder / "knight.safetensors")
+    rest = {name: each for name, each in whole.items() if not name.startswith(TEXT)}
+    save_file(rest, tmp_path / "rest.safetensors")
+    shutil.copyfile(folder / "soft.safetensors", tmp_path / "soft.safetensors")
+    with pytest.raises(InvalidInput, match=r"model is 'rest', .* holds no text encoder"):
+        Models(lambda: FAKE_MODEL, library=Library(None, [tmp_path])).choose("rest", "soft")
+
+
+def test_a_sum_names_no_other_file_that_lies_there_since_it_was_listed(folder, tmp_path):
+    """A list is kept for a moment, and meanwhile files are put in the place of others."""
+    file = tmp_path / "one.safetensors"
+    shutil.copyfile(folder / "knight.safetensors", file)
+    models = Models(lambda: FAKE_MODEL, library=Library(None, [tmp_path], fresh_s=60.0))
+    before = models.choose("one").card.sha256
+    tensors = load_file(file)
+    save_file(tensors, file, {"modelspec.title": "another"})
+    with pytest.raises(UnknownModel, match="which is not in the library"):
+        models.choose(before)
+    assert models.choose("one").card.sha256 != before
+
+
+def test_a_vae_beside_that_is_no_good_is_the_models_fault(twins, tmp_path):
+    library = Library(None, [tmp_path], fresh_s=60.0)
+    assert library.find("clear").facts.vae_beside == "clear.vae.pt"
+    torch.save({"emb_params": torch.ones(2, 768)}, tmp_path / "clear.vae.pt")
+    with pytest.raises(InvalidInput, match=r"model is 'clear', .*: clear\.vae\.pt holds no VAE"):
+        Models(lambda: FAKE_MODEL, library=library).choose("clear")
+
+
+def test_a_sum_of_files_that_are_read_otherwise_names_none(twins):
+    models = Models(lambda: FAKE_MODEL, library=twins)
+    sha256 = models.choose("clear").card.sha256
+    with pytest.raises(InvalidInput) as refused:
+        models.choose(sha256)
+    assert str(refused.value).startswith(f"model is {sha256!r}, which may be ")
+    assert "clear.safetensors and " in str(refused.value)
+    assert "velocity.safetensors; equal files, read otherwise; name one" in str(refused.value)
 
 
 def test_a_stored_choice_is_found_again_or_not_here(models, folder):
@@ -164,8 +278,8 @@ def test_a_choice_holds_what_was_said_over_the_files(library, folder):
     assert wished.recall(*found.pair).card is own
     assert Models(lambda: plain, library=library).recall(*found.pair) is None
     # What was stored of the file as it is finds that in the library, a model of its own.
-    told = wished.recall(plain.sha256, "")
-    assert (told.model, told.card.prediction) == (plain.sha256, "v-prediction")
+    told = wished.recall(plain.stored_sha256, "")
+    assert (told.model, told.card.prediction) == (plain.stored_sha256, "v-prediction")
     record = {"model": {"sha256": plain.sha256}}  # the rest of a receipt is compared later
     assert wished.of_receipt(record).card is own
     assert "said" not in own.as_dict()
@@ -189,7 +303,7 @@ def test_a_receipt_of_the_file_alone_is_drawn_with_that(library, folder):
     for other in (None, vae):
         named = {"sha256": plain.sha256, "vae_sha256": other}
         as_file = models.of_receipt({"model": named | {"prediction": "v-prediction"}})
-        assert (as_file.model, as_file.vae) == (plain.sha256, other or "")
+        assert (as_file.model, as_file.vae) == (plain.stored_sha256, other or "")
         assert as_file.card.prediction == "v-prediction"
         wished = models.of_receipt({"model": named})
         assert (wished.model, wished.vae) == ("", other or "")

@@ -160,7 +160,7 @@ def test_what_a_receipt_names_is_sought(library: Library, folder: Path) -> None:
     there = Embedding(name="night", sha256=sha256, vectors=2)
     files = AdapterFiles(library)
     line = Generation(prompt="night", seed=1, embeddings=(there,))
-    assert files.find_any(sha256) is None
+    assert AdapterFiles(library).find(sha256) is None
     files.seek(line)
     assert files.find_any(sha256) == folder / "renamed.safetensors"
     (folder / "renamed.safetensors").unlink()

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from limner.domain.params import Source
-from limner.errors import Damaged
+from limner.errors import Damaged, Gone, NotFound
 from limner.imaging.budget import Budget
+from limner.store import images
 from limner.store.files.local import LocalFiles
 from limner.usecases.drawing import models, sources
+from limner.usecases.pictures.gallery import Gallery, forget
 from tests.store.databases import customer
 from tests.usecases.services import files, finished, order, queue_of
 
@@ -105,6 +107,50 @@ def test_a_request_whose_source_is_damaged_fails_at_once_and_keeps_nobody(
             assert (ended.job.status, ended.job.tries) == ("FAILED", 1)
             assert "damaged" in ended.job.error
             assert (await finished(queue, key, sound.job.id)).job.status == "COMPLETED"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_source_that_is_deleted_while_it_is_read_is_gone_and_not_lost(
+    database, tmp_path, monkeypatch
+):
+    """Between the look for the row and the look for its file; another request may keep it."""
+    key = customer(database)
+    started = {"source": Source(sha256=NAME, strength=1.0), "pixels": {NAME: PICTURE}}
+    deletions = []
+
+    def delete_request_of(file):
+        with database.begin() as conn:
+            kept = images.sources.select().where(images.sources.c.file == file)
+            return forget(conn, [conn.execute(kept).one().request_id])
+
+    async def story():
+        async with queue_of(database, tmp_path) as queue:
+            gallery, worker = Gallery(queue.worker), queue.worker
+            read = worker.files.read
+
+            def late(file):
+                if deletions:
+                    deletions.pop()
+                    worker.delete_files(delete_request_of(file))
+                return read(file)
+
+            monkeypatch.setattr(worker.files, "read", late)
+            for seed in (1, 2):
+                job = (await queue.submit(key, order(seed=seed, **started))).job
+                await finished(queue, key, job.id)
+            deletions.append("the one that is found first")
+            assert np.array_equal(await gallery.source(key, NAME), PICTURE)
+            deletions.append("the other")
+            with pytest.raises(Gone, match="no longer kept"):
+                await gallery.source(key, NAME)
+            job = (await queue.submit(key, order(**started))).job
+            await finished(queue, key, job.id)
+            for path in files(tmp_path):
+                path.unlink()
+            with pytest.raises(NotFound, match="is missing"):
+                await gallery.source(key, NAME)
 
     asyncio.run(story())
 

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from limner.errors import Gone, NotFound
 from limner.store import images, jobs
+from limner.usecases.drawing.pictures import damaged
 from limner.usecases.pictures.gallery import Gallery, forget
 from tests.store.databases import customer
 from tests.usecases.services import balance, files, order, started
@@ -89,6 +90,27 @@ def test_what_is_deleted_while_it_is_read_is_gone_and_not_lost(database, tmp_pat
             ids.append(again.pictures[0].id)
             with pytest.raises(NotFound, match=f"^Picture {again.pictures[0].id} not found"):
                 await gallery.picture(key, again.pictures[0].id)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_is_deleted_while_files_are_looked_at_is_not_damaged(database, tmp_path, monkeypatch):
+    key = customer(database)
+
+    async def story():
+        async with started(database, tmp_path) as generate:
+            outcome = await generate.run(key, order())
+            worker, read = generate.worker, generate.worker.files.read
+
+            def late(file):
+                with database.begin() as conn:
+                    gone = forget(conn, [outcome.request_id])
+                worker.delete_files(gone)
+                return read(file)
+
+            monkeypatch.setattr(worker.files, "read", late)
+            assert list(damaged(database, worker.files)) == []
 
     asyncio.run(story())
 

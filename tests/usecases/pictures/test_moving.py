@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from limner.errors import NotFound
+from limner.store import images
 from limner.store.files.local import LocalFiles
 from limner.usecases.pictures import moving
 from tests.store.databases import customer
@@ -36,6 +37,25 @@ def test_all_come_over_and_leave_the_disk(database, drawn):
     assert {name: bucket.read(name) for name in files} == files
     assert list(disk.older_than(-10)) == []
     assert told == [1, 2, 3]
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_what_is_deleted_meanwhile_is_not_missed(database, drawn, monkeypatch):
+    (disk, files), bucket = drawn, MemoryFiles()
+    gone, read = next(iter(files)), disk.read
+
+    def late(name):
+        if name == gone:
+            with database.begin() as conn:
+                images.remove(
+                    conn, [row.id for row in images.all_pictures(conn) if row.file == name]
+                )
+            disk.delete(name)
+        return read(name)
+
+    monkeypatch.setattr(disk, "read", late)
+    moved = moving.move(database, disk, bucket, keep=True, tell=lambda _: None)
+    assert (moved.files, moved.already, moved.missing) == (2, 0, ())
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -5,6 +5,7 @@ import base64
 import json
 import time
 import zlib
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -13,11 +14,12 @@ import pytest
 from limner import imaging
 from limner.cli.serving import make_app
 from limner.engine.batching.fake import FakeEngine
+from limner.pools import WHOSE
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
 from limner.web.access.auth import is_public, scope_of
-from limner.web.access.free import _is_apart
+from limner.web.access.free import FreeCalls, _is_apart
 from limner.web.app import create_app
 from tests.web import fakes
 
@@ -273,3 +275,16 @@ def test_what_is_not_counted():
     assert all(each.startswith("GET ") for each in apart)
     assert "GET /sdapi/v1/progress" in apart
     assert "GET /api/requests/{id}" in apart
+
+
+@pytest.mark.parametrize("path", ["/api/requests/{id}", "/api/styles"])
+def test_every_call_works_in_the_turn_of_its_key(path):
+    told = []
+
+    async def app(_scope, _receive, _send):
+        told.append(WHOSE.get())
+
+    state = {"caller": SimpleNamespace(id="key_1"), "route": SimpleNamespace(path=path)}
+    scope = {"type": "http", "method": "GET", "path": path, "state": state}
+    asyncio.run(FreeCalls(app, most=3)(scope, None, None))
+    assert told == ["key_1"]

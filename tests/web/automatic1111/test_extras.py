@@ -32,6 +32,9 @@ LANCZOS = Image.Resampling.LANCZOS
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     making.written(folder / "net x2.pth", making.compact())
+    spoilt = making.compact()
+    spoilt["body.0.weight"] = torch.full_like(spoilt["body.0.weight"], float("nan"))
+    making.written(folder / "spoilt.pth", spoilt)
     return folder
 
 
@@ -99,8 +102,8 @@ def test_transparency_is_kept(api):
 
 def test_upscalers_are_listed_with_their_factors(api):
     rows = {row["name"]: row for row in api.get_upscalers()}
-    assert list(rows) == ["None", "Lanczos", "Nearest", "Scale2x", "net x2"]
-    assert [row["scale"] for row in rows.values()] == [1, 4, 4, 2, 2]
+    assert list(rows) == ["None", "Lanczos", "Nearest", "Scale2x", "net x2", "spoilt"]
+    assert [row["scale"] for row in rows.values()] == [1, 4, 4, 2, 2, 2]
     assert rows["net x2"] == {
         "name": "net x2", "model_name": "net x2", "model_path": "net x2.pth", "model_url": None,
         "scale": 2,
@@ -142,6 +145,9 @@ LARGE = sent(Image.new("RGB", (1024, 1024)))
         ({"upscaler_1": "SwinIR 4x"}, "upscaler_1 is 'SwinIR 4x'; it must be one of Lanczos, "),
         ({"upscaler_1": "Lanczos", "upscaler_2": "x", "extras_upscaler_2_visibility": 1},
          "upscaler_2 is 'x'; it must be one of"),
+        ({"upscaler_1": "spoilt"}, "upscaler_1: spoilt.pth: 'body.0.weight' holds values that are"),
+        ({"upscaler_1": "Lanczos", "upscaler_2": "spoilt", "extras_upscaler_2_visibility": 1},
+         "upscaler_2: spoilt.pth: 'body.0.weight' holds values that are not finite"),
         ({"resize_mode": 2}, "resize_mode is 2; it must be a whole number 0 to 1"),
         ({"upscaling_resize": 0.5}, "upscaling_resize is 0.5; it must be a number 1 to 16"),
         ({"upscaling_resize": "NaN"}, "upscaling_resize is"),

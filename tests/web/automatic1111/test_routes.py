@@ -390,7 +390,11 @@ def test_lists(api):
     for empty in (api.get_sd_vae(), api.get_hypernetworks(),
                   api.get_face_restorers(), api.get_realesrgan_models()):  # fmt: skip
         assert empty == []
-    assert api.get_embeddings() == {"loaded": {}, "skipped": {}}
+    embedded = api.get_embeddings()
+    assert {name: row["shape"] for name, row in embedded["loaded"].items()} == {
+        "squire-negative": 128
+    }
+    assert embedded["skipped"] == {}
     assert api.get_scripts() == {"txt2img": [], "img2img": ["sd upscale"]}
     assert api.get_cmd_flags()["api"] is True
     assert api.refresh_checkpoints() == {}

@@ -1,4 +1,4 @@
-// Single keys, where nothing is being typed, and the list of them, in which they can be switched off.
+// Single keys, and the list in which they can be switched off.
 
 import { ACTIONS, askToSpend, run } from "./stage/actions.js";
 import { $, closing, dialog, foot, h } from "./page/dom.js";
@@ -36,7 +36,7 @@ function pressed(event) {
 }
 
 const OTHERS = [
-  ["Ctrl Enter", T.draw], ["Escape", T.cancel],
+  ["Ctrl Enter", C.draw], ["Escape", T.cancel],
   ["Ctrl ↑  Ctrl ↓", T.weight],
   ["←  →", T.walk], ["/", T.prompt], ["H", T.earlier], ["?", T.list],
 ];

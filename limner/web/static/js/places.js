@@ -1,4 +1,4 @@
-// The places of the page, each with an address of its own: back and forward go between them.
+// The places of the page, each with an address of its own.
 
 import { $, $$ } from "./page/dom.js";
 import { TEXTS } from "./texts.js";
@@ -26,5 +26,6 @@ function show() {
   document.body.dataset.place = place();
   for (const link of $$("#places a")) link.setAttribute("aria-current", link.hash === `#${place()}` ? "page" : "false");
   $("title").textContent = T.places[place()] ?? "Limner";
+  for (const box of $$("dialog")) box.close(); // none stays open over another place
   for (const fn of listeners) fn(place());
 }

@@ -1,4 +1,4 @@
-// Last in the page: chooses the language that the browser asks for first, else English, and begins.
+// Chooses the language that the browser asks for first, else English.
 (() => {
   // A line for each language, as browsers name it: the words of "fr" stand in texts/fr.js.
   const LANGUAGES = [

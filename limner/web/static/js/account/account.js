@@ -1,4 +1,4 @@
-// The key, the balance, the model: the status line, and the first visit's question.
+// The key, the balance, the model.
 
 import { Refused, expected, get, on, post, url } from "../page/api.js";
 import { $, dialog, foot, h } from "../page/dom.js";
@@ -158,8 +158,8 @@ function forgetKey() {
 
 /** Accepting the model's licence, where a key must before it draws. */
 export function licenceButton(done) {
-  const { model } = order.get();
-  const query = model ? `?model=${encodeURIComponent(model)}` : "";
+  const { model, vae } = order.get();
+  const query = model || vae ? `?${new URLSearchParams({ model: model ?? "", vae: vae ?? "" })}` : "";
   return h("span", {}, h("a", { href: url(`license${query}`), target: "_blank", rel: "noopener" }, T.readIt), " ",
     h("button", { onclick: async () => {
       await post(`api/license/accept${query}`, {});

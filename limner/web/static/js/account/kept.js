@@ -1,4 +1,4 @@
-// The keys that were let in from this browser, so that one can go from account to account.
+// The keys that were let in from this browser.
 
 import { key, load, save } from "../page/local.js";
 

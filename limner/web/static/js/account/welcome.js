@@ -1,4 +1,4 @@
-// The first visit: what this is, where the key goes, and a picture one click away.
+// The first visit.
 
 import { keyForm, otherKeys } from "./account.js";
 import { url } from "../page/api.js";

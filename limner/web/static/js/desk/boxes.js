@@ -90,16 +90,16 @@ function show(list, o) {
 /** The parts as they lie in the picture. */
 function plan(node, some, ratio) {
   node.hidden = !some.length;
-  node.style.setProperty("--ratio", String(ratio));
+  node.style.setProperty("--ratio", ratio);
   node.replaceChildren(...some.flatMap(({ box, mask }, i) => (mask
-    ? h("span", { class: "veil", style: { "--mask": `url("${mask}")` } }, String(i + 1))
-    : !box ? [] : h("span", { style: Object.fromEntries(["left", "top", "width", "height"].map((side, n) => [side, `${100 * box[n]}%`])) }, String(i + 1)))));
+    ? h("span", { class: "veil", style: { "--mask": `url("${mask}")` } }, i + 1)
+    : !box ? [] : h("span", { style: Object.fromEntries(["left", "top", "width", "height"].map((side, n) => [side, `${100 * box[n]}%`])) }, i + 1))));
 }
 
 function row(list, one, i) {
   const { name, id, number } = list;
   const t = T[name];
-  const field = (says, value, put, more) => h("label", {}, says, h("input", { type: "number", value: String(value), "aria-label": t.ofOne(says, i + 1), ...more,
+  const field = (says, value, put, more) => h("label", {}, says, h("input", { type: "number", value, "aria-label": t.ofOne(says, i + 1), ...more,
     oninput: (event) => event.target.value !== "" && put(Number(event.target.value)) }));
   const put = (side) => (value) => change(name, i, { box: order.get()[name][i].box.map((old, n) => (n === side ? value / 100 : old)) });
   const sides = one.detector ? found(one, i, field) : one.mask ? [] : T.sides.map((says, side) => field(`${says} %`, Math.round(100 * one.box[side]), put(side), { min: side < 2 ? 0 : 2, max: 100, step: 1 }));

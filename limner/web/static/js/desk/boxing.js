@@ -1,4 +1,4 @@
-// The dialog in which boxes are drawn on a picture: by dragging, or by keys. It owns the page while it is open.
+// The dialog in which boxes are drawn on a picture: by dragging, or by keys.
 
 import { $$, h } from "../page/dom.js";
 import { TEXTS } from "../texts.js";
@@ -17,7 +17,7 @@ const ARROWS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STE
 export function drawBoxes({ title, note, boxes, most, data, width, height }) {
   return new Promise((resolve) => {
     let result = null;
-    const paper = h("div", { class: "paper boxing", style: { "--ratio": String(width / height) }, role: "group", "aria-label": T.paper }, data && h("img", { src: data, alt: "" }));
+    const paper = h("div", { class: "paper boxing", style: { "--ratio": width / height }, role: "group", "aria-label": T.paper }, data && h("img", { src: data, alt: "" }));
     const there = () => $$(".box", paper);
     const add = (box, from = null) => {
       if (there().length >= most) return null;
@@ -64,7 +64,7 @@ function put(node, [left, top, width, height]) {
 
 function name(paper) {
   $$(".box", paper).forEach((node, i) => {
-    node.firstChild.textContent = String(i + 1);
+    node.firstChild.textContent = i + 1;
     node.setAttribute("aria-label", T.part(i + 1, node.box.map((value) => Math.round(100 * value))));
   });
 }

@@ -43,7 +43,7 @@ function slider(row) {
     input.max = Math.max(row.high, value);
     input.value = value;
     output.textContent = value;
-    ticks.forEach((node, i) => node.setAttribute("aria-pressed", String(row.ticks[i].value === o[row.name])));
+    ticks.forEach((node, i) => node.setAttribute("aria-pressed", row.ticks[i].value === o[row.name]));
   });
   const box = boxOf(row, h("div", { class: "field-head" }, h("label", { for: row.id }, row.label), output), input,
     h("div", { class: "ticks", id: `${row.id}-presets` }, ticks));
@@ -86,7 +86,7 @@ function segments(row) {
   const choices = row.options.map((value) => h("input", { type: "radio", name: row.name, value, onchange: () => order.set({ [row.name]: value }) }));
   order.watch((o) => choices.forEach((input, i) => { input.checked = row.options[i] === o[row.name]; }));
   return h("fieldset", { class: row.half ? "field half" : "field", data: { field: row.name } }, h("legend", {}, row.label),
-    h("div", { class: "segments", id: row.id }, choices.map((input, i) => h("label", {}, input, String(row.options[i])))), errorLine(row));
+    h("div", { class: "segments", id: row.id }, choices.map((input, i) => h("label", {}, input, row.options[i]))), errorLine(row));
 }
 
 /** On a narrow screen the controls are folded and their values stand in the fold's line. */

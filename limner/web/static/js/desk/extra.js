@@ -1,4 +1,4 @@
-// What was loaded with a picture's settings and has no control of its own: shown, and let go.
+// What a picture's settings brought and has no control of its own.
 
 import { $, h } from "../page/dom.js";
 import { order } from "./order.js";

@@ -27,8 +27,18 @@ const ticks = (field) => GUIDE.map((preset) => ({
 
 const LATENT = "Latent";
 const BY_NAME = "by name: ";
+export const LINES = "lines";
+export const CHOICES = "choices";
 
 export const FIELDS = [
+  {
+    // A picture's own text has its choices made.
+    name: "template", id: "template", label: T.reads, kind: "select", start: null, of: () => null,
+    options: async () => [
+      { value: null, text: T.asWritten }, { value: CHOICES, text: T.choices, note: T.choicesSay },
+      { value: LINES, text: T.eachLine, note: T.eachLineSays },
+    ],
+  },
   {
     name: "model", id: "choose-model", label: T.model, kind: "select", start: null, of: (g) => g.model,
     options: async () => [await own(), ...await named(["sd1", "sd1-inpainting"])].filter(notTwice),
@@ -156,9 +166,9 @@ export const valuesOf = (valueOf) => Object.fromEntries(
 
 /** The same as the API takes it. */
 export function onWire(valueOf) {
-  const { scheduler, schedule, hires, hires_upscaler: upscaler, hires_strength: strength, ...others } = valuesOf(valueOf);
+  const { template, scheduler, schedule, hires, hires_upscaler: upscaler, hires_strength: strength, ...others } = valuesOf(valueOf);
   const second = { ...(upscaler && { upscaler }), ...(strength !== undefined && { strength }) };
-  const rest = { ...others, ...(hires && { hires: Object.keys(second).length ? { scale: Number(hires), ...second } : hires }) };
+  const rest = { ...others, ...(template && { template: true }), ...(hires && { hires: Object.keys(second).length ? { scale: Number(hires), ...second } : hires }) };
   if (!scheduler?.startsWith(BY_NAME)) return { ...rest, scheduler };
   const sampler = scheduler.slice(BY_NAME.length);
   return schedule ? { ...rest, sampler, schedule } : { ...rest, sampler };

@@ -1,4 +1,4 @@
-// What the drawing follows (ControlNets and T2I-Adapters): pictures and poses, each with how and how much.
+// What the drawing follows: pictures and poses, each with how and how much.
 
 import { onEnter } from "../account/account.js";
 import { expected, get, post } from "../page/api.js";
@@ -107,7 +107,7 @@ function row(one, i) {
     list.value = value;
     return h("label", {}, says, list);
   };
-  const number = (says, value, more, put) => h("label", {}, says, h("input", { type: "number", value: String(value), "aria-label": name(says), ...more,
+  const number = (says, value, more, put) => h("label", {}, says, h("input", { type: "number", value, "aria-label": name(says), ...more,
     oninput: (event) => event.target.value !== "" && put(Number(event.target.value)) }));
   const options = h("div", { class: "numbers" });
   // What each preprocessor takes is the server's to say.

@@ -1,20 +1,19 @@
-// What the account asked for before: searched, and taken back to the desk as it was typed.
-//
-// From the server's stored requests, so that it is the same in every browser; these keep a
-// template and the styles apart from what was drawn of them, as a picture's own text does not.
+// What the account asked for before, as it was typed: the server's stored requests keep a template
+// and the styles apart from what was drawn of them.
 
 import { expected, get } from "../page/api.js";
 import { $, closing, dialog, foot, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
 import { notice } from "../page/notice.js";
+import { CHOICES } from "./fields.js";
 import { fromGeneration, order } from "./order.js";
 import { TEXTS } from "../texts.js";
 
 const T = TEXTS.desk;
 const C = TEXTS.common;
 const LOOKED_AT = 200; // the newest requests
-const TAKEN = ["prompt", "negative_prompt", "styles"];
+const TAKEN = ["prompt", "negative_prompt", "styles", "template"];
 
 export function setUp() {
   $("#history-open").addEventListener("click", () => key.get() && open());
@@ -41,27 +40,28 @@ export async function open() {
   foot(closing(C.close)));
   fill("");
   $("input", box).focus();
-  return undefined;
 }
 
 /** Each once, the newest first, as it was typed. */
 function prompts(requests) {
   const some = requests.filter(({ surface, generation }) => surface !== "replay" && generation).map(({ generation }) => {
-    const said = fromGeneration(generation);
-    return Object.fromEntries(TAKEN.map((name) => [name, said[name]]));
+    const { origin, loras = [] } = generation;
+    const said = { ...fromGeneration({ ...generation, origin: origin && { ...origin, template: false } }), template: origin?.template ? CHOICES : null };
+    return { ...Object.fromEntries(TAKEN.map((name) => [name, said[name]])), loras: said.extra.loras, named: loras.map(({ name }) => name) };
   });
   return [...new Map(some.reverse().map((one) => [JSON.stringify(one), one])).values()].reverse();
 }
 
-function row({ prompt, negative_prompt: negative, styles }, act) {
-  const beside = [negative && T.keptOut(negative), ...styles.map(({ name }) => name)].filter(Boolean).join(" · ");
+function row({ prompt, negative_prompt: negative, styles, named }, act) {
+  const beside = [negative && T.keptOut(negative), ...styles.map(({ name }) => name), ...named].filter(Boolean).join(" · ");
   return h("li", {}, h("button", { onclick: act }, prompt, beside && h("small", {}, beside)));
 }
 
-function take(one) {
+function take({ loras, named, ...one }) {
   const now = order.get();
-  const before = Object.fromEntries(TAKEN.map((name) => [name, now[name]]));
-  order.set(one);
+  const before = Object.fromEntries([...TAKEN, "extra"].map((name) => [name, now[name]]));
+  const { loras: _, ...extra } = now.extra;
+  order.set({ ...one, extra: loras ? { ...extra, loras } : extra });
   $("#prompt").focus();
   notice(T.onDesk, C.undo, () => order.set(before));
 }

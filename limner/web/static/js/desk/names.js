@@ -1,4 +1,4 @@
-// LoRAs and embeddings of the library by name: a click puts one into the prompt.
+// LoRAs and embeddings of the library by name.
 
 import { expected, get } from "../page/api.js";
 import { $, closing, dialog, foot, h, labelled } from "../page/dom.js";
@@ -35,7 +35,6 @@ async function open() {
       insert($(`#${where.value}`), text(row));
     }))),
     foot(closing(C.close)));
-  return undefined;
 }
 
 const group = (title, rows, act) => rows.length > 0 && h("section", {}, h("h3", {}, title),

@@ -1,7 +1,7 @@
-// The order on the desk: what would be drawn now. One observable object; its draft survives a reload.
+// What would be drawn now: one observable object; its draft survives a reload.
 
 import { loadDraft, saveDraft } from "../page/local.js";
-import { everyValueOf, onWire, valuesOf } from "./fields.js";
+import { LINES, everyValueOf, onWire, valuesOf } from "./fields.js";
 import { detailsOnWire, guidesOnWire, regionsOnWire } from "./parts.js";
 import * as masking from "./source/masking.js";
 
@@ -20,7 +20,7 @@ export const EXAMPLE = {
 const draft = loadDraft();
 let state = { ...EMPTY, ...(draft ?? EXAMPLE), image: null, controls: [] };
 if (typeof state.seed === "number") state.seed = String(state.seed); // a draft of an earlier version
-const watchers = [];
+const watchers = new Set();
 
 export const order = {
   get: () => state,
@@ -32,11 +32,11 @@ export const order = {
     const { image, controls, ...kept } = state;
     // Masks are kept with the other pixels, in the drawer.
     saveDraft({ ...kept, regions: kept.regions.map(({ mask, ...one }) => one) });
-    watchers.forEach((fn) => fn(state, changed));
+    for (const one of watchers) one.box.isConnected ? one.fn(state, changed) : watchers.delete(one);
   },
-  /** Calls `fn(order, changed)` now and on every change. */
-  watch(fn) {
-    watchers.push(fn);
+  /** Calls `fn(order, changed)` now and on every change, while `box` is in the page. */
+  watch(fn, box = document) {
+    watchers.add({ fn, box });
     fn(state, Object.keys(state));
   },
 };
@@ -73,10 +73,14 @@ function sourceFields(image, light) {
   return { ...fields, ...masked, ...(!image.only && { resize_mode: image.resize }) };
 }
 
+/** `o` as what is drawn of it: itself, or one for each line of its prompt. */
+export const eachOf = (o = state) => (o.template === LINES
+  ? o.prompt.split("\n").filter((line) => line.trim()).map((prompt) => ({ ...o, prompt })) : [o]);
+
 const LISTS = new Set(["artists", "movements"]);
 
 /** `[{kind, name, weight}]` as `style_mix`, or null. */
-export function styleMix(styles) {
+function styleMix(styles) {
   if (!styles.length) return null;
   const mix = {};
   for (const { kind, name, weight } of styles) {

@@ -1,4 +1,4 @@
-// Regions, details and followed pictures on the wire, and back from stored generations.
+// Regions, details and followed pictures on the wire, and back.
 
 /** As the API takes them; one without words is not sent. A painted mask takes the place of the box. */
 export const regionsOnWire = (regions, standIn = null) => regions.filter(({ prompt }) => prompt.trim()).map(({ box, mask, ...rest }) => (

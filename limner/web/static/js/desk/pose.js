@@ -1,4 +1,4 @@
-// The dialog for a pose: keypoints as JSON, pasted or from a file, and the skeleton that they are.
+// The dialog for a pose: keypoints as JSON, and the skeleton that they are.
 
 import { expected, post } from "../page/api.js";
 import { closing, debounce, dialog, foot, h } from "../page/dom.js";
@@ -26,7 +26,7 @@ export function askForPose(before = null) {
       if (!asked.trim()) return show(null);
       try {
         const read = await preview(asked);
-        if (asked !== area.value) return undefined; // typed on in the meantime
+        if (asked !== area.value) return; // typed on in the meantime
         made = read;
         return show(made.image);
       } catch (error) {

@@ -1,4 +1,4 @@
-// The seed: random at each drawing, until it is typed, rolled or locked.
+// The seed: random until it is typed, rolled or locked.
 
 import { $ } from "../page/dom.js";
 import { randomSeed } from "../page/json.js";
@@ -24,7 +24,7 @@ export function setUp() {
     const text = o.seed ?? "";
     if (input.value.trim() !== text) input.value = text;
     input.closest(".seed").classList.toggle("loose", !o.locked);
-    lock.setAttribute("aria-pressed", String(o.locked));
+    lock.setAttribute("aria-pressed", o.locked);
     $("#seed-note").textContent = !/^\d+$/.test(text) ? "" : o.locked ? T.seedKept : T.seedLast;
   });
 }

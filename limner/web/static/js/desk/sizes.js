@@ -1,4 +1,4 @@
-// Sizes as small rectangles in true proportion, and any other size the server draws.
+// Sizes as small rectangles, and any other that the server draws.
 
 import { $, $$, h } from "../page/dom.js";
 import { LIMITS, order } from "./order.js";
@@ -33,5 +33,5 @@ function side(name, label) {
   const values = [];
   for (let n = low; n <= high; n += LIMITS.sideStep) values.push(n);
   return h("select", { name, "aria-label": label, onchange: (event) => order.set({ [name]: Number(event.target.value) }) },
-    values.map((n) => h("option", { value: n }, String(n))));
+    values.map((n) => h("option", { value: n }, n)));
 }

@@ -1,9 +1,8 @@
-// Styles from the server's catalogue: chips with weights, and a preview of the whole prompt.
+// Styles from the server's catalogue, and the prompt that they make.
 
-import { expected, get, post } from "../page/api.js";
-import { $, announce, closing, debounce, dialog, foot, h } from "../page/dom.js";
+import { expected, get, post, thumbnail } from "../page/api.js";
+import { $, $$, announce, closing, debounce, dialog, foot, h } from "../page/dom.js";
 import * as errors from "../page/errors.js";
-import { key } from "../page/local.js";
 import { order, toBody } from "./order.js";
 import { TEXTS } from "../texts.js";
 
@@ -35,28 +34,25 @@ export function setUp() {
   $("#styles-open").addEventListener("click", choose);
   order.watch((o, changed) => {
     if (changed.includes("styles")) showChips(o.styles);
-    if (changed.some((name) => ["styles", "prompt", "negative_prompt", "seed", "locked"].includes(name))) preview();
+    if (!o.styles.length || !o.prompt.trim()) show("");
   });
 }
 
-const preview = debounce(async () => {
-  const o = order.get();
-  const line = $("#style-preview");
-  if (!o.styles.length || !o.prompt.trim() || !key.get()) {
-    line.textContent = "";
-    return;
-  }
+/** The prompts with what the styles of `o` add, which is shown; null without any, or where they are refused. */
+export async function mix(o, current) {
+  if (!o.styles.length) return null;
   try {
-    const told = await post("api/styles/preview", toBody(o, { light: true }));
-    const whole = told.prompt ?? told.lines?.[0]?.prompt ?? "";
-    const { chunks } = await post("api/explain", { prompt: whole });
-    const tokens = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    line.textContent = T.draws(tokens, 75 * Math.max(1, chunks.length), whole);
+    const { prompt, negative_prompt } = await post("api/styles/preview", toBody(o, { light: true }));
+    if (current()) show(T.draws(prompt));
+    return { prompt, negative_prompt };
   } catch (error) {
     expected(error);
-    line.textContent = error.message.startsWith("style_mix") ? error.message : "";
+    if (current()) show(error.message.startsWith("style_mix") ? error.message : "");
+    return null;
   }
-}, 350);
+}
+
+const show = (text) => { $("#style-preview").textContent = text; };
 
 let chips = null;
 
@@ -91,11 +87,33 @@ async function choose() {
     return errors.show(`style_mix: ${error.message}`);
   }
   const groups = h("div", { class: "style-groups" }, KINDS.map((kind) => group(kind)));
-  const box = dialog(C.styles, groups, foot(h("button", { onclick: () => order.set({ styles: [] }) }, T.withoutAny),
+  const find = h("input", { type: "search", placeholder: C.search, "aria-label": `${C.search}: ${C.styles}`, oninput: () => narrow(groups, find.value.trim().toLowerCase()) });
+  const sample = h("img", { width: 64, height: 64, alt: "" });
+  for (const on of ["pointerover", "focusin"]) groups.addEventListener(on, ({ target }) => showSample(sample, target.dataset.name));
+  const box = dialog(C.styles, h("div", { class: "seed", style: { height: "64px", "align-items": "center" } }, find, sample), groups, foot(h("button", { onclick: () => order.set({ styles: [] }) }, T.withoutAny),
     closing(T.done, { class: "primary" })));
-  const stop = () => box.isConnected;
-  order.watch((o) => stop() && mark(groups, o.styles));
-  return undefined;
+  order.watch((o) => mark(groups, o.styles), box);
+}
+
+/** The newest picture that was drawn in a style. */
+const showSample = debounce(async (image, name) => {
+  if (!name) return;
+  try {
+    const [found] = (await get(`api/pictures?limit=1&style=${encodeURIComponent(name)}`)).pictures;
+    image.src = found ? await thumbnail(found.id, 128) : "data:,";
+    image.alt = found?.prompt ?? "";
+  } catch (error) {
+    expected(error);
+  }
+}, 200);
+
+/** Leaves those whose name holds `words`, and the kinds that have one. */
+function narrow(groups, words) {
+  for (const section of groups.children) {
+    const names = $$("button", section);
+    for (const button of names) button.hidden = !button.textContent.toLowerCase().includes(words);
+    section.hidden = names.every((button) => button.hidden);
+  }
 }
 
 /** With as many chosen as may be, the others of a kind cannot be pressed. */
@@ -115,8 +133,8 @@ function group({ kind, list, title, most }) {
 function mark(groups, styles) {
   for (const button of groups.querySelectorAll("button")) {
     const on = styles.some((style) => style.kind === button.dataset.kind && style.name === button.dataset.name);
-    button.setAttribute("aria-pressed", String(on));
-    button.setAttribute("aria-disabled", String(!on && full(styles, button.dataset.kind)));
+    button.setAttribute("aria-pressed", on);
+    button.setAttribute("aria-disabled", !on && full(styles, button.dataset.kind));
   }
 }
 

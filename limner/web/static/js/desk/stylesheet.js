@@ -1,4 +1,4 @@
-// The style sheet: a row of styles, one seed, one sheet.
+// The style sheet.
 
 import { expected, post } from "../page/api.js";
 import { $, $$, closing, dialog, foot, h, labelled } from "../page/dom.js";
@@ -67,7 +67,7 @@ function list(box, kind) {
     onclick: (event) => {
       const on = event.target.getAttribute("aria-pressed") === "true";
       if (!on && $$("[aria-pressed=true]", box).length >= MOST) return;
-      event.target.setAttribute("aria-pressed", String(!on));
+      event.target.setAttribute("aria-pressed", !on);
     },
   }, style)));
 }

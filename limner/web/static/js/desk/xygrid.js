@@ -1,4 +1,4 @@
-// A grid of any two settings: every value of one with every value of the other, from one seed.
+// A grid of two settings, from one seed.
 
 import { expected, post } from "../page/api.js";
 import { $, $$, closing, debounce, dialog, foot, h, labelled } from "../page/dom.js";
@@ -91,7 +91,7 @@ async function fill(box, id, row, tell) {
   }
   return box.replaceChildren(h("div", { class: "style-groups" }, h("div", { class: "options", role: "group", "aria-label": T.values(row.label) },
     choices.map(({ value, text }, i) => Object.assign(h("button", { "aria-pressed": String(i < 2), onclick: ({ target }) => {
-      target.setAttribute("aria-pressed", String(target.getAttribute("aria-pressed") !== "true"));
+      target.setAttribute("aria-pressed", target.getAttribute("aria-pressed") !== "true");
       tell();
     } }, text), { choice: { value, text } })))));
 }

@@ -1,4 +1,4 @@
-// The House: keys, credits, usage and the engine, for keys with the scope admin.
+// The House, for keys with the scope admin.
 
 import { onEnter } from "../account/account.js";
 import { get } from "../page/api.js";
@@ -41,6 +41,7 @@ export async function show() {
     fill("#house-usage", usage),
     fill("#house-keys", () => keysTable(show)),
   ]);
+  clearTimeout(timer); // whoever else has shown it meanwhile
   timer = setTimeout(() => enter(place()), AGAIN_MS);
 }
 

@@ -10,7 +10,7 @@ import { TEXTS } from "../texts.js";
 const T = TEXTS.houseKeys;
 const C = TEXTS.common;
 
-// A limit as a field: its name on the wire, its label, what it is now.
+// A limit as a field.
 const LIMITS = [
   ["spend_cap", T.mayEverSpend, (one) => one.spend_cap],
   ["requests_per_minute", T.requestsAMinute, (one) => one.requests_per_minute],
@@ -57,8 +57,9 @@ function form(title, fields, word, act, ...more) {
     if (busy) return;
     busy = true;
     try {
-      await work();
+      const then = await work();
       box.close();
+      then?.();
     } catch (refused) {
       error.textContent = refused.message;
       error.hidden = false;
@@ -74,18 +75,17 @@ function create(again) {
   form(T.newKeyTitle, [
     field("name", T.whoseItIs, "", { required: true }),
     field("credits", T.credits, "10", { inputmode: "decimal" }),
-    h("label", { class: "check" }, h("input", { type: "checkbox", name: "admin" }), T.admin),
+    h("label", {}, h("input", { type: "checkbox", name: "admin" }), T.admin),
   ], T.makeIt, async ({ name, credits, admin }) => {
     const made = await post("api/admin/keys", { name, credits, ...(admin ? { scopes: ["admin", "draw", "read"] } : {}) });
-    showSecret(made);
-    await again();
+    return () => { showSecret(made); again(); };
   });
 }
 
 function showSecret({ key: secret, name }) {
   const told = h("p", { class: "note", role: "status" });
   dialog(T.keyOf(name), h("p", {}, T.shownOnce), h("p", {}, h("code", { id: "secret" }, secret)), told,
-    foot(h("button", { onclick: () => copyAndTell(secret, told) }, T.copy), closing(T.close, { class: "primary" })));
+    foot(h("button", { onclick: () => copyAndTell(secret, told) }, C.copy), closing(C.close, { class: "primary" })));
 }
 
 function edit(one, again) {
@@ -98,7 +98,6 @@ function edit(one, again) {
     });
     revoke.dataset.sure = "yes";
     revoke.textContent = T.revokeSure;
-    return undefined;
   } }, T.revoke);
   const attempt = form(one.name, [field("grant", T.grant, "", { inputmode: "decimal" }), ...limits], T.save, async ({ grant, ...said }) => {
     const changed = LIMITS.filter(([name, , now]) => said[name].trim() !== String(now(one) ?? ""));

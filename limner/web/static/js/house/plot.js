@@ -1,4 +1,4 @@
-// Bars, one for each day, as a picture that a screen reader hears as a sentence.
+// Bars, one for each day, heard as a sentence.
 
 import { h } from "../page/dom.js";
 import { TEXTS } from "../texts.js";

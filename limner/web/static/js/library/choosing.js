@@ -1,8 +1,8 @@
-// The selected pictures of the library, and what can be done with all of them at once.
+// The selected pictures, and what can be done with all of them.
 
 import { $, dialog, foot, h, saveFile } from "../page/dom.js";
 import { get, request } from "../page/api.js";
-import { notice } from "../page/notice.js";
+import { attempt } from "../page/notice.js";
 import { compare } from "./compare.js";
 import { bringBack, mark, removeThem } from "./marks.js";
 import { fillFolders } from "./search.js";
@@ -41,6 +41,12 @@ export function choose(id, { range = false } = {}) {
   show();
 }
 
+/** Selects all that are loaded. */
+function chooseAll() {
+  for (const { id } of found.all()) chosen.add(id);
+  show();
+}
+
 function clear() {
   chosen.clear();
   show();
@@ -63,19 +69,11 @@ function show() {
       ...(chosen.size === 2 ? [button("compare", T.compare, () => compare(...pictures))] : []),
       button("remove", C.remove, () => removeThem([...chosen])),
     ]),
+    button("all", T.every, chooseAll),
     button("none", "✕", clear, { class: "quiet", "aria-label": T.selectNone }),
   );
   if (focused) $(`#${focused}`)?.focus();
   listeners.forEach((fn) => fn());
-}
-
-/** A refusal is told where what was done is told. */
-async function attempt(act) {
-  try {
-    await act();
-  } catch (error) {
-    notice(error.message);
-  }
 }
 
 async function askFolder() {

@@ -1,8 +1,8 @@
-// The picture that is looked at in the library: its words, its settings one by one, its relatives.
+// A picture of the library: its words, settings and relatives.
 
 import { get, thumbnail } from "../page/api.js";
 import { $, announce, h } from "../page/dom.js";
-import { notice } from "../page/notice.js";
+import { attempt, notice } from "../page/notice.js";
 import { fromGeneration, order } from "../desk/order.js";
 import { go } from "../places.js";
 import * as found from "./found.js";
@@ -46,17 +46,17 @@ export function setUp() {
 }
 
 /** Shows a picture of the library beside the others; `follow`: the focus goes there, too. */
-export async function look(picture, { follow = false } = {}) {
+export const look = (picture, { follow = false } = {}) => attempt(async () => {
   shown = picture;
   const box = $("#detail");
-  box.hidden = false;
-  document.body.dataset.detail = "";
   const [record, { from, into }] = await Promise.all([get(`api/receipts/${picture.id}`), get(`api/pictures/${picture.id}/lineage`)]);
   if (shown?.id !== picture.id) return;
+  box.hidden = false;
+  document.body.dataset.detail = "";
   box.replaceChildren(head(picture), await face(picture), actions(picture), settings(record), ...relatives(T.from, from), ...relatives(T.into, into));
   box.scrollTop = 0;
   if (follow) $("#detail-desk").focus();
-}
+});
 
 export function close() {
   const id = shown?.id;
@@ -76,13 +76,7 @@ async function face(picture) {
 }
 
 function actions(picture) {
-  const button = (id, text, act, more = {}) => h("button", { id: `detail-${id}`, ...more, onclick: async () => {
-    try {
-      await act();
-    } catch (error) {
-      notice(error.message);
-    }
-  } }, text);
+  const button = (id, text, act, more = {}) => h("button", { id: `detail-${id}`, ...more, onclick: () => attempt(act) }, text);
   return h("div", { class: "actions", role: "group", "aria-label": T.withPicture },
     button("desk", T.onDesk, async () => {
       await gallery.openOf(picture);
@@ -94,7 +88,7 @@ function actions(picture) {
 
 function star(picture) {
   shown = picture;
-  $("#detail-star")?.setAttribute("aria-pressed", String(picture.starred));
+  $("#detail-star")?.setAttribute("aria-pressed", picture.starred);
 }
 
 /** Each with a button that takes it over to the desk. */
@@ -108,8 +102,8 @@ function settings(record) {
     notice(`${T.isOnDesk(name)}.`);
   };
   return h("dl", { class: "settings" }, rows.flatMap(([name, fields, text]) => [
-    h("dt", {}, name), h("dd", {}, String(text)),
-    h("dd", { class: "use" }, h("button", { class: "quiet", "aria-label": T.useOf(name), onclick: () => use(name, fields) }, T.use)),
+    h("dt", {}, name), h("dd", {}, text),
+    h("dd", {}, h("button", { class: "quiet", "aria-label": T.useOf(name), onclick: () => use(name, fields) }, T.use)),
   ]));
 }
 

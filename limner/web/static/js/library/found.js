@@ -1,4 +1,4 @@
-// The pictures that the library shows: all, or those that are looked for, newest first.
+// The pictures that the library shows, newest first.
 
 import { get } from "../page/api.js";
 import * as gallery from "./gallery.js";
@@ -66,7 +66,7 @@ export async function more() {
 }
 
 function ask(after) {
-  const query = new URLSearchParams({ ...wanted, limit: String(PAGE), ...(after ? { after } : {}) });
+  const query = new URLSearchParams({ ...wanted, limit: PAGE, ...(after ? { after } : {}) });
   return get(`api/pictures?${query}`);
 }
 

@@ -1,4 +1,4 @@
-// Everything drawn with this key, newest first, from the server: it survives a reload.
+// Everything drawn with this key, newest first, from the server.
 
 import { get, thumbnail } from "../page/api.js";
 import { $, h } from "../page/dom.js";
@@ -117,7 +117,7 @@ function show() {
 
 function thumb(picture) {
   const { generation, created_at: created } = picture.request;
-  const button = h("button", { class: "thumb", style: { "--ratio": String(picture.width / picture.height) },
+  const button = h("button", { class: "thumb", style: { "--ratio": picture.width / picture.height },
     title: `${generation.prompt.slice(0, 160)}\n${C.seedOf(picture.seed)} · ${words.when(created)}`,
     "aria-label": C.titleOf(generation.prompt.slice(0, 80), picture.seed), onclick: () => open(picture.id) });
   const item = h("li", { data: { id: picture.id } }, button);
@@ -167,7 +167,7 @@ function mark(id) {
   const items = [...$("#strip").children].filter((item) => item.dataset.id);
   const at = items.find((item) => item.dataset.id === id);
   for (const item of items) {
-    $("button", item).setAttribute("aria-current", String(item === at));
+    $("button", item).setAttribute("aria-current", item === at);
     $("button", item).tabIndex = item === (at ?? items[0]) ? 0 : -1;
   }
   at?.scrollIntoView({ block: "nearest", inline: "nearest" });

@@ -1,4 +1,4 @@
-// The library: what was drawn with the key, in a grid that holds only what is in sight.
+// The library: a grid that holds only what is in sight.
 
 import { thumbnail } from "../page/api.js";
 import { $, h } from "../page/dom.js";

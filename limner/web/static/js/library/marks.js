@@ -1,4 +1,4 @@
-// What is said of pictures on the server: a star, a folder, removed; and how it is undone.
+// Stars, folders and removal of pictures, and how they are undone.
 
 import { patch } from "../page/api.js";
 import { notice } from "../page/notice.js";

@@ -1,4 +1,4 @@
-// What is looked for in the library: words, folder, stars, and what more a picture is.
+// What is looked for in the library.
 
 import { get } from "../page/api.js";
 import { $, debounce, h } from "../page/dom.js";

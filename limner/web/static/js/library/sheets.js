@@ -1,4 +1,4 @@
-// Which requests were drawn as one sheet, and each one's label: so that a sheet opens as a sheet.
+// Which requests were drawn as one sheet, and each one's label.
 
 import { load, save } from "../page/local.js";
 

@@ -1,4 +1,4 @@
-// What requests of this page were sent with, so that a variation need not fetch it.
+// What requests of this page were sent with: a variation need not fetch it.
 
 const KEPT = 20;
 const sources = new Map();

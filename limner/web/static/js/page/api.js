@@ -1,4 +1,4 @@
-// Every call to the server: the key, JSON, errors in the server's own sentence.
+// Every call to the server.
 
 import * as json from "./json.js";
 import { key } from "./local.js";

@@ -1,4 +1,4 @@
-// Copying, also where the page is not served over https: browsers have no navigator.clipboard there.
+// Copying, also without https, where browsers have no navigator.clipboard.
 
 import { h } from "./dom.js";
 import { TEXTS } from "../texts.js";

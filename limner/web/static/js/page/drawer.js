@@ -1,5 +1,4 @@
-// What is too large for the browser's small storage, kept over a reload: one value of this tab, and
-// values by name for all.
+// What is too large for localStorage: one value of this tab, and values by name for all.
 
 const NAME = "limner";
 const STORE = "tabs";

@@ -1,4 +1,4 @@
-// A refusal stands beside the field it means, in the server's own sentence.
+// A refusal stands beside the field it means.
 
 import { $, $$, announce } from "./dom.js";
 
@@ -7,7 +7,7 @@ const SAME = {
   only_masked: "image", mask_padding: "image", subseed: "seed",
 };
 
-/** Shows `text` beside the field that it begins with, else beside Draw; and goes there. */
+/** Shows `text` beside the field that it begins with, else beside Draw, and goes there; returns what takes it away, unless another has come. */
 export function show(text, extra = null, { focus = true } = {}) {
   const word = /^[a-z_0-9]+/.exec(text)?.[0] ?? "";
   const name = SAME[word] ?? word;
@@ -23,9 +23,12 @@ export function show(text, extra = null, { focus = true } = {}) {
   told?.setAttribute("aria-errormessage", line.id);
   announce(text);
   // The bar of Draw is always in sight.
-  if (!focus || field.matches(".draw-bar")) return;
-  control(field)?.focus();
-  line.scrollIntoView({ block: "nearest" });
+  if (focus && !field.matches(".draw-bar")) {
+    control(field)?.focus();
+    line.scrollIntoView({ block: "nearest" });
+  }
+  const said = line.firstChild;
+  return () => said === line.firstChild && clear(field.dataset.field);
 }
 
 /** Takes the sentences away: all, or those of one field. */

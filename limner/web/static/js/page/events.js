@@ -1,4 +1,4 @@
-// Server-sent events over fetch, because EventSource cannot send the key in a header.
+// Server-sent events over fetch: EventSource cannot send the key in a header.
 
 import { Refused, get, request } from "./api.js";
 import * as json from "./json.js";

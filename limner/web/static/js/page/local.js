@@ -1,4 +1,4 @@
-// What the browser keeps: the key, the draft, unfinished requests, the theme. Never in a URL.
+// What the browser keeps. Never in a URL.
 
 const PREFIX = "limner.";
 

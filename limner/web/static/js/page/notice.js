@@ -1,4 +1,4 @@
-// A line that says what was done, with a way to undo it; it goes away by itself.
+// A line that says what was done, with a way to undo it.
 
 import { $, h } from "./dom.js";
 import { TEXTS } from "../texts.js";
@@ -7,16 +7,12 @@ const T = TEXTS.says;
 const STAYS_MS = 12_000;
 let timer = 0;
 
-/** Says `text`; with `word` a button that calls `act`. A refusal of it is told in the same place. */
+/** Says `text`; with `word` a button that calls `act`. */
 export function notice(text, word = null, act = null) {
   const box = $("#notice");
-  const button = word && h("button", { onclick: async () => {
+  const button = word && h("button", { onclick: () => {
     close();
-    try {
-      await act();
-    } catch (error) {
-      notice(error.message);
-    }
+    attempt(act);
   } }, word);
   const shut = h("button", { class: "quiet", "aria-label": T.closeNotice, onclick: close }, "✕");
   box.replaceChildren(h("span", {}, text), ...(button ? [button] : []), shut);
@@ -25,6 +21,15 @@ export function notice(text, word = null, act = null) {
   // Who reads it or is about to press keeps it.
   box.onpointerenter = box.onfocusin = () => clearTimeout(timer);
   box.onpointerleave = box.onfocusout = wait;
+}
+
+/** Does it; a refusal is told where what was done is told. */
+export async function attempt(act) {
+  try {
+    await act();
+  } catch (error) {
+    notice(error.message);
+  }
 }
 
 function wait() {

@@ -1,4 +1,4 @@
-// How this browser likes the page: single keys, and whether keys may spend.
+// Whether there are single keys, and whether they may spend.
 
 import { load, save } from "./local.js";
 

@@ -1,4 +1,4 @@
-// How many pixels of a picture are one of the sprite that it shows, by the model that drew it.
+// How many pixels of a picture are one of its sprite, by the model that drew it.
 
 import { get } from "./api.js";
 

@@ -1,4 +1,4 @@
-// Tells the other tabs of this browser, those of the same key, what happened in this one.
+// Tells the other tabs of the same key what happened in this one.
 
 import { key } from "./local.js";
 

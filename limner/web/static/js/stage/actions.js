@@ -1,4 +1,4 @@
-// What can be done with the picture that is looked at, by button or by one key.
+// What can be done with the picture that is looked at.
 
 import { Refused, expected, get, picture as fetchPicture, post, request as call } from "../page/api.js";
 import { $, h } from "../page/dom.js";

@@ -1,4 +1,4 @@
-// The difference of two pictures, made visible: grey where equal, brighter where not.
+// The difference of two pictures: grey where equal, brighter where not.
 
 import { picture } from "../page/api.js";
 import { h } from "../page/dom.js";

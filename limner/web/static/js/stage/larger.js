@@ -1,4 +1,4 @@
-// A finished picture made larger by itself, free of charge, and saved.
+// A finished picture made larger, free of charge, and saved.
 
 import { get, request } from "../page/api.js";
 import { closing, dialog, foot, h, labelled, saveFile } from "../page/dom.js";

@@ -1,4 +1,4 @@
-// The papers of a picture: its receipt, and what became of the credits, as sentences.
+// The papers of a picture: its receipt, and what became of the credits.
 
 import { get } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
@@ -22,7 +22,7 @@ export async function showReceipt(picture) {
   ].filter(([, value]) => value);
   const copied = h("span", { role: "status" });
   dialog(T.receipt,
-    h("dl", { class: "receipt" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, h("code", {}, String(value)))])),
+    h("dl", { class: "receipt" }, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, h("code", {}, value))])),
     h("pre", { class: "snippet", tabindex: "0" }, text),
     foot(copied,
       h("button", { onclick: () => copyAndTell(text, copied) }, C.copy),

@@ -1,4 +1,4 @@
-// The pictures on the stage as one picture, with labels, in the columns they stand in.
+// The pictures on the stage as one picture, with labels.
 
 import { picture as fetchPicture } from "../page/api.js";
 import { h, saveFile } from "../page/dom.js";

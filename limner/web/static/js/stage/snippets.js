@@ -1,4 +1,4 @@
-// The request as curl, Python or JavaScript; what is copied works when pasted.
+// The request as curl, Python or JavaScript.
 
 import { url } from "../page/api.js";
 import { copyAndTell } from "../page/clipboard.js";
@@ -33,7 +33,7 @@ export function showSnippets(body, pictureId = null) {
   $("#snippet-copy", box).focus();
 }
 
-// The server's own call: it takes all that the desk offers, where the vendor's ends at 100 steps.
+// The server's own call: the vendor's ends at 100 steps.
 function drawCall({ samples, ...rest }) {
   return { path: "api/draw", body: { ...rest, samples: 1, output_format: "png" }, file: "picture.png" };
 }

@@ -1,4 +1,4 @@
-// The stage: one picture, or a sheet of several, each growing sharper in its own place.
+// The stage: one picture, or a sheet of several.
 
 import { picture as fetchPicture } from "../page/api.js";
 import { $, h } from "../page/dom.js";
@@ -70,7 +70,7 @@ export function look(index) {
 function build(tile, index) {
   const face = h("span", { class: "face" });
   const line = h("span", { class: "line" });
-  tile.node = h("button", { class: "tile", style: { "--ratio": String(tile.width / tile.height) },
+  tile.node = h("button", { class: "tile", style: { "--ratio": tile.width / tile.height },
     onclick: () => {
       if (current !== index) look(index);
       if (tile.picture) tile.node.dispatchEvent(new CustomEvent("limner:open", { bubbles: true, detail: tile }));
@@ -80,7 +80,7 @@ function build(tile, index) {
 }
 
 function mark(tile) {
-  tile.node?.setAttribute("aria-current", String(tiles[current] === tile));
+  tile.node?.setAttribute("aria-current", tiles[current] === tile);
 }
 
 function paint(tile) {

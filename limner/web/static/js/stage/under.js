@@ -39,7 +39,6 @@ function showTurn(box, tile) {
       h("button", { id: "act-cancel", "aria-keyshortcuts": "Escape", onclick: cancelLooked }, T.cancel, h("kbd", { "aria-hidden": "true" }, "Esc"))));
   }
   $(".turn", box).textContent = tile.turn ?? "";
-  return undefined;
 }
 
 function facts({ picture, request, took }) {
@@ -51,6 +50,7 @@ function facts({ picture, request, took }) {
     request?.model && [T.model, request.model],
     time && [T.time, S.seconds(Number(time).toFixed(1))],
     each !== null && [T.cost, C.credits(words.credits(each))],
+    g?.loras?.length && [TEXTS.desk.loras, g.loras.map(({ name }) => name).join(", ")],
     [T.size, words.size(picture, spritePixels(request))],
     g && [T.drawnIn, T.how(g.steps, g.sampler ? `${g.sampler} ${g.schedule}` : g.scheduler, g.guidance)],
   ].filter(Boolean);
@@ -63,7 +63,7 @@ function actions(tile, quiet) {
   const some = ACTIONS.filter((action) => Boolean(action.quiet) === quiet && (!action.only || action.only(tile)));
   return h("div", { class: quiet ? "actions more" : "actions", role: "group", "aria-label": quiet ? T.saveAndLook : T.goOn },
     some.map((action) => h("button", {
-      id: `act-${action.id}`, title: action.says, "aria-keyshortcuts": action.key, onclick: () => run(action),
+      class: quiet && "quiet", id: `act-${action.id}`, title: action.says, "aria-keyshortcuts": action.key, onclick: () => run(action),
     }, action.name, action.key && h("kbd", { "aria-hidden": "true" }, action.key))));
 }
 

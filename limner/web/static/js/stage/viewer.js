@@ -44,7 +44,7 @@ function open(first) {
   const repeat = ({ currentTarget: button }) => {
     image.hidden = repeated.hidden;
     repeated.hidden = !repeated.hidden;
-    button.setAttribute("aria-pressed", String(image.hidden));
+    button.setAttribute("aria-pressed", image.hidden);
   };
   const step = (by) => {
     gallery.open(picture.id);
@@ -52,7 +52,7 @@ function open(first) {
   };
   const box = h("dialog", { class: "viewer", "aria-label": T.full },
     h("figure", { onclick: () => box.close() }, image, repeated),
-    h("div", { class: "bar" }, h("button", { "aria-label": T.newer, onclick: () => step(-1) }, "←"), line,
+    h("div", { class: "bar" }, line, h("button", { "aria-label": T.newer, onclick: () => step(-1) }, "←"),
       h("button", { "aria-label": C.older, onclick: () => step(1) }, "→"),
       h("button", { id: "repeat", "aria-pressed": "false", title: T.repeatSays, onclick: repeat }, T.repeat),
       closing(C.close)));

@@ -1,4 +1,4 @@
-// The tray as it is seen: a card for each request that waits or is drawn, on every place of the page.
+// The tray's cards: one for each request that waits or is drawn.
 
 import { $, h } from "../page/dom.js";
 import * as words from "../page/words.js";

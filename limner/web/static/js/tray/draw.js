@@ -1,7 +1,7 @@
 // Draw: puts what is on the desk in line.
 
 import { askForKey } from "../account/account.js";
-import { order, toBody } from "../desk/order.js";
+import { eachOf, order, toBody } from "../desk/order.js";
 import { $ } from "../page/dom.js";
 import * as errors from "../page/errors.js";
 import { key } from "../page/local.js";
@@ -20,5 +20,5 @@ export function draw() {
   errors.clear();
   if (!key.get()) return askForKey();
   if (!order.get().prompt.trim()) return errors.show(TEXTS.tray.empty);
-  return submit([{ body: toBody() }]);
+  return submit(eachOf().map((one, _, { length }) => ({ body: toBody(one), label: length > 1 ? one.prompt : "" })));
 }

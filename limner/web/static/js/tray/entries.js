@@ -1,4 +1,4 @@
-// The requests that wait or are drawn, oldest first: one entry each, from the press of Draw to its end.
+// The requests that wait or are drawn, oldest first, from the press of Draw to their end.
 //
 // `{id, job, label, tiles, state, word, price, prompt, queued, place}`: `id` is the server's once it has
 // accepted, `queued` whether it waits there and `place` where in line,

@@ -1,4 +1,4 @@
-// Requests that wait change places: by two buttons of their cards, or Shift with an arrow on one.
+// Requests that wait change places: by buttons, or Shift with an arrow.
 
 import { expected, post } from "../page/api.js";
 import { announce, h } from "../page/dom.js";

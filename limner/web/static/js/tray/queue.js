@@ -1,4 +1,4 @@
-// One line on the queue: one's own turn, else how many wait on the server.
+// One line on the queue.
 
 import { Refused, get } from "../page/api.js";
 import { $ } from "../page/dom.js";

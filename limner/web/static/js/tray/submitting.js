@@ -1,4 +1,4 @@
-// Submissions that the server has not accepted yet: sent once whatever happens, kept over a reload.
+// Submissions that the server has not accepted yet: sent once, kept over a reload.
 
 import { Refused, Unreachable, post } from "../page/api.js";
 import * as drawer from "../page/drawer.js";

@@ -1,4 +1,4 @@
-// Puts requests in line and follows them: what Draw does, what Cancel does, what a reload finds.
+// Puts requests in line and follows them.
 
 import { Refused, expected, get, remove } from "../page/api.js";
 import { announce } from "../page/dom.js";
@@ -60,7 +60,7 @@ function begin(job) {
 
 async function send(job, made, before) {
   try {
-    const requests = await submitting.submit(job, { signal: job.stop.signal, onWait: (...told) => explainWait(made, ...told) });
+    const requests = await submitting.submit(job, { signal: job.stop.signal, onWait: (...told) => { job.unsay = explainWait(made, ...told); } });
     accept(job, made, requests);
   } catch (error) {
     if (job.stop.signal.aborted) return;
@@ -75,7 +75,7 @@ async function send(job, made, before) {
 
 function accept(job, made, requests) {
   submitting.forget(job);
-  errors.clear("draw");
+  job.unsay?.();
   made.forEach((entry, i) => {
     entry.id = requests[i].request_id;
     entry.state = "waiting";
@@ -201,7 +201,7 @@ export async function cancel(entry) {
 async function cancelUnheard(job) {
   job.stop.abort(new DOMException("Cancelled", "AbortError"));
   entries.all().filter((entry) => entry.job === job).forEach(cancelled);
-  errors.clear("draw");
+  job.unsay?.();
   const requests = await submitting.accepted(job);
   submitting.forget(job);
   await Promise.all(requests.map((request) => remove(`api/requests/${request.request_id}`)));

@@ -4,6 +4,7 @@ import { expected, post } from "../../page/api.js";
 import { $, debounce, h } from "../../page/dom.js";
 import { key } from "../../page/local.js";
 import { order, toBody } from "../order.js";
+import { mix } from "../styles.js";
 import { hints } from "./hints.js";
 import { scan } from "./scan.js";
 import { place, words } from "./tokens.js";
@@ -12,6 +13,7 @@ import { TEXTS } from "../../texts.js";
 
 const T = TEXTS.note;
 const WORDS_EACH = 75;
+const READ = ["prompt", "negative_prompt", "num_inference_steps", "scheduler", "image", "styles", "seed", "locked"];
 const fields = {};
 
 /** Sets up both fields; `draw` and `cancel` answer Ctrl+Enter and Escape. */
@@ -28,7 +30,7 @@ export function setUp({ draw, cancel }) {
   });
   order.watch((o, changed) => {
     for (const field of Object.values(fields)) field.show(o);
-    if (changed.some((name) => ["prompt", "negative_prompt", "num_inference_steps", "scheduler", "image"].includes(name))) explain();
+    if (changed.some((name) => READ.includes(name))) explain();
   });
 }
 
@@ -42,10 +44,16 @@ const explain = debounce(async () => {
   const mine = ++asked;
   try {
     // base64: an answer with room for every sample, as the drawing has.
-    const told = await post("api/explain", { ...toBody({ ...o, styles: [] }, { light: true }), base64: true });
+    const body = { ...toBody({ ...o, styles: [] }, { light: true }), base64: true };
+    const told = await post("api/explain", body);
     if (mine !== asked) return;
     fields.prompt.explained(o.prompt, told);
     fields.negative_prompt.explained(o.negative_prompt, told.negative);
+    const mixed = await mix(o, () => mine === asked);
+    const drawn = mixed ? await post("api/explain", { ...body, ...mixed }) : told;
+    if (mine !== asked) return;
+    count(fields.prompt, o.prompt, drawn);
+    count(fields.negative_prompt, o.negative_prompt, drawn.negative);
   } catch (error) {
     expected(error);
     // What is wrong is said when it is drawn or priced; the layer keeps what it knows.
@@ -88,12 +96,16 @@ function show(field, o) {
 function explained(field, text, told) {
   if (text !== field.text) return;
   field.told = { text, ...told };
-  const tokens = told.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const room = WORDS_EACH * Math.max(1, told.chunks.length);
-  field.count.textContent = text.trim() ? `${tokens} / ${room}` : "";
-  field.count.title = T.chunks(told.chunks.length, WORDS_EACH);
   paint(field);
   showNote(field);
+}
+
+/** The tokens that are encoded: the field's `text`, and what the chosen styles add to it. */
+function count(field, text, { chunks }) {
+  if (text !== field.text) return;
+  const tokens = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  field.count.textContent = tokens ? `${tokens} / ${WORDS_EACH * chunks.length}` : "";
+  field.count.title = T.chunks(chunks.length, WORDS_EACH);
 }
 
 /** The layer: the text again, cut wherever what it means changes. */

@@ -7,6 +7,7 @@ import { makeControls } from "./masking.js";
 import * as paint from "./painter.js";
 
 const T = TEXTS.mask;
+const C = TEXTS.common;
 // Strokes that were left without being used, of one source; they are there when it is opened again.
 let left = null;
 
@@ -42,7 +43,7 @@ function open(image, note, controls) {
 }
 
 function makeDialog(image, painter, note, controls, done) {
-  const paper = h("div", { class: "paper", style: { "--ratio": String(image.width / image.height) } },
+  const paper = h("div", { class: "paper", style: { "--ratio": image.width / image.height } },
     image.data && look(h("img", { src: image.data, alt: "" }), drawnBy(image)), painter.canvas, painter.brush);
   const button = (name, act, more = {}) => h("button", { onclick: () => act(painter), ...more }, name);
   const told = h("span", { class: "error", role: "alert" });
@@ -52,8 +53,8 @@ function makeDialog(image, painter, note, controls, done) {
     h("div", { class: "tools" }, h("label", {}, T.brush, painter.sizeInput), controls, opener(painter, told), told),
     h("div", { class: "tools" },
       h("button", { "aria-pressed": "false", onclick: ({ currentTarget }) => turn(painter, currentTarget) }, T.erase),
-      button(T.invert, paint.invert), button(T.clear, paint.clear), button(T.undo, paint.undo), button(T.redo, paint.redo),
-      button(T.leave, () => box.close(), { title: T.stays }),
+      button(T.invert, paint.invert), button(C.clear, paint.clear), button(C.undo, paint.undo), button(T.redo, paint.redo),
+      button(C.leave, () => box.close(), { title: T.stays }),
       button(T.done, done, { class: "primary", id: "mask-done" })));
   return box;
 }
@@ -70,13 +71,13 @@ function opener(painter, told) {
     file.value = "";
     URL.revokeObjectURL(address);
   } });
-  return h("span", {}, h("label", { class: "quiet button", for: "mask-file", title: T.openSays }, T.open), file);
+  return h("span", {}, h("label", { class: "quiet button", for: "mask-file", title: T.openSays }, C.open), file);
 }
 
 /** The brush erases from now on, or paints again: for hands without an Alt key. */
 function turn(painter, button) {
   painter.erases = !painter.erases;
-  button.setAttribute("aria-pressed", String(painter.erases));
+  button.setAttribute("aria-pressed", painter.erases);
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

@@ -1,4 +1,4 @@
-// The canvas on which a mask is painted: brush, eraser, undo and redo, and its PNG.
+// The canvas on which a mask is painted.
 
 import { h } from "../../page/dom.js";
 import { TEXTS } from "../../texts.js";
@@ -87,7 +87,7 @@ export function nudge(painter, [dx, dy]) {
   showBrush(painter);
 }
 
-export function showBrush({ brush, size, at, width, height }) {
+function showBrush({ brush, size, at, width, height }) {
   brush.style.width = `${size / width * 100}%`;
   brush.style.aspectRatio = "1";
   brush.style.left = `${at[0] / width * 100}%`;
@@ -120,6 +120,8 @@ function listen(painter) {
     resize(painter, painter.size * (event.deltaY < 0 ? 1.12 : 1 / 1.12));
   }, { passive: false });
   canvas.addEventListener("focus", () => showBrush(painter));
+  // A finger's stroke is no swipe: after a quick one the browser takes the next tap for its end.
+  canvas.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
 }
 
 /** A PNG, white where painted and black elsewhere, as a `data:` address. */

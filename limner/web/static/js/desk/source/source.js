@@ -1,4 +1,4 @@
-// Starting from a picture: by drop, paste, file, or a picture drawn here.
+// Starting from a picture.
 
 import { expected, post, request as call } from "../../page/api.js";
 import { $, h } from "../../page/dom.js";
@@ -16,8 +16,9 @@ const RESIZE = [
   { name: "fill", says: T.fill, fit: "contain" },
   { name: "stretch", says: T.stretch, fit: "100% 100%" },
 ];
-const KINDS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"]);
+const KINDS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"]);
 const BYTES_MAX = 24 * 2 ** 20;
+const PIXELS_MAX = 40e6;
 
 export function setUp() {
   $("#source-file").addEventListener("change", (event) => {
@@ -69,6 +70,7 @@ export async function take(file) {
   } catch {
     return errors.show(T.unreadable);
   }
+  if (size.width * size.height > PIXELS_MAX) return errors.show(T.tooMany(size.width, size.height));
   const receipt = readReceipt(new Uint8Array(bytes));
   const foreign = !receipt && saysSettings(new Uint8Array(bytes));
   order.set({ image: { data: address, ...size, strength: 0.6, resize: "crop", mask: null, ...fromWire(), receipt, foreign } });
