@@ -7,7 +7,7 @@ import typer.main
 import typer.testing
 from hypothesis import HealthCheck, settings
 
-from tests.store import compiling
+from tests.store import compiling, hasty
 
 # Of any machine, however busy: what is tried takes as long as it takes.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,6 +46,8 @@ def pytest_collection_finish():
 def _made_once():
     """What is the same for all tests, and dear: commands, whom to trust on the internet, SQL.
 
+    And what is dear and of no use here: waiting for a disk.
+
     Typer reads the signatures of all commands anew at each call, a tenth of a second; every
     client of httpx reads the system's certificates, a third of that.
     """
@@ -54,5 +56,5 @@ def _made_once():
         patch.setattr(typer.main, "get_command", built)
         patch.setattr(typer.testing, "_get_command", built)
         patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(trusted))
-        with compiling.once():
+        with compiling.once(), hasty.writing():
             yield

@@ -19,6 +19,7 @@ from limner.errors import DatabaseUnavailable, SettingsError
 from limner.store import audit, db, images, jobs, schema, sqlite, troubles
 from limner.store.db import Database
 from limner.store.schema import accounts, pictures
+from tests.store import hasty
 
 ROW = {"name": "n", "kind": "customer", "available_micro": 1, "held_micro": 0, "created_at": 0}
 
@@ -285,7 +286,8 @@ def test_writers_of_one_process_take_turns_in_order(tmp_path):
     assert order == list(range(8))
 
 
-def test_sqlite_commits_survive_a_power_cut(tmp_path):
+def test_sqlite_commits_survive_a_power_cut(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "prepare", hasty.prepare)
     database = Database.open(f"sqlite:///{tmp_path / 'limner.db'}")
     with database.begin() as conn:
         assert conn.execute(text("PRAGMA synchronous")).scalar() == 2

@@ -6,6 +6,7 @@ and then again. Afterwards the ledger is asked what it took.
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import random
@@ -73,7 +74,7 @@ class Faults:
         @functools.wraps(work)
         def faulty(*arguments, **options):
             if self.strikes(kind):
-                raise error
+                raise copy.copy(error)  # one of its own: a traceback grows with each raising
             return work(*arguments, **options)
 
         return faulty

@@ -6,15 +6,20 @@ from tests.web import planted
 from tests.web.surfaces import SURFACES
 
 
-@pytest.mark.timeout(1200)  # a thousand take minutes beside other tests
-@pytest.mark.parametrize(
-    "number", [6, *(pytest.param(n, marks=pytest.mark.slow) for n in (len(SURFACES), 1000))]
-)
-def test_what_is_said_is_what_was_taken(tmp_path, number):
-    wrong, answers, struck = planted.check(tmp_path, number, seed=number)
+def test_what_is_said_is_what_was_taken(tmp_path):
+    wrong, _, struck = planted.check(tmp_path, 6, seed=6)
     assert wrong == []
-    assert sum(struck.values()) > number / 10
-    assert number < 1000 or answers[200] > number / 3, "of few runs chance may fail most"
+    assert struck.total()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_said_is_what_was_taken_a_thousand_times(tmp_path, seed):
+    """In four tests: on a slow machine beside others, 250 runs take up to eight minutes."""
+    wrong, answers, struck = planted.check(tmp_path, 250, seed=seed)
+    assert wrong == []
+    assert struck.total() > 25
+    assert answers[200] > 80
 
 
 def test_every_call_that_bills_is_among_them(app):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,10 @@ from tests.engine.checkpoints.writing import TEXT, UNET, VAE, Tensors, only, wit
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick() -> Iterator[None]:
-    """One tokenizer, and nothing is forced to the disk."""
+    """One tokenizer."""
     clip = weights._tokenizer(layouts.read_layout(layouts.EMBEDDED))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "_tokenizer", lambda _: clip)
-        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
