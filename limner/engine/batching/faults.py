@@ -16,11 +16,12 @@ from limner.engine.batching.client import Runner
 from limner.engine.batching.image import Image
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import End, Event, Failed, Lost
-from limner.errors import EngineBroken, EngineFault, LimnerError
+from limner.errors import EngineBroken, EngineFault, LimnerError, NotFinite
 
 log = logging.getLogger(__name__)
 
 FAULT = "Drawing failed inside the engine."
+ADDED = "It was drawn with {}; if it comes without, or with less weight, its file is the reason."
 TRIES = 3
 PAUSE_S = 0.5
 PLAIN = Generation(prompt="", seed=0, steps=1)  # of the usual size, with both rows
@@ -43,10 +44,18 @@ def lose(error: EngineBroken, suspects: Collection[Image]) -> Ending:
 
 def told(error: Exception, image: Image) -> LimnerError:
     """What the caller of an image hears of an error, of which the log has the whole."""
+    if isinstance(error, NotFinite) and (names := _added(image.request.generation)):
+        return NotFinite(f"{error} {ADDED.format(', '.join(names))}")
     if isinstance(error, LimnerError):
         return error
     log.error("image %d of %s failed", image.number, image.request.id, exc_info=error)
     return EngineFault(FAULT)
+
+
+def _added(g: Generation) -> list[str]:
+    """What a picture is drawn with beside its checkpoint; that may be what spoils it."""
+    kinds = {"LoRA": g.loras, "control": g.controls, "embedding": g.embeddings or ()}
+    return [f"{kind} {each.name}" for kind, several in kinds.items() for each in several]
 
 
 def run(runner: Runner, batch: list[Image]) -> tuple[list[Image], Failures]:

@@ -8,11 +8,12 @@ from typing import Any, NoReturn
 
 import pytest
 
+from limner.domain.loras import Lora
 from limner.engine.batching import faults
 from limner.engine.batching.fake import FakeEngine
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Drawn, End, Failed, Lost
-from limner.errors import EngineBroken, EngineFault, ModelLoading
+from limner.errors import EngineBroken, EngineFault, ModelLoading, NotFinite
 from tests.engine.factories import make_request, submit
 
 
@@ -90,6 +91,19 @@ def test_a_poisoned_picture_alone_in_the_engine_is_itself_at_fault(engine: FakeE
         submit(engine, request)
         assert errors_of(request) == [EngineFault]
     assert isinstance(draw(engine), Drawn)
+
+
+@pytest.mark.parametrize("names", [(), ("night", "floral")])
+def test_what_spoils_a_picture_may_be_what_it_is_drawn_with(
+    engine: FakeEngine, names: tuple[str, ...]
+) -> None:
+    request = make_request("!black", loras=tuple(Lora(name=name) for name in names))
+    submit(engine, request)
+    (end,) = request.sink.wait()  # type: ignore[attr-defined]
+    assert isinstance(end.error, NotFinite)
+    added = " It was drawn with LoRA night, LoRA floral; if it comes without" if names else ""
+    assert str(end.error).startswith(f"A planted picture that is not finite.{added}")
+    assert ("LoRA" in str(end.error)) == bool(names)
 
 
 def test_poisoned_pictures_among_themselves_are_at_fault(engine: FakeEngine) -> None:
