@@ -54,8 +54,9 @@ def told(error: Exception, image: Image) -> LimnerError:
 
 def _added(g: Generation) -> list[str]:
     """What a picture is drawn with beside its checkpoint; that may be what spoils it."""
-    kinds = {"LoRA": g.loras, "control": g.controls, "embedding": g.embeddings or ()}
-    return [f"{kind} {each.name}" for kind, several in kinds.items() for each in several]
+    added = [f"LoRA {lora.name}" for lora in g.loras]
+    added += [f"control {control.name}" for control in g.controls]
+    return added + [f"embedding {embedding.name}" for embedding in g.embeddings or ()]
 
 
 def run(runner: Runner, batch: list[Image]) -> tuple[list[Image], Failures]:
