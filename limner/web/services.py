@@ -67,8 +67,13 @@ class Generate(Protocol):
     async def with_words(self, generation: Generation) -> Generation:
         """The same with the embeddings that its prompts name; raises ``InvalidInput``."""
 
-    async def quote(self, generation: Generation, choice: Chosen | None = None) -> Quote:
-        """The price, before anything is charged; with ``choice`` also what cannot be drawn."""
+    async def quote(
+        self, generation: Generation, choice: Chosen | None = None, caller: Caller | None = None
+    ) -> Quote:
+        """The price, before anything is charged.
+
+        With ``choice`` also what cannot be drawn, with ``caller`` what that one may not.
+        """
 
     async def afford(
         self, caller: Caller, lines: Sequence[Generation], beside_micro: int = 0, *, waits: bool

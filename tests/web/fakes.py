@@ -132,7 +132,7 @@ class FakeGenerate:
     async def with_words(self, generation):
         return generation
 
-    async def quote(self, generation, _choice=None):
+    async def quote(self, generation, _choice=None, _caller=None):
         return pricing.quote(generation, [1.0])
 
     async def afford(self, caller, lines, beside_micro=0, *, waits):

@@ -15,6 +15,7 @@ SURFACES = {
     "/v2/sd1.5-rpg": SMALL,
     "/api/draw": SMALL,
     "/api/requests": SMALL,
+    "/api/quote": SMALL,
     "/v1/images/generations": OPENAI,
     "/sdapi/v1/txt2img": {"width": 64, "height": 64},
 }
@@ -110,4 +111,6 @@ def test_a_list_that_came_later_holds_for_a_picture_drawn_again(served):
         assert http.post("/api/replay", json={"receipt": receipt}).status_code == 200
         with served.database.begin() as conn:
             keys.limit(conn, keys.authenticate(conn, plain).id, adapters=["hero"])
-        assert http.post("/api/replay", json={"receipt": receipt}).status_code == 403
+        for dry in (True, False):
+            again = http.post("/api/replay", json={"receipt": receipt, "dry_run": dry})
+            assert again.status_code == 403, again.text

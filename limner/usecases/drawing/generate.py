@@ -17,7 +17,6 @@ import structlog
 from sqlalchemy import Connection
 
 from limner import pools
-from limner.domain.model import Card
 from limner.domain.params import Generation
 from limner.domain.pricing import Quote
 from limner.engine.batching.client import EngineStatus
@@ -30,7 +29,7 @@ from limner.errors import (
 from limner.store import jobs
 from limner.store.jobs import Job
 from limner.store.keys import Key
-from limner.usecases.drawing import acceptance, models, permits, settlement
+from limner.usecases.drawing import acceptance, models, settlement
 from limner.usecases.drawing.adapters import AdapterFiles
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.orders import Listener, Order, Outcome, Priced, StoredPicture
@@ -90,13 +89,19 @@ class Generate:
         """
         return await pools.MODELS.run(self._adapters.with_words, generation)
 
-    async def quote(self, generation: Generation, choice: Chosen | None = None) -> Quote:
+    async def quote(
+        self, generation: Generation, choice: Chosen | None = None, caller: Key | None = None
+    ) -> Quote:
         """The price of a generation.
 
         Raises ``InvalidInput`` when there is nothing to draw, and for files of LoRAs and embeddings
-        with which ``choice``, where it is given, cannot draw.
+        with which ``choice``, where it is given, cannot draw; ``ModelNotAllowed`` for files with
+        which ``caller``, where it is given, may not.
         """
         [bound] = await self._adapters.bound((generation,))
+        if caller is not None:
+            own = self.worker.models.own()
+            await models.permit(self.worker, caller, (bound,), choice or own)
         if choice is not None:
             boxes = tuple(each for each in bound.regions if each.mask_sha256 is None)
             # No pixels are at hand, so nothing is planned that is made of some.
@@ -181,7 +186,8 @@ class Generate:
         Source pixels are written first, so that an accepted request can always be drawn. While no
         model is loaded, old requests are found and new ones refused with ``ModelLoading``.
         """
-        cards = [await self._permitted(caller, priced.order) for priced in orders]
+        asked = [(priced.order.lines, priced.order.choice) for priced in orders]
+        cards = [await models.permit(self.worker, caller, *each) for each in asked]
         packed = [await self._pack(priced.order) for priced in orders]
         status = self.worker.engine.status()
 
@@ -213,16 +219,6 @@ class Generate:
         """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
         failure = self.worker.files.failure or self.worker.database.failure
         return None if failure is None else str(failure)
-
-    async def _permitted(self, caller: Key, order: Order) -> Card | None:
-        """The chosen model's card. Raises ``ModelNotAllowed``, also of adapters."""
-        if caller.adapters:
-            allowed = caller.adapters
-            await pools.MODELS.run(permits.permit, self.worker.models_library, allowed, order.lines)
-        if order.choice is None:
-            return None
-        await pools.MODELS.run(self.worker.models.permit, caller.models, order.choice)
-        return order.choice.card
 
     def _expect_open(self, status: EngineStatus) -> None:
         """Raises what a new request is refused with while nothing can be drawn and kept."""

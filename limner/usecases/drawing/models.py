@@ -19,9 +19,11 @@ from limner.domain.params import Generation
 from limner.errors import LicenceNotAccepted, Unavailable
 from limner.store import jobs, keys, models
 from limner.store.jobs import Job
+from limner.store.keys import Key
 from limner.store.sql import now
 from limner.store.turns import Pair
 from limner.usecases.drawing import permits, settlement
+from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.drawing.running import lines_of
 from limner.usecases.drawing.worker import Worker
 
@@ -57,9 +59,19 @@ async def check(worker: Worker, job: Job) -> None:
     choice = await worker.chosen(job)
     await worker.read(check_licence, job.key_id, choice.card)
     key = await worker.read(keys.get, job.key_id)
-    await pools.MODELS.run(worker.models.permit, key.models, choice)
+    await permit(worker, key, lines_of(job), choice)
+
+
+async def permit(
+    worker: Worker, key: Key, lines: Sequence[Generation], choice: Chosen | None
+) -> Card | None:
+    """The card of ``choice``. Raises ``ModelNotAllowed``, also for adapters of bound ``lines``."""
     if key.adapters:
-        await pools.MODELS.run(permits.permit, worker.models_library, key.adapters, lines_of(job))
+        await pools.MODELS.run(permits.permit, worker.models_library, key.adapters, lines)
+    if choice is None:
+        return None
+    await pools.MODELS.run(worker.models.permit, key.models, choice)
+    return choice.card
 
 
 def check_lines(model: Card | None, lines: Sequence[Generation]) -> None:

@@ -18,6 +18,7 @@ from limner.web.drawing import Api, unless_gone
 from limner.web.native.form import FOREIGN
 from limner.web.reading import form
 from limner.web.reading.fields import Blob, Text
+from limner.web.services import Caller
 
 SURFACE = "replay"
 TEXT_MAX = 100_000
@@ -74,11 +75,11 @@ def as_read(settled: Settled, sources: Mapping[str, Any], settings: Settings) ->
     return Read(settled, asked)
 
 
-async def price(api: Api, found: Read) -> dict[str, Any]:
-    """What drawing it would cost; nothing is drawn, fetched or held."""
+async def price(api: Api, caller: Caller, found: Read) -> dict[str, Any]:
+    """What drawing it would cost ``caller``; nothing is drawn, fetched or held."""
     choice = await api.services.generate.choose(*form.named(found.asked.values))
     call = await form.plan(form.fitted(found.asked, choice, api.settings), api.settings)
-    quotes = [await api.services.generate.quote(line, choice) for line in call.lines]
+    quotes = [await api.services.generate.quote(line, choice, caller) for line in call.lines]
     total_micro = sum(each.total_micro for each in quotes)
     return {**found.told(), "credits": as_credits(total_micro), "adjustments": list(call.notes)}
 

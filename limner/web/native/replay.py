@@ -59,15 +59,16 @@ async def _foreign(
     """Draw what another program's text asks for, or say what would be drawn."""
     found = await foreign.read(api, fields, text)
     if request.state.free:
-        return await foreign.price(api, found)
+        return await foreign.price(api, request.state.caller, found)
     return foreign.told(found, await foreign.draw(request, api, found, digest))
 
 
 async def _dry(request: Request, api: Api, fields: Mapping[str, Any]) -> dict[str, Any]:
     """What a replay of a receipt would draw; raises what keeps it from being drawn."""
     record = await _record(request, api, fields)
-    order = await api.services.replay.order(request.state.caller, record)
-    quoted = await api.services.generate.quote(order.generation)
+    caller = request.state.caller
+    order = await api.services.replay.order(caller, record)
+    quoted = await api.services.generate.quote(order.generation, order.choice, caller)
     return {
         "settings": order.generation.model_dump(mode="json"),
         "missing": [],

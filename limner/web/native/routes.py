@@ -29,7 +29,8 @@ def _install_quote(app: Application, api: Api) -> None:
         choice = await api.services.generate.choose(*form.named(asked.values))
         call = await form.plan(form.fitted(asked, choice, api.settings), api.settings)
         await controls.makers(api.intake(request), asked.values["controls"])
-        prices = [await api.services.generate.quote(line, choice) for line in call.lines]
+        generate, caller = api.services.generate, request.state.caller
+        prices = [await generate.quote(line, choice, caller) for line in call.lines]
         total_micro = sum(price.total_micro for price in prices)
         return Json(
             {
