@@ -49,7 +49,8 @@ class Api:
         async def find_control(kind: str) -> str:
             def found() -> str:
                 those = permits.among(services.models.entries(), caller.adapters)
-                return adapters.of_kind(those, kind)
+                whose = ("what this key may draw with",) if caller.adapters else ()
+                return adapters.of_kind(those, kind, *whose)
 
             return await pools.MODELS.run(found)
 

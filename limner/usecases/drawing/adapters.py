@@ -259,11 +259,11 @@ def _no_upscaler(field: str, name: str) -> UnknownModel:
     )
 
 
-def of_kind(entries: Iterable[Entry], kind: str) -> str:
+def of_kind(entries: Iterable[Entry], kind: str, whose: str = "this server's library") -> str:
     """The name of a control of a kind of ``controls.WORDS``, told by the names of files.
 
     Of several the ControlNet that is surely for Stable Diffusion 1 and has the shortest name.
-    Raises ``UnknownModel``.
+    Raises ``UnknownModel``, which says by ``whose`` what ``entries`` are.
     """
     words = controls.WORDS[kind]
     those = [
@@ -275,7 +275,7 @@ def of_kind(entries: Iterable[Entry], kind: str) -> str:
     if not those:
         raise UnknownModel(
             "controls",
-            f"controls: this server's library has no {kind} ControlNet: no file of one has "
+            f"controls: {whose} has no {kind} ControlNet: no file of one has "
             f"{' or '.join(words)} in its name",
         )
     return min(those, key=_rank).name
