@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from limner.domain import samplers, schedulers
-from limner.domain.samplers import SAMPLERS, SCHEDULE_NAMES, SamplerName, ScheduleName
+from limner.domain import sampler_names, samplers, schedulers
+from limner.domain.sampler_names import SCHEDULE_NAMES, SamplerName, ScheduleName
+from limner.domain.samplers import SAMPLERS
 from limner.domain.schedulers import SchedulerName, fold
 from limner.errors import InvalidInput
 
@@ -17,7 +19,16 @@ DEFAULT: SchedulerName = "UniPC"
 # A name that follows its pattern, of a scheduler that is no sampler here.
 VENDORS: Mapping[str, SchedulerName] = {"DPM++ 2S": "DPM Single"}
 # Relatives that stand in, and are told.
-_STAND_INS: Mapping[str, SamplerName] = {"DPM fast": "DPM++ 2M", "DPM adaptive": "DPM++ 2M"}
+_STAND_INS: Mapping[str, SamplerName] = {
+    "DPM fast": "DPM++ 2M",
+    "DPM adaptive": "DPM++ 2M",
+    "Restart": "Heun",
+    "HeunPP2": "Heun",
+    "IPNDM": "LMS",
+    "IPNDM_V": "LMS",
+}
+# The schedules that AUTOMATIC1111 takes for those, where theirs are others.
+_AUTOMATIC: Mapping[str, ScheduleName] = {"restart": "Karras"}
 _VENDORS_BY_FOLDED = {fold(theirs): ours for theirs, ours in VENDORS.items()}
 _STAND_INS_BY_FOLDED = {fold(theirs): ours for theirs, ours in _STAND_INS.items()}
 # Values of options that ask for nothing, whatever the sampler.
@@ -48,14 +59,20 @@ class Found:
 def find(name: str, schedule: str = "", options: Mapping[str, float] | None = None) -> Found:
     """The method for names such as ``DPM++ 2M Karras``, joined or apart, with its options."""
     options = options or {}
-    joined = samplers.split(name)[0]
-    if samplers.find_sampler(joined):
+    joined, spaced = sampler_names.split(name)
+    if sampler_names.find_sampler(joined):
         return _named(name, schedule, options)
-    if stand_in := _STAND_INS_BY_FOLDED.get(fold(joined)):
-        note = f"sampler {_shown(name)} is not served; {stand_in} was used"
-        made = _named(stand_in + name.removeprefix(joined), schedule, options)
-        return Found(made.fields, (note, *made.notes))
-    return _vendors(name, joined, schedule, options)
+    if ours := _scheduler(name) or _scheduler(joined):
+        return _vendors(ours, spaced or schedule, options)
+    stand_in = _STAND_INS_BY_FOLDED.get(fold(joined)) or sampler_names.sampler_begun(joined)
+    if stand_in is None:
+        unknown = f"sampler {_shown(name)} is unknown; {DEFAULT} was used"
+        return Found({"scheduler": DEFAULT}, (unknown, *_ignored(DEFAULT, options)))
+    note = f"sampler {_shown(name)} is not served; {stand_in} was used"
+    named = fold(schedule) not in ("", fold(sampler_names.AUTOMATIC))
+    automatic = spaced or _AUTOMATIC.get(fold(joined)) or ""
+    made = _named(stand_in, schedule if named else automatic, options)
+    return Found(made.fields, (note, *made.notes))
 
 
 def _named(name: str, schedule: str, options: Mapping[str, float]) -> Found:
@@ -63,7 +80,7 @@ def _named(name: str, schedule: str, options: Mapping[str, float]) -> Found:
     try:
         sampler, spaced = samplers.choose(name, schedule)
     except InvalidInput:
-        sampler, spaced = samplers.choose(name)
+        sampler, spaced = samplers.choose(name, _near(name, schedule))
         if spaced or fold(schedule) not in _PLAIN:
             told = f"scheduler {_shown(schedule)} was ignored; {spaced or 'its own'} was used"
             notes.append(told)
@@ -80,13 +97,17 @@ def _ignored(name: str, options: Mapping[str, float]) -> list[str]:
     return [f"{option} was ignored: {name} has none" for option in asking]
 
 
-def _vendors(name: str, joined: str, schedule: str, options: Mapping[str, float]) -> Found:
-    ours = _scheduler(name) or _scheduler(joined)
-    if ours is None:
-        unknown = f"sampler {_shown(name)} is unknown; {DEFAULT} was used"
-        return Found({"scheduler": DEFAULT}, (unknown, *_ignored(DEFAULT, options)))
+def _near(sampler: str, schedule: str) -> ScheduleName | None:
+    """The schedule with which an unknown name begins, where the sampler takes that."""
+    begun = sampler_names.schedule_begun(schedule)
+    with suppress(InvalidInput):
+        samplers.choose(sampler, begun)
+        return begun
+    return None
+
+
+def _vendors(ours: SchedulerName, spacing: str, options: Mapping[str, float]) -> Found:
     notes = _ignored(ours, options)
-    spacing = name.removeprefix(joined).strip() or schedule
     if fold(spacing) not in _PLAIN:
         notes.append(f"scheduler {_shown(spacing)} was ignored: {ours} has its own spacing")
     return Found({"scheduler": ours}, tuple(notes))
@@ -126,7 +147,7 @@ def _options(name: SamplerName) -> dict[str, str]:
 
 def schedules() -> list[dict[str, Any]]:
     """``GET /schedulers``."""
-    rows = [("automatic", samplers.AUTOMATIC, -1.0, False)]
+    rows = [("automatic", sampler_names.AUTOMATIC, -1.0, False)]
     rows += [(_NAMES[s], s, _RHO.get(s, -1.0), s in _OF_MODEL) for s in SCHEDULE_NAMES]
     return [
         {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from limner.domain.samplers import SamplerName, ScheduleName
+from limner.domain.sampler_names import SamplerName, ScheduleName
 
 Family = Literal["lcm", "tcd", "hyper", "lightning", "turbo"]
 

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from limner.domain import samplers
-from limner.domain.samplers import SamplerName, ScheduleName
+from limner.domain.sampler_names import SamplerName, ScheduleName
 from limner.domain.upscalers import Upscaler, covering
 from limner.errors import InvalidInput
 

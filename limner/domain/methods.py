@@ -10,14 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from limner.domain import schedulers
-from limner.domain.samplers import (
-    AUTOMATIC,
-    SAMPLERS,
-    STRENGTH_MOST,
-    TRAIN_STEPS,
-    SamplerName,
-    ScheduleName,
-)
+from limner.domain.sampler_names import AUTOMATIC, SamplerName, ScheduleName
+from limner.domain.samplers import SAMPLERS, STRENGTH_MOST, TRAIN_STEPS
 from limner.domain.schedulers import SPECS, SchedulerName
 from limner.errors import InvalidInput
 

@@ -28,7 +28,8 @@ from limner.domain.masking import Masking
 from limner.domain.methods import Diffusers, Method, Ruled, Vendors
 from limner.domain.parts import Details, SdUpscale
 from limner.domain.regions import REGIONS_MAX, Region
-from limner.domain.samplers import SAMPLERS, SamplerName, ScheduleName
+from limner.domain.sampler_names import SamplerName, ScheduleName
+from limner.domain.samplers import SAMPLERS
 from limner.domain.schedulers import SchedulerName
 from limner.domain.tiling import DEFAULTS as UNSAID_OF_TILING
 from limner.domain.tiling import Tiled

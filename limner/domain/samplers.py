@@ -8,47 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
+from limner.domain.sampler_names import (
+    AUTOMATIC,
+    SAMPLER_NAMES,
+    SCHEDULE_NAMES,
+    SamplerName,
+    ScheduleName,
+    find_sampler,
+    find_schedule,
+    split,
+)
 from limner.domain.schedulers import SPECS, SchedulerName, fold
 from limner.errors import InvalidInput
 
-SamplerName = Literal[
-    "Euler a",
-    "Euler",
-    "LMS",
-    "Heun",
-    "DPM2",
-    "DPM2 a",
-    "DPM++ 2S a",
-    "DPM++ 2M",
-    "DPM++ SDE",
-    "DPM++ 2M SDE",
-    "DPM++ 2M SDE Heun",
-    "DPM++ 3M SDE",
-    "DDIM",
-    "LCM",
-    "TCD",
-    "UniPC",
-    "DEIS",
-    "DDPM",
-    "PNDM",
-]
-SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
-ScheduleName = Literal[
-    "Uniform",
-    "Karras",
-    "Exponential",
-    "Polyexponential",
-    "SGM Uniform",
-    "Align Your Steps",
-    "Simple",
-    "Normal",
-    "DDIM",
-    "Beta",
-]
-SCHEDULE_NAMES: tuple[ScheduleName, ...] = get_args(ScheduleName)
-AUTOMATIC = "Automatic"
 STEPS_MOST = 50  # of LCM and TCD: the steps that their teachers took
 TRAIN_STEPS = 1000
 STRENGTH_MOST = 0.999
@@ -182,43 +156,6 @@ SAMPLERS: Mapping[SamplerName, SamplerSpec] = {
 
 RULED_NAMES = tuple(name for name in SAMPLER_NAMES if not SAMPLERS[name].diffusers)
 """The samplers that go with any schedule."""
-
-_ALIASES: Mapping[str, SamplerName] = {
-    "eulerancestral": "Euler a",
-    "dpm2ancestral": "DPM2 a",
-    "plms": "PNDM",
-}
-_SCHEDULE_ALIASES: Mapping[str, ScheduleName] = {"ays": "Align Your Steps"}
-_BY_FOLDED: Mapping[str, SamplerName] = {**{fold(n): n for n in SAMPLER_NAMES}, **_ALIASES}
-_SCHEDULES_BY_FOLDED: Mapping[str, ScheduleName] = {
-    **{fold(name): name for name in SCHEDULE_NAMES},
-    "ddimuniform": "DDIM",
-    **_SCHEDULE_ALIASES,
-}
-
-
-def find_sampler(name: str) -> SamplerName | None:
-    """The sampler that AUTOMATIC1111 calls so, whatever the case; also ``k_dpmpp_2m``."""
-    folded = fold(name).replace("dpmpp", "dpm++")
-    return _BY_FOLDED.get(folded) or _BY_FOLDED.get(folded.removeprefix("k"))
-
-
-def find_schedule(name: str) -> ScheduleName | None:
-    """The schedule that AUTOMATIC1111 calls so, whatever the case; none for ``Automatic``."""
-    return _SCHEDULES_BY_FOLDED.get(fold(name))
-
-
-def split(name: str) -> tuple[str, ScheduleName | None]:
-    """A joined name such as ``DPM++ 2M Karras`` in two; the longest schedule at its end counts.
-
-    A name that is a sampler's as it stands stays whole.
-    """
-    words = name.split()
-    for count in range(1, len(words)):
-        end = find_schedule(" ".join(words[count:]))
-        if end and not find_sampler(name):
-            return " ".join(words[:count]), end
-    return name, None
 
 
 def choose(sampler: str, schedule: str | None = None) -> tuple[SamplerName, ScheduleName | None]:

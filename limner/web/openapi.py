@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
-from limner.domain.samplers import SAMPLER_NAMES, SCHEDULE_NAMES
+from limner.domain.sampler_names import SAMPLER_NAMES, SCHEDULE_NAMES
 from limner.domain.schedulers import SCHEDULER_NAMES
 from limner.web.reading import form as wire
 

@@ -9,7 +9,8 @@ import pytest
 from limner.domain import automatic1111
 from limner.domain.methods import Vendors
 from limner.domain.params import Generation
-from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
+from limner.domain.sampler_names import SCHEDULE_NAMES
+from limner.domain.samplers import RULED_NAMES
 from limner.domain.schedulers import SCHEDULER_NAMES
 
 VENDORS = tuple(automatic1111.VENDORS.values())
@@ -56,6 +57,19 @@ def test_what_the_vendors_schedulers_write_reads_back_without_a_note(name: Any) 
         ("DPM Multi", "", {"scheduler": "DPM Multi"}, 0),
         ("dpmpp_sde_ancestral", "", {"scheduler": "DPM Single"}, 0),
         ("Dragon", "", {"scheduler": "UniPC"}, 1),
+        ("dpmpp_2m_karras", "", {"sampler": "DPM++ 2M", "schedule": "Karras"}, 0),
+        ("dpmpp_2m_sde_gpu_karras", "", {"sampler": "DPM++ 2M SDE", "schedule": "Karras"}, 0),
+        ("dpmpp_2s_ancestral", "ddim_uniform", {"sampler": "DPM++ 2S a", "schedule": "DDIM"}, 0),
+        ("euler_ancestral_sgm_uniform", "", {"sampler": "Euler a", "schedule": "SGM Uniform"}, 0),
+        ("dpmpp_2m_k", "", {"sampler": "DPM++ 2M", "schedule": "Karras"}, 0),
+        ("uni_pc_bh2", "", {"sampler": "UniPC"}, 0),
+        ("Restart", "", {"sampler": "Heun", "schedule": "Karras"}, 1),
+        ("Restart", "Simple", {"sampler": "Heun", "schedule": "Simple"}, 1),
+        ("Euler SMEA Dy", "", {"sampler": "Euler", "schedule": "Uniform"}, 1),
+        ("Euler a CFG++", "Beta", {"sampler": "Euler a", "schedule": "Beta"}, 1),
+        ("DPM++ 2M alt Karras", "", {"sampler": "DPM++ 2M", "schedule": "Karras"}, 1),
+        ("Euler", "Align Your Steps GITS", {"sampler": "Euler", "schedule": "Align Your Steps"}, 1),
+        ("UniPC", "Simple GITS", {"sampler": "UniPC"}, 1),
     ],
 )
 def test_names_as_clients_send_them(name: str, schedule: str, fields: Any, notes: int) -> None:

@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 from limner.domain.methods import Ruled, Vendors
 from limner.domain.params import Generation, Source
 from limner.domain.pricing import quote
-from limner.domain.samplers import (
-    OPTIONS,
-    RULED_NAMES,
-    SAMPLERS,
-    SCHEDULE_NAMES,
-    choose,
-)
+from limner.domain.sampler_names import SCHEDULE_NAMES
+from limner.domain.samplers import OPTIONS, RULED_NAMES, SAMPLERS, choose
 from limner.errors import InvalidInput
 
 JOINED = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from limner.domain import automatic1111, guidance_names, samplers
+from limner.domain import automatic1111, guidance_names, sampler_names
 from limner.domain.infotext import files, hires, undone
 from limner.domain.infotext.files import Named
 from limner.domain.infotext.reading import Infotext
@@ -129,8 +129,8 @@ def _method(draft: Draft) -> None:
         name = SAMPLER
         draft.missing.append(f"Sampler: the text does not hold it; {SAMPLER} was taken")
     schedule = draft.pairs.get("Schedule type", "")
-    joined, spaced = samplers.split(name)
-    sampler = samplers.find_sampler(joined)
+    joined, spaced = sampler_names.split(name)
+    sampler = sampler_names.find_sampler(joined)
     if not (schedule or spaced) and sampler in RULED_NAMES and sampler != "DDIM":
         schedule = "Uniform"
     found = automatic1111.find(name, schedule, _options(draft, sampler))

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.domain.methods import Ruled
-from limner.domain.samplers import SamplerName
+from limner.domain.sampler_names import SamplerName
 
 Row = npt.NDArray[np.float64]
 

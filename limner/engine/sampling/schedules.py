@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
-from limner.domain.samplers import TRAIN_STEPS, ScheduleName
+from limner.domain.sampler_names import ScheduleName
+from limner.domain.samplers import TRAIN_STEPS
 
 Matrix = npt.NDArray[np.float64]
 Schedule = Callable[[int, Matrix], Matrix]

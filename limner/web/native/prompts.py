@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from limner import pools
 from limner.domain.params import Generation
-from limner.domain.samplers import AUTOMATIC, SAMPLERS, SCHEDULE_NAMES
+from limner.domain.sampler_names import AUTOMATIC, SCHEDULE_NAMES
+from limner.domain.samplers import SAMPLERS
 from limner.domain.schedulers import SPECS
 from limner.usecases.prompting.catalogue import FILES, listed
 from limner.usecases.prompting.explain import explain_generation

@@ -13,7 +13,8 @@ from limner.domain.infotext.writing import parameters_text
 from limner.domain.loras import Lora
 from limner.domain.params import Generation
 from limner.domain.receipt import receipt
-from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
+from limner.domain.sampler_names import SCHEDULE_NAMES
+from limner.domain.samplers import RULED_NAMES
 from limner.web.reading.hires import second_pass
 from tests.domain.infotext import webui
 from tests.domain.test_receipt import MODEL, VERSIONS, Facts

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from limner.domain.samplers import SamplerName
+from limner.domain.sampler_names import SamplerName
 from limner.domain.schedulers import BETAS
 from tests.engine.sampling import plain
 

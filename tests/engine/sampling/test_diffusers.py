@@ -12,7 +12,8 @@ from diffusers import LCMScheduler, TCDScheduler
 
 from limner.domain.methods import Diffusers, Vendors
 from limner.domain.params import Generation, Source
-from limner.domain.samplers import SAMPLER_NAMES, SAMPLERS, SPACED_BY_DIFFUSERS, SamplerName
+from limner.domain.sampler_names import SAMPLER_NAMES, SamplerName
+from limner.domain.samplers import SAMPLERS, SPACED_BY_DIFFUSERS
 from limner.domain.schedulers import BETAS, SPECS
 from limner.engine.sampling.samplers import trace
 from limner.errors import InvalidInput

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from limner.domain.samplers import RULED_NAMES, SCHEDULE_NAMES
+from limner.domain.sampler_names import SCHEDULE_NAMES
+from limner.domain.samplers import RULED_NAMES
 from limner.engine.batching.loop import ThreadEngine
 from limner.engine.batching.request import Request
 from limner.engine.batching.ticket import Drawn

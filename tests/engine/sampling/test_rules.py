@@ -9,13 +9,8 @@ import pytest
 import torch
 
 from limner.domain.methods import Ruled
-from limner.domain.samplers import (
-    RULED_NAMES,
-    SAMPLERS,
-    SCHEDULE_NAMES,
-    SamplerName,
-    ScheduleName,
-)
+from limner.domain.sampler_names import SCHEDULE_NAMES, SamplerName, ScheduleName
+from limner.domain.samplers import RULED_NAMES, SAMPLERS
 from limner.domain.schedulers import BETAS
 from limner.engine.sampling.matrices import Trace
 from limner.engine.sampling.samplers import trace

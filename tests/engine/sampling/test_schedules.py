@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from limner.domain.methods import levels
-from limner.domain.samplers import SCHEDULE_NAMES, ScheduleName
+from limner.domain.sampler_names import SCHEDULE_NAMES, ScheduleName
 from limner.engine.sampling.schedules import sigmas_of, time_of
 from tests.engine.sampling import kdiffusion
 
