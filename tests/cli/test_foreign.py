@@ -90,7 +90,7 @@ def test_what_is_ours_means_the_same_without_its_receipt(tmp_path: Path) -> None
     text = imaging.read_metadata(first.read_bytes()).parameters
     foreign = png(tmp_path / "foreign.png", text)
     told = json.loads(run(str(foreign), "-o", str(again), "--json").stdout)
-    assert (told["missing"], len(told["differs"])) == ([], 1)
+    assert (told["missing"], told["differs"]) == ([], [])
     pixels = [np.asarray(Image.open(io.BytesIO(path.read_bytes()))) for path in (first, again)]
     assert np.array_equal(*pixels)
 
@@ -122,6 +122,6 @@ def test_what_holds_no_settings_is_refused(tmp_path: Path) -> None:
     file.write_text("only words", encoding="utf-8")
     with pytest.raises(InvalidInput, match="settings: the text holds none"):
         run(str(file))
-    file.write_text(TEXT.replace("Steps: 2,", "Steps: 200,"), encoding="utf-8")
-    with pytest.raises(InvalidInput, match='num_inference_steps is "200"; it must be'):
+    file.write_text("a" * 10_001 + "\n" + TEXT.partition("\n")[2], encoding="utf-8")
+    with pytest.raises(InvalidInput, match="prompt has"):
         run(str(file))

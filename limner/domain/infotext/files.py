@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from limner.domain.infotext import loras
+from limner.domain.infotext.named import Hashes, Kind, Named, apart, digits_of, plain
 from limner.domain.infotext.reading import Infotext
 
-Hashes = Mapping[str, tuple[str, ...]]
-Kind = Literal["checkpoint", "VAE", "LoRA", "embedding", "hypernetwork"]
-_TAG = re.compile(r"<(lora|lyco|hypernet):([^<>:]+)((?::[^<>]*)?)>")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_DIGITS = re.compile("[0-9a-f]{8,64}")
-_SUFFIX = re.compile(r"\.(safetensors|sft|ckpt|pt|pth|bin|vae|gguf)$", re.IGNORECASE)
-_HASHED_NAME = re.compile(r"(.*?) ?[(\[]([0-9a-fA-F]{8,64})[)\]]")
 _PREFIXED = re.compile(r"(?i:embedding):([\w.-]*\w)")
+_MODULE = re.compile(r"Module \d+")
+_VAES_NAME = re.compile(r"vae|kl-?f[48]", re.IGNORECASE)
 _NO_VAE = ("none", "automatic", "baked", "baked in", "built in", "builtin", "default")
 _CIVITAI: Mapping[str, Kind] = {
     "checkpoint": "checkpoint",
@@ -33,33 +28,11 @@ _CIVITAI: Mapping[str, Kind] = {
 }
 
 
-@dataclass(frozen=True)
-class Named:
-    """A file as a text names it: ``digits`` are what is told of hashes, in lower case.
-
-    ``unet`` and ``text_encoder`` are a LoRA's strengths; ``more`` is what else its tag says.
-    """
-
-    kind: Kind
-    name: str = ""
-    digits: tuple[str, ...] = ()
-    unet: float = 1.0
-    text_encoder: float = 1.0
-    more: str = ""
-
-    def __str__(self) -> str:
-        told = f" ({self.digits[0]})" if self.digits else ""
-        return f"{self.kind} {self.name}{told}" if self.name else f"{self.kind}{told}"
-
-
 def of(text: Infotext) -> tuple[str, tuple[Named, ...]]:
     """The prompt without its tags, and all files, the checkpoint first; it may have no name."""
     hashes = _hashes(text.pairs)
     listed = list(_listed(text.pairs))
-    prompt, tagged = _tags(text.prompt, hashes)
-    tagged += _of_additional_networks(text.pairs)
-    if not tagged:
-        tagged = [each for each in listed if each.kind == "LoRA"]
+    prompt, tagged = loras.of(text.prompt, text.pairs, hashes, listed)
     vae = _vae(text.pairs, hashes)
     return prompt, (
         _checkpoint(text.pairs, hashes, listed),
@@ -70,85 +43,34 @@ def of(text: Infotext) -> tuple[str, tuple[Named, ...]]:
     )
 
 
-def plain(name: str) -> str:
-    """A file's name without its folders and suffixes."""
-    name = name.strip().replace("\\", "/").rpartition("/")[2]
-    while shorter := _SUFFIX.sub("", name):
-        if shorter == name:
-            break
-        name = shorter
-    return name
-
-
 def _checkpoint(pairs: Mapping[str, str], hashes: Hashes, listed: list[Named]) -> Named:
-    name, own = _apart(pairs.get("Model", ""))
-    digits = _digits(pairs.get("Model hash", ""), own, *hashes.get("model", ()))
+    name, own = apart(pairs.get("Model", ""))
+    digits = digits_of(pairs.get("Model hash", ""), own, *hashes.get("model", ()))
     if not name and not digits:
         return next((each for each in listed if each.kind == "checkpoint"), Named("checkpoint"))
     return Named("checkpoint", plain(name), digits)
 
 
 def _vae(pairs: Mapping[str, str], hashes: Hashes) -> Named | None:
-    name, own = _apart(pairs.get("VAE", ""))
-    digits = _digits(pairs.get("VAE hash", ""), own, *hashes.get("vae", ()))
+    name, own = apart(pairs.get("VAE", ""))
+    digits = digits_of(pairs.get("VAE hash", ""), own, *hashes.get("vae", ()))
+    if not (name or digits):
+        name = next((pairs[each] for each in modules(pairs)), "")
     if plain(name).casefold() in _NO_VAE or not (name or digits):
         return None
     return Named("VAE", plain(name), digits)
 
 
-def _tags(prompt: str, hashes: Hashes) -> tuple[str, list[Named]]:
-    """``<lora:name:text_encoder:unet>`` and its kin, taken out of the prompt."""
-    found: list[Named] = []
-
-    def taken(match: re.Match[str]) -> str:
-        kind: Kind = "hypernetwork" if match[1] == "hypernet" else "LoRA"
-        name = match[2].strip()
-        told = (hashes.get(f"{each}:{name}", ()) for each in dict.fromkeys((match[1], "lora")))
-        digits = _digits(*itertools.chain.from_iterable(told))
-        found.append(Named(kind, name, digits, **_strengths(match[3][1:])))
-        return ""
-
-    last = prompt.rfind(">") + 1
-    return _TAG.sub(taken, prompt[:last]) + prompt[last:], found
-
-
-def _strengths(arguments: str) -> dict[str, Any]:
-    """Of a tag: up to two numbers, ``te=`` and ``unet=``; what is neither is ``more``."""
-    numbers: list[float] = []
-    named: dict[str, float] = {}
-    more = []
-    for part in filter(None, map(str.strip, arguments.split(":"))):
-        key, _, value = part.rpartition("=")
-        if not _NUMBER.fullmatch(value) or key not in ("", "te", "unet") or len(numbers) > 1:
-            more.append(part)
-        elif key:
-            named[key] = float(value)
-        else:
-            numbers.append(float(value))
-    text_encoder = named.get("te", numbers[0] if numbers else 1.0)
-    unet = named.get("unet", numbers[1] if len(numbers) > 1 else text_encoder)
-    return {"unet": unet, "text_encoder": text_encoder, "more": ":".join(more)}
-
-
-def _of_additional_networks(pairs: Mapping[str, str]) -> list[Named]:
-    """LoRAs of the extension that AUTOMATIC1111 had before it knew them."""
-    found = []
-    for number in range(1, 6):
-        name, own = _apart(pairs.get(f"AddNet Model {number}", ""))
-        if plain(name).casefold() in ("", "none"):
-            continue
-        unet, text_encoder = (
-            float(said) if _NUMBER.fullmatch(said) else 1.0
-            for said in (pairs.get(f"AddNet Weight {part} {number}", "") for part in "AB")
-        )
-        found.append(Named("LoRA", plain(name), _digits(own), unet, text_encoder))
-    return found
+def modules(pairs: Mapping[str, str]) -> list[str]:
+    """The pairs by which Forge names a VAE, beside text encoders of other families."""
+    named = {name: value for name, value in pairs.items() if _MODULE.fullmatch(name)}
+    return [name for name, v in named.items() if len(named) == 1 or _VAES_NAME.search(v)]
 
 
 def _embeddings(hashes: Hashes, listed: list[Named]) -> Iterator[Named]:
     for name, digits in hashes.items():
         if name.startswith("embed:"):
-            yield Named("embedding", name.removeprefix("embed:"), _digits(*digits))
+            yield Named("embedding", name.removeprefix("embed:"), digits_of(*digits))
     yield from (each for each in listed if each.kind == "embedding")
 
 
@@ -196,14 +118,3 @@ def _json(text: str) -> Any:
         return json.loads(text) if text else None
     except (ValueError, RecursionError):
         return None
-
-
-def _apart(name: str) -> tuple[str, str]:
-    """A name, and the hash that stands in brackets behind it."""
-    match = _HASHED_NAME.fullmatch(name.strip())
-    return (match[1], match[2]) if match else (name.strip(), "")
-
-
-def _digits(*told: str) -> tuple[str, ...]:
-    folded = (each.strip().casefold().removeprefix("0x") for each in told)
-    return tuple(dict.fromkeys(each for each in folded if _DIGITS.fullmatch(each)))

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.domain import automatic1111, guidance_names, sampler_names
-from limner.domain.infotext import files, hires, undone
-from limner.domain.infotext.files import Named
+from limner.domain.hires import UPSCALERS
+from limner.domain.infotext import bounds, files, hires, loras, programs, undone
+from limner.domain.infotext.named import Named, plain
 from limner.domain.infotext.reading import Infotext
-from limner.domain.params import SIDE_MULTIPLE
+from limner.domain.params import SIDE_MAX, SIDE_MULTIPLE
 from limner.domain.samplers import RULED_NAMES, SAMPLERS
+from limner.domain.upscalers import BUILT_IN
 from limner.errors import InvalidInput
 
 SAMPLER = "Euler a"  # what these programs draw with where nothing else is said
@@ -22,7 +24,12 @@ PRECISION = (
     "server in its own way; pixels differ a little"
 )
 BROWNIAN = "the noise between steps is drawn anew for each interval, there along a Brownian path"
+COMFY = (
+    "ComfyUI and its kin weigh words of prompts in another way, and draw the noise between steps "
+    "from another source"
+)
 _NO_SAMPLER = ("", "undefined", "default", "none", "unknown")
+_OF_TIMESTEPS = ("DDIM", "PNDM", "UniPC")
 _SIZE = re.compile(r"(\d{1,5}) ?[xX×*] ?(\d{1,5})")
 _NEGATIVE_NUMBER = re.compile(r"-(\d+)")
 
@@ -53,19 +60,34 @@ def mean(text: Infotext) -> Draft:
             "settings: the text holds none; they are a line such as "
             '"Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"',
         )
-    draft = Draft(text.pairs, differs=[PRECISION])
+    draft = Draft(text.pairs, differs=[] if programs.is_ours(text.pairs) else [PRECISION])
     prompt, draft.files = files.of(text)
     draft.body |= {"prompt": prompt, "negative_prompt": text.negative_prompt}
     for read in READERS:
         read(draft)
-    known = KNOWN | guidance_names.NAMES
-    rest = {name: value for name, value in text.pairs.items() if name not in known}
-    if "hires" in draft.body:
-        rest = {name: value for name, value in rest.items() if name not in hires.NAMES}
-    elif "strength" in draft.body:
-        del rest[hires.STRENGTH]
+    rest = _unread(draft)
+    bounds.keep(draft.body, draft.differs)
     draft.differs += undone.told(rest)
+    _seek_upscaler(draft)
     return draft
+
+
+def _unread(draft: Draft) -> dict[str, str]:
+    """The pairs that no reader took."""
+    known = {*KNOWN, *guidance_names.NAMES, *files.modules(draft.pairs)}
+    rest = {name: value for name, value in draft.pairs.items() if name not in known}
+    if "hires" in draft.body:
+        return {name: value for name, value in rest.items() if name not in hires.NAMES}
+    if "strength" in draft.body:
+        del rest[hires.STRENGTH]
+    return rest
+
+
+def _seek_upscaler(draft: Draft) -> None:
+    """What is no way of making larger without a file is a file's name."""
+    name = draft.body.get("hires", {}).get("upscaler", "")
+    if name and name not in (*UPSCALERS, *BUILT_IN):
+        draft.files += (Named("upscaler", plain(name)),)
 
 
 # Pairs whose value is that of a field as it stands.
@@ -80,7 +102,7 @@ KNOWN = frozenset({
     *FIELDS, "Sampler", "Schedule type", "Size", "Model", "Model hash", "VAE", "VAE hash", "RNG",
     "Lora hashes", "TI hashes", "ENSD", "Eta", "Sigma churn", "Sigma tmin", "Sigma tmax",
     "Sigma noise", "Variation seed", "Variation seed strength", "Tiling", "Tiling axis",
-    "Tiling start", "Tiling end",
+    "Tiling start", "Tiling end", "Width", "Height", "Lora weights",
 })  # fmt: skip
 
 
@@ -100,20 +122,26 @@ def _plain(draft: Draft) -> None:
 
 def _size(draft: Draft) -> None:
     """The picture's own, or that of the first pass where AUTOMATIC1111 wrote both, once."""
-    sides = _SIZE.fullmatch(draft.pairs.get("Size", ""))
-    if sides is None:
+    size = _said_size(draft.pairs)
+    if size is None:
         draft.missing.append("Size: the text does not hold it; the usual was taken")
         return
-    size = int(sides[1]), int(sides[2])
-    if first := _SIZE.fullmatch(draft.pairs.get("First pass size", "")):
+    if first := _SIZE.fullmatch(draft.pairs.get(hires.FIRST, "")):
         size = (int(first[1]), int(first[2])) if int(first[1]) else _first_pass(*size)
-    floored = tuple(side - side % SIDE_MULTIPLE for side in size)
-    if floored != size:
-        draft.differs.append(
-            f"Size: {size[0]}x{size[1]} is drawn as {floored[0]}x{floored[1]}: sides are multiples "
-            f"of {SIDE_MULTIPLE}, there too"
-        )
-    draft.body |= {"img_width": floored[0], "img_height": floored[1]}
+    width, height = bounds.side_fitted(size)
+    if (width, height) != size:
+        why = f"sides are multiples of {SIDE_MULTIPLE}, there too"
+        if max(size) > SIDE_MAX:
+            why = f"a side has at most {SIDE_MAX}"
+        draft.differs.append(f"Size: {size[0]}x{size[1]} is drawn as {width}x{height}: {why}")
+    draft.body |= {"img_width": width, "img_height": height}
+
+
+def _said_size(pairs: Mapping[str, str]) -> tuple[int, int] | None:
+    """Of one pair, or, as Civitai's generator has it, of two."""
+    said = pairs.get("Size") or f"{pairs.get('Width', '')}x{pairs.get('Height', '')}"
+    sides = _SIZE.fullmatch(said)
+    return (int(sides[1]), int(sides[2])) if sides else None
 
 
 def _first_pass(width: int, height: int) -> tuple[int, int]:
@@ -123,25 +151,50 @@ def _first_pass(width: int, height: int) -> tuple[int, int]:
 
 
 def _method(draft: Draft) -> None:
-    """Sampler and schedule. One without a schedule is of the time before there were any."""
+    """Sampler and schedule. One without a schedule is of the time before there were any, unless
+    its program is younger."""
     name = draft.pairs.get("Sampler", "")
     if name.casefold() in _NO_SAMPLER:
         name = SAMPLER
         draft.missing.append(f"Sampler: the text does not hold it; {SAMPLER} was taken")
-    schedule = draft.pairs.get("Schedule type", "")
     joined, spaced = sampler_names.split(name)
     sampler = sampler_names.find_sampler(joined)
-    if not (schedule or spaced) and sampler in RULED_NAMES and sampler != "DDIM":
+    schedule = _schedule(draft, sampler)
+    recent = programs.names_schedules(draft.pairs)
+    if not (schedule or spaced or recent) and sampler in RULED_NAMES and sampler != "DDIM":
         schedule = "Uniform"
     found = automatic1111.find(name, schedule, _options(draft, sampler))
     draft.body |= found.fields
     draft.differs += found.notes
-    drawn = found.fields.get("sampler")
+    _tell_method(draft, found.fields)
+
+
+def _schedule(draft: Draft, sampler: str | None) -> str:
+    """As it acts: some samplers of AUTOMATIC1111 look at none."""
+    schedule = draft.pairs.get("Schedule type", "")
+    if schedule.casefold() in _NO_SAMPLER:
+        return ""
+    if sampler not in _OF_TIMESTEPS or not programs.names_schedules(draft.pairs):
+        return schedule
+    if schedule.casefold() != "automatic":
+        draft.differs.append(
+            f"Schedule type: {undone.shown(schedule)}: {sampler} looks at none there; left out"
+        )
+    return ""
+
+
+def _tell_method(draft: Draft, fields: Mapping[str, Any]) -> None:
+    """What is done otherwise than there with a sampler of this name."""
+    drawn = fields.get("sampler")
+    if programs.is_ours(draft.pairs):
+        return
     if drawn is None or SAMPLERS[drawn].diffusers:
-        name = drawn or found.fields["scheduler"]
-        draft.differs.append(f"{name} is drawn as diffusers computes it")
+        name = drawn or fields.get("scheduler")
+        draft.differs += [f"{name} is drawn as diffusers computes it"] if name else []
     elif "SDE" in drawn:
         draft.differs.append(f"{drawn}: {BROWNIAN}")
+    elif drawn == "DDIM":
+        draft.differs.append("DDIM: all steps are drawn; AUTOMATIC1111 leaves out the last")
 
 
 def _options(draft: Draft, sampler: str | None) -> dict[str, float]:
@@ -164,12 +217,15 @@ def _noise(draft: Draft) -> None:
     """Whose noise it is, and from which seeds."""
     if draft.pairs.get("RNG", "").casefold() == "cpu":
         draft.body["noise_source"] = "torch-cpu"
+    elif "RNG" not in draft.pairs and programs.is_comfy(draft.pairs):
+        draft.body["noise_source"] = "torch-cpu"
+        draft.differs.append(COMFY)
     if "Variation seed strength" in draft.pairs:
         draft.body["subseed_strength"] = draft.pairs["Variation seed strength"]
         draft.body["subseed"] = draft.pairs.get("Variation seed", "0")
     sampler = draft.body.get("sampler")
     delta = draft.pairs.get("ENSD", "0")
-    if delta not in ("0", "") and (sampler is None or SAMPLERS[sampler].draws):
+    if delta.casefold() not in ("0", "", "none") and (sampler is None or SAMPLERS[sampler].draws):
         draft.body["eta_noise_seed_delta"] = delta
 
 
@@ -187,21 +243,31 @@ def _tiling(draft: Draft) -> None:
     """Both axes, or the one that Limner names beside."""
     if draft.pairs.get("Tiling", "").casefold() != "true":
         return
-    draft.body["tiling"] = draft.pairs.get("Tiling axis", "xy")
+    axis = draft.pairs.get("Tiling axis", "xy")
+    draft.body["tiling"] = axis if axis in ("x", "y") else "xy"
     for name in ("start", "end"):
         if (value := draft.pairs.get(f"Tiling {name}")) is not None:
             draft.body[f"tiling_{name}"] = value
 
 
 def _started(draft: Draft) -> None:
-    """From a picture: the first pass of hires fix, or another.
+    """From a picture: the first pass of hires fix, or another."""
+    size = _said_size(draft.pairs) or (512, 512)
+    second = hires.meant(draft.pairs, size, draft.body, draft.differs)
+    if second is None:
+        if hires.STRENGTH in draft.pairs:
+            draft.body["strength"] = draft.pairs[hires.STRENGTH]
+        return
+    draft.body["hires"] = second
+    _tell_method(draft, {"sampler": second["sampler"]} if "sampler" in second else {})
+    if "prompt" in second:
+        second["prompt"], theirs = loras.tagged(second["prompt"], {})
+        if {*map(str, theirs)} - {f"LoRA {name}" for name in _names(draft)}:
+            draft.differs.append("Hires prompt: both passes are drawn with the LoRAs of the prompt")
 
-    Texts of 2022 name the size of the first pass; how that was enlarged is not known there.
-    """
-    if (second := hires.meant(draft.pairs, draft.differs)) is not None:
-        draft.body["hires"] = second
-    elif hires.STRENGTH in draft.pairs and "First pass size" not in draft.pairs:
-        draft.body["strength"] = draft.pairs[hires.STRENGTH]
+
+def _names(draft: Draft) -> list[str]:
+    return [each.name for each in draft.files if each.kind == "LoRA"]
 
 
 READERS: tuple[Callable[[Draft], None], ...] = (

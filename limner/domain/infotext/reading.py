@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from limner.domain.infotext import laying
 from limner.domain.infotext.parsing import (
     check_length,
     has_pairs,
@@ -39,24 +40,42 @@ ALIASES: Mapping[str, str] = {
     "clipskip": "Clip skip",
     "eta noise seed delta": "ENSD",
     "denoising": "Denoising strength",
+    "denoise": "Denoising strength",
     "lora hash": "Lora hashes",
+    "sampler sigma": "Schedule type",
+    "hires scale": "Hires upscale",
+    "hires upscale by": "Hires upscale",
+    "hires denoising strength": "Hires strength",
 }
 _CORE = (
     "Steps", "Sampler", "Sampling method", "Schedule type", "CFG scale", "CFG Scale", "Seed",
     "Size", "Model hash", "Model",
 )  # fmt: skip
 _CORE_MIN = 3
-_KNOWN = {name.casefold(): name for name in _CORE if name != "CFG Scale"} | {
+# Names whatever their case; others stay as they are written.
+_KNOWN = {
     name.casefold(): name
-    for name in ("Clip skip", "VAE", "VAE hash", "Denoising strength", "ENSD", "RNG", "Eta")
-}
-_START = re.compile(rf"(?:^|(?<=[\s,.;|>)]))({'|'.join(_CORE)})[ ]?:[ ]*", re.MULTILINE)
-_STEPS = re.compile(r"Steps ?: *\d+")
+    for name in (
+        *(name for name in _CORE if name != "CFG Scale"), "Clip skip", "VAE", "VAE hash", "ENSD",
+        "RNG", "Eta", "Denoising strength", "Hires upscale", "Hires resize", "Hires steps",
+        "Hires upscaler", "Hires strength", "Variation seed", "Variation seed strength", "Tiling",
+        "Lora hashes", "Lora weights", "TI hashes", "Hashes", "Version", "Width", "Height",
+    )
+}  # fmt: skip
+_CORE_NAMES = "|".join([*_CORE, *(name.title() for name in ALIASES)])
+_STARTS = [
+    re.compile(rf"(?:^|(?<=[\s,.;|>)]))({_CORE_NAMES})[ ]?:[ ]*", re.MULTILINE | flags)
+    for flags in (0, re.IGNORECASE)
+]
+_STEPS = re.compile(r"Steps ?: *\d+", re.IGNORECASE)
+_BARRED = re.compile(r"Steps ?: *\d+ *\|", re.IGNORECASE)
 _NAME = re.compile(r"[\s,|]*+([^\W_][\w /-]*+):[ \t]*+")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=\s*(?:[,|\n]|\Z))', re.DOTALL)
 _NEGATIVE_LINE = re.compile(r"^\s*negative prompt ?:", re.IGNORECASE | re.MULTILINE)
 _NEGATIVE = re.compile(r"\bnegative prompt ?:", re.IGNORECASE)
-_PROMPT = re.compile(r"\A\s*(?:positive )?prompt ?: *\n?", re.IGNORECASE)
+_PROMPT = re.compile(
+    r"\A\s*(?:parameters ?: *|parameters *\n)?(?:(?:positive )?prompt ?: *\n?)?", re.IGNORECASE
+)
 _LINE = re.compile(r"\n|\Z")
 _TEMPLATES = ("Template", "Negative Template")  # of prompts, without quotes: to the line's end
 _JSON = ("Hashes", "Civitai resources", "Civitai metadata")
@@ -79,21 +98,26 @@ def read(text: str) -> Infotext:
     Raises ``InvalidInput`` for a text that is too long.
     """
     check_length(text)
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ").strip("\ufeff \n")
+    text = laying.plain(text)
+    found = _read(text)
+    return found if found.pairs else _read(laying.unmarked(text))
+
+
+def _read(text: str) -> Infotext:
     head, _, last = text.rpartition("\n")
     if last.startswith("Steps: ") and has_pairs(last):
         return Infotext(*_prompts(head, plain=True), _pairs(last))
-    start = _start(text)
+    start = next((at for at in (_start(text, core) for core in _STARTS) if at is not None), None)
     if start is None:
         return Infotext(*_prompts(text, plain=True))
     return Infotext(*_prompts(text[:start], plain=False), _pairs(text[start:]))
 
 
-def _start(text: str) -> int | None:
+def _start(text: str, core: re.Pattern[str]) -> int | None:
     """Where the settings begin: at the last ``Steps`` that others follow, or the line of the first
     of at least three.
     """
-    found = list(_START.finditer(text))
+    found = list(core.finditer(text))
     if len({match[1] for match in found}) < _CORE_MIN:
         return None
     starts = [match.start(1) for match in found]
@@ -133,7 +157,9 @@ def _prompts(text: str, *, plain: bool) -> tuple[str, str]:
 def _pairs(text: str) -> dict[str, str]:
     """The first value of each name."""
     read: dict[str, str] = {}
-    for name, value in _scan(text, "|" if re.match(r"Steps: *\d+ *\|", text) else ","):
+    for name, value in _scan(
+        text, "|" if re.match(r"Steps ?: *\d+ *\|", text, re.IGNORECASE) else ","
+    ):
         folded = " ".join(name.split()).casefold()
         known = ALIASES.get(folded) or _KNOWN.get(folded) or " ".join(name.split())
         if value:

@@ -11,8 +11,6 @@ SHOWN_MAX = 120
 
 # A row's sentence goes on from the settings that it stands for. The first that fits counts.
 ROWS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("First pass size", "Denoising strength"),
-     "hires fix of 2022 is not done; the picture has the size of its first pass"),
     (("Hires checkpoint",), "both passes are drawn with the same checkpoint"),
     (("Hires",), "left out"),
     (("ADetailer", "DDetailer", "MuDDetailer", "FaceDetailer"),
@@ -25,11 +23,12 @@ ROWS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Dynamic thresholding", "Mimic", "Threshold percentile", "CFG mode", "CFG scale min",
       "CFG scheduler", "Scaling Startpoint", "Variability Measure", "Interpolate Phi",
       "Separate Feature Channels"), "dynamic thresholding was left out"),
-    (("CFG Rescale", "CFG rescale", "CFG end", "Guidance rescale", "NGMS", "Skip Early CFG"),
+    (("CFG Rescale", "CFG end", "Guidance rescale", "NGMS", "Skip Early CFG"),
      "guidance is the same in all steps"),
     (("Token merging", "ToMe"), "tokens are not merged; details differ"),
-    (("FreeU", "freeu"), "left out"),
-    (("SAG", "PAG", "Self Attention", "Perturbed", "SEG "), "attention guidance was left out"),
+    (("FreeU", "Kohya", "Deep Shrink"), "left out"),
+    (("SAG ", "SAG_", "PAG ", "PAG_", "Self Attention", "Perturbed", "SEG ", "SEG_"),
+     "attention guidance was left out"),
     (("Regional Prompter", "RP ", "Latent Couple", "Attention Couple", "Forge Couple"),
      "the prompt acts on the whole picture"),
     (("Tiled Diffusion", "MultiDiffusion", "Tiled VAE", "Ultimate SD", "SD upscale", "Upscale",
@@ -54,27 +53,32 @@ SILENT = (
     "Negative Template", "Wildcard", "Civitai", "Hashes", "Used embeddings", "Software",
     "Generator", "Creator", "Comment", "Clip model", "ControlNet Version", "ADetailer version",
     "Downcast alphas_cumprod", "Metadata", "Source", "Eta DDIM", "Parameters", "Prompt",
-    "Negative prompt", "LoRA networks",
+    "Negative prompt", "LoRA networks", "Quantity", "Draft", "NSFW", "Workflow", "Raw ",
+    "Performance", "Styles", "LoRA_", "Embedding_",
 )  # fmt: skip
-# Values that ask for nothing.
+# Values that ask for nothing, but of the pairs after them.
+_SAYING = ("Emphasis",)
 _NOTHING = ("false", "none", "no", "off", "", "original", "0x0", "null", "disabled")
+_UNKNOWN = "not known here; left out"
+_SILENT = tuple(name.casefold() for name in SILENT)
+_FOLDED = tuple((tuple(name.casefold() for name in names), why) for names, why in ROWS)
 
 
 def told(pairs: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each row that some of ``pairs`` fall under, and for each unknown one."""
     found: dict[str, list[str]] = {}
     for name, value in pairs.items():
-        if name.startswith(SILENT) or value.casefold() in _NOTHING:
+        folded = name.casefold()
+        nothing = value.casefold() in _NOTHING and name not in _SAYING
+        if nothing or folded.startswith(_SILENT):
             continue
-        why = next(
-            (why for names, why in ROWS if name.startswith(names)), "not known here; left out"
-        )
+        why = next((why for names, why in _FOLDED if folded.startswith(names)), _UNKNOWN)
         found.setdefault(why, []).append(f"{name}: {value}")
     for why, said in found.items():
-        yield f"{_shown(', '.join(said))}: {why}"
+        yield f"{shown(', '.join(said))}: {why}"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """One line of a readable length."""
     text = " ".join(text.split())
     return text if len(text) <= SHOWN_MAX else f"{text[: SHOWN_MAX - 3]}..."

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limner.domain.infotext import files, meaning, reading
-from limner.domain.infotext.files import Kind, Named
+from limner.domain.infotext import meaning, reading
 from limner.domain.infotext.meaning import Draft
+from limner.domain.infotext.named import Kind, Named, plain
+from limner.domain.loras import LORAS_MAX, STRENGTH_MAX
 from limner.domain.model import Card
 from limner.engine.checkpoints import short_hashes
 from limner.engine.checkpoints.inspection import LOADED
@@ -25,7 +26,20 @@ KINDS: Mapping[Kind, tuple[str, ...]] = {
     "LoRA": ("lora",),
     "embedding": ("textual-inversion",),
     "hypernetwork": ("hypernetwork",),
+    "upscaler": ("upscaler",),
 }
+# Upscalers that AUTOMATIC1111 fetches itself, by its names for them.
+UPSCALER_FILES: Mapping[str, str] = {
+    "r-esrgan 4x+": "RealESRGAN_x4plus",
+    "r-esrgan 4x+ anime6b": "RealESRGAN_x4plus_anime_6B",
+    "r-esrgan 2x+": "RealESRGAN_x2plus",
+    "r-esrgan general 4xv3": "realesr-general-x4v3",
+    "r-esrgan general wdn 4xv3": "realesr-general-wdn-x4v3",
+    "r-esrgan animevideo": "realesr-animevideov3",
+    "scunet": "scunet_color_real_gan",
+    "scunet psnr": "scunet_color_real_psnr",
+}
+_BETWEEN = re.compile(r"[\s_-]+")
 _OLD = 8  # digits of a hash of 2022
 FILES_MAX = 32
 
@@ -63,7 +77,7 @@ class FileFinder:
             return any(_begins(sums, Path(self.own.path), digits) for digits in named.digits)
         return named.name.casefold() in (
             self.own.name.casefold(),
-            files.plain(self.own.path).casefold(),
+            plain(self.own.path).casefold(),
         )
 
     def find(self, named: Named) -> Entry | None:
@@ -158,10 +172,28 @@ def _seek_lora(draft: Draft, named: Named, finder: FileFinder) -> None:
     found = _found(draft, named, finder, "drawn without it")
     if found is None:
         return
-    asked = {"name": found.name, "unet": named.unet, "text_encoder": named.text_encoder}
-    draft.body.setdefault("loras", []).append(asked)
+    if len(draft.body.get("loras", ())) == LORAS_MAX:
+        draft.differs.append(f"{named}: at most {LORAS_MAX} LoRAs draw here; left out")
+        return
+    strengths = {"unet": named.unet, "text_encoder": named.text_encoder}
+    most = {part: max(-STRENGTH_MAX, min(s, STRENGTH_MAX)) for part, s in strengths.items()}
+    draft.body.setdefault("loras", []).append({"name": found.name, **most})
+    draft.differs += _of_tag(named, strengths != most)
+    if named.guessed:
+        draft.missing.append(f"{named}: the text does not hold its strength; 1 was taken")
+
+
+def _of_tag(named: Named, too_strong: bool) -> Iterator[str]:
+    """What of a LoRA's tag is not done as it says."""
+    if too_strong:
+        yield f"{named}: its strength goes from {-STRENGTH_MAX:g} to {STRENGTH_MAX:g} here"
     if named.more:
-        draft.differs.append(f"{named}: {named.more!r} of its tag is not known here; left out")
+        yield f"{named}: {named.more!r} of its tag is not known here; left out"
+
+
+def _seek_upscaler(draft: Draft, named: Named, finder: FileFinder) -> None:
+    found = _found(draft, named, finder, "Lanczos takes its place")
+    draft.body["hires"]["upscaler"] = "Lanczos" if found is None else found.name
 
 
 def _seek_other(draft: Draft, named: Named, finder: FileFinder) -> None:
@@ -181,6 +213,7 @@ _SEEKERS: Mapping[Kind, Callable[[Draft, Named, FileFinder], None]] = {
     "LoRA": _seek_lora,
     "embedding": _seek_other,
     "hypernetwork": _seek_other,
+    "upscaler": _seek_upscaler,
 }
 
 
@@ -189,7 +222,8 @@ def _found(draft: Draft, named: Named, finder: FileFinder, otherwise: str) -> En
     entry = finder.find(named)
     if entry is None:
         unknown = finder.unknown(named)
-        yet = f" (the hashes of {unknown} files there are not known yet)" if unknown else ""
+        of = "hash of 1 file there is" if unknown == 1 else f"hashes of {unknown} files there are"
+        yet = f" (the {of} not known yet)" if unknown else ""
         draft.missing.append(f"{named} is not in the library{yet}; {otherwise}")
         return None
     if entry.facts.reason is not None:
@@ -222,6 +256,11 @@ def _begins(sums: list[str], path: Path, digits: str) -> bool:
 
 
 def _is_called(entry: Entry, name: str) -> bool:
-    """Whatever the case, the folder and the suffix."""
-    names = {entry.name, entry.found.stem, files.plain(entry.found.shown)}
+    """Whatever the case, the folder and the suffix; upscalers whatever stands between words."""
+    names = {entry.name, entry.found.stem, plain(entry.found.shown)}
+    if entry.facts.kind == "upscaler":
+        wanted = UPSCALER_FILES.get(name.casefold(), name)
+        return _BETWEEN.sub("", wanted).casefold() in {
+            _BETWEEN.sub("", each).casefold() for each in names
+        }
     return name.casefold() in {each.casefold() for each in names}

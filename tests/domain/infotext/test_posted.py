@@ -1,12 +1,15 @@
 """Settings texts in the manner in which people post them, each read rightly.
 
-``posted.txt`` holds them, each behind a line of JSON with what it means: fields of the request
-(null: absent), ``files`` as they are told, words of ``missing`` and ``differs``, or of a refusal.
+``posted.txt`` and ``posted_elsewhere.txt`` hold them, each behind a line of JSON with what it
+means: fields of the request (null: absent), ``files`` as they are told, words of ``missing`` and
+``differs``, or of a refusal.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,13 @@ from limner.models.listing import Library
 from limner.settings import Settings
 from limner.usecases.pictures.foreign import FileFinder, settle
 from limner.web.native import foreign
+from limner.web.reading import form
 
-TEXTS = (Path(__file__).parent / "posted.txt").read_text(encoding="utf-8").split("=====\n")
+TEXTS = [
+    text
+    for name in ("posted.txt", "posted_elsewhere.txt")
+    for text in (Path(__file__).parent / name).read_text(encoding="utf-8").split("=====\n")
+]
 REFUSED_MOST = 5
 
 
@@ -36,7 +44,9 @@ def test_a_posted_text_is_read_rightly(meant: dict[str, Any], text: str, tmp_pat
         with pytest.raises(InvalidInput, match=refused):
             foreign.as_read(settled, {}, Settings(data_dir=tmp_path))
         return
-    values = foreign.as_read(settled, {}, Settings(data_dir=tmp_path)).told()["settings"]
+    read = foreign.as_read(settled, {}, Settings(data_dir=tmp_path))
+    asyncio.run(form.plan(read.asked, Settings(data_dir=tmp_path)))
+    values = read.told()["settings"]
     for kind in ("missing", "differs"):
         for words in meant.pop(kind, ()):
             assert any(words in sentence for sentence in getattr(settled, kind)), kind
@@ -48,13 +58,24 @@ def test_a_posted_text_is_read_rightly(meant: dict[str, Any], text: str, tmp_pat
 
 
 def test_few_are_refused() -> None:
-    assert len(TEXTS) >= 75
+    assert len(TEXTS) >= 170
     assert sum('"refused"' in text.partition("\n")[0] for text in TEXTS) <= REFUSED_MOST
 
 
 @pytest.mark.parametrize(
     "text",
-    ["Steps: ", "Hashes: {", "a: [", "<lora:" * 9, "|" * 40, '"', "\ufeff", "Steps: 1, " * 9],
+    [
+        "Steps: ",
+        "Hashes: {",
+        "a: [",
+        "<lora:" * 9,
+        "|" * 40,
+        '"',
+        "\ufeff",
+        "Steps: 1, " * 9,
+        "```\n",
+        "> ",
+    ],
 )
 def test_odd_texts_are_read_or_refused(text: str) -> None:
     for each in (
@@ -68,3 +89,20 @@ def test_odd_texts_are_read_or_refused(text: str) -> None:
         else:
             with pytest.raises(InvalidInput):
                 meaning.mean(read)
+
+
+@pytest.mark.parametrize("name", ["Steps", "CFG scale", "Hires steps", "Schedule type", "ENSD"])
+def test_values_of_any_length_are_told_in_short(name: str) -> None:
+    text = f"x\nSteps: 2, Sampler: DDIM, Hires upscale: 2, {name}: {'9' * 9_000}, Seed: 1"
+    text += ", Size: 64x64, Version: v1.9.0"
+    draft = meaning.mean(reading.read(text.replace("Steps: 2, ", "", int(name == "Steps"))))
+    assert any(sentence.startswith(f"{name}: 999") for sentence in draft.differs)
+    assert max(map(len, draft.differs)) < 300
+
+
+def test_what_people_put_round_a_text_takes_time_in_proportion_to_it() -> None:
+    """``settle`` runs beside other requests: 100,000 characters are read at once."""
+    for text in ("```\n" + "\n " * 50_000, "> " * 50_000, "**" * 50_000, "&lt;lora:" * 10_000):
+        begun = time.process_time()
+        reading.read(text)
+        assert time.process_time() - begun < 5

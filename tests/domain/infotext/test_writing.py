@@ -15,6 +15,7 @@ from limner.domain.params import Generation
 from limner.domain.receipt import receipt
 from limner.domain.sampler_names import SCHEDULE_NAMES
 from limner.domain.samplers import RULED_NAMES
+from limner.domain.upscalers import BUILT_IN
 from limner.web.reading.hires import second_pass
 from tests.domain.infotext import webui
 from tests.domain.test_receipt import MODEL, VERSIONS, Facts
@@ -141,7 +142,7 @@ def second_passes(draw: st.DrawFn, width: int, height: int) -> Hires:
     return Hires(
         width=8 * int(width * scale // 8) + draw(st.sampled_from((0, 0, 8))),
         height=8 * int(height * scale // 8),
-        upscaler=draw(st.sampled_from(UPSCALERS)),
+        upscaler=draw(st.sampled_from((*UPSCALERS, *BUILT_IN))),
         steps=draw(st.none() | st.integers(1, 150)),
         strength=draw(st.floats(0, 1)),
         prompt=draw(

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from limner.domain.infotext.files import Named
+from limner.domain.infotext.named import Named
 from limner.domain.model import Card
 from limner.engine.batching.fake import FAKE_MODEL
 from limner.errors import InvalidInput
 from limner.models.listing import Library
 from limner.usecases.pictures.foreign import FILES_MAX, FileFinder, Settled, settle
+from tests.engine.upscaling import making
 from tests.models import chosen, files
 
 PAIRS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
@@ -24,6 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files.lora(folder / "Owl.safetensors", sshs_model_hash="abcdef012345" + "0" * 52)
     files.lora(folder / "xl.safetensors", 2048)
     files.embedding(folder / "easy.safetensors")
+    making.written(folder / "4x-UltraSharp.pth", making.compact())
+    making.written(folder / "RealESRGAN_x4plus_anime_6B.pth", making.compact(scale=2))
     return folder
 
 
@@ -105,6 +108,50 @@ def test_loras_are_found_by_both_of_their_hashes(library: Library, folder: Path)
     found = settled(library, f'Hashes: {{"lora:zorro": "{sha256}"}}', "<lora:zorro:1:lbw=ALL>")
     assert [lora["name"] for lora in found.body["loras"]] == ["fox"]
     assert any("'lbw=ALL' of its tag is not known here" in each for each in found.differs)
+
+
+def test_a_lora_that_the_text_names_by_its_hash_alone_is_drawn_with(library: Library) -> None:
+    found = settled(library, 'Lora hashes: "bird: abcdef012345"')
+    assert found.body["loras"] == [{"name": "Owl", "unet": 1.0, "text_encoder": 1.0}]
+    assert any("does not hold its strength; 1 was taken" in each for each in found.missing)
+    weighed = 'Lora hashes: "bird: abcdef012345", Lora weights: "bird: 0.4"'
+    found = settled(library, weighed)
+    assert found.body["loras"] == [{"name": "Owl", "unet": 0.4, "text_encoder": 0.4}]
+    assert not any("strength" in each for each in found.missing)
+    of_face = 'Lora hashes: "bird: abcdef012345", ADetailer prompt: "a face, <lora:bird:1>"'
+    assert "loras" not in settled(library, of_face).body
+
+
+def test_a_lora_under_two_names_is_drawn_with_once(library: Library) -> None:
+    """A tag may say another name than the list of hashes has."""
+    found = settled(library, 'Lora hashes: "bird: abcdef012345"', "x <lora:owl:0.5>")
+    assert found.body["loras"] == [{"name": "Owl", "unet": 0.5, "text_encoder": 0.5}]
+
+
+def test_more_loras_and_stronger_ones_than_are_drawn_with_are_told(library: Library) -> None:
+    found = settled(library, "a: b", "x <lora:owl:-12>" + "<lora:fox:1>" * 8)
+    assert len(found.body["loras"]) == 8
+    assert found.body["loras"][0]["unet"] == -10
+    assert any("its strength goes from -10 to 10 here" in each for each in found.differs)
+    assert any("at most 8 LoRAs draw here; left out" in each for each in found.differs)
+
+
+@pytest.mark.parametrize(
+    ("said", "drawn"),
+    [
+        ("4x_UltraSharp", "4x-UltraSharp"),
+        ("ultra/4x-ultrasharp.pth", "4x-UltraSharp"),
+        ("R-ESRGAN 4x+ Anime6B", "RealESRGAN_x4plus_anime_6B"),
+        ("4x_foolhardy_Remacri", "Lanczos"),
+        ("None", "Lanczos"),
+        ("Scale2x", "Scale2x"),
+    ],
+)
+def test_an_upscaler_is_found_in_the_library(library: Library, said: str, drawn: str) -> None:
+    found = settled(library, f"Denoising strength: 0.4, Hires upscale: 2, Hires upscaler: {said}")
+    assert found.body["hires"]["upscaler"] == drawn
+    missing = [each for each in found.missing if "upscaler" in each]
+    assert bool(missing) == (said == "4x_foolhardy_Remacri")
 
 
 def test_embeddings_act_by_the_words_of_files_that_are_here(library: Library, folder: Path) -> None:
