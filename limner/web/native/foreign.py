@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.requests import Request
 
 from limner import imaging, pools
@@ -39,12 +40,17 @@ class Read:
         said = {name: values[name] for name in body if name not in ("loras", *SOURCES)}
         if "loras" in body:
             said["loras"] = body["loras"]
-        named = {name: value for name, value in said.items() if value is not None}
+        named = {name: _plain(value) for name, value in said.items() if value is not None}
         return {
             "settings": named,
             "missing": list(self.settled.missing),
             "differs": list(self.settled.differs),
         }
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: some fields are read as objects."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 async def metadata(request: Request, api: Api, fields: Mapping[str, Any]) -> imaging.Metadata:
