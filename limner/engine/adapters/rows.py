@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
 
 from limner.engine.adapters.forms import Form, LowRank
 from limner.engine.adapters.reading import Adapter
@@ -183,10 +183,13 @@ def first_product(layer: nn.Module, form: Form, x: Tensor) -> Tensor:
     if not is_kernel(layer):
         return form.read(x.permute(0, 2, 3, 1).reshape(len(x), -1, x.shape[1]))
     weight = form.first.view(-1, *layer.weight.shape[1:])
-    # Rows are computed alike in one layout only, and picked ones may come in another.
-    x = x.contiguous(memory_format=torch.channels_last)
-    size: Any = (layer.stride, layer.padding, layer.dilation)
-    return conv2d(x, weight, None, *size).permute(0, 2, 3, 1).flatten(1, 2)
+    down, across = (int(each) for each in layer.padding)
+    # A seamless model's layers have no border of their own, and what convolves without rounds
+    # otherwise: so none has. Rows are computed alike in one layout only, and picked ones may come
+    # in another.
+    bordered = pad(x, (across, across, down, down)).contiguous(memory_format=torch.channels_last)
+    made = conv2d(bordered, weight, None, layer.stride, 0, layer.dilation)
+    return made.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def is_kernel(layer: nn.Module) -> bool:
