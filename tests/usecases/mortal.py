@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from limner.engine.batching.fake import FakeEngine
-from limner.errors import LimnerError
+from limner.errors import LimnerError, Unavailable
 from limner.settings import Settings
 from limner.store import keys
 from limner.store.db import Database
@@ -46,17 +46,16 @@ async def wait(generate, caller, name):
 
 
 async def queue_up(queue, caller, name):
-    request_id = ""
-    while not await is_completed(queue, caller, request_id):
-        # Anew only where three lives were not enough: what waits or is drawn is found again.
-        request_id = (await queue.submit(caller, drawing("queued", name))).job.id
-        while (await queue.status(caller, request_id)).job.open:
-            await asyncio.sleep(0.25)
-    tell("queued", name, (await queue.result(caller, request_id)).pictures)
-
-
-async def is_completed(queue, caller, request_id):
-    return request_id and (await queue.status(caller, request_id)).job.status == "COMPLETED"
+    while True:
+        try:
+            # Anew only where three lives were not enough: what waits or is drawn is found again.
+            request_id = (await queue.submit(caller, drawing("queued", name))).job.id
+            while (status := await queue.status(caller, request_id)).job.open:
+                await asyncio.sleep(0.25)
+            if status.job.status == "COMPLETED":
+                return tell("queued", name, (await queue.result(caller, request_id)).pictures)
+        except Unavailable:  # a database that is busy, as a client is told to do
+            await asyncio.sleep(0.05)
 
 
 async def main(url, folder, key_id, wanted):
