@@ -29,8 +29,9 @@ def chooser(settings: Settings) -> Choose:
     known = models(settings)
     quick = settings.few_steps or (settings.model and taught.of_path(settings.model))
 
-    async def choose(model: str, vae: str) -> Chosen | None:
-        return known.choose(model, vae) if model or vae or quick else None
+    async def choose(model: str = "", vae: str = "", loras: Sequence[str] = ()) -> Chosen | None:
+        told = model or vae or quick or known.taught(loras)
+        return known.choose(model, vae, loras) if told else None
 
     return choose
 

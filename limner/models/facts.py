@@ -170,7 +170,7 @@ def _of_file(path: Path) -> Facts:
         **told,
         pickled=header.pickled,
         source_sha256=_sum(header.metadata.get(SOURCE_SHA256)),
-        few_steps=taught.of_header(header) if kind in LOADED else None,
+        few_steps=taught.of_header(header) if kind in (*LOADED, "lora") else None,
     )
     if kind in LOADED:
         facts = _of_whole(path, facts)

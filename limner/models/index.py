@@ -22,7 +22,7 @@ from limner.models import walking
 from limner.models.facts import UNREADABLE, Facts
 from limner.models.walking import Found
 
-_FORMAT = f"12 of {__version__}"  # a newer Limner may tell more kinds of file
+_FORMAT = f"13 of {__version__}"  # a newer Limner may tell more kinds of file
 _SUMS_KEPT_S = 5.0  # how long sums wait to be written, for each writes the whole file
 
 _Known = dict[str, tuple[str, Facts]]  # by path: the stamp with everything beside, the facts

@@ -58,7 +58,9 @@ class Generate(Protocol):
     def trouble(self) -> str | None:
         """Why nothing that is drawn could be kept now, in a sentence; asks nobody."""
 
-    async def choose(self, model: str = "", vae: str = "") -> Chosen | None:
+    async def choose(
+        self, model: str = "", vae: str = "", loras: Sequence[str] = ()
+    ) -> Chosen | None:
         """What draws a request that names these; raises ``InvalidInput``."""
 
     async def recognize(self, record: Mapping[str, Any]) -> Chosen | None:

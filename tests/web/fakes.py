@@ -123,7 +123,7 @@ class FakeGenerate:
     def trouble(self):
         return self.troubled
 
-    async def choose(self, model="", vae=""):
+    async def choose(self, model="", vae="", loras=()):
         return Models(lambda: self.engine.current.model).choose(model, vae)
 
     async def recognize(self, record):

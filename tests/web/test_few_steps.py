@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.models import files
 from tests.web.served import serve
 
 TOLD = "fake is made for few steps (lcm): drawn "
@@ -106,3 +107,45 @@ def test_the_price_of_another_programs_text_is_that_of_its_drawing(http):
     assert told["cost"] == asked["credits"] == 20 * 64 / 1e6  # of one row each
     assert told["adjustments"] == asked["adjustments"] == [f"{TOLD}at guidance 1"]
     assert told["settings"] == asked["settings"]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A server of many steps, with LoRAs that were taught to draw in few."""
+    folder = tmp_path_factory.mktemp("loras")
+    files.lora(folder / "fast.safetensors", few_steps="lcm")
+    files.lora(folder / "hyper8.safetensors")
+    files.note(folder / "hyper8.json", {"few steps": "hyper"})
+    files.lora(folder / "told.safetensors")
+    files.lora(folder / "wrong.safetensors", few_steps="lcm")
+    few = {"told": "turbo", "wrong": "none"}
+    with serve(tmp_path_factory.mktemp("quick"), models_dirs=(folder,), few_steps=few) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected", "by"),
+    [
+        ("/api/draw", {"prompt": "a <lora:fast:1>"}, ("LCM", 6, 1), "LoRA fast"),
+        ("/v1/sd1.5-rpg", {"prompt": "a <lora:hyper8:0.8>"}, ("TCD", 8, 1), "LoRA hyper8"),
+        ("/sdapi/v1/txt2img", {"prompt": "a <lora:fast:1>"}, ("LCM", 6, 1), "LoRA fast"),
+        ("/sdapi/v1/txt2img", {"prompt": "<lora:told:1>"}, ("Euler a", 6, 1), "LoRA told"),
+        ("/v1/images/generations", {"prompt": "a <lora:fast:1>"}, ("LCM", 6, 1), "LoRA fast"),
+        ("/api/draw", {**PROMPT, "loras": [{"name": "fast"}]}, ("LCM", 6, 1), "LoRA fast"),
+        ("/api/draw", {"prompt": "<lora:fast:1>", "steps": 4}, ("LCM", 4, 1), "LoRA fast"),
+        ("/api/draw", {"prompt": "<lora:fast:-1>"}, (None, 20, 7.5), None),
+        ("/api/draw", {"prompt": "<lora:wrong:1>"}, (None, 20, 7.5), None),
+        ("/api/draw", PROMPT, (None, 20, 7.5), None),
+    ],
+)
+def test_a_lora_of_few_steps_brings_what_fits(quick, path, body, expected, by):
+    with quick.http(quick.new_key()) as http:
+        if path == "/api/draw":
+            asked = http.post("/api/quote", json=body)
+            assert any(str(by) in told for told in asked.json()["adjustments"]) == bool(by)
+        answer = http.post(path, json=body)
+        assert answer.status_code in (200, 202), answer.text
+        [latest] = http.get("/api/requests?limit=1").json()["requests"]
+    g, told = latest["generation"], latest["adjustments"]
+    assert (g.get("sampler"), g["steps"], g["guidance"]) == expected
+    assert any(each.startswith(f"{by} is made for few steps") for each in told) == bool(by)

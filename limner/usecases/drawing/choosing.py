@@ -32,7 +32,8 @@ class Chosen:
 
     ``names``: all that it is called. ``model`` and ``vae`` are as an engine's tickets name them:
     empty for the engine's own, or the model's own.
-    ``vae_path``: where a VAE lies that replaces the model's. ``few_steps``: see ``models.facts``.
+    ``vae_path``: where a VAE lies that replaces the model's. ``few_steps``: see ``models.facts``;
+    ``few_steps_by`` names what of it was taught so, where it is not the model.
     """
 
     card: Card
@@ -41,6 +42,7 @@ class Chosen:
     vae: str = ""
     vae_path: Path | None = None
     few_steps: Family | None = None
+    few_steps_by: str = ""
 
     @property
     def pair(self) -> Pair:
@@ -84,8 +86,9 @@ class Models:
         few = taught.of_path(Path(model.path))
         return self._told(Chosen(model, frozenset(filter(None, names)), few_steps=few))
 
-    def choose(self, model: str = "", vae: str = "") -> Chosen | None:
-        """What draws a request that names a ``model`` and a ``vae``; empty: what is the server's.
+    def choose(self, model: str = "", vae: str = "", loras: Sequence[str] = ()) -> Chosen | None:
+        """What draws a request that names a ``model``, a ``vae`` and ``loras``; empty: what is the
+        server's.
 
         Names and SHA-256s as ``Library.find`` takes them. None where the server's is not loaded.
 
@@ -95,9 +98,23 @@ class Models:
         """
         found = self._chosen(model, vae, self.own())
         found = found and self._told(found)
+        if found is not None and (quick := self.taught(loras)):
+            found = replace(found, few_steps=quick[1], few_steps_by=f"LoRA {quick[0]}")
         if found is not None and (found.model or found.vae) and self._expect is not None:
             self._expect(found.model, found.vae)
         return found
+
+    def taught(self, loras: Sequence[str]) -> tuple[str, Family] | None:
+        """The first of these LoRAs that was taught to draw in few steps, and how."""
+        for name in loras:
+            with suppress(InvalidInput):  # which is said where it is bound
+                entry = self._files.entry(name, ("lora",), "loras")
+                called = [each.casefold() for each in (name, *sorted(entry.names))]
+                said = next((each for each in called if each in self._few_steps), None)
+                few = entry.facts.few_steps if said is None else self._few_steps[said]
+                if few is not None:
+                    return entry.name, few
+        return None
 
     def recall(self, model_sha256: str | None, vae_sha256: str | None) -> Chosen | None:
         """The model for which a request was stored, if it is here.

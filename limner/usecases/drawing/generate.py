@@ -74,9 +74,11 @@ class Generate:
         """A task for each call that is accepted, drawn or waited for."""
         return self._tasks
 
-    async def choose(self, model: str = "", vae: str = "") -> Chosen | None:
+    async def choose(
+        self, model: str = "", vae: str = "", loras: Sequence[str] = ()
+    ) -> Chosen | None:
         """What draws a request that names these; see ``choosing.Models.choose``."""
-        return await pools.MODELS.run(self.worker.models.choose, model, vae)
+        return await pools.MODELS.run(self.worker.models.choose, model, vae, loras)
 
     async def recognize(self, record: Mapping[str, Any]) -> Chosen | None:
         """The model that a receipt names, if this server has it."""

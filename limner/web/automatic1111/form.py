@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from limner import pools
@@ -29,7 +30,8 @@ from limner.web.automatic1111.scripts import ALWAYS_ON
 from limner.web.automatic1111.sides import floored
 from limner.web.reading import controls, mixing, naming, pictures, ranges, regions, tiling
 from limner.web.reading.fields import Choice, Reader, Whole, cut, read
-from limner.web.reading.intake import Intake
+from limner.web.reading.intake import Choose, Intake
+from limner.web.reading.loras import acting
 
 CLIP_SKIP = "CLIP_stop_at_last_layers"
 SEED_DELTA, NOISE = "eta_noise_seed_delta", "randn_source"
@@ -110,7 +112,8 @@ async def to_drawing(
 ) -> Drawing:
     """What is asked for under a key's ``options``. Raises ``InvalidInput``."""
     values, notes = asked.values, [*asked.notes, *sd_upscale.told(asked.values)]
-    choice = await _choice(values["override_settings"], options, intake, notes)
+    choose = partial(intake.choose, loras=acting(values))
+    choice = await _choice(values["override_settings"], options, choose, notes)
     notes += fitting.fit(values, asked.given, choice)
     upscale = None
     if sd_upscale.wanted(values):
@@ -162,12 +165,12 @@ async def to_drawing(
 
 
 async def _choice(
-    override: Mapping[str, Any], options: Mapping[str, Any], intake: Intake, notes: list[str]
+    override: Mapping[str, Any], options: Mapping[str, Any], choose: Choose, notes: list[str]
 ) -> Chosen | None:
     """The model: that of ``override_settings``, else that of the key's options."""
     given = {name: override[name] for name in MODELS if override.get(name)}
     within = "override_settings." if given else ""
-    return await library.choose(intake.choose, {**options, **given}, notes, within)
+    return await library.choose(choose, {**options, **given}, notes, within)
 
 
 def _asking(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:

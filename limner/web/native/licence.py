@@ -166,7 +166,7 @@ async def _licensed(request: Request, api: Api) -> Card:
         return await _model(request, api)
     except AmbiguousModel as ambiguous:
         wishes, _ = read(_QUERY, {}, request.query_params)
-        sha256, vae = form.named(wishes)
+        sha256, vae, _ = form.named(wishes)
         for entry in await pools.MODELS.run(api.services.models.readings, sha256):
             with suppress(InvalidInput):
                 found = await api.services.generate.choose(entry.found.whole, vae)

@@ -62,7 +62,5 @@ def told(choice: Chosen | None, said: Collection[Said], steps: int | None = None
         "guidance": f"at guidance {fitting.guidance:g}",
     }
     changed = ", ".join(way for name, way in ways.items() if name not in said)
-    kind = choice.few_steps
-    return (
-        [f"{choice.card.name} is made for few steps ({kind}): drawn {changed}"] if changed else []
-    )
+    name, kind = choice.few_steps_by or choice.card.name, choice.few_steps
+    return [f"{name} is made for few steps ({kind}): drawn {changed}"] if changed else []

@@ -33,7 +33,7 @@ from limner.web.reading import (
 from limner.web.reading.fields import Blob, Choice, Flag, Number, Reader, Text, Whole, read
 from limner.web.reading.generating import SEED_MAX, generation_of
 from limner.web.reading.intake import Intake
-from limner.web.reading.loras import LORAS
+from limner.web.reading.loras import LORAS, acting
 from limner.web.reading.mixing import Mix
 from limner.web.reading.regions import REGIONS
 
@@ -282,9 +282,9 @@ async def to_call(asked: Asked, intake: Intake) -> Call:
     return Call((*call.notes, *found.notes), found.lines, found.pixels, choice)
 
 
-def named(values: Mapping[str, Any]) -> tuple[str, str]:
-    """Model and VAE as a body names them; empty where it does not."""
-    return values.get("model", "").strip(), values.get("vae", "").strip()
+def named(values: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    """Model, VAE and LoRAs as a body names them; empty where it does not."""
+    return values.get("model", "").strip(), values.get("vae", "").strip(), acting(values)
 
 
 def _lines(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from limner import fetching, pools
 from limner.domain.params import Generation
@@ -16,7 +16,15 @@ from limner.settings import Settings
 from limner.usecases.drawing.choosing import Chosen
 from limner.usecases.preprocessing import Preprocessing
 
-Choose = Callable[[str, str], Awaitable[Chosen | None]]
+
+class Choose(Protocol):
+    """``usecases.drawing.generate.Generate.choose``."""
+
+    async def __call__(
+        self, model: str = "", vae: str = "", loras: Sequence[str] = ()
+    ) -> Chosen | None: ...
+
+
 Afford = Callable[[Sequence[Generation]], Awaitable[None]]
 _UNBOUNDED = 2**63
 FETCHES = pools.Turns(4)
@@ -26,7 +34,7 @@ async def _anyhow(_: Sequence[Generation]) -> None:
     """One's own terminal has neither limits nor credits."""
 
 
-async def _own(model: str, vae: str) -> None:
+async def _own(model: str = "", vae: str = "", loras: Sequence[str] = ()) -> None:
     """One's own terminal says for itself what draws."""
 
 
