@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+from typing import Any
 
 _BOX = "```"
 _QUOTED = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
@@ -26,3 +28,23 @@ def plain(text: str) -> str:
 def unmarked(text: str) -> str:
     """With names that are bold or in a box of their own as they are."""
     return _MARKED.sub(r"\2", text)
+
+
+def told(text: str) -> dict[str, str]:
+    """The names and values of an object in JSON, as texts; empty for what is none.
+
+    Of what lies within, the name of a model counts.
+    """
+    if not (text.startswith("{") and text.endswith("}")):
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {name: _said(value) for name, value in found.items()}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("name") or value.get("model_name")
+    return "" if value is None or isinstance(value, dict | list) else str(value)

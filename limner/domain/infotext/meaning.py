@@ -103,6 +103,7 @@ KNOWN = frozenset({
     "Lora hashes", "TI hashes", "ENSD", "Eta", "Sigma churn", "Sigma tmin", "Sigma tmax",
     "Sigma noise", "Variation seed", "Variation seed strength", "Tiling", "Tiling axis",
     "Tiling start", "Tiling end", "Width", "Height", "Lora weights",
+    "rand_device",
 })  # fmt: skip
 
 
@@ -215,7 +216,7 @@ def _options(draft: Draft, sampler: str | None) -> dict[str, float]:
 
 def _noise(draft: Draft) -> None:
     """Whose noise it is, and from which seeds."""
-    if draft.pairs.get("RNG", "").casefold() == "cpu":
+    if "cpu" in (draft.pairs.get(name, "").casefold() for name in ("RNG", "rand_device")):
         draft.body["noise_source"] = "torch-cpu"
     elif "RNG" not in draft.pairs and programs.is_comfy(draft.pairs):
         draft.body["noise_source"] = "torch-cpu"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from limner.domain import sampler_names
 from limner.domain.infotext import laying
 from limner.domain.infotext.parsing import (
     check_length,
@@ -38,11 +39,18 @@ ALIASES: Mapping[str, str] = {
     "model name": "Model",
     "checkpoint": "Model",
     "clipskip": "Clip skip",
+    "clip_skip": "Clip skip",
     "eta noise seed delta": "ENSD",
     "denoising": "Denoising strength",
     "denoise": "Denoising strength",
     "lora hash": "Lora hashes",
     "sampler sigma": "Schedule type",
+    "cfgscale": "CFG scale",
+    "cfg_scale": "CFG scale",
+    "negativeprompt": "Negative prompt",
+    "negative_prompt": "Negative prompt",
+    "positive_prompt": "Prompt",
+    "prompt": "Prompt",
     "hires scale": "Hires upscale",
     "hires upscale by": "Hires upscale",
     "hires denoising strength": "Hires strength",
@@ -62,20 +70,25 @@ _KNOWN = {
         "Lora hashes", "Lora weights", "TI hashes", "Hashes", "Version", "Width", "Height",
     )
 }  # fmt: skip
-_CORE_NAMES = "|".join([*_CORE, *(name.title() for name in ALIASES)])
+_PROMPTS = ("Prompt", "Negative prompt")
+_CORE_NAMES = "|".join(
+    [*_CORE, *(name.title() for name, of in ALIASES.items() if of not in _PROMPTS)]
+)
 _STARTS = [
-    re.compile(rf"(?:^|(?<=[\s,.;|>)]))({_CORE_NAMES})[ ]?:[ ]*", re.MULTILINE | flags)
+    re.compile(rf"(?:^|(?<=[\s,.;|/>)]))({_CORE_NAMES})[ ]?:[ ]*", re.MULTILINE | flags)
     for flags in (0, re.IGNORECASE)
 ]
 _STEPS = re.compile(r"Steps ?: *\d+", re.IGNORECASE)
-_BARRED = re.compile(r"Steps ?: *\d+ *\|", re.IGNORECASE)
-_NAME = re.compile(r"[\s,|]*+([^\W_][\w /-]*+):[ \t]*+")
+_MARK = re.compile(rf"([,|;/•·])\s*(?:{_CORE_NAMES}) ?:", re.IGNORECASE)
+_NAME = re.compile(r"[\s,|;/•·*-]*+([^\W_][\w /-]*+):[ \t]*+")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"(?=\s*(?:[,|\n]|\Z))', re.DOTALL)
-_NEGATIVE_LINE = re.compile(r"^\s*negative prompt ?:", re.IGNORECASE | re.MULTILINE)
-_NEGATIVE = re.compile(r"\bnegative prompt ?:", re.IGNORECASE)
+_NEGATIVE_LINE = re.compile(r"^[ \t]*+negative prompt ?:", re.IGNORECASE | re.MULTILINE)
+_NEGATIVE = re.compile(r"^[ \t]*+negative(?: prompts)? ?:|\bnegative prompt ?:", re.I | re.M)
+_PROMPT_LINE = re.compile(r"^[ \t]*+(?:positive )?prompt ?:", re.IGNORECASE | re.MULTILINE)
 _PROMPT = re.compile(
     r"\A\s*(?:parameters ?: *|parameters *\n)?(?:(?:positive )?prompt ?: *\n?)?", re.IGNORECASE
 )
+_OLD_NAME = re.compile(r"\bHires[. ]fix (?=\w[\w ]*:)", re.IGNORECASE)
 _LINE = re.compile(r"\n|\Z")
 _TEMPLATES = ("Template", "Negative Template")  # of prompts, without quotes: to the line's end
 _JSON = ("Hashes", "Civitai resources", "Civitai metadata")
@@ -99,8 +112,31 @@ def read(text: str) -> Infotext:
     """
     check_length(text)
     text = laying.plain(text)
+    if told := laying.told(text):
+        return _of_object(told)
     found = _read(text)
-    return found if found.pairs else _read(laying.unmarked(text))
+    found = found if found.pairs else _read(laying.unmarked(text))
+    if found.negative_prompt or "Seed Mode" not in found.pairs:
+        return found
+    prompt, _, negative = found.prompt.partition("\n-")  # Draw Things' way
+    return Infotext(prompt, negative, found.pairs)
+
+
+def _of_object(told: Mapping[str, str]) -> Infotext:
+    """What a program keeps as an object, or a site tells so, by the same names."""
+    pairs = {_name(name): value for name, value in told.items() if value}
+    prompt, negative = pairs.pop("Prompt", ""), pairs.pop("Negative prompt", "")
+    if "Sampler" not in pairs and sampler_names.find_sampler(
+        sampler_names.split(pairs.get("Schedule type", ""))[0]
+    ):
+        pairs["Sampler"] = pairs.pop("Schedule type")
+    return Infotext(prompt, negative, pairs)
+
+
+def _name(name: str) -> str:
+    """The name that AUTOMATIC1111 has for it."""
+    name = " ".join(name.split())
+    return ALIASES.get(name.casefold()) or _KNOWN.get(name.casefold()) or name
 
 
 def _read(text: str) -> Infotext:
@@ -110,7 +146,25 @@ def _read(text: str) -> Infotext:
     start = next((at for at in (_start(text, core) for core in _STARTS) if at is not None), None)
     if start is None:
         return Infotext(*_prompts(text, plain=True))
-    return Infotext(*_prompts(text[:start], plain=False), _pairs(text[start:]))
+    mark = _mark(text[start:])
+    head, pairs = _before(text[:start], mark)
+    prompt, negative = _prompts(head, plain=False)
+    pairs = _pairs(text[start:], mark) | pairs
+    return Infotext(prompt, negative, pairs)
+
+
+def _mark(text: str) -> str:
+    """What parts the pairs: a comma, as a rule."""
+    marks: list[str] = _MARK.findall(text)
+    return max(",|;/•·", key=marks.count)
+
+
+def _before(text: str, mark: str) -> tuple[str, dict[str, str]]:
+    """The prompts, and pairs that stand above a line that says where the prompt begins."""
+    begun = _PROMPT_LINE.search(text)
+    if begun is None or not _NAME.match(text) or not _STARTS[0].match(text):
+        return text.rstrip("\n -*•"), {}
+    return text[begun.start() :].rstrip("\n -*•"), _pairs(text[: begun.start()], mark)
 
 
 def _start(text: str, core: re.Pattern[str]) -> int | None:
@@ -154,22 +208,18 @@ def _prompts(text: str, *, plain: bool) -> tuple[str, str]:
     return _PROMPT.sub("", prompt, count=1), negative
 
 
-def _pairs(text: str) -> dict[str, str]:
+def _pairs(text: str, mark: str = ",") -> dict[str, str]:
     """The first value of each name."""
     read: dict[str, str] = {}
-    for name, value in _scan(
-        text, "|" if re.match(r"Steps ?: *\d+ *\|", text, re.IGNORECASE) else ","
-    ):
-        folded = " ".join(name.split()).casefold()
-        known = ALIASES.get(folded) or _KNOWN.get(folded) or " ".join(name.split())
+    for name, value in _scan(_OLD_NAME.sub("Hires ", text), mark):
         if value:
-            read.setdefault(known, value)
+            read.setdefault(_name(name), value)
     return read
 
 
 def _scan(text: str, mark: str) -> Iterator[tuple[str, str]]:
     """Names and values one after the other; what is neither is passed over."""
-    end = re.compile(rf"[{mark}\n]|\Z")
+    end = re.compile(rf"[{re.escape(mark)}\n]|\Z")
     decoded: set[str] = set()
     at = 0
     while at < len(text):

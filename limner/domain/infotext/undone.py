@@ -54,7 +54,7 @@ SILENT = (
     "Generator", "Creator", "Comment", "Clip model", "ControlNet Version", "ADetailer version",
     "Downcast alphas_cumprod", "Metadata", "Source", "Eta DDIM", "Parameters", "Prompt",
     "Negative prompt", "LoRA networks", "Quantity", "Draft", "NSFW", "Workflow", "Raw ",
-    "Performance", "Styles", "LoRA_", "Embedding_",
+    "Generation_mode", "App_version", "Performance", "Styles", "LoRA_", "Embedding_",
 )  # fmt: skip
 # Values that ask for nothing, but of the pairs after them.
 _SAYING = ("Emphasis",)

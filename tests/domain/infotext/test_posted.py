@@ -100,9 +100,31 @@ def test_values_of_any_length_are_told_in_short(name: str) -> None:
     assert max(map(len, draft.differs)) < 300
 
 
-def test_what_people_put_round_a_text_takes_time_in_proportion_to_it() -> None:
-    """``settle`` runs beside other requests: 100,000 characters are read at once."""
-    for text in ("```\n" + "\n " * 50_000, "> " * 50_000, "**" * 50_000, "&lt;lora:" * 10_000):
-        begun = time.process_time()
-        reading.read(text)
-        assert time.process_time() - begun < 5
+PAIRS = "\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\n" + "\n " * 50_000,
+        "> " * 50_000,
+        "**" * 50_000,
+        "&lt;lora:" * 10_000,
+        "a" + "\n" * 99_000 + "b",
+        "a" + "\n" * 99_000 + "b" + PAIRS,
+        "- " * 49_000 + PAIRS.replace(",", ";"),
+        "x" + PAIRS.replace(",", " ," + " " * 20_000),
+        '{"a":' * 20_000 + "}",
+        "x" + PAIRS + ", Hires sampler: " + "a_ " * 30_000 + ", Hires upscale: 2",
+        "x" + PAIRS.replace("Euler a", "a_ " * 30_000),
+        "x" + PAIRS + ", Lora hashes: " + '"' + "a: 0123456789, " * 6_000 + '"',
+    ],
+    ids=range(12),
+)
+def test_a_text_takes_time_in_proportion_to_it(text: str) -> None:
+    """``settle`` runs beside other requests; empty lines alone took two minutes once."""
+    begun = time.process_time()
+    read = reading.read(text)
+    if read.pairs:
+        meaning.mean(read)
+    assert time.process_time() - begun < 5
