@@ -29,7 +29,6 @@ from limner.domain.methods import Diffusers, Method, Ruled, Vendors
 from limner.domain.parts import Details, SdUpscale
 from limner.domain.regions import REGIONS_MAX, Region
 from limner.domain.sampler_names import SamplerName, ScheduleName
-from limner.domain.samplers import SAMPLERS
 from limner.domain.schedulers import SchedulerName
 from limner.domain.tiling import DEFAULTS as UNSAID_OF_TILING
 from limner.domain.tiling import Tiled
@@ -192,8 +191,8 @@ class Generation(Tiled):
             return Vendors(self.scheduler)
         options = {name: getattr(self, name) for name in samplers.OPTIONS}
         given = {name: value for name, value in options.items() if value is not None}
-        given = {"eta": SAMPLERS[self.sampler].eta} | given
-        if SAMPLERS[self.sampler].diffusers:
+        given = {"eta": samplers.SAMPLERS[self.sampler].eta} | given
+        if samplers.SAMPLERS[self.sampler].diffusers:
             return Diffusers(self.sampler, schedule=self.schedule, **given)
         assert self.schedule is not None  # a rule has one, named or automatic
         return Ruled(self.sampler, self.schedule, **given)

@@ -88,7 +88,7 @@ def broken(server, http):
 
 
 def test_a_handlers_fault_does_not_quote_the_prompt(stream, app, services):
-    async def quote(generation, choice):
+    async def quote(generation, choice, caller):
         raise ValueError(f"cannot price {generation.prompt!r}")
 
     services.generate.quote = quote
