@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from limner.domain import sampler_names
-from limner.domain.infotext import laying
+from limner.domain.infotext import laying, prose
 from limner.domain.infotext.parsing import (
     check_length,
     has_pairs,
@@ -116,10 +116,16 @@ def read(text: str) -> Infotext:
         return _of_object(told)
     found = _read(text)
     found = found if found.pairs else _read(laying.unmarked(text))
+    found = found if found.pairs else _of_prose(text)
     if found.negative_prompt or "Seed Mode" not in found.pairs:
         return found
     prompt, _, negative = found.prompt.partition("\n-")  # Draw Things' way
     return Infotext(prompt, negative, found.pairs)
+
+
+def _of_prose(text: str) -> Infotext:
+    head, pairs = prose.read(text)
+    return Infotext(*_prompts(head, plain=not pairs), pairs)
 
 
 def _of_object(told: Mapping[str, str]) -> Infotext:
