@@ -6,6 +6,7 @@ import re
 
 from limner.domain import sampler_names
 
+BESIDES = "Said besides"
 _NAMES_MIN = 3
 _GAP_MOST = 2  # parts between or behind settings that are none
 _PARTS_MOST = 60  # at the end of a text
@@ -44,16 +45,16 @@ _BARE = ("Karras", "Exponential", "SGM Uniform", "Align Your Steps")
 def read(text: str) -> tuple[str, dict[str, str]]:
     """What stands before the settings at the end of a text, and these by AUTOMATIC1111's names.
 
-    Fewer than three are none. What is said among them and is no setting is a name of its own.
+    Fewer than three are none. What is said among them and is no setting is under ``BESIDES``.
     """
     found = _at_the_end(text)
     pairs: dict[str, str] = {}
-    for _, said, part in found:
-        for name, value in (said or {part: part}).items():
-            pairs.setdefault(name, value)
-    settings = {name for _, said, _ in found for name in said}
-    if len(settings) < _NAMES_MIN or not settings & {"Steps", "Sampler"}:
+    for _, said, _ in found:
+        pairs = said | pairs
+    if len(pairs) < _NAMES_MIN or pairs.keys().isdisjoint({"Steps", "Sampler"}):
         return text, {}
+    if besides := [part for _, said, part in found if not said]:
+        pairs[BESIDES] = ", ".join(besides)
     return text[: found[0][0]].rstrip(" ,;|/.-\n"), pairs
 
 

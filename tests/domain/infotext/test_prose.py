@@ -39,7 +39,7 @@ def test_settings_stand_at_the_end() -> None:
         ("schedule: Karras", "Schedule type", "Karras"),
         ("SGM Uniform", "Schedule type", "SGM Uniform"),
         ("checkpoint rpg_v4", "Model", "rpg_v4"),
-        ("with the vae-ft-mse", "with the vae-ft-mse", "with the vae-ft-mse"),
+        ("no hires, with vae-ft-mse", prose.BESIDES, "no hires, with vae-ft-mse"),
     ],
 )
 def test_each_is_read_by_its_name(said: str, name: str, value: str) -> None:
