@@ -121,6 +121,8 @@ class Visitor:
             page.keyboard.press("Enter")
             page.wait_for_selector("#credits strong")
             page.wait_for_selector("#price strong")
+            # The form goes last; until then what opens the key's dialog points at it instead.
+            page.wait_for_selector("#key", state="detached")
 
     def _heard(self, message) -> None:
         # A refused call is told by the browser too; the page shows the server's sentence.
