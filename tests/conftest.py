@@ -46,10 +46,8 @@ def pytest_collection_finish():
 def _made_once():
     """What is the same for all tests, and dear: commands, whom to trust on the internet, SQL.
 
-    And what is dear and of no use here: waiting for a disk.
-
     Typer reads the signatures of all commands anew at each call, a tenth of a second; every
-    client of httpx reads the system's certificates, a third of that.
+    client of httpx reads the system's certificates, a third of that. Nothing waits for a disk.
     """
     built, trusted = functools.cache(typer.main.get_command), httpx.create_ssl_context
     with pytest.MonkeyPatch.context() as patch:

@@ -49,8 +49,9 @@ class Api:
         async def find_control(kind: str) -> str:
             def found() -> str:
                 those = permits.among(services.models.entries(), caller.adapters)
-                whose = ("what this key may draw with",) if caller.adapters else ()
-                return adapters.of_kind(those, kind, *whose)
+                kept = bool(caller.adapters)
+                whose = "what this key may draw with" if kept else "this server's library"
+                return adapters.of_kind(those, kind, whose)
 
             return await pools.MODELS.run(found)
 

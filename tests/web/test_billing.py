@@ -15,7 +15,7 @@ def test_what_is_said_is_what_was_taken(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_said_is_what_was_taken_a_thousand_times(tmp_path, seed):
-    """In four tests: on a slow machine beside others, 250 runs take up to eight minutes."""
+    """In four tests, each with time of its own: beside others a thousand may take too long."""
     wrong, answers, struck = planted.check(tmp_path, 250, seed=seed)
     assert wrong == []
     assert struck.total() > 25

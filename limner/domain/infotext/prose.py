@@ -14,7 +14,7 @@ _PART_MOST = 100  # characters
 _NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)"
 _IS = r"\s{0,3}[:=]?\s{0,3}"
 _SAID = {
-    name: re.compile(rf"(?<![\w.])(?:{said})(?!\w)", re.IGNORECASE)
+    name: re.compile(rf"(?<![^\s(:=@])(?:{said})(?!\w)", re.IGNORECASE)
     for name, said in {
         "Size": rf"(?:(?:size|resolution){_IS})?(\d{{2,5}} ?[x×*] ?\d{{2,5}})(?: ?px| pixels)?",
         "Steps": rf"(?:sampling )?steps?{_IS}(\d{{1,9}})|(\d{{1,9}}) ?(?:sampling )?steps",
@@ -35,7 +35,7 @@ _NAMED = {
     }.items()
 }
 _PARTED = re.compile(r"[,;|•·\n]|\.\s|\s[/–-]\s")
-_FILLERS = r"(?:settings|with|using|used|at|of|in|on|and|the|sampler|sampling)"
+_FILLERS = r"(?:settings|with|using|used|at|of|in|on|and|the|sampler|sampling|method)"
 _ROUND = re.compile(
     rf"^(?:[\s:=@()!?.*'\"-]|\b{_FILLERS}\b)+|(?:[\s:=@()!?.*'\"-]|\b{_FILLERS}\b)+$", re.I
 )
@@ -86,9 +86,6 @@ def _said(part: str) -> dict[str, str]:
     """The settings that a part of a sentence is, all of it; none where it is anything else."""
     if len(part) > _PART_MOST:
         return {}
-    for name, pattern in _NAMED.items():
-        if whole := pattern.fullmatch(part):
-            return {name: whole[1].strip()}
     said: dict[str, str] = {}
     for name, pattern in _SAID.items():
         if found := pattern.search(part):
@@ -97,7 +94,7 @@ def _said(part: str) -> dict[str, str]:
     rest = _ROUND.sub("", part)
     if not rest:
         return said
-    named = _method(rest)
+    named = _method(rest) or _named(part.strip())
     return said | named if named else {}
 
 
@@ -105,3 +102,11 @@ def _method(name: str) -> dict[str, str]:
     if sampler_names.find_sampler(sampler_names.split(name)[0]):
         return {"Sampler": name}
     return {"Schedule type": name} if sampler_names.find_schedule(name) in _BARE else {}
+
+
+def _named(part: str) -> dict[str, str]:
+    """What is said behind a name, whatever it is."""
+    for name, pattern in _NAMED.items():
+        if whole := pattern.fullmatch(part):
+            return {name: whole[1].strip()}
+    return {}

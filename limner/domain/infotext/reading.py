@@ -111,7 +111,19 @@ def read(text: str) -> Infotext:
     Raises ``InvalidInput`` for a text that is too long.
     """
     check_length(text)
-    text = laying.plain(text)
+    found = _laid_out(laying.plain(text))
+    return Infotext(found.prompt, found.negative_prompt, _with_sampler(found.pairs))
+
+
+def _with_sampler(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """Some say scheduler of what is a sampler here, and name no other."""
+    said = sampler_names.split(pairs.get("Schedule type", ""))[0]
+    if "Sampler" in pairs or not sampler_names.find_sampler(said):
+        return pairs
+    return {("Sampler" if n == "Schedule type" else n): value for n, value in pairs.items()}
+
+
+def _laid_out(text: str) -> Infotext:
     if told := laying.told(text):
         return _of_object(told)
     found = _read(text)
@@ -132,10 +144,6 @@ def _of_object(told: Mapping[str, str]) -> Infotext:
     """What a program keeps as an object, or a site tells so, by the same names."""
     pairs = {_name(name): value for name, value in told.items() if value}
     prompt, negative = pairs.pop("Prompt", ""), pairs.pop("Negative prompt", "")
-    if "Sampler" not in pairs and sampler_names.find_sampler(
-        sampler_names.split(pairs.get("Schedule type", ""))[0]
-    ):
-        pairs["Sampler"] = pairs.pop("Schedule type")
     return Infotext(prompt, negative, pairs)
 
 

@@ -21,7 +21,7 @@ from limner.errors import EngineBroken, EngineFault, LimnerError, NotFinite
 log = logging.getLogger(__name__)
 
 FAULT = "Drawing failed inside the engine."
-ADDED = "It was drawn with {}; if it comes without, or with less weight, its file is the reason."
+ADDED = "It was drawn with {}: see whether it comes without, or with less weight."
 TRIES = 3
 PAUSE_S = 0.5
 PLAIN = Generation(prompt="", seed=0, steps=1)  # of the usual size, with both rows

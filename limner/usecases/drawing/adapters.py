@@ -259,7 +259,7 @@ def _no_upscaler(field: str, name: str) -> UnknownModel:
     )
 
 
-def of_kind(entries: Iterable[Entry], kind: str, whose: str = "this server's library") -> str:
+def of_kind(entries: Iterable[Entry], kind: str, whose: str) -> str:
     """The name of a control of a kind of ``controls.WORDS``, told by the names of files.
 
     Of several the ControlNet that is surely for Stable Diffusion 1 and has the shortest name.

@@ -27,6 +27,13 @@ def test_settings_stand_at_the_end() -> None:
     assert prose.read("a, b. DPM++ 2M Karras, 28 steps, clip skip 2!") == ("a, b", said)
 
 
+def test_several_stand_in_one_part() -> None:
+    said = {"Sampler": "euler a", "Steps": "20", "CFG scale": "7", "Model": "rev-512x512 v1.2"}
+    assert prose.read("a. sampler: euler a 20 steps CFG 7, model rev-512x512 v1.2") == ("a", said)
+    _, pairs = prose.read("a, model rpg_v4 20 steps, sampling method: Foo, cfg 7")
+    assert (pairs["Model"], pairs["Steps"], pairs["Sampler"]) == ("rpg_v4", "20", "Foo")
+
+
 @pytest.mark.parametrize(
     ("said", "name", "value"),
     [

@@ -101,7 +101,9 @@ def test_what_spoils_a_picture_may_be_what_it_is_drawn_with(
     submit(engine, request)
     (end,) = request.sink.wait()  # type: ignore[attr-defined]
     assert isinstance(end.error, NotFinite)
-    added = " It was drawn with LoRA night, LoRA floral; if it comes without" if names else ""
+    added = (
+        " It was drawn with LoRA night, LoRA floral: see whether it comes without" if names else ""
+    )
     assert str(end.error).startswith(f"A planted picture that is not finite.{added}")
     assert ("LoRA" in str(end.error)) == bool(names)
 
